@@ -1,0 +1,116 @@
+"""The figures of the incident example, computed from its files once more and another way.
+
+Only the standard library: the platform's tools read the log with other code, so agreement means something.
+
+A percentile is interpolated linearly between the two closest ranks, at position (n - 1) * p of the sorted
+values counted from 0: `statistics.quantiles(method="inclusive")` here, `quantile_cont` in DuckDB.
+"""
+
+import json
+import re
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from math import log
+from pathlib import Path
+from statistics import median, quantiles
+from typing import NamedTuple
+
+BUCKET = timedelta(minutes=5)
+SHORTEST_SHIFT = 6
+"""Buckets on either side of a shift: what lasts less than half an hour is a spike."""
+
+REQUEST = re.compile(r'^\S+ - - \[([^\]]+)\] "[A-Z]+ (\S+) [^"]*" \d{3} \d+ ([\d.]+)$')
+
+
+class Request(NamedTuple):
+    time: datetime
+    route: str
+    latency_ms: float
+
+
+class Findings(NamedTuple):
+    """What a correct report says. Latencies in ms; `factor` is `after_p95_ms / before_p95_ms`."""
+
+    route: str
+    changed_at: datetime
+    before_p95_ms: float
+    after_p95_ms: float
+    factor: float
+    before_requests: int
+    after_requests: int
+    service: str
+    version: str
+
+
+def expected_findings(folder: Path) -> Findings:
+    """The shift with the largest factor of all routes, and the last deploy of that route before it."""
+    by_route: dict[str, list[Request]] = defaultdict(list)
+    for request in read_log(folder / "access.log"):
+        by_route[request.route].append(request)
+    shifts = {route: _split(_p95_by_bucket(requests)) for route, requests in by_route.items()}
+    route, (changed_at, _) = max(shifts.items(), key=lambda item: item[1][1])
+    before = [request.latency_ms for request in by_route[route] if request.time < changed_at]
+    after = [request.latency_ms for request in by_route[route] if request.time >= changed_at]
+    deploys = json.loads((folder / "deploys.json").read_text(encoding="utf-8"))
+    touching = [deploy for deploy in deploys if route in deploy["routes"]]
+    deploy = max(
+        (deploy for deploy in touching if _time(deploy["time"]) <= changed_at),
+        key=lambda deploy: _time(deploy["time"]),
+    )
+    return Findings(
+        route=route,
+        changed_at=changed_at,
+        before_p95_ms=p95(before),
+        after_p95_ms=p95(after),
+        factor=p95(after) / p95(before),
+        before_requests=len(before),
+        after_requests=len(after),
+        service=deploy["service"],
+        version=deploy["version"],
+    )
+
+
+def read_log(path: Path) -> list[Request]:
+    """Every line of the log; a line of another form is an error."""
+    requests = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        match = REQUEST.match(line)
+        assert match, f"{path}:{number} is no line of an access log: {line}"
+        requests.append(Request(_time(match[1]), match[2], float(match[3])))
+    return requests
+
+
+def p95(values: list[float]) -> float:
+    return quantiles(values, n=100, method="inclusive")[94]
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _p95_by_bucket(requests: list[Request]) -> dict[datetime, float]:
+    buckets: dict[datetime, list[float]] = defaultdict(list)
+    midnight = datetime(2026, 1, 1, tzinfo=UTC)
+    for request in requests:
+        buckets[request.time - (request.time - midnight) % BUCKET].append(request.latency_ms)
+    return {start: p95(values) for start, values in sorted(buckets.items()) if len(values) > 1}
+
+
+def _split(series: dict[datetime, float]) -> tuple[datetime, float]:
+    """Where the series falls best into two levels, and their ratio.
+
+    A level is the median of the logarithms, the misfit the sum of absolute deviations: a spike moves
+    neither much.
+    """
+    starts, values = list(series), [log(value) for value in series.values()]
+
+    def misfit(side: list[float]) -> float:
+        level = median(side)
+        return sum(abs(value - level) for value in side)
+
+    at = min(
+        range(SHORTEST_SHIFT, len(values) - SHORTEST_SHIFT + 1),
+        key=lambda index: misfit(values[:index]) + misfit(values[index:]),
+    )
+    before, after = list(series.values())[:at], list(series.values())[at:]
+    return starts[at], median(after) / median(before)
