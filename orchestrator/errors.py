@@ -1,0 +1,24 @@
+"""The one hierarchy of errors: configuration, contract, retryable and terminal.
+
+Refusals inside a session are facts on the log, not exceptions; these are for a broken world or broken code.
+"""
+
+
+class OrchestratorError(Exception):
+    """Base of every error that the platform raises on purpose; its text says what to do."""
+
+
+class ConfigurationError(OrchestratorError):
+    """Settings cannot work. `problems` holds every mistake found, not only the first."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class ContractError(OrchestratorError):
+    """Bytes or a message that do not fit their schema or their topic. Never retried."""
+
+
+class UnavailableError(OrchestratorError):
+    """A server that is needed does not answer: broker, registry, store. May be retried."""

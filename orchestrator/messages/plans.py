@@ -1,0 +1,47 @@
+"""Rules that every plan keeps, whoever made it."""
+
+from graphlib import CycleError, TopologicalSorter
+
+from orchestrator.messages.types import Plan, Step
+from orchestrator.messages.values import steps_named
+
+
+def dependencies(step: Step) -> frozenset[str]:
+    """Steps that must be done before this one: those its arguments name, and those in `after`."""
+    return steps_named(step.arguments) | frozenset(step.after)
+
+
+def problems_of(plan: Plan) -> list[str]:
+    """What is wrong with a plan, for people; empty where nothing is."""
+    names = [step.step_id for step in plan.steps]
+    known = set(names)
+    problems = [f"step {name} is there twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    if not plan.steps:
+        problems.append("the plan has no steps")
+    for step in plan.steps:
+        if not step.step_id:
+            problems.append("a step has no name")
+        if bool(step.tool) == bool(step.capability):
+            problems.append(f"step {step.step_id} must name a tool or a capability, and not both")
+        problems += [
+            f"step {step.step_id} needs {name}, which is no step of the plan"
+            for name in sorted(dependencies(step) - known)
+        ]
+    problems += [
+        f"the result needs {name}, which is no step of the plan"
+        for name in sorted(steps_named(plan.result) - known)
+    ]
+    problems += [
+        f"the criterion {criterion.expression} needs {name}, which is no step of the plan"
+        for criterion in plan.criteria
+        for name in sorted(set(criterion.steps) - known)
+    ]
+    return problems or _cycles(plan)
+
+
+def _cycles(plan: Plan) -> list[str]:
+    try:
+        TopologicalSorter({step.step_id: dependencies(step) for step in plan.steps}).prepare()
+    except CycleError as error:
+        return [f"the steps wait for each other: {' -> '.join(reversed(error.args[1]))}"]
+    return []

@@ -1,0 +1,77 @@
+"""Values and documents: the data that messages carry, and the late binding of steps' outputs."""
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any, Final
+
+import jsonpointer
+import msgspec
+
+from orchestrator.errors import ContractError
+from orchestrator.messages.types import Document, Reference, Value
+
+JSON: Final = "application/json"
+
+
+def value_of(content: bytes, media_type: str = JSON) -> Value:
+    """An inline value with its size and hash."""
+    return Value(media_type=media_type, inline=content, size=len(content), sha256=sha256(content).hexdigest())
+
+
+def json_value(content: Any) -> Value:
+    """An inline JSON value. Raises `ContractError` for what JSON cannot hold."""
+    try:
+        return value_of(msgspec.json.encode(content))
+    except (TypeError, ValueError) as error:
+        raise ContractError(f"this cannot be written as JSON: {error}") from error
+
+
+def read_json(value: Value | None) -> Any:
+    """What an inline JSON value holds; None for no value. Raises `ContractError` for anything else."""
+    if value is None:
+        return None
+    if value.inline is None:
+        raise ContractError(f"the value lies at {value.uri}: load it from the value store first")
+    if not value.media_type.endswith("json"):
+        raise ContractError(f"a JSON value was expected, not {value.media_type}")
+    try:
+        return msgspec.json.decode(value.inline)
+    except msgspec.DecodeError as error:
+        raise ContractError(f"the value is not JSON: {error}") from error
+
+
+def steps_named(document: Document | None) -> frozenset[str]:
+    """Steps whose outputs a document takes something from."""
+    return frozenset(reference.step_id for reference in document.references) if document else frozenset()
+
+
+def fill(document: Document, outputs: Mapping[str, Any]) -> Any:
+    """The document's JSON content with every reference filled from the outputs of steps.
+
+    Raises `ContractError` naming the reference that finds nothing.
+    """
+    content = read_json(document.body)
+    for reference in _outermost_first(document.references):
+        content = _filled(content, reference, outputs)
+    return content
+
+
+def _outermost_first(references: Iterable[Reference]) -> list[Reference]:
+    return sorted(references, key=lambda reference: reference.into.count("/"))
+
+
+def _filled(content: Any, reference: Reference, outputs: Mapping[str, Any]) -> Any:
+    if reference.step_id not in outputs:
+        raise ContractError(f"the output of step {reference.step_id} is not there")
+    try:
+        taken = jsonpointer.resolve_pointer(outputs[reference.step_id], reference.at)
+    except jsonpointer.JsonPointerException as error:
+        raise ContractError(
+            f"the output of step {reference.step_id} has nothing at {reference.at}: {error}"
+        ) from error
+    if not reference.into:
+        return taken
+    try:
+        return jsonpointer.set_pointer(content, reference.into, taken, inplace=True)
+    except jsonpointer.JsonPointerException as error:
+        raise ContractError(f"the document has no place {reference.into}: {error}") from error

@@ -1,0 +1,163 @@
+"""Planners, and how they write plans."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.messages import types
+from orchestrator.messages.plans import problems_of
+from orchestrator.messages.types import Criterion, Document, Reference, RetryPolicy
+from orchestrator.messages.values import json_value
+from orchestrator.sdk.context import Context
+from orchestrator.sdk.durations import milliseconds
+from orchestrator.sdk.errors import InvalidInput
+from orchestrator.sdk.tools import Tool
+
+
+@dataclass(frozen=True)
+class Output:
+    """The output of a step, or a place in it: bound when a later step runs."""
+
+    step_id: str
+    pointer: str = ""
+
+    def at(self, pointer: str) -> "Output":
+        """What lies at a JSON pointer (RFC 6901) below this."""
+        return Output(self.step_id, self.pointer + pointer)
+
+
+@dataclass(frozen=True)
+class PlanStep:
+    """A step being planned; `output` stands for what it will return."""
+
+    step: types.Step
+
+    @property
+    def output(self) -> Output:
+        return Output(self.step.step_id)
+
+
+def document(content: Any) -> Document:
+    """A JSON document out of plain data that may hold `Output` at any depth."""
+    references: list[Reference] = []
+    body = _without_outputs(content, "", references)
+    return Document(body=json_value(body), references=tuple(references))
+
+
+def _without_outputs(content: Any, pointer: str, references: list[Reference]) -> Any:
+    if isinstance(content, PlanStep):
+        content = content.output
+    if isinstance(content, Output):
+        references.append(Reference(into=pointer, step_id=content.step_id, at=content.pointer))
+        return None
+    if isinstance(content, Mapping):
+        return {
+            key: _without_outputs(value, f"{pointer}/{_escaped(str(key))}", references)
+            for key, value in content.items()
+        }
+    if isinstance(content, list | tuple):
+        return [
+            _without_outputs(value, f"{pointer}/{index}", references) for index, value in enumerate(content)
+        ]
+    return content
+
+
+def _escaped(token: str) -> str:
+    return token.replace("~", "~0").replace("/", "~1")
+
+
+def retry_policy(
+    attempts: int = 3,
+    initial: str | int = "500ms",
+    longest: str | int = "30s",
+    multiplier: float = 2.0,
+) -> RetryPolicy:
+    """A retry policy with durations as people write them."""
+    return RetryPolicy(
+        attempts=attempts,
+        initial_ms=milliseconds(initial),
+        max_ms=milliseconds(longest),
+        multiplier=multiplier,
+    )
+
+
+def step(
+    step_id: str,
+    use: Tool | str = "",
+    /,
+    *,
+    capability: str = "",
+    after: Iterable[str | PlanStep] = (),
+    retry: RetryPolicy | None = None,
+    timeout: str | int = 0,
+    fallback: Iterable[str] = (),
+    arguments: Mapping[str, Any] | None = None,
+    **more_arguments: Any,
+) -> PlanStep:
+    """A step that runs a tool (by name or the tool itself), or any tool with a capability.
+
+    Arguments are keyword arguments, or `arguments` for names that collide; `Output` is bound late.
+    """
+    tool_name = use.name if isinstance(use, Tool) else use
+    return PlanStep(
+        types.Step(
+            step_id=step_id,
+            tool=tool_name,
+            capability=capability,
+            arguments=document({**(arguments or {}), **more_arguments}),
+            after=tuple(name.step.step_id if isinstance(name, PlanStep) else name for name in after),
+            retry=retry,
+            timeout_ms=milliseconds(timeout),
+            fallback=tuple(fallback),
+        )
+    )
+
+
+class Plan:
+    """A plan: its steps, what it returns, and what has to hold.
+
+    Raises `InvalidInput` that names every mistake: cycles, unknown steps, names used twice.
+    """
+
+    def __init__(
+        self,
+        steps: Iterable[PlanStep],
+        *,
+        result: Any = None,
+        success: str | Iterable[Criterion] = (),
+        rationale: str = "",
+        playbook: str = "",
+    ) -> None:
+        criteria = (Criterion(expression=success),) if isinstance(success, str) else tuple(success)
+        self.plan = types.Plan(
+            steps=tuple(planned.step for planned in steps),
+            result=None if result is None else document(result),
+            criteria=criteria,
+            rationale=rationale,
+            playbook=playbook,
+        )
+        if problems := problems_of(self.plan):
+            raise InvalidInput("; ".join(problems), code="invalid_plan")
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What a planner is asked. `context` and `memory` are the task's JSON, loaded."""
+
+    goal: str
+    context: dict[str, Any]
+    memory: Any
+    playbook: str
+    tools: types.ToolPolicy
+    revision: int
+    previous: types.Plan | None
+    evaluation: types.Evaluation | None
+    feedback: str
+
+
+@dataclass(frozen=True)
+class Planner:
+    """A named planner: `await make(request, context)`."""
+
+    name: str
+    make: Callable[[PlanRequest, Context], Awaitable[Plan]]

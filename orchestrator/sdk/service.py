@@ -1,0 +1,52 @@
+"""Services: sets of handlers `(message, context) -> messages`."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+from orchestrator.errors import ConfigurationError
+from orchestrator.messages.base import Command, Event, Message
+from orchestrator.messages.catalogue import Topic, entry_of
+from orchestrator.sdk.context import Context
+
+Outputs: TypeAlias = Message | Iterable[Message] | None
+Handler: TypeAlias = Callable[[Any, Context], Awaitable[Outputs]]
+H = TypeVar("H", bound=Handler)
+
+
+@dataclass
+class Service:
+    """A consumer group with its handlers.
+
+    Messages of a partition are handled side by side, at most `concurrency` in one process; with `ordered`,
+    those of one session one after the other. A message is done when its outputs are acknowledged by Kafka.
+    """
+
+    name: str
+    ordered: bool = False
+    concurrency: int = 100
+    handlers: dict[type[Command | Event], Handler] = field(default_factory=dict)
+
+    def on(self, *messages: type[Command | Event]) -> Callable[[H], H]:
+        """Declares the handler of these messages."""
+
+        def declare(handler: H) -> H:
+            for message in messages:
+                if message in self.handlers:
+                    raise ConfigurationError(f"{self.name} handles {message.__name__} twice")
+                self.handlers[message] = handler
+            return handler
+
+        return declare
+
+    @property
+    def topics(self) -> frozenset[Topic]:
+        """Topics it reads."""
+        return frozenset(entry_of(message).topic for message in self.handlers)
+
+
+def as_messages(outputs: Outputs) -> tuple[Message, ...]:
+    """What a handler returned, as a tuple."""
+    if outputs is None:
+        return ()
+    return (outputs,) if isinstance(outputs, Message) else tuple(outputs)

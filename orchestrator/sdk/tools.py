@@ -1,0 +1,129 @@
+"""Tools: plain functions that steps run."""
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, Final, get_type_hints
+
+import pydantic
+
+from orchestrator.messages.types import ToolDefinition
+from orchestrator.sdk.context import Context
+from orchestrator.sdk.durations import milliseconds
+from orchestrator.sdk.errors import InvalidInput
+
+_CONFIG: Final = pydantic.ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
+class Tool:
+    """A function with its definition; still callable as the function it is.
+
+    Blocking functions run in a thread, coroutine functions on the event loop.
+    """
+
+    def __init__(self, function: Callable[..., Any], definition: ToolDefinition) -> None:
+        self.function = function
+        self.definition = definition
+        self.__doc__ = function.__doc__
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    @property
+    def is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+    def arguments(self, given: Any, context: Context) -> dict[str, Any]:
+        """Keyword arguments of one call, validated against the signature, the context among them.
+
+        Raises `InvalidInput` that names every argument that does not fit.
+        """
+        if not isinstance(given, Mapping):
+            raise InvalidInput(f"{self.name} takes named arguments, not {type(given).__name__}")
+        try:
+            valid = self._model.model_validate(dict(given))
+        except pydantic.ValidationError as error:
+            raise InvalidInput(_explained(self.name, error), code="arguments_do_not_fit") from error
+        arguments = {name: getattr(valid, name) for name in type(valid).model_fields}
+        if self._context_parameter:
+            arguments[self._context_parameter] = context
+        return arguments
+
+    @cached_property
+    def _context_parameter(self) -> str | None:
+        return _context_parameter(self.function)
+
+    @cached_property
+    def _model(self) -> type[pydantic.BaseModel]:
+        return _arguments_model(self.function)
+
+
+def tool(
+    name: str = "",
+    *,
+    capability: str = "",
+    version: str = "1",
+    timeout: str = "30s",
+    description: str = "",
+    at_most_once: bool = False,
+    pool: str = "",
+) -> Callable[[Callable[..., Any]], Tool]:
+    """Declares a function as a tool. The name is the function's unless given, the description its docstring's
+    first line. `at_most_once`: never run again when nobody knows whether it ran.
+    """
+
+    def declare(function: Callable[..., Any]) -> Tool:
+        first_line = (inspect.getdoc(function) or "").partition("\n")[0]
+        definition = ToolDefinition(
+            name=name or function.__name__,
+            version=version,
+            description=description or first_line,
+            capabilities=(capability,) if capability else (),
+            arguments_schema=json.dumps(_arguments_model(function).model_json_schema(), sort_keys=True),
+            output_schema=json.dumps(_output_schema(function), sort_keys=True),
+            timeout_ms=milliseconds(timeout),
+            at_most_once=at_most_once,
+            pool=pool,
+        )
+        return Tool(function, definition)
+
+    return declare
+
+
+def _context_parameter(function: Callable[..., Any]) -> str | None:
+    hints = get_type_hints(function)
+    return next((name for name in inspect.signature(function).parameters if hints.get(name) is Context), None)
+
+
+def _arguments_model(function: Callable[..., Any]) -> type[pydantic.BaseModel]:
+    hints = get_type_hints(function, include_extras=True)
+    injected = _context_parameter(function)
+    fields: dict[str, Any] = {
+        name: (
+            hints.get(name, Any),
+            ... if parameter.default is inspect.Parameter.empty else parameter.default,
+        )
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name != injected
+    }
+    return pydantic.create_model(f"{function.__name__}_arguments", __config__=_CONFIG, **fields)
+
+
+def _output_schema(function: Callable[..., Any]) -> dict[str, Any]:
+    hint = get_type_hints(function, include_extras=True).get("return", Any)
+    try:
+        return pydantic.TypeAdapter(hint).json_schema()
+    except (pydantic.PydanticSchemaGenerationError, pydantic.errors.PydanticInvalidForJsonSchema):
+        return {}
+
+
+def _explained(name: str, error: pydantic.ValidationError) -> str:
+    problems = (
+        f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {problem['msg']}" for problem in error.errors()
+    )
+    return f"the arguments do not fit {name}: " + "; ".join(problems)
