@@ -1,0 +1,1 @@
+"""Kafka behind small ports: codec, registry, topics, clients, value store."""
