@@ -69,7 +69,7 @@ class Consumer(Protocol):
 
     Records of a partition come in offset order, partitions in any. Callbacks run inside `poll`, `drain` and
     `close`, on that thread; partitions are ours until `on_revoke` returns, so what has to be finished is
-    finished in it. On `on_lost` they are another's already: commit nothing. Offsets are committed by hand only.
+    finished in it. On `on_lost` they are another's already: commit nothing. Nothing commits by itself.
     """
 
     def subscribe(
@@ -79,7 +79,7 @@ class Consumer(Protocol):
         `Assignor.COOPERATIVE` only those that move."""
 
     def assign(self, offsets: Mapping[Position, int]) -> None:
-        """Reads exactly these partitions, from these offsets, outside any group session. Replaces the last."""
+        """Reads exactly these partitions, from these offsets, outside any group session. Replaces all."""
 
     def poll(self, timeout_s: float) -> Received | None:
         """Waits for one record; None may come early. Raises `OffsetLost` where `Start.ERROR` finds none."""
@@ -130,7 +130,7 @@ class Producer(Protocol):
 
     def send(self, outgoing: Outgoing, on_delivery: OnDelivery | None = None) -> None:
         """Queues a record; waits while the queue is full. Raises `ContractError` for one that is too large.
-        `on_delivery` runs inside a later `poll` or `flush` (or a `send` that waits), on its caller's thread."""
+        `on_delivery` runs inside a later `poll` or `flush` (or a waiting `send`), on its caller's thread."""
 
     def poll(self, timeout_s: float = 0.0) -> int:
         """Runs deliveries that are due, waiting for the first; returns how many."""
@@ -143,7 +143,7 @@ class Producer(Protocol):
 
 
 class TransactionalProducer(Protocol):
-    """A writer of transactions, by one owner thread. Order of calls: `init` once, then for each batch `begin`,
+    """A writer of transactions, by one owner thread. In this order: `init` once, then for each batch `begin`,
     `send`…, `send_offsets`, `commit` or `abort`.
 
     Answers that only ask to try again are tried again until the deadline. `AbortableError` from any of them
@@ -168,7 +168,7 @@ class TransactionalProducer(Protocol):
         """Sends what is queued and commits. Raises `AmbiguousCommit` once the deadline passes in between."""
 
     def abort(self, deadline: Deadline) -> None:
-        """Takes everything back. Raises `UnavailableError` at the deadline: close, and make a new producer."""
+        """Takes everything back. Raises `UnavailableError` at the deadline: then make a new producer."""
 
     def close(self) -> None:
         """Drops the client without waiting for a transaction in flight; `abort` first if there is one."""
