@@ -1,6 +1,6 @@
 """Which partition a key lies in: `murmur2_random`, as Java's clients and librdkafka's option of that name do.
 
-Source: `org.apache.kafka.common.utils.Utils.murmur2` and `BuiltInPartitioner.partitionForKey` of Apache Kafka.
+Source: `Utils.murmur2` and `BuiltInPartitioner.partitionForKey` of Apache Kafka's clients.
 """
 
 from struct import unpack_from
