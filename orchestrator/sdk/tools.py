@@ -4,7 +4,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, Final, get_type_hints
+from typing import Any, get_type_hints
 
 import pydantic
 
@@ -13,13 +13,12 @@ from orchestrator.sdk.context import Context
 from orchestrator.sdk.durations import milliseconds
 from orchestrator.sdk.errors import InvalidInput
 
-_CONFIG: Final = pydantic.ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-
 
 class Tool:
     """A function with its definition; still callable as the function it is.
 
-    Blocking functions run in a thread, coroutine functions on the event loop.
+    Blocking functions run in a thread, coroutine functions on the event loop. A function with `**parameters`
+    takes arguments of any name beside those that it declares.
     """
 
     def __init__(self, function: Callable[..., Any], definition: ToolDefinition) -> None:
@@ -50,6 +49,7 @@ class Tool:
         except pydantic.ValidationError as error:
             raise InvalidInput(_explained(self.name, error), code="arguments_do_not_fit") from error
         arguments = {name: getattr(valid, name) for name in type(valid).model_fields}
+        arguments |= valid.model_extra or {}
         if self._context_parameter:
             arguments[self._context_parameter] = context
         return arguments
@@ -103,15 +103,18 @@ def _context_parameter(function: Callable[..., Any]) -> str | None:
 def _arguments_model(function: Callable[..., Any]) -> type[pydantic.BaseModel]:
     hints = get_type_hints(function, include_extras=True)
     injected = _context_parameter(function)
+    parameters = inspect.signature(function).parameters
+    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
     fields: dict[str, Any] = {
         name: (
             hints.get(name, Any),
             ... if parameter.default is inspect.Parameter.empty else parameter.default,
         )
-        for name, parameter in inspect.signature(function).parameters.items()
-        if name != injected
+        for name, parameter in parameters.items()
+        if name != injected and parameter.kind is not inspect.Parameter.VAR_KEYWORD
     }
-    return pydantic.create_model(f"{function.__name__}_arguments", __config__=_CONFIG, **fields)
+    config = pydantic.ConfigDict(extra="allow" if takes_any else "forbid", arbitrary_types_allowed=True)
+    return pydantic.create_model(f"{function.__name__}_arguments", __config__=config, **fields)
 
 
 def _output_schema(function: Callable[..., Any]) -> dict[str, Any]:
