@@ -130,6 +130,7 @@ CATALOGUE: Final = (
         events.RecoveryRecorded,
         events.EvaluationRequested,
         events.EvaluationRecorded,
+        events.UsageRecorded,
         events.CancelRequested,
         events.TaskCompleted,
         events.TaskFailed,

@@ -473,6 +473,10 @@ class ToolSelected(Event, frozen=True, kw_only=True):
     """Whether the run is never repeated when its outcome is unknown."""
     pool: str = ""
     """Tool pool that runs it."""
+    alternatives: tuple[str, ...] = ()
+    """Other tools that could do the step, best first."""
+    reason: str = ""
+    """Why this tool, for people."""
 
 
 class ToolStarted(Event, frozen=True, kw_only=True):
@@ -482,3 +486,12 @@ class ToolStarted(Event, frozen=True, kw_only=True):
     """The call it answers."""
     worker: str = ""
     """Instance that runs it."""
+
+
+class UsageRecorded(SessionEvent, frozen=True, kw_only=True):
+    """A reply came too late to count for anything but what it used."""
+
+    call: types.Call
+    """The call that had been given up."""
+    usage: types.Usage = types.Usage()
+    """What it used."""

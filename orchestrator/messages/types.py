@@ -344,12 +344,16 @@ class Call(Record, frozen=True, kw_only=True):
     """The tool, once it is selected."""
     avoid: tuple[str, ...] = ()
     """Tools that were tried and are not to be chosen again."""
+    alternatives: tuple[str, ...] = ()
+    """Other tools that could do the step, best first, once the tool is selected."""
     failure: Failure | None = None
     """For a recovery: what failed."""
     failed_kind: CallKind = CallKind.UNKNOWN
     """For a recovery: what the call waited for when it failed."""
     reserved: Usage | None = None
     """What is reserved for it against the session's limits."""
+    asked: int = 0
+    """For a recovery: how often recovery was asked."""
 
 
 class Value(Record, frozen=True, kw_only=True):

@@ -50,8 +50,12 @@ def fill(document: Document, outputs: Mapping[str, Any]) -> Any:
 
     Raises `ContractError` naming the reference that finds nothing.
     """
-    content = read_json(document.body)
-    for reference in _outermost_first(document.references):
+    return fill_content(read_json(document.body), document.references, outputs)
+
+
+def fill_content(content: Any, references: Iterable[Reference], outputs: Mapping[str, Any]) -> Any:
+    """As `fill`, for a document whose content was loaded already. Changes `content` in place."""
+    for reference in _outermost_first(references):
         content = _filled(content, reference, outputs)
     return content
 

@@ -1,5 +1,11 @@
 """What users write agents with: tools, planners, reviewers, subscribers, declared by decorators."""
 
+from orchestrator.errors import (
+    ConfigurationError,
+    ContractError,
+    OrchestratorError,
+    UnavailableError,
+)
 from orchestrator.messages.types import (
     CallKind,
     Criterion,
@@ -15,7 +21,8 @@ from orchestrator.messages.types import (
     ToolDefinition,
     Usage,
 )
-from orchestrator.sdk.context import Context, Definitions, Platform, Values
+from orchestrator.sdk.context import Context, Definitions, Metrics, Platform, Values
+from orchestrator.sdk.definitions import agent_defined, playbook_defined, tool_defined
 from orchestrator.sdk.durations import milliseconds
 from orchestrator.sdk.errors import (
     HandlerError,
@@ -24,7 +31,17 @@ from orchestrator.sdk.errors import (
     TransientError,
     UnknownOutcome,
 )
-from orchestrator.sdk.planning import Output, Plan, Planner, PlanRequest, PlanStep, retry_policy, step
+from orchestrator.sdk.failures import described, failure_of, readable
+from orchestrator.sdk.planning import (
+    Output,
+    Plan,
+    Planner,
+    PlanRequest,
+    PlanStep,
+    document,
+    retry_policy,
+    step,
+)
 from orchestrator.sdk.plugins import Plugins, discover
 from orchestrator.sdk.roles import (
     EvaluationRequest,
@@ -50,7 +67,9 @@ from orchestrator.sdk.tools import Tool, tool
 
 __all__ = [
     "CallKind",
+    "ConfigurationError",
     "Context",
+    "ContractError",
     "Criterion",
     "CriterionResult",
     "Definitions",
@@ -66,7 +85,9 @@ __all__ = [
     "Fallback",
     "HandlerError",
     "InvalidInput",
+    "Metrics",
     "NextMove",
+    "OrchestratorError",
     "Output",
     "Outputs",
     "PermanentError",
@@ -90,14 +111,21 @@ __all__ = [
     "Tool",
     "ToolDefinition",
     "TransientError",
+    "UnavailableError",
     "UnknownOutcome",
     "Usage",
     "Values",
+    "agent_defined",
+    "described",
     "discover",
+    "document",
     "evaluator",
+    "failure_of",
     "middleware",
     "milliseconds",
     "planner",
+    "playbook_defined",
+    "readable",
     "recovery",
     "retry_policy",
     "reviewer",
@@ -105,5 +133,6 @@ __all__ = [
     "step",
     "subscriber",
     "tool",
+    "tool_defined",
     "tool_selector",
 ]

@@ -1,14 +1,18 @@
 """What a plug-in is given beside its message."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from msgspec.structs import replace
 
 from orchestrator.messages import identity
 from orchestrator.messages.base import Command, Event, Message
 from orchestrator.messages.commands import ExecuteTool
 from orchestrator.messages.events import PlaybookDefined, ToolProgressed
-from orchestrator.messages.types import AgentProfile, Call, ToolDefinition, Usage, Value
+from orchestrator.messages.types import AgentProfile, Call, Document, ToolDefinition, Usage, Value
+from orchestrator.messages.values import fill_content
 
 if TYPE_CHECKING:
     from orchestrator.sdk.plugins import Plugins
@@ -39,6 +43,23 @@ class Values(Protocol):
         """A value that holds `content` as JSON: inline, or in the value store when it is large."""
 
 
+class Metrics(Protocol):
+    """The counters of a process. Calls are cheap, thread-safe and never fail."""
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        """Adds to the counter `name`, such as `agents_tokens`, of these labels.
+
+        A counter has the same label names always, and labels with few values: never a session's id.
+        """
+
+
+class NoMetrics:
+    """Counters that nobody reads."""
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        """Counts nothing."""
+
+
 @dataclass(frozen=True)
 class Platform:
     """What one process gives to every handler that it runs."""
@@ -50,6 +71,9 @@ class Platform:
     """Sends a message at once, before the handler has returned."""
     now: Callable[[], int]
     """Unix time in microseconds."""
+    metrics: Metrics = field(default_factory=NoMetrics)
+    instance: str = ""
+    """Name of this process among the copies of its services."""
 
 
 class Context:
@@ -63,7 +87,7 @@ class Context:
         self.message = message
         self.platform = platform
         self.used = Usage()
-        self._outputs = 0
+        self._written: Counter[str] = Counter()
 
     @property
     def correlation_id(self) -> str:
@@ -95,6 +119,14 @@ class Context:
     def values(self) -> Values:
         return self.platform.values
 
+    @property
+    def metrics(self) -> Metrics:
+        return self.platform.metrics
+
+    @property
+    def instance(self) -> str:
+        return self.platform.instance
+
     def now(self) -> int:
         """Unix time in microseconds. Plug-ins ask here, so that tests can move the clock."""
         return self.platform.now()
@@ -107,12 +139,30 @@ class Context:
             cost_micro_usd=self.used.cost_micro_usd + round(cost_usd * 1_000_000),
         )
 
+    def usage(self, started: int, *, tool_calls: int = 0) -> Usage:
+        """What this call used, with the time since `started` (of `now()`), for its reply."""
+        elapsed_ms = max(0, self.now() - started) // 1000
+        return replace(self.used, tool_calls=tool_calls, duration_ms=elapsed_ms)
+
+    async def outputs(self, inputs: Mapping[str, Value]) -> dict[str, Any]:
+        """JSON content of the outputs of steps. Raises `ContractError`."""
+        return {step_id: await self.values.load(value) for step_id, value in inputs.items()}
+
+    async def fill(self, document: Document, outputs: Mapping[str, Any]) -> Any:
+        """JSON content of a document, its references filled from loaded outputs. Raises `ContractError`."""
+        return fill_content(await self.values.load(document.body), document.references, outputs)
+
     def write(self, kind: type[M], **fields: Any) -> M:
-        """A message of this session, caused by the one being handled, with its derived id."""
-        index = self._outputs
-        self._outputs += 1
+        """A message of this session, caused by the one being handled, with its derived id.
+
+        Messages are numbered by kind, so that heartbeats, of which another run sends more or fewer, do not
+        change the id of the reply.
+        """
+        index = self._written[kind.__name__]
+        self._written[kind.__name__] += 1
         own_id = "command_id" if issubclass(kind, Command) else "event_id"
-        fields[own_id] = identity.output_id(self.message.message_id, self.service, index)
+        producer = f"{self.service}/{kind.__name__}"
+        fields[own_id] = identity.output_id(self.message.message_id, producer, index)
         return kind(
             correlation_id=self.correlation_id,
             causation_id=self.message.message_id,

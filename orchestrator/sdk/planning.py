@@ -153,6 +153,8 @@ class PlanRequest:
     previous: types.Plan | None
     evaluation: types.Evaluation | None
     feedback: str
+    limits: types.Limits
+    """What is left of the session's bounds."""
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,19 @@ class Plugins:
             case SinkPlugin():
                 return self.sinks, plugin.name
 
+    def every_service(self) -> dict[str, Service]:
+        """Everything with a consumer group, by its name: services, reviewers and subscribers.
+
+        Raises `ConfigurationError` if two of them share a name.
+        """
+        found = dict(self.services)
+        asked: tuple[Reviewer | Subscriber, ...] = (*self.reviewers.values(), *self.subscribers.values())
+        for service in (plugin.service() for plugin in asked):
+            if service.name in found:
+                raise ConfigurationError(f"two services are called {service.name}: rename the group of one")
+            found[service.name] = service
+        return found
+
     @classmethod
     def of(cls, *sources: ModuleType | Plugin) -> "Plugins":
         """The plug-ins of these modules and objects."""

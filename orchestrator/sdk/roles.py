@@ -5,11 +5,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from msgspec.structs import replace
+
+from orchestrator.errors import ConfigurationError
 from orchestrator.messages import types
 from orchestrator.messages.base import Command, Event, Message
+from orchestrator.messages.catalogue import matching
+from orchestrator.messages.events import PlanCreated, PlanReviewed
 from orchestrator.messages.types import Call, Failure, Review, ReviewVerdict, ToolDefinition
 from orchestrator.sdk.context import Context
 from orchestrator.sdk.planning import Plan, Planner
+from orchestrator.sdk.service import Service
 
 
 @dataclass(frozen=True)
@@ -102,8 +108,33 @@ class RecoveryStrategy:
 
 @dataclass(frozen=True)
 class Reviewer:
+    """A reviewer of plans, in a consumer group of its own.
+
+    One that raises gives no review: its time-out then means what the agent's profile says.
+    """
+
     name: str
     review: Callable[[PlanReview, Context], Awaitable[Review]]
+    group: str
+
+    def service(self) -> Service:
+        """The service that asks it about every plan and writes its reviews."""
+        service = Service(self.group)
+
+        @service.on(PlanCreated)
+        async def review_plan(message: PlanCreated, context: Context) -> PlanReviewed:
+            started = context.now()
+            revision = message.call.revision
+            review = await self.review(PlanReview(plan=message.plan, revision=revision), context)
+            return context.write(
+                PlanReviewed,
+                plan_call_id=message.call.call_id,
+                revision=revision,
+                review=replace(review, reviewer=self.name),
+                usage=context.usage(started),
+            )
+
+        return service
 
 
 @dataclass(frozen=True)
@@ -114,6 +145,26 @@ class Subscriber:
     group: str
     ordered: bool
     handle: Callable[["ObservedEvent", Context], Awaitable[Any]]
+
+    def service(self) -> Service:
+        """The service that shows it every session's messages that match. What it returns is not sent.
+
+        Raises `ConfigurationError` if no message matches.
+        """
+        service = Service(self.group, ordered=self.ordered)
+        messages = [
+            entry.message for entry in matching(self.pattern) if issubclass(entry.message, Command | Event)
+        ]
+        if not messages:
+            raise ConfigurationError(
+                f"subscriber {self.group} waits for {self.pattern}, and no message is called that"
+            )
+
+        @service.on(*messages)
+        async def observe(message: Command | Event, context: Context) -> None:
+            await self.handle(ObservedEvent(message), context)
+
+        return service
 
 
 @dataclass(frozen=True)
@@ -164,8 +215,11 @@ def recovery(name: str) -> Callable[[Callable[..., Awaitable[Recovery]]], Recove
     return lambda function: RecoveryStrategy(name, _with_context(function))
 
 
-def reviewer(name: str) -> Callable[[Callable[..., Awaitable[Review | None]]], Reviewer]:
-    """Declares `async def f(review) -> Review | None` as a reviewer; None accepts."""
+def reviewer(name: str, *, group: str = "") -> Callable[[Callable[..., Awaitable[Review | None]]], Reviewer]:
+    """Declares `async def f(review) -> Review | None` as a reviewer; None accepts.
+
+    `group` names its consumer group (`reviewer-NAME` by default).
+    """
 
     def declare(function: Callable[..., Awaitable[Review | None]]) -> Reviewer:
         inner = _with_context(function)
@@ -174,7 +228,7 @@ def reviewer(name: str) -> Callable[[Callable[..., Awaitable[Review | None]]], R
             verdict: Review | None = await inner(request, context)
             return verdict or Review(reviewer=name, verdict=ReviewVerdict.ACCEPT)
 
-        return Reviewer(name, review)
+        return Reviewer(name, review, group or f"reviewer-{name}")
 
     return declare
 

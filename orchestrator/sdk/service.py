@@ -5,13 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
 from orchestrator.errors import ConfigurationError
-from orchestrator.messages.base import Command, Event, Message
+from orchestrator.messages.base import Command, Definition, Event, Message
 from orchestrator.messages.catalogue import Topic, entry_of
-from orchestrator.sdk.context import Context
+from orchestrator.sdk.context import Context, Platform
 
 Outputs: TypeAlias = Message | Iterable[Message] | None
 Handler: TypeAlias = Callable[[Any, Context], Awaitable[Outputs]]
 H = TypeVar("H", bound=Handler)
+Announcement: TypeAlias = Callable[[Platform], Iterable[Definition]]
+
+
+def _nothing(_platform: Platform) -> Iterable[Definition]:
+    return ()
 
 
 @dataclass
@@ -26,6 +31,8 @@ class Service:
     ordered: bool = False
     concurrency: int = 100
     handlers: dict[type[Command | Event], Handler] = field(default_factory=dict)
+    announcement: Announcement = _nothing
+    """Says what exists because this service runs; sent when it starts, before its first message."""
 
     def on(self, *messages: type[Command | Event]) -> Callable[[H], H]:
         """Declares the handler of these messages."""
@@ -38,6 +45,11 @@ class Service:
             return handler
 
         return declare
+
+    def announces(self, announcement: Announcement) -> Announcement:
+        """Declares `f(platform) -> definitions` as what is sent when the service starts."""
+        self.announcement = announcement
+        return announcement
 
     @property
     def topics(self) -> frozenset[Topic]:

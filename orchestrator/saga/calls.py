@@ -1,0 +1,132 @@
+"""Calls: the one place where they are opened, matched with replies, failed, and found due."""
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from orchestrator.messages import events, identity
+from orchestrator.messages.timeouts import GRACE_MS, QUEUE_MS
+from orchestrator.messages.types import Call, CallKind, Failure, FailureKind, RetryPolicy, Usage
+from orchestrator.saga.outputs import Draft, draft
+from orchestrator.saga.state import Session
+from orchestrator.saga.usage import NOTHING
+
+SELECTION_MS = 30_000
+"""How long a selection may take: it is in memory, so this is a dead selector."""
+RECOVERY_MS = 30_000
+"""How long recovery may take to decide before it is asked again."""
+RECOVERY_ASKS = 3
+"""How often recovery is asked before the call counts as lost."""
+CANCEL_MS = 10_000
+"""How long a cancelled session waits for tools that are running."""
+
+AWAITED_MS = 3_600_000
+"""How long a request that came before its task is remembered."""
+
+IN_FLIGHT = (CallKind.SELECTION, CallKind.TOOL)
+
+
+def micros(milliseconds: int) -> int:
+    return milliseconds * 1_000
+
+
+def work_deadline(now: int, limit_ms: int) -> int:
+    """When to stop waiting for work that may queue, take up to its limit, and answer."""
+    return now + micros(QUEUE_MS + limit_ms + GRACE_MS)
+
+
+def expires(now: int) -> int:
+    """When a command has waited too long to be started."""
+    return now + micros(QUEUE_MS)
+
+
+def opened(
+    session: Session,
+    kind: CallKind,
+    *,
+    due_at: int,
+    retry: RetryPolicy,
+    revision: int,
+    step_id: str = "",
+    attempt: int = 1,
+    avoid: tuple[str, ...] = (),
+    reserved: Usage | None = None,
+) -> Call:
+    """A new call. Its id follows from what it is, so a decision made twice opens the same one."""
+    return Call(
+        call_id=identity.call_id(session.correlation_id, kind.value, revision, step_id, attempt),
+        kind=kind,
+        revision=revision,
+        step_id=step_id,
+        attempt=attempt,
+        due_at=due_at,
+        retry=retry,
+        avoid=avoid,
+        reserved=reserved,
+    )
+
+
+def matching(session: Session, reply: Call, *kinds: CallKind) -> Call | None:
+    """The open call that a reply answers; None for a late or repeated one."""
+    call = session.calls.get(reply.call_id)
+    return call if call is not None and call.kind in kinds else None
+
+
+def in_recovery(call: Call, failure: Failure, now: int) -> Call:
+    """The call, waiting for recovery to decide about its failure. What was reserved for it is free again."""
+    return replace(
+        call,
+        kind=CallKind.RECOVERY,
+        failed_kind=call.kind,
+        failure=failure,
+        due_at=now + micros(RECOVERY_MS),
+        reserved=None,
+        asked=1,
+    )
+
+
+def failed(call: Call, failure: Failure, usage: Usage, now: int) -> Draft:
+    return draft(events.CallFailed, call=in_recovery(call, failure, now), usage=usage)
+
+
+def late(session: Session, reply: Call, usage: Usage) -> Iterable[Draft]:
+    """What a reply that comes too late still tells: what it used. A timed-out run was counted as a run."""
+    if reply.call_id in session.uncounted:
+        rest = replace(usage, tool_calls=0)
+        if rest != NOTHING:
+            yield draft(events.UsageRecorded, call=reply, usage=rest)
+
+
+def due(session: Session, now: int) -> tuple[Call, ...]:
+    """Open calls whose time has run out, in the order of their deadlines."""
+    found = (call for call in session.calls.values() if call.due_at <= now)
+    return tuple(sorted(found, key=lambda call: (call.due_at, call.call_id)))
+
+
+def timed_out(call: Call, now: int) -> Draft:
+    """The fact that nobody answered, and what is waited for now."""
+    if call.kind is CallKind.REVIEW:
+        return draft(events.CallTimedOut, call=call, next=None)
+    if call.kind is not CallKind.RECOVERY:
+        return draft(events.CallTimedOut, call=call, next=in_recovery(call, silence(call), now))
+    if call.asked < RECOVERY_ASKS:
+        again = replace(call, due_at=now + micros(RECOVERY_MS), asked=call.asked + 1)
+        return draft(events.CallTimedOut, call=call, next=again)
+    return draft(events.CallTimedOut, call=call, next=None)
+
+
+def silence(call: Call) -> Failure:
+    """The failure of a call that nobody answered. A tool may have run."""
+    outcome = FailureKind.UNKNOWN_OUTCOME if call.kind is CallKind.TOOL else FailureKind.TRANSIENT
+    who = {
+        CallKind.PLAN: "planner",
+        CallKind.SELECTION: "tool selector",
+        CallKind.TOOL: f"tool executor for {call.tool}",
+        CallKind.EVALUATION: "evaluator",
+        CallKind.RECOVERY: "recovery",
+    }.get(call.kind, call.kind.value)
+    return Failure(
+        kind=outcome,
+        code="timed_out",
+        message=f"no answer from the {who} in time; is it running, and is it reading its topic?",
+    )

@@ -1,0 +1,139 @@
+"""`decide(state, input) -> outputs`: record the input, then settle: make moves until none applies."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from orchestrator.messages import commands, events, identity
+from orchestrator.messages.base import Command, Message, SessionEvent
+from orchestrator.saga.evolve import evolve
+from orchestrator.saga.inputs import Input, Submission, TimePassed
+from orchestrator.saga.moves import MOVES
+from orchestrator.saga.outputs import Draft, draft
+from orchestrator.saga.record import REPLIES
+from orchestrator.saga.record.control import cancel_task
+from orchestrator.saga.record.intake import submit_task
+from orchestrator.saga.state import Phase, Session
+
+PRODUCER: Final = "orchestrator"
+MAX_MOVES: Final = 100_000
+"""Far above what any plan needs: reaching it means that two moves undo each other, which is a bug."""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """The outputs, in order, and the state after them. `session` is None where nothing is known of it."""
+
+    session: Session | None
+    outputs: tuple[Message, ...]
+
+
+def decide(session: Session | None, told: Input, correlation_id: str, now: int) -> Decision:
+    """What follows from an input at the time `now` (Unix, microseconds).
+
+    A repeated or late input has no outputs: nothing changes.
+    """
+    if session is not None and session.ended:
+        return Decision(session, ())
+    writing = _Writing(session, told, correlation_id, now)
+    writing.write(_recorded(session, told, now))
+    _settle(writing)
+    return Decision(writing.session, tuple(writing.outputs))
+
+
+def next_due(session: Session) -> int | None:
+    """When something is to be done without any input; None where nothing is. Derived, never stored."""
+    if session.ended:
+        return None
+    if session.task is None:
+        return session.awaited_until
+    times = [session.task.deadline_at]
+    if not session.parked:
+        times += (call.due_at for call in session.calls.values())
+        times += (retry.retry_at for retry in session.retries.values())
+        if session.revision == 0 and session.cancel is None:
+            times.append(session.task.not_before)
+    return min(times)
+
+
+def _recorded(session: Session | None, told: Input, now: int) -> Iterable[Draft]:
+    match told:
+        case Submission():
+            return submit_task(session, told, now)
+        case commands.CancelTask():
+            return cancel_task(session, told, now)
+        case TimePassed():
+            return ()
+        case _:
+            if session is None or session.task is None:
+                return ()
+            return REPLIES[type(told)](session, told, now)
+
+
+def _settle(writing: "_Writing") -> None:
+    for _ in range(MAX_MOVES):
+        session, now = writing.session, writing.now
+        if session is None or session.ended:
+            return
+        if session.task is None:
+            if session.phase is Phase.AWAITED and now >= session.awaited_until:
+                writing.write([_no_task(writing)])
+            return
+        found = (move(session, session.task, now) for move in MOVES)
+        drafts = next((made for made in found if made is not None), None)
+        if not drafts:
+            return
+        writing.write(drafts)
+    raise RuntimeError(f"session {writing.correlation_id} does not settle")
+
+
+def _no_task(writing: "_Writing") -> Draft:
+    return draft(
+        events.RequestRefused,
+        request_type="agents.commands.CancelTask",
+        reason=f"there is no session {writing.correlation_id}",
+    )
+
+
+class _Writing:
+    """Gives drafts their envelopes and folds own events as they are written."""
+
+    def __init__(self, session: Session | None, told: Input, correlation_id: str, now: int) -> None:
+        self.session = session
+        self.told = told
+        self.correlation_id = correlation_id
+        self.now = now
+        self.outputs: list[Message] = []
+
+    def write(self, drafts: Iterable[Draft]) -> None:
+        for made in drafts:
+            message = made.kind(**self._envelope(made.kind), **made.fields)
+            if isinstance(message, SessionEvent):
+                self.session = evolve(self.session, message)
+            self.outputs.append(message)
+
+    def _envelope(self, kind: type[Message]) -> dict[str, Any]:
+        own_id = "command_id" if issubclass(kind, Command) else "event_id"
+        agent, tenant = self._whose()
+        fields: dict[str, Any] = {
+            own_id: identity.output_id(self.told.message_id, PRODUCER, len(self.outputs)),
+            "correlation_id": self.correlation_id,
+            "causation_id": self.told.message_id,
+            "occurred_at": self.now,
+            "agent": agent,
+            "tenant": tenant,
+        }
+        if issubclass(kind, SessionEvent):
+            fields["sequence"] = (self.session.sequence if self.session else 0) + 1
+        return fields
+
+    def _whose(self) -> tuple[str, str]:
+        match self.told:
+            case Submission():
+                return self.told.task.agent, self.told.task.tenant
+            case commands.CancelTask() if self.session is None:
+                return self.told.agent, self.told.tenant
+            case _ if self.session is not None:
+                return self.session.agent, self.session.tenant
+            case _:
+                return "default", "default"

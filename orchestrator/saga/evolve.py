@@ -1,0 +1,335 @@
+"""`evolve(state, event) -> state`: what each of the orchestrator's own events means for a session.
+
+Only these functions change state. Once released, one is frozen: new behaviour is a new event or version.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from orchestrator.errors import ContractError
+from orchestrator.messages import events
+from orchestrator.messages.base import SessionEvent
+from orchestrator.messages.plans import dependencies
+from orchestrator.messages.types import Call, CallKind, Failure, Plan, RecoveryDecision, Usage
+from orchestrator.messages.values import steps_named
+from orchestrator.saga.calls import AWAITED_MS, CANCEL_MS, IN_FLIGHT, micros, silence
+from orchestrator.saga.state import (
+    Outcome,
+    PendingRetry,
+    Phase,
+    Session,
+    StepState,
+    StepStatus,
+    Task,
+)
+from orchestrator.saga.usage import add
+
+_TELLS_USAGE: Final = (CallKind.PLAN, CallKind.TOOL, CallKind.EVALUATION)
+_ONE_RUN: Final = Usage(tool_calls=1)
+
+
+def evolve(session: Session | None, event: SessionEvent) -> Session:
+    """The state after an event. Raises `ContractError` for an event out of sequence: history has a gap."""
+    before = session or Session(correlation_id=event.correlation_id, agent=event.agent, tenant=event.tenant)
+    if event.sequence != before.sequence + 1:
+        raise ContractError(
+            f"session {event.correlation_id}: event {event.sequence} follows event {before.sequence}"
+        )
+    return replace(_APPLIERS[type(event)](before, event), sequence=event.sequence)
+
+
+def task_received(session: Session, event: events.TaskReceived) -> Session:
+    task = Task(
+        goal=event.goal,
+        context=event.context,
+        memory=event.memory,
+        key=event.key,
+        playbook=event.playbook,
+        profile=event.profile,
+        limits=event.limits,
+        received_at=event.occurred_at,
+        deadline_at=event.deadline_at,
+        not_before=event.not_before or 0,
+        parent=event.parent,
+        reply_to=event.reply_to,
+        labels=event.labels,
+        submitted=event.submitted,
+    )
+    return replace(session, phase=Phase.PLANNING, agent=event.agent, tenant=event.tenant, task=task)
+
+
+def task_refused(session: Session, event: events.TaskRefused) -> Session:
+    return replace(_ended(session, Outcome.REFUSED), give_up=event.failure)
+
+
+def request_refused(session: Session, _event: events.RequestRefused) -> Session:
+    return _ended(session, Outcome.REFUSED) if session.phase is Phase.AWAITED else session
+
+
+def cancel_requested(session: Session, event: events.CancelRequested) -> Session:
+    """Tools that are running get a last moment to answer; everything else is given up at once."""
+    limit = event.occurred_at + micros(CANCEL_MS)
+    kept = {c.call_id: replace(c, due_at=min(c.due_at, limit)) for c in session.waiting_for(*IN_FLIGHT)}
+    given_up = _without_calls(session, *(c for c in session.calls.values() if c.call_id not in kept))
+    awaited_until = event.occurred_at + micros(AWAITED_MS) if session.task is None else 0
+    return replace(given_up, cancel=event.reason, calls=kept, retries={}, awaited_until=awaited_until)
+
+
+def plan_requested(session: Session, event: events.PlanRequested) -> Session:
+    session = _without_calls(session, *session.calls.values())
+    return replace(
+        session,
+        phase=Phase.PLANNING,
+        revision=event.call.revision,
+        feedback=event.feedback,
+        proposed=None,
+        reviews=(),
+        ready=(),
+        unevaluated=False,
+        retries={},
+        calls={event.call.call_id: event.call},
+    )
+
+
+def plan_proposed(session: Session, event: events.PlanProposed) -> Session:
+    return replace(
+        _answered(session, event.call, event.usage),
+        proposed=event.plan,
+        reviews=(),
+        calls={call.call_id: call for call in event.reviews},
+    )
+
+
+def review_recorded(session: Session, event: events.ReviewRecorded) -> Session:
+    return replace(_answered(session, event.call, event.usage), reviews=(*session.reviews, event.review))
+
+
+def plan_accepted(session: Session, event: events.PlanAccepted) -> Session:
+    plan = event.plan
+    missing = {step.step_id: len(dependencies(step)) for step in plan.steps}
+    dependents: dict[str, tuple[str, ...]] = {}
+    for step in plan.steps:
+        for name in dependencies(step):
+            dependents[name] = (*dependents.get(name, ()), step.step_id)
+    return replace(
+        _answered(session, event.call, event.usage),
+        phase=Phase.EXECUTING,
+        plan=plan,
+        proposed=None,
+        steps={name: StepState(missing=count) for name, count in missing.items()},
+        dependents=dependents,
+        kept=_kept(plan),
+        ready=tuple(name for name, count in missing.items() if not count),
+        succeeded=0,
+        evaluation=None,
+        calls={},
+    )
+
+
+def plan_rejected(session: Session, event: events.PlanRejected) -> Session:
+    session = _without_calls(_answered(session, event.call, event.usage), *session.calls.values())
+    return replace(session, proposed=None, reviews=(), calls={}, feedback=event.failure.message)
+
+
+def step_ready(session: Session, event: events.PlanStepReady) -> Session:
+    name = event.step.step_id
+    state = replace(session.steps[name], status=StepStatus.RUNNING, attempts=event.call.attempt)
+    return replace(
+        session,
+        steps={**session.steps, name: state},
+        ready=tuple(other for other in session.ready if other != name),
+        retries={key: retry for key, retry in session.retries.items() if retry.call.step_id != name},
+        calls={**session.calls, event.call.call_id: event.call},
+    )
+
+
+def step_assigned(session: Session, event: events.StepAssigned) -> Session:
+    name = event.call.step_id
+    state = replace(session.steps[name], tool=event.call.tool)
+    return replace(
+        session,
+        steps={**session.steps, name: state},
+        calls={**session.calls, event.call.call_id: event.call},
+    )
+
+
+def step_succeeded(session: Session, event: events.StepSucceeded) -> Session:
+    name = event.call.step_id
+    steps = dict(session.steps)
+    steps[name] = replace(
+        steps[name],
+        status=StepStatus.SUCCEEDED,
+        output=event.output,
+        tool=event.call.tool or steps[name].tool,
+        failure=None,
+    )
+    freed = []
+    for other in session.dependents.get(name, ()):
+        steps[other] = replace(steps[other], missing=steps[other].missing - 1)
+        if not steps[other].missing:
+            freed.append(other)
+    _drop_unused_outputs(session, name, steps)
+    return replace(
+        _answered(session, event.call, event.usage),
+        steps=steps,
+        ready=(*session.ready, *freed),
+        succeeded=session.succeeded + 1,
+        unevaluated=True,
+    )
+
+
+def step_failed(session: Session, event: events.StepFailed) -> Session:
+    name = event.call.step_id
+    state = replace(session.steps[name], status=StepStatus.FAILED, failure=event.failure)
+    return replace(session, steps={**session.steps, name: state}, give_up=event.failure)
+
+
+def call_failed(session: Session, event: events.CallFailed) -> Session:
+    call = event.call
+    session = replace(session, used=add(session.used, event.usage))
+    steps = session.steps
+    if call.failed_kind in IN_FLIGHT:
+        steps = {**steps, call.step_id: replace(steps[call.step_id], failure=call.failure)}
+    return replace(session, steps=steps, calls={**session.calls, call.call_id: call})
+
+
+def call_timed_out(session: Session, event: events.CallTimedOut) -> Session:
+    session = _without_calls(session, event.call)
+    if event.next is not None:
+        return replace(session, calls={**session.calls, event.next.call_id: event.next})
+    if event.call.kind is CallKind.RECOVERY:
+        return replace(session, give_up=event.call.failure or silence(event.call))
+    return session
+
+
+def recovery_recorded(session: Session, event: events.RecoveryRecorded) -> Session:
+    call = event.call
+    calls = {key: other for key, other in session.calls.items() if key != call.call_id}
+    if event.decision is RecoveryDecision.EXHAUSTED:
+        return replace(session, calls=calls, give_up=_explained(call.failure, event.reason))
+    retry = PendingRetry(call=call, retry_at=event.retry_at or event.occurred_at, avoid=event.avoid)
+    return replace(session, calls=calls, retries={**session.retries, call.call_id: retry})
+
+
+def evaluation_requested(session: Session, event: events.EvaluationRequested) -> Session:
+    return replace(
+        session,
+        phase=Phase.EVALUATING,
+        unevaluated=False,
+        evaluations=session.evaluations + (event.call.attempt == 1),
+        retries={
+            key: retry
+            for key, retry in session.retries.items()
+            if retry.call.failed_kind is not CallKind.EVALUATION
+        },
+        calls={**session.calls, event.call.call_id: event.call},
+    )
+
+
+def evaluation_recorded(session: Session, event: events.EvaluationRecorded) -> Session:
+    return replace(
+        _answered(session, event.call, event.usage),
+        phase=Phase.EXECUTING,
+        evaluation=event.evaluation,
+        result=event.result,
+    )
+
+
+def usage_recorded(session: Session, event: events.UsageRecorded) -> Session:
+    return replace(
+        session,
+        used=add(session.used, event.usage),
+        uncounted=tuple(other for other in session.uncounted if other != event.call.call_id),
+    )
+
+
+def task_completed(session: Session, _event: events.TaskCompleted) -> Session:
+    return _ended(session, Outcome.COMPLETED)
+
+
+def task_failed(session: Session, event: events.TaskFailed) -> Session:
+    return replace(_ended(session, Outcome.FAILED), give_up=event.failure)
+
+
+def task_cancelled(session: Session, _event: events.TaskCancelled) -> Session:
+    return _ended(session, Outcome.CANCELLED)
+
+
+def task_escalated(session: Session, event: events.TaskEscalated) -> Session:
+    parked = _without_calls(session, *session.calls.values())
+    return replace(parked, calls={}, retries={}, give_up=None, escalated=event.failure)
+
+
+def _ended(session: Session, outcome: Outcome) -> Session:
+    return replace(session, phase=Phase.ENDED, outcome=outcome, calls={}, retries={}, ready=())
+
+
+def _answered(session: Session, call: Call, usage: Usage) -> Session:
+    """The session without this call, and with what it used."""
+    calls = {key: other for key, other in session.calls.items() if key != call.call_id}
+    return replace(session, calls=calls, used=add(session.used, usage))
+
+
+def _without_calls(session: Session, *given_up: Call) -> Session:
+    """The session without these calls; what they used may still be told. A run that was asked for counts."""
+    names = {call.call_id for call in given_up}
+    telling = tuple(call.call_id for call in given_up if call.kind in _TELLS_USAGE)
+    runs = (_ONE_RUN for call in given_up if call.kind is CallKind.TOOL)
+    return replace(
+        session,
+        calls={key: call for key, call in session.calls.items() if key not in names},
+        uncounted=(*session.uncounted, *telling),
+        used=add(session.used, *runs),
+    )
+
+
+def _kept(plan: Plan) -> frozenset[str]:
+    if any(not criterion.steps for criterion in plan.criteria):
+        return frozenset(step.step_id for step in plan.steps)
+    named = (frozenset(criterion.steps) for criterion in plan.criteria)
+    return steps_named(plan.result).union(*named)
+
+
+def _drop_unused_outputs(session: Session, done: str, steps: dict[str, StepState]) -> None:
+    """Forgets outputs that the step just done was the last one to need."""
+    assert session.plan is not None  # noqa: S101 - a step belongs to a plan
+    step = next(step for step in session.plan.steps if step.step_id == done)
+    for name in (*dependencies(step), done):
+        users = session.dependents.get(name, ())
+        if name not in session.kept and all(steps[user].status is StepStatus.SUCCEEDED for user in users):
+            steps[name] = replace(steps[name], output=None)
+
+
+def _explained(failure: Failure | None, reason: str) -> Failure:
+    if failure is None:
+        return Failure(code="exhausted", message=reason)
+    return replace(failure, message=f"{failure.message} ({reason})") if reason else failure
+
+
+_APPLIERS: Final[dict[type[SessionEvent], Callable[[Session, Any], Session]]] = {
+    events.TaskReceived: task_received,
+    events.TaskRefused: task_refused,
+    events.RequestRefused: request_refused,
+    events.PlanRequested: plan_requested,
+    events.PlanProposed: plan_proposed,
+    events.ReviewRecorded: review_recorded,
+    events.PlanAccepted: plan_accepted,
+    events.PlanRejected: plan_rejected,
+    events.PlanStepReady: step_ready,
+    events.StepAssigned: step_assigned,
+    events.StepSucceeded: step_succeeded,
+    events.StepFailed: step_failed,
+    events.CallFailed: call_failed,
+    events.CallTimedOut: call_timed_out,
+    events.RecoveryRecorded: recovery_recorded,
+    events.EvaluationRequested: evaluation_requested,
+    events.EvaluationRecorded: evaluation_recorded,
+    events.UsageRecorded: usage_recorded,
+    events.CancelRequested: cancel_requested,
+    events.TaskCompleted: task_completed,
+    events.TaskFailed: task_failed,
+    events.TaskCancelled: task_cancelled,
+    events.TaskEscalated: task_escalated,
+}

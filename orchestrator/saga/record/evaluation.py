@@ -1,0 +1,31 @@
+"""Taking in what evaluators reply."""
+
+from collections.abc import Iterable
+
+from orchestrator.messages import events
+from orchestrator.messages.types import CallKind
+from orchestrator.saga.calls import failed, late, matching
+from orchestrator.saga.outputs import Draft, draft
+from orchestrator.saga.state import Session
+
+
+def task_evaluated(session: Session, reply: events.TaskEvaluated, _now: int) -> Iterable[Draft]:
+    call = matching(session, reply.call, CallKind.EVALUATION)
+    if call is None:
+        yield from late(session, reply.call, reply.usage)
+        return
+    yield draft(
+        events.EvaluationRecorded,
+        call=call,
+        evaluation=reply.evaluation,
+        result=reply.result,
+        usage=reply.usage,
+    )
+
+
+def evaluation_failed(session: Session, reply: events.EvaluationFailed, now: int) -> Iterable[Draft]:
+    call = matching(session, reply.call, CallKind.EVALUATION)
+    if call is None:
+        yield from late(session, reply.call, reply.usage)
+    else:
+        yield failed(call, reply.failure, reply.usage, now)

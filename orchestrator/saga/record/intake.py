@@ -1,0 +1,63 @@
+"""Taking tasks in: acceptance resolves everything that must not change later."""
+
+from collections.abc import Iterable
+
+from orchestrator.messages import events
+from orchestrator.messages.types import Failure, FailureKind
+from orchestrator.saga.calls import micros
+from orchestrator.saga.inputs import Submission
+from orchestrator.saga.outputs import Draft, draft
+from orchestrator.saga.state import Session
+from orchestrator.saga.usage import resolved_limits
+
+DAY_MS = 86_400_000
+
+
+def submit_task(session: Session | None, submission: Submission, now: int) -> Iterable[Draft]:
+    """Accepts a task, or refuses it with the reason. A second one of the same session starts nothing."""
+    if session is not None and session.task is not None:
+        return
+    failure = submission.refusal or _refusal(submission, now)
+    if failure is not None:
+        yield draft(events.TaskRefused, failure=failure, submitted=submission.original)
+        return
+    task, profile = submission.task, submission.profile
+    assert profile is not None  # noqa: S101 - refused above
+    limits = resolved_limits(profile, task.limits)
+    start = max(now, task.not_before or 0)
+    deadline = start + micros(limits.deadline_ms or DAY_MS)
+    yield draft(
+        events.TaskReceived,
+        goal=task.goal,
+        context=task.context,
+        memory=task.memory,
+        key=task.key,
+        playbook=task.playbook or profile.playbook,
+        profile=profile,
+        limits=limits,
+        deadline_at=min(deadline, task.not_after or deadline),
+        not_before=task.not_before,
+        parent=task.parent,
+        reply_to=task.reply_to,
+        labels=task.labels,
+        submitted=submission.original,
+    )
+
+
+def _refusal(submission: Submission, now: int) -> Failure | None:
+    task = submission.task
+    if not task.goal.strip():
+        return _invalid("no_goal", "the task has no goal: say in words what shall be reached")
+    if submission.profile is None:
+        return _invalid(
+            "unknown_agent",
+            f"there is no agent {task.agent}: apply its profile with `orchestrator agents apply`, "
+            "or name one that exists",
+        )
+    if task.not_after is not None and task.not_after <= now:
+        return _invalid("expired", "the task's not_after had passed before it was accepted")
+    return None
+
+
+def _invalid(code: str, message: str) -> Failure:
+    return Failure(kind=FailureKind.INVALID_INPUT, code=code, message=message)

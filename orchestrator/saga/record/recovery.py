@@ -1,0 +1,55 @@
+"""Taking in what recovery decided."""
+
+from collections.abc import Iterable
+
+from orchestrator.messages import events
+from orchestrator.messages.types import Call, CallKind, Failure, RecoveryDecision
+from orchestrator.saga.calls import IN_FLIGHT, matching, micros
+from orchestrator.saga.outputs import Draft, draft
+from orchestrator.saga.state import Session
+
+
+def retry_scheduled(session: Session, reply: events.RetryScheduled, now: int) -> Iterable[Draft]:
+    """The delay counts by the orchestrator's clock, from now."""
+    call = matching(session, reply.call, CallKind.RECOVERY)
+    if call is not None:
+        yield draft(
+            events.RecoveryRecorded,
+            call=call,
+            decision=RecoveryDecision.RETRY,
+            retry_at=now + micros(max(0, reply.delay_ms)),
+            avoid=call.avoid,
+            reason=reply.reason,
+        )
+
+
+def fallback_chosen(session: Session, reply: events.FallbackChosen, now: int) -> Iterable[Draft]:
+    call = matching(session, reply.call, CallKind.RECOVERY)
+    if call is not None:
+        yield draft(
+            events.RecoveryRecorded,
+            call=call,
+            decision=RecoveryDecision.FALLBACK,
+            retry_at=now,
+            avoid=tuple(sorted({*call.avoid, *reply.avoid})),
+            reason=reply.reason,
+        )
+
+
+def recovery_exhausted(session: Session, reply: events.RecoveryExhausted, _now: int) -> Iterable[Draft]:
+    call = matching(session, reply.call, CallKind.RECOVERY)
+    if call is not None:
+        yield draft(
+            events.RecoveryRecorded,
+            call=call,
+            decision=RecoveryDecision.EXHAUSTED,
+            avoid=call.avoid,
+            reason=reply.reason,
+        )
+        yield from lost(session, call, call.failure or reply.failure)
+
+
+def lost(session: Session, call: Call, failure: Failure) -> Iterable[Draft]:
+    """A call that nothing can save. For a step that is the step's end."""
+    if call.failed_kind in IN_FLIGHT:
+        yield draft(events.StepFailed, call=call, failure=failure)

@@ -1,0 +1,45 @@
+"""Taking in what tool selectors and tool executors reply."""
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from orchestrator.messages import events
+from orchestrator.messages.types import CallKind
+from orchestrator.saga.calls import IN_FLIGHT, failed, late, matching, work_deadline
+from orchestrator.saga.outputs import Draft, draft
+from orchestrator.saga.state import Session
+from orchestrator.saga.usage import NOTHING
+
+
+def tool_selected(session: Session, reply: events.ToolSelected, now: int) -> Iterable[Draft]:
+    call = matching(session, reply.call, CallKind.SELECTION)
+    if call is not None:
+        due_at = work_deadline(now, reply.timeout_ms)
+        running = replace(call, kind=CallKind.TOOL, tool=reply.tool, due_at=due_at)
+        yield draft(events.StepAssigned, call=running)
+
+
+def selection_failed(session: Session, reply: events.SelectionFailed, now: int) -> Iterable[Draft]:
+    call = matching(session, reply.call, CallKind.SELECTION)
+    if call is not None:
+        yield failed(call, reply.failure, NOTHING, now)
+
+
+def tool_completed(session: Session, reply: events.ToolCompleted, _now: int) -> Iterable[Draft]:
+    """The run's end may overtake the selection's news, which lies in another topic: both kinds match."""
+    call = matching(session, reply.call, *IN_FLIGHT)
+    if call is None:
+        yield from late(session, reply.call, reply.usage)
+        return
+    done = replace(call, kind=CallKind.TOOL, tool=reply.tool)
+    yield draft(events.StepSucceeded, call=done, output=reply.output, usage=reply.usage)
+
+
+def tool_failed(session: Session, reply: events.ToolFailed, now: int) -> Iterable[Draft]:
+    call = matching(session, reply.call, *IN_FLIGHT)
+    if call is None:
+        yield from late(session, reply.call, reply.usage)
+        return
+    run = replace(call, kind=CallKind.TOOL, tool=reply.tool)
+    yield failed(run, reply.failure, reply.usage, now)

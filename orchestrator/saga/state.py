@@ -1,0 +1,157 @@
+"""The state of a session: the fold of the orchestrator's own events, and nothing else."""
+
+from enum import StrEnum
+from typing import Final
+
+from orchestrator.messages.base import Record
+from orchestrator.messages.types import (
+    AgentProfile,
+    Call,
+    CallKind,
+    Evaluation,
+    Failure,
+    Limits,
+    OriginalMessage,
+    Plan,
+    ReplyAddress,
+    Review,
+    Usage,
+    Value,
+)
+
+STATE_VERSION: Final = 1
+"""Version of this form; a snapshot with a newer one is refused."""
+
+
+class Phase(StrEnum):
+    AWAITED = "AWAITED"
+    """A request came before its task."""
+    PLANNING = "PLANNING"
+    EXECUTING = "EXECUTING"
+    EVALUATING = "EVALUATING"
+    ENDED = "ENDED"
+
+
+class Outcome(StrEnum):
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    REFUSED = "REFUSED"
+
+
+class StepStatus(StrEnum):
+    WAITING = "WAITING"
+    """For its inputs, or for its turn."""
+    RUNNING = "RUNNING"
+    """An attempt is open, or waits for its retry."""
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+class StepState(Record, frozen=True, kw_only=True):
+    status: StepStatus = StepStatus.WAITING
+    attempts: int = 0
+    missing: int = 0
+    """How many steps it still waits for."""
+    tool: str = ""
+    output: Value | None = None
+    """Dropped when nothing names it any more."""
+    failure: Failure | None = None
+
+
+class PendingRetry(Record, frozen=True, kw_only=True):
+    """A failed call that is tried again at `retry_at`."""
+
+    call: Call
+    retry_at: int
+    avoid: tuple[str, ...] = ()
+
+
+class Task(Record, frozen=True, kw_only=True):
+    """What was asked for, as accepted."""
+
+    goal: str
+    context: Value | None = None
+    memory: Value | None = None
+    key: str = ""
+    playbook: str = ""
+    profile: AgentProfile
+    limits: Limits
+    received_at: int
+    deadline_at: int
+    not_before: int = 0
+    parent: str | None = None
+    reply_to: ReplyAddress | None = None
+    labels: dict[str, str] = {}  # noqa: RUF012 - msgspec copies it
+    submitted: OriginalMessage
+
+
+class Session(Record, frozen=True, kw_only=True):
+    """One run of the saga. Times are Unix time in microseconds."""
+
+    correlation_id: str
+    agent: str = "default"
+    tenant: str = "default"
+    sequence: int = 0
+    phase: Phase = Phase.AWAITED
+    outcome: Outcome | None = None
+    task: Task | None = None
+    awaited_until: int = 0
+    """When a session without a task is forgotten."""
+
+    revision: int = 0
+    """Of the plan asked for last."""
+    feedback: str = ""
+    """Why another revision is needed."""
+    plan: Plan | None = None
+    proposed: Plan | None = None
+    """A plan that waits for its reviews."""
+    reviews: tuple[Review, ...] = ()
+
+    steps: dict[str, StepState] = {}  # noqa: RUF012 - msgspec copies it
+    dependents: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 - msgspec copies it
+    """Steps that wait for a step, by its name."""
+    kept: frozenset[str] = frozenset()
+    """Steps whose outputs the result or a criterion names."""
+    succeeded: int = 0
+    """How many steps of the plan are done."""
+    ready: tuple[str, ...] = ()
+    """Steps that miss nothing and have not begun, in the plan's order."""
+    calls: dict[str, Call] = {}  # noqa: RUF012 - msgspec copies it
+    """What is waited for, by call id."""
+    retries: dict[str, PendingRetry] = {}  # noqa: RUF012 - msgspec copies it
+    """Calls to be tried again, by the id of the attempt that failed."""
+    uncounted: tuple[str, ...] = ()
+    """Calls given up before they told what they used."""
+
+    unevaluated: bool = False
+    """Whether a step succeeded since the last evaluation was asked for."""
+    evaluation: Evaluation | None = None
+    """The last one, until what it advises is done."""
+    evaluations: int = 0
+    result: Value | None = None
+    used: Usage = Usage()
+
+    cancel: str | None = None
+    """Why the session is being cancelled."""
+    give_up: Failure | None = None
+    """Why it cannot go on, to be escalated."""
+    escalated: Failure | None = None
+    """Why it is parked."""
+
+    @property
+    def parked(self) -> bool:
+        return self.escalated is not None
+
+    @property
+    def ended(self) -> bool:
+        return self.phase is Phase.ENDED
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has ended or waits for a person."""
+        return self.ended or self.parked
+
+    def waiting_for(self, *kinds: CallKind) -> tuple[Call, ...]:
+        """Open calls of these kinds."""
+        return tuple(call for call in self.calls.values() if call.kind in kinds)

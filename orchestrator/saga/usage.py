@@ -1,0 +1,83 @@
+"""Sums of usage, and bounds on it."""
+
+from orchestrator.messages.types import AgentProfile, Failure, FailureKind, Limits, Usage
+from orchestrator.saga.state import Session, Task
+
+PLATFORM_LIMITS = Limits(deadline_ms=3_600_000, step_timeout_ms=60_000, tool_calls=1_000, parallel_steps=10)
+"""What holds where neither agent nor task says anything. Tokens and cost have no bound of their own."""
+
+NOTHING = Usage()
+
+
+def add(*usages: Usage) -> Usage:
+    return Usage(
+        tool_calls=sum(usage.tool_calls for usage in usages),
+        tokens_input=sum(usage.tokens_input for usage in usages),
+        tokens_output=sum(usage.tokens_output for usage in usages),
+        cost_micro_usd=sum(usage.cost_micro_usd for usage in usages),
+        duration_ms=sum(usage.duration_ms for usage in usages),
+    )
+
+
+def tokens(usage: Usage) -> int:
+    return usage.tokens_input + usage.tokens_output
+
+
+def reserved(session: Session) -> Usage:
+    """What open calls may still use."""
+    return add(*(call.reserved for call in session.calls.values() if call.reserved))
+
+
+def resolved_limits(profile: AgentProfile, task: Limits | None) -> Limits:
+    """The bounds of a session: the agent's or the platform's, and the task's where they are tighter."""
+    tighter = task or Limits()
+
+    def bound(name: str) -> int | None:
+        own = getattr(profile.limits, name)
+        base = getattr(PLATFORM_LIMITS, name) if own is None else own
+        return _lowest(base, getattr(tighter, name))
+
+    return Limits(**{name: bound(name) for name in Limits.__struct_fields__})
+
+
+def limits_left(session: Session, task: Task) -> Limits:
+    """What a planner may still count on."""
+    used = session.used
+    return Limits(
+        deadline_ms=task.limits.deadline_ms,
+        step_timeout_ms=task.limits.step_timeout_ms,
+        tool_calls=_left(task.limits.tool_calls, used.tool_calls),
+        tokens=_left(task.limits.tokens, tokens(used)),
+        cost_micro_usd=_left(task.limits.cost_micro_usd, used.cost_micro_usd),
+        parallel_steps=task.limits.parallel_steps,
+    )
+
+
+def excess(session: Session, task: Task, wanted: Usage) -> Failure | None:
+    """Why a call that may use `wanted` does not fit under the limits beside what is used and reserved."""
+    total = add(session.used, reserved(session), wanted)
+    limits = task.limits
+    checks = (
+        ("tool_calls", limits.tool_calls, total.tool_calls, wanted.tool_calls),
+        ("tokens", limits.tokens, tokens(total), tokens(wanted)),
+        ("cost_micro_usd", limits.cost_micro_usd, total.cost_micro_usd, wanted.cost_micro_usd),
+    )
+    for name, limit, projected, extra in checks:
+        # A call that says nothing of a bounded quantity may start only while some of it is left.
+        used_up = extra == 0 and name != "tool_calls" and projected >= (limit or 0) > 0
+        if limit is not None and (projected > limit or used_up):
+            return Failure(
+                kind=FailureKind.PERMANENT,
+                code="limit_reached",
+                message=f"the session's limit of {limit} {name} leaves no room for the next call",
+            )
+    return None
+
+
+def _lowest(*bounds: int | None) -> int | None:
+    given = [bound for bound in bounds if bound is not None]
+    return min(given) if given else None
+
+
+def _left(limit: int | None, used: int) -> int | None:
+    return None if limit is None else max(0, limit - used)

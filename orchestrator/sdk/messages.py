@@ -1,0 +1,29 @@
+"""The messages that services read and write, and the rules for ids and documents that belong to them."""
+
+from msgspec.structs import replace
+
+from orchestrator.messages import commands, events, types
+from orchestrator.messages.base import Command, Definition, Event, Message
+from orchestrator.messages.identity import derived_id, idempotency_key
+from orchestrator.messages.plans import dependencies
+from orchestrator.messages.timeouts import QUEUE_MS
+from orchestrator.messages.values import fill_content, json_value, read_json, steps_named
+
+__all__ = [
+    "QUEUE_MS",
+    "Command",
+    "Definition",
+    "Event",
+    "Message",
+    "commands",
+    "dependencies",
+    "derived_id",
+    "events",
+    "fill_content",
+    "idempotency_key",
+    "json_value",
+    "read_json",
+    "replace",
+    "steps_named",
+    "types",
+]
