@@ -1,0 +1,178 @@
+"""Where a session's time went: how long each plan, step and evaluation waited and worked."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from orchestrator.messages import events
+from orchestrator.messages.base import Event, SessionEvent
+from orchestrator.messages.types import Call, CallKind
+from orchestrator.sessions.summaries import call_name, duration
+from orchestrator.sessions.timeline import in_order
+
+
+@dataclass(frozen=True)
+class Work:
+    """One plan, step, review or evaluation, all its attempts together. Times are microseconds.
+
+    `working` is the time of planners, tools and evaluators by their own count, `selecting` that of the tool
+    selector; `waiting` is the rest: topics, queues, recovery and the delay before a retry.
+    """
+
+    name: str
+    activity: str
+    """planning, reviewing, running or evaluating."""
+    attempts: int
+    began: int
+    """Since the session's first event."""
+    waiting: int
+    selecting: int
+    working: int
+
+    @property
+    def took(self) -> int:
+        return self.waiting + self.selecting + self.working
+
+
+@dataclass(frozen=True)
+class WhereTimeWent:
+    """Work in the order in which it began, and the wall time from the first event to the last one."""
+
+    total: int
+    work: tuple[Work, ...]
+
+    def lines(self) -> list[str]:
+        """A plain table, a heading first."""
+        header = ("", "attempts", "began", "waiting", "selecting", "working", "")
+        rows = [
+            (
+                work.name,
+                str(work.attempts),
+                _shown(work.began),
+                _shown(work.waiting),
+                _shown(work.selecting) if work.activity == "running" else "",
+                _shown(work.working),
+                work.activity,
+            )
+            for work in self.work
+        ]
+        widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+        table = ["  ".join(_cells(row, widths)).rstrip() for row in (header, *rows)]
+        return [*table, f"total {_shown(self.total)}"]
+
+
+def where_time_went(session: Iterable[Event]) -> WhereTimeWent:
+    """Reads one session's events. What services report is used where it is there, else the history alone."""
+    ordered = in_order(session)
+    if not ordered:
+        return WhereTimeWent(0, ())
+    own = [event for event in ordered if isinstance(event, SessionEvent)]
+    start, end = ordered[0].occurred_at, (own or ordered)[-1].occurred_at
+    groups: dict[tuple[int, str], list[_Attempt]] = {}
+    for attempt in _attempts(ordered):
+        groups.setdefault((attempt.call.revision, call_name(attempt.call)), []).append(attempt)
+    work = [_work(name, attempts, start) for (_, name), attempts in groups.items()]
+    return WhereTimeWent(max(0, end - start), tuple(sorted(work, key=lambda one: one.began)))
+
+
+@dataclass
+class _Attempt:
+    call: Call
+    opened: int
+    selected: int | None = None
+    answered: int | None = None
+    worked: int | None = None
+    reported: set[str] = field(default_factory=set)
+    """Which of its times a service told; the orchestrator's own, later ones do not replace them."""
+
+    def note(self, name: str, at: int, event: Event) -> None:
+        if name in self.reported:
+            return
+        setattr(self, name, at)
+        if not isinstance(event, SessionEvent):
+            self.reported.add(name)
+
+
+def _attempts(ordered: Iterable[Event]) -> Iterator[_Attempt]:
+    found: dict[str, _Attempt] = {}
+    for event in ordered:
+        match event:
+            case events.PlanRequested() | events.PlanStepReady() | events.EvaluationRequested():
+                found[event.call.call_id] = _Attempt(event.call, event.occurred_at)
+            case events.ToolSelected() | events.StepAssigned() | events.SelectionFailed():
+                if attempt := found.get(event.call.call_id):
+                    attempt.note("selected", event.occurred_at, event)
+            case events.CallTimedOut():
+                if attempt := found.get(event.call.call_id):
+                    attempt.note("answered", event.occurred_at, event)
+            case _:
+                _note_answer(event, found)
+        if isinstance(event, events.PlanProposed):
+            for review in event.reviews:
+                found[review.call_id] = _Attempt(review, event.occurred_at)
+    yield from found.values()
+
+
+def _note_answer(event: Event, found: dict[str, _Attempt]) -> None:
+    match event:
+        case (
+            events.PlanCreated()
+            | events.PlanProposed()
+            | events.PlanAccepted()
+            | events.PlanRejected()
+            | events.PlanningFailed()
+            | events.ReviewRecorded()
+            | events.ToolCompleted()
+            | events.ToolFailed()
+            | events.StepSucceeded()
+            | events.CallFailed()
+            | events.TaskEvaluated()
+            | events.EvaluationRecorded()
+            | events.EvaluationFailed()
+        ) if attempt := found.get(event.call.call_id):
+            if attempt.answered is None or not isinstance(event, SessionEvent):
+                attempt.note("answered", event.occurred_at, event)
+            if event.usage.duration_ms:
+                attempt.note("worked", event.usage.duration_ms * 1000, event)
+        case _:
+            pass
+
+
+_ACTIVITIES = {
+    CallKind.PLAN: "planning",
+    CallKind.REVIEW: "reviewing",
+    CallKind.EVALUATION: "evaluating",
+}
+
+
+def _work(name: str, attempts: list[_Attempt], start: int) -> Work:
+    activity = _ACTIVITIES.get(attempts[0].call.kind, "running")
+    selecting = working = 0
+    for attempt in attempts:
+        answered = attempt.opened if attempt.answered is None else attempt.answered
+        begun = attempt.opened
+        if activity == "running":
+            begun = min(answered, attempt.opened if attempt.selected is None else attempt.selected)
+        selecting += begun - attempt.opened
+        available = max(0, answered - begun)
+        working += available if attempt.worked is None else min(available, attempt.worked)
+    ends = [attempt.answered or attempt.opened for attempt in attempts]
+    began = attempts[0].opened
+    waiting = max(0, max(ends) - began - selecting - working)
+    return Work(
+        name=name,
+        activity=activity,
+        attempts=len(attempts),
+        began=began - start,
+        waiting=waiting,
+        selecting=selecting,
+        working=working,
+    )
+
+
+def _shown(microseconds: int) -> str:
+    return duration(round(microseconds / 1000))
+
+
+def _cells(row: tuple[str, ...], widths: list[int]) -> Iterator[str]:
+    for column, (text, width) in enumerate(zip(row, widths, strict=True)):
+        yield text.ljust(width) if column in (0, len(row) - 1) else text.rjust(width)

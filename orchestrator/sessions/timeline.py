@@ -1,0 +1,102 @@
+"""A session's events in the order in which one led to the other, one entry each."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from itertools import pairwise
+
+from orchestrator.messages.base import Event, SessionEvent
+from orchestrator.messages.types import Call
+from orchestrator.sessions.summaries import summary
+
+
+@dataclass(frozen=True)
+class TimelineEntry:
+    """One event. `sequence` is None for what services report; `occurred_at` is Unix time in microseconds."""
+
+    sequence: int | None
+    type: str
+    occurred_at: int
+    summary: str
+
+
+def entry_of(event: Event) -> TimelineEntry:
+    sequence = event.sequence if isinstance(event, SessionEvent) else None
+    return TimelineEntry(sequence, type(event).__name__, event.occurred_at, summary(event))
+
+
+def timeline(events: Iterable[Event]) -> list[TimelineEntry]:
+    """Entries of one session's events, given in any order; an event given twice counts once."""
+    return [entry_of(event) for event in in_order(events)]
+
+
+def in_order(events: Iterable[Event]) -> list[Event]:
+    """The events by time, but own events by sequence and none before what caused it, whatever clocks say."""
+    known = {event.event_id: event for event in events}
+    waits = dict.fromkeys(known, 0)
+    leads_to: dict[str, list[str]] = {event_id: [] for event_id in known}
+    for earlier, later in _edges(list(known.values())):
+        leads_to[earlier].append(later)
+        waits[later] += 1
+    free = [_place(known[event_id]) for event_id, count in waits.items() if count == 0]
+    heapify(free)
+    ordered = []
+    while free:
+        event = known[heappop(free)[-1]]
+        ordered.append(event)
+        for later in leads_to[event.event_id]:
+            waits[later] -= 1
+            if waits[later] == 0:
+                heappush(free, _place(known[later]))
+    if len(ordered) < len(known):
+        # A damaged log may say that two events led to each other: they are shown, by time, all the same.
+        ordered += sorted((known[event_id] for event_id, count in waits.items() if count), key=_place)
+    return ordered
+
+
+def own_events(events: Iterable[Event]) -> list[SessionEvent]:
+    """The orchestrator's events among these, by sequence, each once."""
+    own = {event.event_id: event for event in events if isinstance(event, SessionEvent)}
+    return sorted(own.values(), key=lambda event: event.sequence)
+
+
+def until(events: Iterable[Event], sequence: int) -> list[Event]:
+    """What had happened, in order, when the session's event of that number was written, itself included."""
+    ordered = in_order(events)
+    last = [
+        place
+        for place, event in enumerate(ordered)
+        if isinstance(event, SessionEvent) and event.sequence <= sequence
+    ]
+    return ordered[: last[-1] + 1] if last else []
+
+
+def _place(event: Event) -> tuple[int, int, str]:
+    own = event.sequence if isinstance(event, SessionEvent) else 0
+    return event.occurred_at, own, event.event_id
+
+
+def _edges(events: Sequence[Event]) -> Iterator[tuple[str, str]]:
+    """Pairs of ids: the first comes before the second.
+
+    The cause of a service's report may be a command, which is no event: then it follows what opened its call.
+    """
+    own = own_events(events)
+    for earlier, later in pairwise(own):
+        yield earlier.event_id, later.event_id
+    opened: dict[str, str] = {}
+    for fact in own:
+        if (call := _call_of(fact)) is not None:
+            opened.setdefault(call.call_id, fact.event_id)
+    known = {event.event_id for event in events}
+    history = {fact.event_id for fact in own}
+    for event in events:
+        if event.causation_id in known and not {event.event_id, event.causation_id} <= history:
+            yield event.causation_id, event.event_id
+        elif event.event_id not in history and (call := _call_of(event)) and call.call_id in opened:
+            yield opened[call.call_id], event.event_id
+
+
+def _call_of(event: Event) -> Call | None:
+    call = getattr(event, "call", None)
+    return call if isinstance(call, Call) else None
