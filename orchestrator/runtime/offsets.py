@@ -1,0 +1,240 @@
+"""Which offsets of a partition are done, when work completes out of order.
+
+What is committed is the lowest incomplete offset, and in the commit's metadata the set of completed offsets
+above it, so that a restart or a rebalance does not run finished work again. The model is Confluent's
+parallel-consumer.
+"""
+
+from base64 import b85decode, b85encode
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
+from typing import Final
+
+from orchestrator.errors import ContractError
+
+METADATA_CHARACTERS: Final = 4_096
+"""What a broker keeps beside a committed offset (`offset.metadata.max.bytes`)."""
+INTAKE_CHARACTERS: Final = METADATA_CHARACTERS * 3 // 4
+"""Intake stops when the set could need this much; the rest is room for what is on its way."""
+LONGEST_INTAKE: Final = 128
+"""Records that may be taken between two looks at `is_full`: a run each, of at most 5 bytes (6.25 characters),
+fills 800 characters of the quarter that is left."""
+MOST_INCOMPLETE: Final = 1_000
+"""Incomplete offsets at which intake stops in any case: so many fit as runs, whatever gaps lie between them,
+where the bit set of a long range does not."""
+
+_VERSION: Final = "1"
+_BITS: Final = f"{_VERSION}b:"
+_RUNS: Final = f"{_VERSION}r:"
+_PREFIX_CHARACTERS: Final = len(_RUNS)
+
+
+class OffsetTracker:
+    """The offsets of one partition during one ownership of it. Not thread-safe: its owner's alone.
+
+    Records are taken in offset order. Offsets that never come (markers of transactions, compacted records)
+    count as completed, so only the incomplete ones are kept: memory is bounded by what is in flight.
+    """
+
+    def __init__(self, committed: tuple[int, str] | None = None) -> None:
+        """`committed` is the group's commit that reading starts from; None where there is none.
+
+        Raises `ContractError` for metadata that a newer version wrote, or that is damaged.
+        """
+        self._in_flight: dict[int, None] = {}
+        self._position: int | None = None
+        self._awaited: deque[int] = deque()
+        """Offsets below `_decoded` that the former owner left incomplete and that have not come yet."""
+        self._decoded = 0
+        if committed is not None:
+            self._position, metadata = committed
+            incomplete, self._decoded = decode(metadata, self._position)
+            self._awaited.extend(incomplete)
+
+    def __len__(self) -> int:
+        """How many offsets are known to be incomplete."""
+        return len(self._in_flight) + len(self._awaited)
+
+    @property
+    def position(self) -> int | None:
+        """The offset that is expected next; None before anything is known."""
+        return self._position
+
+    @property
+    def in_flight(self) -> int:
+        """How many of the records taken are incomplete."""
+        return len(self._in_flight)
+
+    def take(self, offset: int) -> bool:
+        """Takes in a record that was read; False if it was completed under a former owner.
+
+        Raises `ValueError` for an offset below the position: the log begins anew (the topic was made again,
+        or a broker lost its end), nothing that is known here holds.
+        """
+        if self._position is not None and offset < self._position:
+            raise ValueError(f"offset {offset} lies below {self._position}")
+        self.skip_to(offset)
+        self._position = offset + 1
+        if offset < self._decoded:
+            if not self._awaited or self._awaited[0] != offset:
+                return False
+            self._awaited.popleft()
+        self._in_flight[offset] = None
+        return True
+
+    def skip_to(self, position: int) -> None:
+        """Reading goes on at `position`: what was not read below it will never come."""
+        if self._position is None or position > self._position:
+            self._position = position
+            while self._awaited and self._awaited[0] < position:
+                self._awaited.popleft()
+
+    def complete(self, offset: int) -> None:
+        """A record that was taken is done. Again is the same as once."""
+        self._in_flight.pop(offset, None)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether intake must stop, so that the completed set stays within its room whatever completes next.
+
+        The bound holds for every order in which the incomplete ones may complete: n of them split the range
+        into at most 2n runs, of which few can be long.
+        """
+        count = len(self)
+        if count >= MOST_INCOMPLETE:
+            return True
+        span = self._end - self._lowest if count else 0
+        longer = sum(min(count, span >> bits) for bits in (7, 14, 21, 28))
+        return _characters(2 * count + longer) >= INTAKE_CHARACTERS
+
+    def commit(self, as_completed: Collection[int] = ()) -> tuple[int, str] | None:
+        """What to commit: the next offset to read, and metadata. None before anything is known.
+
+        Offsets in `as_completed` are committed as if they were done, and are not for that.
+        """
+        if self._position is None:
+            return None
+        incomplete = [
+            offset for offset in chain(self._in_flight, self._awaited) if offset not in as_completed
+        ]
+        if not incomplete:
+            return self._end, ""
+        return incomplete[0], encode(incomplete[0], incomplete[1:], self._end)
+
+    @property
+    def _end(self) -> int:
+        return max(self._position or 0, self._decoded)
+
+    @property
+    def _lowest(self) -> int:
+        if self._in_flight:
+            return next(iter(self._in_flight))
+        return self._awaited[0] if self._awaited else self._end
+
+
+def encode(lowest: int, incomplete: Iterable[int], end: int) -> str:
+    """Metadata that says which offsets above `lowest`, itself incomplete, and below `end` are completed.
+
+    All but `incomplete` (ascending) are. Written as a bit set or as run lengths, whichever is shorter; empty
+    if none is.
+    """
+    gaps = list(incomplete)
+    while gaps and gaps[-1] == end - 1:
+        gaps.pop()
+        end -= 1
+    if end <= lowest + 1:
+        return ""
+    runs = bytes(chain.from_iterable(map(_varint, _runs(lowest + 1, gaps, end))))
+    if (end - lowest + 6) // 8 >= len(runs):
+        return _RUNS + b85encode(runs).decode()
+    bits = (1 << (end - lowest - 1)) - 1
+    for offset in gaps:
+        bits ^= 1 << (offset - lowest - 1)
+    return _BITS + b85encode(bits.to_bytes((bits.bit_length() + 7) // 8, "little")).decode()
+
+
+def decode(metadata: str, lowest: int) -> tuple[list[int], int]:
+    """The incomplete offsets, ascending, that metadata beside a commit of `lowest` names, and their end.
+
+    Offsets from `lowest` to below the end that are not among them are completed. Metadata of strangers, such
+    as a tool that resets offsets, names none.
+    """
+    form, text = metadata[:_PREFIX_CHARACTERS], metadata[_PREFIX_CHARACTERS:]
+    if form in (_BITS, _RUNS):
+        try:
+            content = b85decode(text)
+            return _from_bits(content, lowest) if form == _BITS else _from_runs(content, lowest)
+        except ValueError as error:
+            raise ContractError(f"the set of completed offsets above {lowest} is damaged: {error}") from error
+    if len(form) == _PREFIX_CHARACTERS and form[0].isdigit() and form[1:] in ("b:", "r:"):
+        raise ContractError(
+            f"the set of completed offsets above {lowest} is of version {form[0]}, written by a newer "
+            f"release (this one reads {_VERSION}): run that release"
+        )
+    return [], lowest
+
+
+def _runs(start: int, incomplete: list[int], end: int) -> Iterator[int]:
+    """Lengths of runs from `start` on: completed, incomplete, completed, …; only the first may be 0."""
+    run = 0
+    for offset in incomplete:
+        if offset > start or run == 0:
+            if run:
+                yield run
+            yield offset - start
+            run = 0
+        run += 1
+        start = offset + 1
+    if run:
+        yield run
+    yield end - start
+
+
+def _from_runs(content: bytes, lowest: int) -> tuple[list[int], int]:
+    incomplete, end, completed = [lowest], lowest + 1, True
+    for run in _lengths(content):
+        if not completed:
+            if len(incomplete) + run > METADATA_CHARACTERS * 8:
+                raise ValueError("it names more incomplete offsets than a worker ever has")
+            incomplete.extend(range(end, end + run))
+        end += run
+        completed = not completed
+    if end >= 1 << 63:
+        raise ValueError("it names offsets that no log has")
+    return incomplete, end
+
+
+def _from_bits(content: bytes, lowest: int) -> tuple[list[int], int]:
+    bits = f"{int.from_bytes(content, 'little'):b}"[::-1]
+    return (
+        [lowest, *(lowest + 1 + index for index, bit in enumerate(bits) if bit == "0")],
+        lowest + 1 + len(bits),
+    )
+
+
+def _varint(number: int) -> bytes:
+    """Base 128, little end first (LEB128)."""
+    groups = bytearray()
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    groups.append(number)
+    return bytes(groups)
+
+
+def _lengths(content: bytes) -> Iterator[int]:
+    number = shift = 0
+    for group in content:
+        number |= (group & 0x7F) << shift
+        shift += 7
+        if group < 0x80:
+            yield number
+            number = shift = 0
+    if shift:
+        raise ValueError("it ends inside a number")
+
+
+def _characters(size: int) -> int:
+    """Length of the metadata for so many bytes of content."""
+    return _PREFIX_CHARACTERS + size + (size + 3) // 4
