@@ -1,0 +1,12 @@
+"""Settings of recovery."""
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class RecoverySettings(BaseSettings):
+    """Every field is the variable `ORCHESTRATOR_RECOVERY_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix="ORCHESTRATOR_RECOVERY_", frozen=True)
+
+    strategy: str = "default"
+    """Name of the strategy that decides."""
