@@ -53,7 +53,7 @@ def expire_calls(session: Session, _task: Task, now: int) -> Drafts | None:
         if call.kind is CallKind.REVIEW:
             drafts.append(_silent_review(session, call))
         elif call.kind is CallKind.RECOVERY and call.asked >= calls.RECOVERY_ASKS:
-            drafts += lost(session, call, call.failure or calls.silence(call))
+            drafts += lost(call, call.failure or calls.silence(call))
         return drafts
     return None
 

@@ -46,10 +46,10 @@ def recovery_exhausted(session: Session, reply: events.RecoveryExhausted, _now: 
             avoid=call.avoid,
             reason=reply.reason,
         )
-        yield from lost(session, call, call.failure or reply.failure)
+        yield from lost(call, call.failure or reply.failure)
 
 
-def lost(session: Session, call: Call, failure: Failure) -> Iterable[Draft]:
+def lost(call: Call, failure: Failure) -> Iterable[Draft]:
     """A call that nothing can save. For a step that is the step's end."""
     if call.failed_kind in IN_FLIGHT:
         yield draft(events.StepFailed, call=call, failure=failure)
