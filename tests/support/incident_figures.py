@@ -6,18 +6,23 @@ A percentile is interpolated linearly between the two closest ranks, at position
 values counted from 0: `statistics.quantiles(method="inclusive")` here, `quantile_cont` in DuckDB.
 """
 
+import csv
 import json
 import re
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from math import log
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import fmean, median, quantiles
 from typing import NamedTuple
 
 BUCKET = timedelta(minutes=5)
 SHORTEST_SHIFT = 6
 """Buckets on either side of a shift: what lasts less than half an hour is a spike."""
+
+HALF_HOUR = 30
+"""Minutes, hence values of a metric."""
+RESOURCES = ("cpu_percent", "memory_percent", "db_pool_in_use", "queue_depth")
 
 REQUEST = re.compile(r'^\S+ - - \[([^\]]+)\] "[A-Z]+ (\S+) [^"]*" \d{3} \d+ ([\d.]+)$')
 
@@ -26,6 +31,17 @@ class Request(NamedTuple):
     time: datetime
     route: str
     latency_ms: float
+
+
+class Rise(NamedTuple):
+    """A resource of a host at the minute whose next half-hour exceeds the last one most, by their means."""
+
+    host: str
+    resource: str
+    rose_at: datetime
+    before: float
+    after: float
+    factor: float
 
 
 class Findings(NamedTuple):
@@ -70,6 +86,33 @@ def expected_findings(folder: Path) -> Findings:
     )
 
 
+def finding_lines(findings: Findings) -> list[str]:
+    """How the lines of the report's first section begin.
+
+    Tools round figures to 0.001, Markdown to 0.01 without trailing zeros.
+    """
+    return [
+        f"- **Latency rose at:** {findings.changed_at:%Y-%m-%dT%H:%M:%SZ}",
+        f"- **Route:** {findings.route}",
+        f"- **P95 before, ms:** {_written(findings.before_p95_ms)}",
+        f"- **P95 after, ms:** {_written(findings.after_p95_ms)}",
+        f"- **Factor:** {_written(findings.factor)}",
+        f"- **Explained by:** {findings.service} {findings.version} ",
+    ]
+
+
+def expected_rises(folder: Path, at_least: float = 1.5) -> list[Rise]:
+    """The resources that rose by this factor or more, the largest first."""
+    levels: dict[tuple[str, str], list[tuple[datetime, float]]] = defaultdict(list)
+    with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            for resource in RESOURCES:
+                if row[resource]:
+                    levels[row["host"], resource].append((_time(row["time"]), float(row[resource])))
+    rises = [_largest_rise(host, resource, series) for (host, resource), series in levels.items()]
+    return sorted((rise for rise in rises if rise.factor >= at_least), key=lambda rise: -rise.factor)
+
+
 def read_log(path: Path) -> list[Request]:
     """Every line of the log; a line of another form is an error."""
     requests = []
@@ -82,6 +125,20 @@ def read_log(path: Path) -> list[Request]:
 
 def p95(values: list[float]) -> float:
     return quantiles(values, n=100, method="inclusive")[94]
+
+
+def _written(figure: float) -> str:
+    return f"{round(figure, 3):.2f}".rstrip("0").rstrip(".")
+
+
+def _largest_rise(host: str, resource: str, series: list[tuple[datetime, float]]) -> Rise:
+    values = [value for _, value in series]
+
+    def rise_at(minute: int) -> Rise:
+        before, after = fmean(values[minute - HALF_HOUR : minute]), fmean(values[minute : minute + HALF_HOUR])
+        return Rise(host, resource, series[minute][0], before, after, after / before)
+
+    return max(map(rise_at, range(HALF_HOUR, len(values))), key=lambda rise: rise.factor)
 
 
 def _time(text: str) -> datetime:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import incident_example
-from tests.support.incident_figures import Request, read_log
+from tests.support.incident_figures import Findings, Request, expected_findings, read_log
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +17,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def requests(data: Path) -> list[Request]:
     return read_log(data / "access.log")
+
+
+@pytest.fixture(scope="session")
+def findings(data: Path) -> Findings:
+    """What a correct report says about the data."""
+    return expected_findings(data)

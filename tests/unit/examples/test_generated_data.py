@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import mean
 
 from tests.support import incident_example
-from tests.support.incident_figures import BUCKET, Request, expected_findings, p95
+from tests.support.incident_figures import BUCKET, Findings, Request, expected_findings, p95
 
 generate = incident_example.load("generate")
 
@@ -35,11 +35,16 @@ def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
     assert {name: _sha256(tmp_path / name) for name in FILES} == SHA256_OF_DEFAULT_SEED
 
 
+def test_figures_name_the_incident_that_was_made(findings: Findings) -> None:
+    assert _incident(findings) == generate.INCIDENT
+    assert findings.factor > 3
+
+
 def test_another_seed_writes_another_day_with_the_same_incident(data: Path, tmp_path: Path) -> None:
     generate.generate(tmp_path, seed=1)
 
     assert _sha256(tmp_path / "access.log") != _sha256(data / "access.log")
-    assert _incident(tmp_path) == _incident(data) == generate.INCIDENT
+    assert _incident(expected_findings(tmp_path)) == generate.INCIDENT
 
 
 def test_log_has_the_size_of_a_real_one_and_runs_forward(requests: list[Request]) -> None:
@@ -106,8 +111,7 @@ def test_decoys_are_close_in_time_and_one_deploy_explains_the_incident(data: Pat
     assert [(d["service"], d["version"]) for d in explaining] == [("checkout", "2.14.0")]
 
 
-def _incident(folder: Path) -> tuple[str, str, str, str]:
-    found = expected_findings(folder)
+def _incident(found: Findings) -> tuple[str, str, str, str]:
     return found.route, found.changed_at.strftime("%Y-%m-%dT%H:%M:%SZ"), found.service, found.version
 
 
