@@ -1,5 +1,7 @@
 """The recovery service: asks the strategy about every call that failed, and says what it decided."""
 
+from typing import Any
+
 from orchestrator.sdk import (
     CallKind,
     Context,
@@ -74,7 +76,7 @@ async def _asked(failed: FailedCall, context: Context) -> Recovery:
         known = ", ".join(sorted(context.plugins.recoveries)) or "none"
         return Exhausted(f"there is no recovery strategy {name}; installed: {known}")
     try:
-        decision = await strategy.decide(failed, context)
+        decision: Any = await strategy.decide(failed, context)
     except Exception as error:  # noqa: BLE001 - a stranger's strategy may raise anything
         return Exhausted(f"the recovery strategy {name} failed: {described(error)}")
     if not isinstance(decision, Recovery):

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from orchestrator.messages import commands, events, types
-from orchestrator.messages.base import Command, Event, Message
+from orchestrator.messages.base import Command, Event, Message, SessionEvent
 from orchestrator.messages.types import AgentProfile, Call, CallKind, ToolDefinition, Value
 from orchestrator.messages.values import json_value, read_json
 from orchestrator.sdk import Context, Platform, Plugins, Service
@@ -99,7 +99,7 @@ def command(kind: type[Command], **fields: Any) -> Any:
 
 
 def _message(kind: Any, own_id: str, fields: dict[str, Any]) -> Any:
-    if issubclass(kind, events.SessionEvent):
+    if issubclass(kind, SessionEvent):
         fields.setdefault("sequence", 1)
     head = {own_id: str(UUID(int=1)), "correlation_id": SESSION, "occurred_at": START}
     return kind(**head | fields)

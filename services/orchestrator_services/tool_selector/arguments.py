@@ -1,0 +1,96 @@
+"""Whether a step's arguments fit a tool, as far as they are known before its run."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from orchestrator.sdk.messages import types
+
+_ABOUT_NAMES: Final = frozenset(
+    {"required", "additionalProperties", "unevaluatedProperties", "propertyNames"}
+)
+_MOST_PROBLEMS: Final = 5
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Arguments of a step. Places that are bound late hold null in `content`."""
+
+    content: Any
+    holes: tuple[tuple[str, ...], ...]
+    """Where they are bound late: the tokens of each JSON pointer."""
+
+    @classmethod
+    def of(cls, content: Any, references: Iterable[types.Reference]) -> "Arguments":
+        return cls(content, tuple(_tokens(reference.into) for reference in references))
+
+    @property
+    def bound(self) -> frozenset[str]:
+        """Names of the arguments that are bound late, whole or in part."""
+        return frozenset(hole[0] for hole in self.holes if hole)
+
+    @property
+    def literal(self) -> Mapping[str, Any]:
+        """The arguments that are fully known."""
+        if not isinstance(self.content, dict):
+            return {}
+        return {name: value for name, value in self.content.items() if name not in self.bound}
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(self.content) | self.bound if isinstance(self.content, dict) else self.bound
+
+    def problems(self, tool: types.ToolDefinition) -> list[str]:
+        """What does not fit the tool's schema; empty where everything known does.
+
+        Of what is bound late only the names are looked at: the values are not there yet.
+        """
+        if () in self.holes:
+            return []
+        try:
+            errors = list(_validator(tool.arguments_schema).iter_errors(self.content))
+        except (ValueError, SchemaError, Unresolvable) as error:
+            return [f"its own arguments schema is broken: {error}"]
+        found = [error for error in errors if self._counts(error)]
+        found.sort(key=lambda error: [str(token) for token in error.absolute_path])
+        return [_explained(error) for error in found[:_MOST_PROBLEMS]]
+
+    def _counts(self, error: ValidationError) -> bool:
+        """Whether a problem is one of what is known, and not of a hole or of something with a hole in it."""
+        path = tuple(map(str, error.absolute_path))
+        if error.validator in _ABOUT_NAMES and path not in self.holes:
+            return True
+        return not any(hole[: len(path)] == path or path[: len(hole)] == hole for hole in self.holes)
+
+
+def parameters(tool: types.ToolDefinition) -> frozenset[str]:
+    """Names of the arguments that a tool takes."""
+    try:
+        properties = json.loads(tool.arguments_schema).get("properties", {})
+    except (ValueError, AttributeError):
+        return frozenset()
+    return frozenset(properties)
+
+
+@lru_cache(maxsize=1024)
+def _validator(schema: str) -> Draft202012Validator:
+    loaded = json.loads(schema)
+    Draft202012Validator.check_schema(loaded)
+    # An empty registry: without it a schema's $ref would be fetched from wherever it points.
+    return Draft202012Validator(loaded, registry=Registry())
+
+
+def _explained(error: ValidationError) -> str:
+    place = ".".join(map(str, error.absolute_path))
+    return f"{place}: {error.message}" if place else error.message
+
+
+def _tokens(pointer: str) -> tuple[str, ...]:
+    return tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])

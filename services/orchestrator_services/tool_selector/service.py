@@ -1,0 +1,103 @@
+"""The tool selector service: chooses a tool for each step that is ready, and has it run."""
+
+from orchestrator.sdk import (
+    CallKind,
+    Context,
+    PermanentError,
+    Selection,
+    Service,
+    ToolDefinition,
+    failure_of,
+)
+from orchestrator.sdk.messages import QUEUE_MS, Message, commands, events, idempotency_key, replace, types
+from orchestrator_services.tool_selector.arguments import Arguments
+from orchestrator_services.tool_selector.candidates import candidates
+from orchestrator_services.tool_selector.settings import ToolSelectorSettings
+
+service = Service("tool-selector")
+
+
+@service.on(events.PlanStepReady)
+async def plan_step_ready(message: events.PlanStepReady, context: Context) -> list[Message]:
+    """`ToolSelected` and `ExecuteTool`, or `SelectionFailed` with why.
+
+    Announced tools are read from their beginning before this service starts, so a tool that is missing is
+    missing for good, and the failure is PERMANENT.
+    """
+    try:
+        selection = await _selection(message, context)
+        tool = await _chosen(selection, context)
+    except Exception as error:  # noqa: BLE001 - a stranger's selector may raise anything
+        failure = failure_of(error, "selection_error")
+        return [context.write(events.SelectionFailed, call=message.call, failure=failure)]
+    selected = context.write(
+        events.ToolSelected,
+        call=message.call,
+        tool=tool.name,
+        tool_version=tool.version,
+        timeout_ms=message.step.timeout_ms or tool.timeout_ms or message.step_timeout_ms,
+        at_most_once=tool.at_most_once,
+        pool=tool.pool,
+        alternatives=tuple(name for name in selection.candidates if name != tool.name),
+        reason=_reason(selection, tool),
+    )
+    return [selected, _execution(message, selected, context)]
+
+
+async def _selection(message: events.PlanStepReady, context: Context) -> Selection:
+    step = message.step
+    arguments = Arguments.of(await context.values.load(step.arguments.body), step.arguments.references)
+    possible = candidates(step, arguments, context.definitions.tools, message.tools, message.call.avoid)
+    return Selection(
+        step=step,
+        candidates=possible,
+        avoid=frozenset(message.call.avoid),
+        literal_arguments=arguments.literal,
+        bound_arguments=arguments.bound,
+    )
+
+
+async def _chosen(selection: Selection, context: Context) -> ToolDefinition:
+    """What the selector chose: one of the candidates, whatever it returned, for they are what is allowed."""
+    name = ToolSelectorSettings().strategy
+    selector = context.plugins.selectors.get(name)
+    if selector is None:
+        known = ", ".join(sorted(context.plugins.selectors)) or "none"
+        raise PermanentError(f"there is no tool selector {name}; installed: {known}", code="unknown_selector")
+    chosen = str(getattr(await selector.choose(selection, context), "name", None))
+    if chosen not in selection.candidates:
+        possible = ", ".join(selection.candidates)
+        raise PermanentError(
+            f"the tool selector {name} chose {chosen}, which is none of: {possible}", code="selection_error"
+        )
+    return selection.candidates[chosen]
+
+
+def _execution(
+    message: events.PlanStepReady, selected: events.ToolSelected, context: Context
+) -> commands.ExecuteTool:
+    call: types.Call = replace(
+        message.call, kind=CallKind.TOOL, tool=selected.tool, alternatives=selected.alternatives
+    )
+    return context.write(
+        commands.ExecuteTool,
+        call=call,
+        not_after=context.now() + QUEUE_MS * 1000,
+        tool_version=selected.tool_version,
+        arguments=message.step.arguments,
+        inputs=message.inputs,
+        idempotency_key=idempotency_key(message.correlation_id, call.revision, message.step.step_id),
+        timeout_ms=selected.timeout_ms,
+        at_most_once=selected.at_most_once,
+        pool=selected.pool,
+    )
+
+
+def _reason(selection: Selection, tool: ToolDefinition) -> str:
+    step = selection.step
+    if tool.name == step.tool:
+        return "the step names it"
+    if tool.name in step.fallback:
+        return f"a fallback of the step, for {step.tool or step.capability}"
+    others = len(selection.candidates) - 1
+    return f"it can do {step.capability}" + (f", and was preferred to {others} more" if others else "")

@@ -1,0 +1,22 @@
+"""The default way to choose among several tools."""
+
+from orchestrator.sdk import Selection, ToolDefinition, tool_selector
+from orchestrator_services.tool_selector.arguments import parameters
+
+
+@tool_selector("default")
+async def closest_fit(selection: Selection) -> ToolDefinition:
+    """The tool that the step names; its fallbacks in their order after it.
+
+    Among tools with the step's capability the one that was made most for these arguments: which knows most of
+    their names, then which leaves fewest of its own parameters unused, then the first by name.
+    """
+    named = (selection.step.tool, *selection.step.fallback)
+    capable = [tool for name, tool in selection.candidates.items() if name not in named]
+    if not capable:
+        return next(iter(selection.candidates.values()))
+    given = frozenset(selection.literal_arguments) | selection.bound_arguments
+    return min(
+        capable,
+        key=lambda tool: (-len(given & parameters(tool)), len(parameters(tool) - given), tool.name),
+    )
