@@ -12,11 +12,16 @@ from orchestrator.sdk.context import Context, Platform
 Outputs: TypeAlias = Message | Iterable[Message] | None
 Handler: TypeAlias = Callable[[Any, Context], Awaitable[Outputs]]
 H = TypeVar("H", bound=Handler)
+Predicate: TypeAlias = Callable[[Any], bool]
 Announcement: TypeAlias = Callable[[Platform], Iterable[Definition]]
 
 
 def _nothing(_platform: Platform) -> Iterable[Definition]:
     return ()
+
+
+def _never(_message: Any) -> bool:
+    return False
 
 
 @dataclass
@@ -33,6 +38,8 @@ class Service:
     handlers: dict[type[Command | Event], Handler] = field(default_factory=dict)
     announcement: Announcement = _nothing
     """Says what exists because this service runs; sent when it starts, before its first message."""
+    at_most_once: Predicate = _never
+    """Which messages are never handled twice: they are committed as done before their handler starts."""
 
     def on(self, *messages: type[Command | Event]) -> Callable[[H], H]:
         """Declares the handler of these messages."""
