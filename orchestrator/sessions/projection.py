@@ -1,0 +1,118 @@
+"""What the list of sessions shows of one, kept up to date event by event."""
+
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.messages import events
+from orchestrator.messages.base import SessionEvent
+from orchestrator.messages.types import CallKind, Failure, Usage, Value
+
+
+class SessionRow(Struct, frozen=True, kw_only=True):
+    """One session in the list. Times are Unix time in microseconds."""
+
+    correlation_id: str
+    phase: str
+    """awaited (a request came before its task), planning, executing, evaluating, escalated, completed,
+    failed, cancelled or refused."""
+    goal: str = ""
+    agent: str
+    tenant: str
+    started_at: int
+    updated_at: int
+    ended_at: int | None = None
+    sequence: int = 0
+    revision: int = 0
+    tool_calls: int = 0
+    tokens: int = 0
+    cost_micro_usd: int = 0
+    result: Value | None = None
+    failure: Failure | None = None
+
+
+PHASES: Final[dict[type[SessionEvent], str]] = {
+    events.TaskReceived: "planning",
+    events.PlanRequested: "planning",
+    events.PlanAccepted: "executing",
+    events.EvaluationRequested: "evaluating",
+    events.EvaluationRecorded: "executing",
+    events.TaskCompleted: "completed",
+    events.TaskFailed: "failed",
+    events.TaskCancelled: "cancelled",
+    events.TaskEscalated: "escalated",
+    events.TaskRefused: "refused",
+}
+"""The phase that an event begins."""
+
+ENDED: Final = frozenset({"completed", "failed", "cancelled", "refused"})
+"""Phases that nothing follows. An escalated session waits for a person."""
+
+
+def begun(event: SessionEvent) -> SessionRow:
+    """The row of a session of which this is the first event that is known."""
+    return SessionRow(
+        correlation_id=event.correlation_id,
+        phase="awaited",
+        agent=event.agent,
+        tenant=event.tenant,
+        started_at=event.occurred_at,
+        updated_at=event.occurred_at,
+    )
+
+
+def projected(row: SessionRow, event: SessionEvent) -> SessionRow:
+    """The row after an event; unchanged for one that it contains already.
+
+    While a session runs, what calls used that were given up may be missing; its end tells the total.
+    """
+    if event.sequence <= row.sequence:
+        return row
+    row = _detailed(_counted(row, event), event)
+    phase = PHASES.get(type(event), row.phase)
+    if isinstance(event, events.RequestRefused) and row.phase == "awaited":
+        phase = "refused"
+    return replace(
+        row,
+        phase=phase,
+        sequence=event.sequence,
+        updated_at=event.occurred_at,
+        ended_at=event.occurred_at if phase in ENDED else None,
+    )
+
+
+def _detailed(row: SessionRow, event: SessionEvent) -> SessionRow:
+    match event:
+        case events.TaskReceived():
+            return replace(row, goal=event.goal, agent=event.agent, tenant=event.tenant)
+        case events.PlanRequested():
+            return replace(row, revision=event.call.revision)
+        case events.TaskCompleted():
+            return replace(row, result=event.result, failure=None)
+        case events.TaskFailed() | events.TaskEscalated() | events.TaskRefused():
+            return replace(row, failure=event.failure)
+        case _:
+            return row
+
+
+def _counted(row: SessionRow, event: SessionEvent) -> SessionRow:
+    total = getattr(event, "total", None)
+    if isinstance(total, Usage):
+        return replace(
+            row,
+            tool_calls=total.tool_calls,
+            tokens=total.tokens_input + total.tokens_output,
+            cost_micro_usd=total.cost_micro_usd,
+        )
+    used = getattr(event, "usage", None)
+    if isinstance(event, events.CallTimedOut) and event.call.kind is CallKind.TOOL:
+        used = Usage(tool_calls=1)
+    if not isinstance(used, Usage):
+        return row
+    return replace(
+        row,
+        tool_calls=row.tool_calls + used.tool_calls,
+        tokens=row.tokens + used.tokens_input + used.tokens_output,
+        cost_micro_usd=row.cost_micro_usd + used.cost_micro_usd,
+    )

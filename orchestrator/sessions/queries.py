@@ -1,0 +1,58 @@
+"""Questions to the session store."""
+
+from dataclasses import dataclass
+
+import msgspec
+import sqlalchemy as sa
+
+from orchestrator.errors import ContractError
+from orchestrator.messages.base import Event
+from orchestrator.messages.catalogue import entry_named
+from orchestrator.sessions.projection import SessionRow
+from orchestrator.sessions.store import SessionStore
+from orchestrator.sessions.tables import events, sessions
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which sessions to list. `since` is Unix time in microseconds; empty texts ask for any."""
+
+    phase: str = ""
+    agent: str = ""
+    tenant: str = ""
+    since: int = 0
+    limit: int = 50
+
+
+def listed(store: SessionStore, wanted: Wanted) -> list[SessionRow]:
+    """The sessions that began last, newest first."""
+    query = sa.select(sessions).where(sessions.c.started_at >= wanted.since)
+    for column, value in (
+        (sessions.c.phase, wanted.phase),
+        (sessions.c.agent, wanted.agent),
+        (sessions.c.tenant, wanted.tenant),
+    ):
+        if value:
+            query = query.where(column == value)
+    query = query.order_by(sessions.c.started_at.desc(), sessions.c.correlation_id).limit(wanted.limit)
+    with store.reading() as connection:
+        return [as_session_row(row) for row in connection.execute(query).mappings()]
+
+
+def as_session_row(row: sa.RowMapping) -> SessionRow:
+    # SQLAlchemy's names are a kind of str that msgspec does not take for one.
+    return msgspec.convert({str(name): value for name, value in row.items()}, SessionRow)
+
+
+def recorded_events(store: SessionStore, correlation_id: str) -> list[Event]:
+    """Every event of a session that is stored, in no promised order; none for a session that is unknown."""
+    query = sa.select(events.c.type, events.c.body).where(events.c.correlation_id == correlation_id)
+    with store.reading() as connection:
+        return [_event(kind, body) for kind, body in connection.execute(query)]
+
+
+def _event(kind: str, body: object) -> Event:
+    entry = entry_named(f"agents.events.{kind}")
+    if entry is None or not issubclass(entry.message, Event):
+        raise ContractError(f"the session store holds a {kind}, which this program does not know: update it")
+    return msgspec.convert(body, entry.message)

@@ -1,0 +1,97 @@
+"""The session store: where it lies, what it refuses, and that it is portable."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from orchestrator.errors import ConfigurationError, UnavailableError
+from orchestrator.sessions.settings import SessionsSettings, default_url
+from orchestrator.sessions.store import SessionStore
+from orchestrator.sessions.tables import STORE_VERSION, metadata, offsets, store_version
+
+
+def test_it_lies_in_the_users_state_folder_by_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert default_url() == f"sqlite:///{tmp_path}/orchestrator/sessions.sqlite"
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert default_url() == "sqlite:////home/ada/.local/state/orchestrator/sessions.sqlite"
+
+
+def test_the_environment_names_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_SESSIONS_URL", "postgresql+psycopg://ada:hunter2@db/sessions")
+    settings = SessionsSettings()
+    assert settings.url.get_secret_value().startswith("postgresql")
+    assert "hunter2" not in repr(settings)
+
+
+def test_a_second_program_finds_the_tables(url: str) -> None:
+    SessionStore(url).close()
+    SessionStore(url).close()
+
+
+def test_programs_that_start_at_once_make_the_tables_once(url: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for store in pool.map(lambda _: SessionStore(url), range(8)):
+            store.close()
+
+
+def test_a_newer_store_is_refused(url: str, store: SessionStore) -> None:
+    with store.writing() as connection:
+        connection.execute(store_version.update().values(version=STORE_VERSION + 1))
+    with pytest.raises(ConfigurationError, match="has version 2, this program knows 1"):
+        SessionStore(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("what is this", "no database URL"),
+        ("nosuch://ada:hunter2@db/sessions", "no driver"),
+        ("mysql+nosuch://ada:hunter2@db/sessions", "no driver"),
+        ("sqlite:////proc/nowhere/sessions.sqlite", "cannot be made"),
+    ],
+)
+def test_a_url_that_cannot_work_is_explained(url: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem) as caught:
+        SessionStore(url)
+    assert "ORCHESTRATOR_SESSIONS_URL" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_database_that_does_not_answer_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="does not answer"):
+        SessionStore(f"sqlite:///{tmp_path}")
+
+
+def test_a_reader_sees_one_state_while_a_writer_writes(store: SessionStore) -> None:
+    with store.reading() as reader:
+        assert reader.execute(sa.select(offsets)).all() == []
+        with store.writing() as writer:
+            writer.execute(offsets.insert().values(topic="events", partition=0, next=1))
+        assert reader.execute(sa.select(offsets)).all() == []
+    with store.reading() as reader:
+        assert reader.execute(sa.select(offsets)).all() == [("events", 0, 1)]
+
+
+def test_a_transaction_that_fails_leaves_nothing(store: SessionStore) -> None:
+    row = {"topic": "events", "partition": 0, "next": 1}
+    with pytest.raises(IntegrityError), store.writing() as connection:
+        connection.execute(offsets.insert(), [row, row])
+    with store.reading() as connection:
+        assert connection.execute(sa.select(offsets)).all() == []
+
+
+@pytest.mark.parametrize("dialect", [sqlite, postgresql, mysql], ids=["sqlite", "postgresql", "mysql"])
+def test_the_tables_can_be_written_in_every_dialect(dialect: object) -> None:
+    for table in metadata.sorted_tables:
+        assert str(CreateTable(table).compile(dialect=dialect.dialect()))  # type: ignore[attr-defined]
+        for index in table.indexes:
+            assert str(CreateIndex(index).compile(dialect=dialect.dialect()))  # type: ignore[attr-defined]
