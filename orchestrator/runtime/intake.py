@@ -1,0 +1,114 @@
+"""From records to the saga's inputs: which session a record belongs to, and whether it lies where it should."""
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from orchestrator.bus.codec import Codec
+from orchestrator.bus.partitioning import partition_of
+from orchestrator.bus.ports import Outgoing, Received
+from orchestrator.errors import ContractError
+from orchestrator.messages import commands, identity, types
+from orchestrator.messages.base import Command, Event
+from orchestrator.messages.catalogue import Topic, avro_name
+from orchestrator.saga.inputs import Submission
+from orchestrator.saga.record import REPLIES
+
+FORWARDED: Final = "agents_forwarded"
+"""Header of a record that was forwarded to its home partition: from where."""
+
+_REPLY_NAMES: Final = frozenset(avro_name(kind) for kind in REPLIES)
+
+Told: TypeAlias = Command | Event
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A decoded input and its session."""
+
+    correlation_id: str
+    message: Told
+
+
+def original(received: Received) -> types.OriginalMessage:
+    """The record, byte for byte, for dead letters and the history."""
+    return types.OriginalMessage(
+        topic=received.topic.value,
+        partition=received.partition,
+        offset=received.offset,
+        timestamp_ms=max(0, received.timestamp_ms),
+        key=received.key,
+        value=received.value,
+        headers=tuple(types.Header(name=name, value=value) for name, value in received.headers),
+    )
+
+
+class Intake:
+    """Decodes what arrives in the orchestrator's partitions. Knows no session."""
+
+    def __init__(self, codec: Codec, partitions: int) -> None:
+        self._codec = codec
+        self._partitions = partitions
+
+    def take(self, received: Received) -> Taken | Outgoing | None:
+        """The input; or the record again, for the partition where it belongs; None for what is not for us.
+
+        Raises `ContractError` for what can never be handled: it does not decode, or it missed its home twice.
+        """
+        if received.topic is Topic.EVENTS and self._codec.type_of(received) not in _REPLY_NAMES:
+            return None
+        message = self._codec.decode(received)
+        if isinstance(message, commands.SubmitTask):
+            message = _identified(message, received)
+        if not isinstance(message, Command | Event):
+            raise ContractError(f"{type(message).__name__} belongs to no session")
+        correlation_id = identity.canonical_uuid(message.correlation_id)
+        if correlation_id is None:
+            raise ContractError(f"the correlation id {message.correlation_id!r} is no UUID")
+        home = self.home(correlation_id)
+        if received.topic is Topic.EVENTS or home == received.partition:
+            return Taken(correlation_id, message)
+        return self.forwarded(received, correlation_id)
+
+    def home(self, correlation_id: str) -> int:
+        """The partition where everything about a session lies."""
+        return partition_of(correlation_id, self._partitions)
+
+    def forwarded(self, received: Received, correlation_id: str) -> Outgoing:
+        """The record for its home partition, with its key. Raises `ContractError` the second time."""
+        if received.header(FORWARDED) is not None:
+            raise ContractError(
+                f"forwarded once, and still not in partition {self.home(correlation_id)} of its session"
+            )
+        came_from = f"{received.topic}/{received.partition}/{received.offset}".encode()
+        return Outgoing(
+            topic=received.topic,
+            key=correlation_id.encode(),
+            value=received.value,
+            headers=(
+                *((name, value) for name, value in received.headers if value is not None),
+                (FORWARDED, came_from),
+            ),
+            partition=self.home(correlation_id),
+        )
+
+
+def submission(
+    task: commands.SubmitTask, profile: types.AgentProfile | None, received: Received
+) -> Submission:
+    return Submission(task=task, profile=profile, original=original(received))
+
+
+def _identified(task: commands.SubmitTask, received: Received) -> commands.SubmitTask:
+    """The task with the ids that its writer left out, derived from what is the same on every reading."""
+    correlation_id = task.correlation_id
+    if not correlation_id and task.key:
+        correlation_id = identity.session_of_key(task.tenant, task.key)
+    if not correlation_id and received.key is not None:
+        correlation_id = identity.canonical_uuid(received.key.decode("utf-8", "replace")) or ""
+    if not correlation_id:
+        correlation_id = identity.session_at(received.topic, received.partition, received.offset)
+    command_id = task.command_id or identity.derived_id(
+        "command", received.topic, received.partition, received.offset
+    )
+    fields = {name: getattr(task, name) for name in task.__struct_fields__}
+    return commands.SubmitTask(**{**fields, "correlation_id": correlation_id, "command_id": command_id})
