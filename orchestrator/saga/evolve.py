@@ -30,6 +30,10 @@ _TELLS_USAGE: Final = (CallKind.PLAN, CallKind.TOOL, CallKind.EVALUATION)
 _ONE_RUN: Final = Usage(tool_calls=1)
 
 
+ENDING: Final = (events.TaskCompleted, events.TaskFailed, events.TaskCancelled, events.TaskRefused)
+"""Events after which a session is over."""
+
+
 def evolve(session: Session | None, event: SessionEvent) -> Session:
     """The state after an event. Raises `ContractError` for an event out of sequence: history has a gap."""
     before = session or Session(correlation_id=event.correlation_id, agent=event.agent, tenant=event.tenant)
