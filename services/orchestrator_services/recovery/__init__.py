@@ -1,6 +1,6 @@
 """Recovery: decides what follows when a call has failed. The orchestrator's clock carries it out."""
 
-from orchestrator_services.recovery.service import service
+from orchestrator_services.recovery.handlers import service
 from orchestrator_services.recovery.strategy import by_class_of_failure
 
 __all__ = ["by_class_of_failure", "service"]

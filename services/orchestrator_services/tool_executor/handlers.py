@@ -1,0 +1,143 @@
+"""The tool executor service: runs the tools of this process, one command a run."""
+
+from typing import Any, Final
+
+from orchestrator.sdk import (
+    Context,
+    ContractError,
+    Failure,
+    FailureKind,
+    HandlerError,
+    InvalidInput,
+    PermanentError,
+    Platform,
+    Service,
+    Tool,
+    TransientError,
+    UnavailableError,
+    failure_of,
+    tool_defined,
+)
+from orchestrator.sdk.messages import Definition, Message, commands, events, replace, types
+from orchestrator_services.tool_executor.running import OUTPUT_NOT_JSON, output_not_json, run
+from orchestrator_services.tool_executor.supervision import Rhythm, TimeLimitReached, supervised
+
+service = Service("tool-executor")
+
+RHYTHM: Final = Rhythm()
+
+
+@service.announces
+def tools_of_this_process(platform: Platform) -> list[Definition]:
+    """Every tool that is loaded here exists, for whoever selects tools."""
+    now = platform.now()
+    return [tool_defined(tool.definition, now) for _, tool in sorted(platform.plugins.tools.items())]
+
+
+@service.on(commands.ExecuteTool)
+async def execute_tool(message: commands.ExecuteTool, context: Context) -> Message:
+    """`ToolCompleted`, or `ToolFailed` with why.
+
+    1. what cannot be started is refused, and counts as no tool call
+    2. the tool runs within its time limit, which counts from here on
+    3. its output is kept; from 2 on a failure of an at-most-once tool leaves the outcome unknown
+    """
+    started = context.now()
+    try:
+        tool = _tool(message, context)
+        arguments = tool.arguments(await _arguments(message, context), context)
+    except Exception as error:  # noqa: BLE001 - every failure is a reply
+        return _failed(message, context, failure_of(error, "arguments_error"), types.Usage())
+    try:
+        output = await _kept(await _run(tool, arguments, message, context), tool, context)
+    except Exception as error:  # noqa: BLE001 - a stranger's tool may raise anything
+        usage = context.usage(started, tool_calls=1)
+        return _failed(message, context, _failure(error, tool, message), usage)
+    return context.write(
+        events.ToolCompleted,
+        call=message.call,
+        tool=tool.name,
+        output=output,
+        usage=context.usage(started, tool_calls=1),
+    )
+
+
+def _tool(message: commands.ExecuteTool, context: Context) -> Tool:
+    """The tool to run. Raises `HandlerError` if it is not to be run, or not here."""
+    if context.now() > message.not_after:
+        late = (context.now() - message.not_after) // 1000
+        raise TransientError(f"the command expired {late} ms ago, before a worker took it", code="expired")
+    name = message.call.tool
+    tool = context.plugins.tools.get(name)
+    if tool is None:
+        raise PermanentError(
+            f"this executor does not run {name}: load its module here, or give the tool a pool of its own",
+            code="tool_not_here",
+        )
+    here = tool.definition.version
+    if here != message.tool_version:
+        # While executors are upgraded both versions run; another attempt selects by what is announced then.
+        raise TransientError(
+            f"version {message.tool_version} of {name} was selected, this executor runs {here}",
+            code="tool_version_differs",
+        )
+    return tool
+
+
+async def _arguments(message: commands.ExecuteTool, context: Context) -> Any:
+    outputs = await context.outputs(message.inputs)
+    try:
+        return await context.fill(message.arguments, outputs)
+    except UnavailableError:
+        raise
+    except Exception as error:
+        raise InvalidInput(f"the arguments cannot be filled: {error}", code="arguments_not_filled") from error
+
+
+async def _run(tool: Tool, arguments: dict[str, Any], message: commands.ExecuteTool, context: Context) -> Any:
+    told = False
+
+    async def sign_of_life(elapsed: float) -> None:
+        nonlocal told
+        alive: Message
+        if told:
+            elapsed_ms = round(elapsed * 1000)
+            alive = context.write(
+                events.ToolHeartbeat, call=message.call, worker=context.instance, elapsed_ms=elapsed_ms
+            )
+        else:
+            alive = context.write(events.ToolStarted, call=message.call, worker=context.instance)
+        told = True
+        await context.emit(alive)
+
+    return await supervised(run(tool, arguments), message.timeout_ms / 1000, sign_of_life, RHYTHM)
+
+
+async def _kept(output: Any, tool: Tool, context: Context) -> types.Value:
+    try:
+        return await context.values.store(output)
+    except ContractError as error:
+        raise output_not_json(tool.name, output, error) from error
+
+
+def _failure(error: Exception, tool: Tool, message: commands.ExecuteTool) -> Failure:
+    """The failure of a run that had begun."""
+    at_most_once = message.at_most_once or tool.definition.at_most_once
+    if isinstance(error, TimeLimitReached):
+        kind = FailureKind.UNKNOWN_OUTCOME if at_most_once else FailureKind.TRANSIENT
+        text = f"{tool.name} did not return within its time limit of {message.timeout_ms} ms"
+        return Failure(kind=kind, code="timeout", message=text)
+    failure = failure_of(error, "tool_error")
+    said_by_the_tool = isinstance(error, HandlerError) and failure.code != OUTPUT_NOT_JSON
+    if at_most_once and not said_by_the_tool:
+        # What broke may have broken after the effect; only the tool itself can know better.
+        return replace(failure, kind=FailureKind.UNKNOWN_OUTCOME)
+    return failure
+
+
+def _failed(
+    message: commands.ExecuteTool, context: Context, failure: Failure, usage: types.Usage
+) -> events.ToolFailed:
+    return context.write(
+        events.ToolFailed, call=message.call, tool=message.call.tool, failure=failure, usage=usage
+    )
