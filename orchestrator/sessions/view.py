@@ -1,0 +1,151 @@
+"""A session as people and programs look at it: `orchestrator sessions show`."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+from jsonpointer import JsonPointerException, set_pointer
+
+from orchestrator.bus.headers import rfc3339
+from orchestrator.errors import ContractError
+from orchestrator.messages.base import Event
+from orchestrator.messages.events import PlanAccepted
+from orchestrator.messages.types import Document, Step, Value
+from orchestrator.saga import Phase, Session
+from orchestrator.sessions.timeline import entry_of, in_order
+
+Load = Callable[[str], bytes]
+"""Reads the value that lies at a URI; raises `ContractError` when it cannot."""
+
+
+class StepView(msgspec.Struct, frozen=True):
+    """`status` is waiting, running, succeeded or failed; `tool` is empty until one is chosen."""
+
+    id: str
+    tool: str
+    status: str
+    attempts: int
+
+
+class EntryView(msgspec.Struct, frozen=True):
+    """`occurred_at` is ISO 8601 in UTC with microseconds; `sequence` is null for what services report."""
+
+    sequence: int | None
+    type: str
+    occurred_at: str
+    summary: str
+
+
+class SessionView(msgspec.Struct, frozen=True):
+    """`cost` is in US dollars; `plan` and `result` are plain JSON; `phase` as in `phase_of`."""
+
+    correlation_id: str
+    phase: str
+    goal: str
+    agent: str
+    plan: dict[str, Any] | None
+    result: Any
+    steps: tuple[StepView, ...]
+    tool_calls: int
+    tokens: int
+    cost: float
+    timeline: tuple[EntryView, ...]
+
+
+def view_of(session: Session, events: Iterable[Event], load: Load | None = None) -> SessionView:
+    """The view of a replayed state and the events that led to it.
+
+    A result in the value store is read with `load`; without it, it is shown by its URI and size.
+    """
+    used = session.used
+    ordered = in_order(events)
+    return SessionView(
+        correlation_id=session.correlation_id,
+        phase=phase_of(session),
+        goal=session.task.goal if session.task else "",
+        agent=session.agent,
+        plan=_plan(ordered),
+        result=shown(session.result, load),
+        steps=_steps(session),
+        tool_calls=used.tool_calls,
+        tokens=used.tokens_input + used.tokens_output,
+        cost=used.cost_micro_usd / 1_000_000,
+        timeline=tuple(
+            EntryView(entry.sequence, entry.type, rfc3339(entry.occurred_at), entry.summary)
+            for entry in map(entry_of, ordered)
+        ),
+    )
+
+
+def phase_of(session: Session) -> str:
+    """The phase as people ask for it: the outcome of an ended session, `escalated` for a parked one."""
+    if session.parked and not session.ended:
+        return "escalated"
+    if session.phase is Phase.ENDED and session.outcome:
+        return session.outcome.lower()
+    return session.phase.lower()
+
+
+def shown(value: Value | None, load: Load | None = None) -> Any:
+    """What a value holds: JSON as data, text as text, anything else by its size."""
+    if value is None:
+        return None
+    content = value.inline
+    if content is None and value.uri is not None and load is not None:
+        content = load(value.uri)
+    if content is None:
+        return {"uri": value.uri, "size": value.size}
+    if value.media_type.endswith("json"):
+        try:
+            return msgspec.json.decode(content)
+        except msgspec.DecodeError as error:
+            raise ContractError(f"the value is not JSON: {error}") from error
+    if value.media_type.startswith("text/"):
+        return content.decode("utf-8", "replace")
+    return {"media_type": value.media_type, "size": value.size}
+
+
+def _steps(session: Session) -> tuple[StepView, ...]:
+    planned = {step.step_id: step.tool for step in session.plan.steps} if session.plan else {}
+    return tuple(
+        StepView(name, state.tool or planned.get(name, ""), state.status.lower(), state.attempts)
+        for name, state in session.steps.items()
+    )
+
+
+_OPTIONAL: Final = ("tool", "capability", "after")
+
+
+def _plan(ordered: Iterable[Event]) -> dict[str, Any] | None:
+    """The plan accepted last: the state's own may be one behind the revision that it asks for."""
+    accepted = [event for event in ordered if isinstance(event, PlanAccepted)]
+    if not accepted:
+        return None
+    plan = accepted[-1].plan
+    return {
+        "revision": accepted[-1].call.revision,
+        "planner": plan.planner,
+        "playbook": plan.playbook,
+        "rationale": plan.rationale,
+        "steps": [_planned(step) for step in plan.steps],
+    }
+
+
+def _planned(step: Step) -> dict[str, Any]:
+    given = {name: getattr(step, name) for name in _OPTIONAL if getattr(step, name)}
+    return {"id": step.step_id, **given, "arguments": _unfilled(step.arguments)}
+
+
+def _unfilled(document: Document) -> Any:
+    """The document with its references as a playbook writes them: `{$from: step, at: /pointer}`."""
+    content = shown(document.body)
+    for reference in document.references:
+        written = {"$from": reference.step_id, **({"at": reference.at} if reference.at else {})}
+        if not reference.into:
+            return written
+        try:
+            content = set_pointer(content, reference.into, written, inplace=True)
+        except JsonPointerException:
+            # The body lies in the value store: what is bound into it cannot be shown in its place.
+            continue
+    return content
