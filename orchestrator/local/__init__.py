@@ -1,0 +1,11 @@
+"""Kafka on this machine: the broker inside the client library, or a real one with a real registry.
+
+Needs no Docker and nothing installed by hand: Java comes in a wheel, Kafka and Apicurio from Maven.
+"""
+
+from orchestrator.local.embedded import EmbeddedCluster
+from orchestrator.local.kafka import LocalKafka
+from orchestrator.local.registry import LocalRegistry
+from orchestrator.local.stack import LocalStack, StackAddress
+
+__all__ = ["EmbeddedCluster", "LocalKafka", "LocalRegistry", "LocalStack", "StackAddress"]

@@ -1,0 +1,127 @@
+"""librdkafka's built-in broker, for a first look and for fast tests.
+
+It keeps nothing, does not isolate aborted transactions and does not keep offsets sent in a transaction:
+nothing about durability may be claimed from it.
+"""
+
+import ctypes
+from collections.abc import Mapping
+from ctypes import c_char_p, c_int, c_size_t, c_void_p
+from functools import cache
+from types import TracebackType
+from typing import Any, Self
+
+from confluent_kafka import KafkaError, cimpl
+
+from orchestrator.errors import ConfigurationError, OrchestratorError
+
+_PRODUCER = 0
+_ERROR_TEXT_BYTES = 512
+
+# Argument and result types as declared in rdkafka.h and rdkafka_mock.h.
+_SIGNATURES: dict[str, tuple[list[Any], Any]] = {
+    "rd_kafka_conf_new": ([], c_void_p),
+    "rd_kafka_new": ([c_int, c_void_p, c_char_p, c_size_t], c_void_p),
+    "rd_kafka_destroy": ([c_void_p], None),
+    "rd_kafka_mock_cluster_new": ([c_void_p, c_int], c_void_p),
+    "rd_kafka_mock_cluster_destroy": ([c_void_p], None),
+    "rd_kafka_mock_cluster_bootstraps": ([c_void_p], c_char_p),
+    "rd_kafka_mock_topic_create": ([c_void_p, c_char_p, c_int, c_int], c_int),
+}
+
+
+class EmbeddedCluster:
+    """One broker on a free port of 127.0.0.1, inside this process; any process of the machine may connect.
+
+    `topics` gives the number of partitions of each topic. They are made here because the broker refuses
+    `create_topics`, and makes a topic it does not know with 4 partitions when somebody first asks for it.
+    """
+
+    def __init__(self, topics: Mapping[str, int]) -> None:
+        wrong = [
+            f"Topic {name!r} cannot have {count} partitions." for name, count in topics.items() if count < 1
+        ]
+        if wrong:
+            raise ConfigurationError(*wrong)
+        self._topics = dict(topics)
+        self._client: int | None = None
+        self._cluster: int | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        if self._cluster is None:
+            raise OrchestratorError("The embedded cluster is not running: call start() first.")
+        address: bytes = _library().rd_kafka_mock_cluster_bootstraps(self._cluster)
+        return address.decode()
+
+    def start(self) -> None:
+        """Open the broker and create the topics; calling it again does nothing.
+
+        Raises `ConfigurationError` where librdkafka lacks the broker, `OrchestratorError` where it refuses.
+        """
+        if self._cluster is not None:
+            return
+        library = _library()
+        error = ctypes.create_string_buffer(_ERROR_TEXT_BYTES)
+        # A client instance must exist for the broker to live in; nothing is ever sent through this one.
+        self._client = library.rd_kafka_new(_PRODUCER, library.rd_kafka_conf_new(), error, len(error))
+        if not self._client:
+            raise OrchestratorError(
+                f"librdkafka made no client for the embedded cluster: {error.value.decode()}"
+            )
+        self._cluster = library.rd_kafka_mock_cluster_new(self._client, 1)
+        if not self._cluster:
+            self.stop()
+            raise OrchestratorError("librdkafka could not open its embedded cluster: is there a free port?")
+        try:
+            self._create_topics(library)
+        except OrchestratorError:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the broker and forget everything in it; calling it again does nothing."""
+        # Locals first: a failure below must not leave a pointer that would be freed twice.
+        cluster, self._cluster = self._cluster, None
+        client, self._client = self._client, None
+        if cluster:
+            _library().rd_kafka_mock_cluster_destroy(cluster)
+        if client:
+            _library().rd_kafka_destroy(client)
+
+    def _create_topics(self, library: ctypes.CDLL) -> None:
+        for name, partitions in self._topics.items():
+            code = library.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1)
+            if code:
+                raise OrchestratorError(
+                    f"The embedded cluster refused topic {name!r}: {KafkaError(code).str()}."
+                )
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    """The librdkafka that confluent-kafka itself uses, wherever its wheel or a package manager put it.
+
+    Looked up through the extension module: the loader searches a library's own dependencies, on Linux and
+    on macOS, so neither a file name nor a folder needs to be guessed and no second copy is loaded.
+    """
+    try:
+        library = ctypes.CDLL(cimpl.__file__)
+        for name, (arguments, result) in _SIGNATURES.items():
+            function = getattr(library, name)
+            function.argtypes, function.restype = arguments, result
+    except (OSError, AttributeError) as error:
+        raise ConfigurationError(
+            f"This confluent-kafka has no embedded broker that can be reached ({error}). "
+            "Install its wheel for Linux or macOS, or use a real Kafka."
+        ) from error
+    return library

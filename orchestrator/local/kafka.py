@@ -1,0 +1,205 @@
+"""A real Apache Kafka on this machine, its data kept in a folder."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from orchestrator.bus.deadline import Deadline
+from orchestrator.errors import ConfigurationError, UnavailableError
+from orchestrator.local import jars
+from orchestrator.local.kafka_node import QUICK_START, KafkaNode, NodeSettings
+from orchestrator.local.kafka_settings import NodePorts
+from orchestrator.local.kafka_state import KafkaState, new_cluster_id
+from orchestrator.local.locks import FolderLock
+from orchestrator.local.ports import PortLease, lease_free_port, lease_port
+from orchestrator.local.startup_cache import ensure_startup_cache
+
+START_SECONDS = 120.0
+STOP_SECONDS = 15.0
+
+
+class LocalKafka:
+    """Kafka 4.3 in KRaft mode, `nodes` processes that are broker and controller each, on 127.0.0.1.
+
+    - `folder` holds data, logs (`node-N/kafka-N.log`), settings and ports; they outlive a stop, so a later
+      start has the same address, cluster and records. One object of one process may run it at a time.
+    - `ports` fixes the brokers' ports, one a node; free ones are taken, and remembered, without it.
+    - `properties` change or add settings of `server.properties`.
+    - `short_lived` starts faster and for half the CPU time, with code that never gets to full speed: for
+      tests, not for measurements.
+
+    The processes end when this process does, however it ends. Nodes count from 1. Not for several threads.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        nodes: int = 1,
+        *,
+        ports: Sequence[int] = (),
+        properties: Mapping[str, str] | None = None,
+        short_lived: bool = False,
+    ) -> None:
+        if nodes not in (1, 3):
+            raise ConfigurationError(f"A local Kafka has 1 or 3 nodes, not {nodes}.")
+        if ports and len(ports) != nodes:
+            raise ConfigurationError(f"{nodes} nodes need {nodes} ports, not {len(ports)}.")
+        self._folder = folder.absolute()
+        self._count = nodes
+        self._wanted_ports = tuple(ports)
+        self._properties = dict(properties or {})
+        self._java_options = QUICK_START if short_lived else ("-XX:+UseSerialGC",)
+        self._lock = FolderLock(self._folder)
+        self._leases: list[PortLease] = []
+        self._nodes: list[KafkaNode] = []
+        self._state: KafkaState | None = None
+
+    def __enter__(self) -> Self:
+        self.prepare()
+        self.start(Deadline.after(START_SECONDS))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        if self._state is None:
+            raise UnavailableError("This Kafka is not running: call start() first.")
+        return ",".join(f"127.0.0.1:{ports.broker}" for ports in self._state.ports)
+
+    @property
+    def cluster_id(self) -> str:
+        if self._state is None:
+            raise UnavailableError("This Kafka is not running: call start() first.")
+        return self._state.cluster_id
+
+    @staticmethod
+    def prepare() -> None:
+        """Fetch Kafka and make its startup cache if this machine has not got them; takes up to a minute."""
+        jars.kafka_folder()
+        ensure_startup_cache()
+
+    def start(self, deadline: Deadline) -> None:
+        """Start every node and wait until all of them serve. What `prepare` does is done first, if need be.
+
+        Raises `UnavailableError` with the end of its log if a node dies or does not serve by the deadline;
+        nothing is left running then.
+        """
+        if self._nodes:
+            raise UnavailableError(f"The Kafka of {self._folder} is running already.")
+        self._lock.acquire()
+        try:
+            self.prepare()
+            self._state = self._opened_state()
+            self._nodes = [self._node(number, self._state) for number in range(1, self._count + 1)]
+            for node in self._nodes:
+                node.start(deadline)
+            for node in self._nodes:
+                node.await_ready(deadline, brokers=self._count)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self, deadline: Deadline | None = None) -> None:
+        """End every node in order, with SIGKILL after the deadline (15 s by default). Data and ports stay."""
+        deadline = deadline or Deadline.after(STOP_SECONDS)
+        for node in self._nodes:
+            node.process.terminate()
+        for node in self._nodes:
+            node.process.stop(deadline)
+        for lease in self._leases:
+            lease.release()
+        self._nodes, self._leases, self._state = [], [], None
+        self._lock.release()
+
+    def reset(self) -> None:
+        """Forget every record and the cluster's identity, stopping it first; ports stay."""
+        self.stop()
+        self._lock.acquire()
+        try:
+            for folder in self._folder.glob("node-*"):
+                shutil.rmtree(folder)
+            if state := KafkaState.load(self._state_file):
+                KafkaState(new_cluster_id(), state.ports).save(self._state_file)
+        finally:
+            self._lock.release()
+
+    def kill(self, node: int) -> None:
+        """End a node with SIGKILL and return when it is gone. Its port stays ours."""
+        self._running(node).process.kill()
+
+    def restart(self, node: int, deadline: Deadline) -> None:
+        """Start a node again, ending it in order first if it still runs, and wait until it serves."""
+        chosen = self._running(node)
+        chosen.process.stop(deadline)
+        chosen.start(deadline)
+        chosen.await_ready(deadline)
+
+    def pause(self, node: int) -> None:
+        """Freeze a node: its connections stay open and nothing answers."""
+        self._running(node).pause()
+
+    def resume(self, node: int) -> None:
+        self._running(node).resume()
+
+    def pid(self, node: int) -> int:
+        """The process id of the node's Java. Raises `UnavailableError` if it has ended."""
+        return self._running(node).process.pid
+
+    def log(self, node: int) -> Path:
+        """The file with everything that the node has written."""
+        return self._running(node).process.log
+
+    @property
+    def _state_file(self) -> Path:
+        return self._folder / "cluster.json"
+
+    def _running(self, node: int) -> KafkaNode:
+        if not 1 <= node <= self._count:
+            raise ConfigurationError(f"There is no node {node}: they are numbered 1 to {self._count}.")
+        if not self._nodes:
+            raise UnavailableError("This Kafka is not running: call start() first.")
+        return self._nodes[node - 1]
+
+    def _node(self, number: int, state: KafkaState) -> KafkaNode:
+        return KafkaNode(
+            NodeSettings(
+                number=number,
+                folder=self._folder / f"node-{number}",
+                cluster_id=state.cluster_id,
+                ports=state.ports,
+                properties=self._properties,
+                java_options=self._java_options,
+            )
+        )
+
+    def _opened_state(self) -> KafkaState:
+        """The remembered state, or a new one, with a lease on each of its ports."""
+        known = KafkaState.load(self._state_file)
+        if known and len(known.ports) != self._count:
+            raise ConfigurationError(
+                f"{self._folder} holds a Kafka of {len(known.ports)} nodes, not {self._count}: "
+                "ask for that many, or use another folder."
+            )
+        ports = known.ports if known else ()
+        brokers = self._wanted_ports or tuple(each.broker for each in ports)
+        controllers = tuple(each.controller for each in ports)
+        state = KafkaState(
+            known.cluster_id if known else new_cluster_id(),
+            tuple(map(NodePorts, self._leased(brokers), self._leased(controllers))),
+        )
+        state.save(self._state_file)
+        return state
+
+    def _leased(self, numbers: Sequence[int]) -> list[int]:
+        """Lease these ports, or a free one for each node if none are given."""
+        first = len(self._leases)
+        # One by one into the list, so that `stop` lets go of them if a later one is taken.
+        for index in range(self._count):
+            self._leases.append(lease_port(numbers[index]) if numbers else lease_free_port())
+        return [lease.port for lease in self._leases[first:]]

@@ -1,0 +1,127 @@
+"""One Kafka process: its files, its command line, and how to tell that it serves."""
+
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from orchestrator.bus.deadline import Deadline
+from orchestrator.errors import UnavailableError
+from orchestrator.local import jars
+from orchestrator.local.kafka_settings import LOGGING, NodePorts, node_properties, render
+from orchestrator.local.process import ServerProcess
+
+QUICK_START = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""For a JVM that lives for seconds: half the CPU time to start, but its code never gets to full speed."""
+
+_POLL_SECONDS = 0.02
+_ANSWER_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """What one node is started with. `number` counts from 1 and is its place in `ports`."""
+
+    number: int
+    folder: Path
+    cluster_id: str
+    ports: Sequence[NodePorts]
+    properties: Mapping[str, str] = field(default_factory=dict)
+    java_options: Sequence[str] = ()
+
+
+class KafkaNode:
+    """Broker and controller in one process, its data in `folder/data`, its log `folder/kafka-N.log`."""
+
+    def __init__(self, settings: NodeSettings) -> None:
+        self._settings = settings
+        self._data = settings.folder / "data"
+        self._config = settings.folder / "server.properties"
+        self.process = ServerProcess(f"kafka-{settings.number}", settings.folder)
+
+    def start(self, deadline: Deadline) -> None:
+        """Start the process, its storage formatted if it is new; returns before it serves."""
+        folder = self._settings.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = self._settings
+        properties = node_properties(settings.number, settings.ports, self._data, settings.properties)
+        self._config.write_text(render(properties), encoding="latin-1")
+        (folder / "log4j2.properties").write_text(LOGGING)
+        self.process.end_orphan(deadline)
+        if not (self._data / "meta.properties").exists():
+            self._format(deadline)
+        command = self._java("-Xmx512m", "-XX:+ExitOnOutOfMemoryError", *settings.java_options)
+        self.process.start([*command, "kafka.Kafka", str(self._config)])
+
+    def await_ready(self, deadline: Deadline, brokers: int = 1) -> None:
+        """Wait until the node answers and knows of so many living brokers, itself among them.
+
+        Raises `UnavailableError` with the end of the log if it dies, or does not answer by the deadline.
+        """
+        port = self._settings.ports[self._settings.number - 1].broker
+        # A socket first: librdkafka backs off, and complains, while nobody listens.
+        while not _listens(port):
+            self._check(deadline)
+        admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})
+        while not self._knows(brokers, admin, deadline):
+            self._check(deadline)
+
+    def _knows(self, brokers: int, admin: AdminClient, deadline: Deadline) -> bool:
+        try:
+            answer = admin.list_topics(timeout=min(_ANSWER_SECONDS, deadline.remaining()))
+        except KafkaException:
+            return False
+        return self._settings.number in answer.brokers and len(answer.brokers) >= brokers
+
+    def _check(self, deadline: Deadline) -> None:
+        self.process.require_running()
+        if deadline.passed:
+            raise UnavailableError(
+                f"{self.process.name} runs but does not serve in time. "
+                f"Give it longer, or see what it waits for in its log {self.process.log}."
+            )
+        time.sleep(_POLL_SECONDS)
+
+    def _format(self, deadline: Deadline) -> None:
+        format_storage = ["kafka.tools.StorageTool", "format", "--ignore-formatted"]
+        format_storage += [f"--cluster-id={self._settings.cluster_id}", f"--config={self._config}"]
+        command = [*self._java("-Xmx128m", *QUICK_START), *format_storage]
+        try:
+            done = subprocess.run(  # noqa: S603 - our own Java
+                command, capture_output=True, text=True, timeout=deadline.remaining(), check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise UnavailableError("Formatting Kafka's storage took longer than the deadline.") from None
+        if done.returncode:
+            raise UnavailableError(f"Kafka could not format {self._data}:\n{done.stdout}{done.stderr}")
+
+    def pause(self) -> None:
+        """Stop it from running at all, as a machine that hangs: connections stay open, nothing answers."""
+        self.process.send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.process.send(signal.SIGCONT)
+
+    def _java(self, *options: str) -> list[str]:
+        return [
+            str(jars.java()),
+            *options,
+            *([f"-XX:AOTCache={cache}"] if (cache := jars.startup_cache()).exists() else []),
+            f"-Dlog4j2.configurationFile={self._settings.folder / 'log4j2.properties'}",
+            "-cp",
+            jars.kafka_class_path(),
+        ]
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_SECONDS).close()
+    except OSError:
+        return False
+    return True

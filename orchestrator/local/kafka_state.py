@@ -1,0 +1,44 @@
+"""What a local Kafka remembers in its folder, so that a restart has the same address and the same data."""
+
+import json
+import uuid
+from base64 import urlsafe_b64encode
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from orchestrator.errors import ConfigurationError
+from orchestrator.local.kafka_settings import NodePorts
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaState:
+    """Who the cluster is and where it listens, one entry of `ports` a node."""
+
+    cluster_id: str
+    ports: tuple[NodePorts, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> "KafkaState | None":
+        """None if nothing has been saved. Raises `ConfigurationError` if the file is damaged."""
+        if not path.exists():
+            return None
+        try:
+            content = json.loads(path.read_text())
+            return cls(content["cluster_id"], tuple(NodePorts(**ports) for ports in content["ports"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigurationError(f"{path} is damaged ({error}): delete the folder it lies in.") from error
+
+    def save(self, path: Path) -> None:
+        """Replace the file as a whole: a crash leaves the old content or the new."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".partial")
+        fresh.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        fresh.replace(path)
+
+
+def new_cluster_id() -> str:
+    """22 characters of URL-safe base64, the form Kafka wants; none begins with a dash, as in Kafka's own."""
+    while True:
+        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        if not cluster_id.startswith("-"):
+            return cluster_id

@@ -1,0 +1,156 @@
+"""One server process: started under a guardian, watched, signalled, and never left behind."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.bus.deadline import Deadline
+from orchestrator.errors import UnavailableError
+
+_GUARDIAN = Path(__file__).with_name("guardian.py")
+_TAIL_LINES = 20
+_POLL_SECONDS = 0.02
+
+
+class ServerProcess:
+    """The process `name`, with `name.log` (its output) and `name.pid` in `folder`.
+
+    `folder` must be part of the command, as it is how a process left by an earlier run is told from a
+    stranger with the same id. Not for several threads at once.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self._folder = folder
+        self._pid_file = folder / f"{name}.pid"
+        self._guardian: subprocess.Popen[str] | None = None
+        self._pid = 0
+        self._log_start = 0
+
+    @property
+    def pid(self) -> int:
+        """The id of the server itself. Raises `UnavailableError` if it does not run."""
+        self.require_running()
+        return self._pid
+
+    @property
+    def running(self) -> bool:
+        return self._guardian is not None and self._guardian.poll() is None
+
+    def start(self, command: Sequence[str]) -> None:
+        """Start the command; its log is continued if this object started it before, else begun anew."""
+        if self.running:
+            raise UnavailableError(f"{self.name} runs already, as process {self._pid}.")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if self._guardian is None and self.log.exists():
+            self.log.replace(self.log.with_suffix(".previous.log"))
+        with self.log.open("ab") as log:
+            self._log_start = log.tell()
+            guardian = subprocess.Popen(  # noqa: S603 - our own script, and a command of ours
+                [sys.executable, "-I", "-S", str(_GUARDIAN), str(os.getpid()), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                # Ctrl-C in the terminal is for us; we then stop the server in order.
+                start_new_session=True,
+            )
+        self._guardian = guardian
+        assert guardian.stdout  # noqa: S101 - a pipe was asked for
+        with guardian.stdout as answer:
+            pid = answer.readline()
+        if not pid:
+            guardian.wait()
+            raise self._death()
+        self._pid = int(pid)
+        self._pid_file.write_text(pid)
+
+    def require_running(self) -> None:
+        """Raises `UnavailableError` with the end of the log if the process has ended or never ran."""
+        if self._guardian is None:
+            raise UnavailableError(f"{self.name} has not been started.")
+        if self._guardian.poll() is not None:
+            raise self._death()
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a crash would, and wait until it is gone."""
+        self.send(signal.SIGKILL)
+        self._reap(None)
+
+    def terminate(self) -> None:
+        """Ask it to end in order, and do not wait. A process that is gone is fine."""
+        if self.running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGTERM)
+                os.kill(self._pid, signal.SIGCONT)  # a paused process would not see the SIGTERM
+
+    def stop(self, deadline: Deadline) -> None:
+        """End it in order; with SIGKILL once the deadline has passed. A process that is gone is fine."""
+        if self._guardian is None:
+            return
+        self.terminate()
+        try:
+            self._reap(deadline.remaining())
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            self._reap(None)
+
+    def end_orphan(self, deadline: Deadline) -> None:
+        """End what an earlier run left behind, if it is still there. Call it as the folder's only owner."""
+        if self._guardian is not None or not self._pid_file.exists():
+            return
+        text = self._pid_file.read_text().strip()
+        if text.isdecimal():
+            pid = int(text)
+            kill_at = Deadline.after(deadline.remaining() / 2)
+            while str(self._folder) in _command_line(pid):
+                if deadline.passed:
+                    raise UnavailableError(f"{self.name} of an earlier run does not end: kill process {pid}.")
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL if kill_at.passed else signal.SIGTERM)
+                time.sleep(_POLL_SECONDS)
+        self._pid_file.unlink()
+
+    def _reap(self, timeout: float | None) -> None:
+        assert self._guardian  # noqa: S101 - callers have looked
+        self._guardian.wait(timeout)
+        self._pid_file.unlink(missing_ok=True)
+
+    def _death(self) -> UnavailableError:
+        assert self._guardian  # noqa: S101 - callers have looked
+        return UnavailableError(
+            f"{self.name} ended with exit code {self._guardian.returncode}. "
+            f"The end of its log {self.log}:\n{self._tail()}"
+        )
+
+    def _tail(self) -> str:
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            lines = log.read().decode(errors="replace").splitlines()
+        return "\n".join(f"    {line}" for line in lines[-_TAIL_LINES:]) or "    (it is empty)"
+
+
+def _command_line(pid: int) -> str:
+    """The command line of a process, empty if there is no such process."""
+    if Path("/proc/self").exists():
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            return ""
+    listed = subprocess.run(  # noqa: S603 - a number, no shell
+        ["ps", "-ww", "-o", "args=", "-p", str(pid)],  # noqa: S607 - where ps lies differs between systems
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return listed.stdout

@@ -1,0 +1,88 @@
+"""Kafka and the registry together: what a developer works with, and what the tests run on."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from orchestrator.bus.deadline import Deadline
+from orchestrator.errors import UnavailableError
+from orchestrator.local.kafka import START_SECONDS, STOP_SECONDS, LocalKafka
+from orchestrator.local.registry import LocalRegistry
+
+
+@dataclass(frozen=True, slots=True)
+class StackAddress:
+    """Where a cluster and its registry are reached. `schema_registry_url` is empty where there is none."""
+
+    bootstrap_servers: str
+    schema_registry_url: str
+
+
+class LocalStack:
+    """A `LocalKafka` in `folder/kafka` and, unless told otherwise, a `LocalRegistry` in `folder/registry`.
+
+    `short_lived` is Kafka's. Not for several threads.
+    """
+
+    def __init__(
+        self, folder: Path, nodes: int = 1, *, registry: bool = True, short_lived: bool = False
+    ) -> None:
+        self.kafka = LocalKafka(folder / "kafka", nodes, short_lived=short_lived)
+        self.registry = LocalRegistry(folder / "registry") if registry else None
+        self._address: StackAddress | None = None
+
+    def __enter__(self) -> Self:
+        self.prepare()
+        self.start(Deadline.after(START_SECONDS))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def address(self) -> StackAddress:
+        if self._address is None:
+            raise UnavailableError("The local stack is not running: call start() first.")
+        return self._address
+
+    def prepare(self) -> None:
+        """Fetch what this machine has not got; up to a minute once, nothing after."""
+        self.kafka.prepare()
+        if self.registry:
+            self.registry.prepare()
+
+    def start(self, deadline: Deadline) -> StackAddress:
+        """Start both side by side and wait until both serve.
+
+        Raises `UnavailableError` as they do; nothing is left running then.
+        """
+        if self._address:
+            raise UnavailableError("The local stack is running already.")
+        starters = [self.kafka.start, *([self.registry.start] if self.registry else [])]
+        with ThreadPoolExecutor(len(starters), thread_name_prefix="start") as pool:
+            starts = [pool.submit(start, deadline) for start in starters]
+        failures = [error for error in (start.exception() for start in starts) if error]
+        if failures:
+            self.stop()
+            raise failures[0]
+        self._address = StackAddress(self.kafka.bootstrap_servers, self.registry.url if self.registry else "")
+        return self._address
+
+    def stop(self, deadline: Deadline | None = None) -> None:
+        """End both in order, with SIGKILL after the deadline (15 s by default). Data and addresses stay."""
+        deadline = deadline or Deadline.after(STOP_SECONDS)
+        self._address = None
+        if self.registry:
+            self.registry.stop(deadline)
+        self.kafka.stop(deadline)
+
+    def reset(self) -> None:
+        """Forget all records and schemas, stopping both first; addresses stay."""
+        self.stop()
+        self.kafka.reset()
+        if self.registry:
+            self.registry.reset()
