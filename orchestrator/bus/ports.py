@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NewType, Protocol, TypeAlias
 
+import msgspec
+
 from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import OrchestratorError
 from orchestrator.messages.catalogue import Topic
@@ -27,9 +29,11 @@ END: Final = -1
 """As an offset: behind the last record."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A record as it lay in its topic. `timestamp_ms` is Unix time."""
+class Received(msgspec.Struct, frozen=True, gc=False):
+    """A record as it lay in its topic. `timestamp_ms` is Unix time.
+
+    A struct, as `Outgoing` is: each record needs one, and a frozen dataclass costs 1.5 us instead of 0.1.
+    """
 
     topic: Topic
     partition: int
@@ -47,8 +51,7 @@ class Received:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A record to write. Without `partition` the key decides, by Java's murmur2."""
 
     topic: Topic

@@ -1,0 +1,176 @@
+"""Messages to records and back: Avro bodies, Confluent framing, CloudEvents headers."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from orchestrator.bus import headers
+from orchestrator.bus.avro import WRITE_ERRORS, Model, Read, Write, compiled
+from orchestrator.bus.ports import Outgoing, Received
+from orchestrator.bus.registry import SchemaIds
+from orchestrator.bus.resolution import RESOLUTION_ERRORS, name_of, reader_of
+from orchestrator.errors import ContractError
+from orchestrator.messages.catalogue import Topic, avro_name, entry_named, entry_of, key_of
+from orchestrator.messages.types import PartitionCheckpoint
+from orchestrator.telemetry import context
+from orchestrator.telemetry.context import EVERY_SESSION, Sampling
+
+SCHEMA_HEADER: Final = "__value_schema_id"
+"""Where Confluent's serializers put the schema's GUID when it is not to stand before the body."""
+_BY_ID: Final = 0
+_BY_GUID: Final = 1
+_ID_BYTES: Final = 5
+_GUID_BYTES: Final = 17
+_STRANGERS_WRITE: Final = frozenset({Topic.TASKS, Topic.CONTROL})
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    topic: Topic
+    name: bytes
+    prefix: bytes
+    write: Write
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    name: str
+    header: bytes
+    topic: Topic
+    read: Read
+
+
+class Codec:
+    """Encodes and decodes with schema ids from one registry. Any thread may call; the first message of a
+    type or of a writer's schema asks the registry, all others cost no I/O.
+    """
+
+    def __init__(self, ids: SchemaIds, sampling: Sampling = EVERY_SESSION) -> None:
+        self._ids = ids
+        self._sampling = sampling
+        self._writers: dict[type[Model], _Writer] = {}
+        self._readers: dict[int | UUID, _Reader] = {}
+
+    def prepare(self, messages: Iterable[type[Model]]) -> None:
+        """Looks up the schema ids of what a process will write, so that it refuses to start without them.
+
+        Raises `ConfigurationError` that names every missing subject.
+        """
+        kinds = tuple(messages)
+        self._ids.require([entry_of(kind) for kind in kinds])
+        for kind in kinds:
+            self._writer(kind)
+
+    def encode(self, message: Model, *, source: str, traceparent: str | None = None) -> Outgoing:
+        """The record of a message. `source` is its CloudEvents source, such as `/orchestrator/0`;
+        `traceparent` names the span that caused it, by default the session's root.
+
+        Raises `ContractError` for what does not fit its schema.
+        """
+        writer = self._writers.get(type(message)) or self._writer(type(message))
+        body = bytearray(writer.prefix)
+        try:
+            writer.write(message, body)
+            key = key_of(message)
+            trace = traceparent or self._root_context(message)
+            heads = headers.headers_of(message, writer.name, source.encode(), trace)
+        except WRITE_ERRORS as error:
+            raise ContractError(_misfit(message, error)) from error
+        if not key:
+            raise ContractError(f"a {type(message).__name__} without its correlation id cannot be sent")
+        partition = message.partition if isinstance(message, PartitionCheckpoint) else None
+        return Outgoing(writer.topic, key.encode(), bytes(body), heads, partition)
+
+    def decode(self, received: Received) -> Any:
+        """The message that a record holds.
+
+        Only a body whose schema's name is its `ce_type` is decoded; where strangers write, a missing
+        `ce_type` is taken from the schema. Raises `ContractError` for all else, and `UnavailableError`
+        while the registry has to be asked and does not answer.
+        """
+        body = received.value
+        if body is None:
+            raise ContractError("the record has no body")
+        key, start = _schema_of(received, body)
+        reader = self._readers.get(key) or self._reader(key)
+        _check_type(received, reader)
+        try:
+            message, end = reader.read(body, start)
+        except RESOLUTION_ERRORS as error:
+            raise ContractError(f"the body does not fit the schema of {reader.name}: {error}") from error
+        if end != len(body):
+            what = "ends early" if end > len(body) else f"goes on for {len(body) - end} bytes after its end"
+            raise ContractError(f"the body does not fit the schema of {reader.name}: it {what}")
+        return message
+
+    @staticmethod
+    def type_of(received: Received) -> str | None:
+        """Full Avro name of a message, from its header alone."""
+        return headers.type_of(received)
+
+    def _root_context(self, message: Model) -> str:
+        session = getattr(message, "correlation_id", "")
+        return context.traceparent(session, sampling=self._sampling) if session else ""
+
+    def _writer(self, kind: type[Model]) -> _Writer:
+        entry = entry_of(kind)
+        prefix = bytes([_BY_ID]) + self._ids.id_of(entry).to_bytes(_ID_BYTES - 1, "big")
+        name = avro_name(kind)
+        writer = _Writer(entry.topic, name.encode(), prefix, compiled(name).write)
+        self._writers[kind] = writer
+        return writer
+
+    def _reader(self, key: int | UUID) -> _Reader:
+        schema = self._ids.schema(key)
+        name = name_of(schema)
+        entry = entry_named(name)
+        if entry is None:
+            raise ContractError(
+                f"the schema {key} is of {name or 'no record'}, which is not in the catalogue"
+            )
+        reader = _Reader(name, name.encode(), entry.topic, reader_of(schema))
+        self._readers[key] = reader
+        return reader
+
+
+def _schema_of(received: Received, body: bytes) -> tuple[int | UUID, int]:
+    """Id or GUID of the writer's schema, and where the body begins."""
+    framed = received.header(SCHEMA_HEADER)
+    if framed is not None:
+        return _schema_key(framed), 0
+    key = _schema_key(body)
+    return key, _ID_BYTES if isinstance(key, int) else _GUID_BYTES
+
+
+def _schema_key(framed: bytes) -> int | UUID:
+    if len(framed) >= _ID_BYTES and framed[0] == _BY_ID:
+        return int.from_bytes(framed[1:_ID_BYTES], "big")
+    if len(framed) >= _GUID_BYTES and framed[0] == _BY_GUID:
+        return UUID(bytes=framed[1:_GUID_BYTES])
+    raise ContractError(
+        "the body does not begin with a schema id: write it with the registry's Avro serializer"
+    )
+
+
+def _check_type(received: Received, reader: _Reader) -> None:
+    declared = received.header(headers.TYPE)
+    if declared is None and received.topic not in _STRANGERS_WRITE:
+        raise ContractError(f"the record has no header {headers.TYPE}")
+    if declared is not None and declared != reader.header:
+        said = declared.decode("utf-8", "replace")
+        raise ContractError(f"the header {headers.TYPE} says {said}, the body's schema is {reader.name}")
+    if received.topic is not reader.topic:
+        raise ContractError(f"{reader.name} belongs into {reader.topic}, not into {received.topic}")
+
+
+def _misfit(message: Model, error: Exception) -> str:
+    """What does not fit, with its path: found by a slow way that only a failure takes."""
+    kind = type(message)
+    try:
+        msgspec.convert(msgspec.to_builtins(message, builtin_types=(bytes,)), kind)
+    except (msgspec.ValidationError, TypeError, ValueError) as found:
+        return f"this {kind.__name__} does not fit its schema: {found}"
+    return f"this {kind.__name__} does not fit its schema: {error}"

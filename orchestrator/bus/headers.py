@@ -1,0 +1,70 @@
+"""Headers of our messages: CloudEvents 1.0 in binary mode (Kafka protocol binding) and W3C Trace Context."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+
+from orchestrator.bus.ports import Headers, Received
+from orchestrator.messages.base import Command, Definition, Event, Message, Record
+from orchestrator.messages.types import PartitionCheckpoint, SessionSnapshot
+
+TYPE: Final = "ce_type"
+ID: Final = "ce_id"
+SOURCE: Final = "ce_source"
+TIME: Final = "ce_time"
+CORRELATION_ID: Final = "ce_correlationid"
+CAUSATION_ID: Final = "ce_causationid"
+TRACEPARENT: Final = "traceparent"
+
+CONTENT_TYPE: Final = ("content-type", b"application/avro")
+SPEC_VERSION: Final = ("ce_specversion", b"1.0")
+
+
+def type_of(received: Received) -> str | None:
+    """Full Avro name of a message, from its header alone: consumers filter by it before they decode."""
+    header = received.header(TYPE)
+    return None if header is None else header.decode("utf-8", "replace")
+
+
+def headers_of(message: Message | Record, avro_name: bytes, source: bytes, traceparent: str) -> Headers:
+    """The headers of a message; its type comes first, because every reader looks for it."""
+    headers = [
+        (TYPE, avro_name),
+        (ID, message_id(message).encode()),
+        (SOURCE, source),
+        SPEC_VERSION,
+        CONTENT_TYPE,
+    ]
+    if isinstance(message, Command | Event | Definition):
+        headers.append((TIME, rfc3339(message.occurred_at).encode()))
+    if isinstance(message, Command | Event):
+        headers.append((CORRELATION_ID, message.correlation_id.encode()))
+        if message.causation_id:
+            headers.append((CAUSATION_ID, message.causation_id.encode()))
+    if traceparent:
+        headers.append((TRACEPARENT, traceparent.encode()))
+    return tuple(headers)
+
+
+def message_id(message: Message | Record) -> str:
+    """What `ce_id` says: the message's own id, or what a snapshot is of."""
+    match message:
+        case SessionSnapshot():
+            return f"{message.correlation_id}/{message.sequence}"
+        case PartitionCheckpoint():
+            return f"checkpoint/{message.partition}/{message.batch}"
+        case Command() | Event() | Definition():
+            return message.message_id
+        case _:
+            raise TypeError(f"{type(message).__name__} is not sent on its own")
+
+
+def rfc3339(micros: int) -> str:
+    """Unix time in microseconds as RFC 3339 text in UTC."""
+    second, fraction = divmod(micros, 1_000_000)
+    return f"{_second(second)}.{fraction:06d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -1,0 +1,154 @@
+"""Schema ids: from a registry, or fixed by the catalogue where one process is the whole world.
+
+Services never register a schema: `orchestrator schemas apply` does, when a version is deployed.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry.error import OAuthTokenError, SchemaRegistryError
+
+from orchestrator.bus.settings import BusSettings
+from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
+from orchestrator.messages.catalogue import CATALOGUE, Entry
+from orchestrator.messages.schemas import self_contained
+
+_NOT_FOUND: Final = 404
+_UNKNOWN_IDS_KEPT: Final = 1000
+
+
+class SchemaIds(Protocol):
+    """Which number stands for which schema on the wire. Any thread may call."""
+
+    def require(self, entries: Iterable[Entry]) -> None:
+        """Raises `ConfigurationError` that names every entry whose schema has no id."""
+
+    def id_of(self, entry: Entry) -> int:
+        """The id that our schema of an entry has."""
+
+    def schema(self, key: int | UUID) -> Any:
+        """The schema of an id, or of a GUID, as parsed JSON. Raises `ContractError` for an unknown one."""
+
+
+class CatalogueIds:
+    """Ids by place in the catalogue, from 1: for a cluster that keeps nothing and needs no registry."""
+
+    _IDS: Final = {entry.name: number for number, entry in enumerate(CATALOGUE, 1)}
+
+    def require(self, entries: Iterable[Entry]) -> None:
+        """Every entry has one."""
+
+    def id_of(self, entry: Entry) -> int:
+        return self._IDS[entry.name]
+
+    def schema(self, key: int | UUID) -> Any:
+        if isinstance(key, UUID) or not 0 < key <= len(CATALOGUE):
+            raise ContractError(f"there is no schema {key}: ids go from 1 to {len(CATALOGUE)}")
+        return self_contained(CATALOGUE[key - 1].name)
+
+
+class RegistryIds:
+    """Ids from a Confluent-compatible registry, asked once for each.
+
+    Subjects follow TopicRecordNameStrategy: the topic's full name, a dash, the record's full name.
+    """
+
+    def __init__(self, settings: BusSettings) -> None:
+        self._settings = settings
+        self._client = registry_client(settings)
+        self._ids: dict[str, int] = {}
+        self._unknown: dict[int | UUID, None] = {}
+
+    def require(self, entries: Iterable[Entry]) -> None:
+        missing: list[str] = []
+        for entry in entries:
+            try:
+                self.id_of(entry)
+            except ConfigurationError as error:
+                missing += error.problems
+        if missing:
+            raise ConfigurationError(*missing)
+
+    def id_of(self, entry: Entry) -> int:
+        if entry.name in self._ids:
+            return self._ids[entry.name]
+        subject = subject_of(entry, self._settings.topic_prefix)
+        try:
+            found = self._client.lookup_schema(subject, schema_of(entry))
+        except Exception as error:
+            if _is_missing(error):
+                raise ConfigurationError(
+                    f"the registry at {self._settings.schema_registry_url} does not have this version's schema "
+                    f"in {subject}: run `orchestrator schemas apply`"
+                ) from error
+            raise registry_error(error, self._settings) from error
+        self._ids[entry.name] = number = int(found.schema_id or 0)
+        return number
+
+    def schema(self, key: int | UUID) -> Any:
+        if key in self._unknown:
+            raise self._unknown_schema(key)
+        try:
+            found = (
+                self._client.get_schema_by_guid(str(key))
+                if isinstance(key, UUID)
+                else self._client.get_schema(key)
+            )
+            return json.loads(found.schema_str or "null")
+        except Exception as error:
+            if not _is_missing(error):
+                raise registry_error(error, self._settings) from error
+            # Ids are registered before anything is written with them, so an unknown one stays unknown: a flood
+            # of them must not become a flood of requests.
+            if len(self._unknown) >= _UNKNOWN_IDS_KEPT:
+                self._unknown.clear()
+            self._unknown[key] = None
+            raise self._unknown_schema(key) from error
+
+    def _unknown_schema(self, key: int | UUID) -> ContractError:
+        return ContractError(f"the registry at {self._settings.schema_registry_url} has no schema {key}")
+
+
+def subject_of(entry: Entry, topic_prefix: str) -> str:
+    """The registry's subject of a message (TopicRecordNameStrategy)."""
+    return f"{topic_prefix}{entry.topic}-{entry.name}"
+
+
+def schema_of(entry: Entry) -> Schema:
+    """The schema as it is registered: self-contained, with its docs and logical types."""
+    return Schema(json.dumps(self_contained(entry.name)), "AVRO")
+
+
+def registry_client(settings: BusSettings) -> SchemaRegistryClient:
+    """A client of the registry. Raises `ConfigurationError` for settings that it does not take."""
+    try:
+        return SchemaRegistryClient(settings.registry_config())
+    except (ValueError, TypeError, OSError) as error:
+        raise ConfigurationError(f"the schema registry's settings cannot be used: {error}") from error
+
+
+def registry_error(error: Exception, settings: BusSettings) -> OrchestratorError:
+    """A registry client's exception in our hierarchy. Its text is the server's, without credentials."""
+    where = f"the schema registry at {settings.schema_registry_url}"
+    match error:
+        case SchemaRegistryError(http_status_code=401 | 403):
+            return ConfigurationError(f"{where} refuses our credentials (HTTP {error.http_status_code})")
+        case SchemaRegistryError(http_status_code=int(status)) if status >= 500 or status == 429:
+            return UnavailableError(f"{where} cannot answer now (HTTP {status})")
+        case SchemaRegistryError():
+            return ConfigurationError(
+                f"{where} answered: {error.error_message} (HTTP {error.http_status_code})"
+            )
+        case OAuthTokenError():
+            return ConfigurationError(f"no token for {where} could be had (HTTP {error.status_code})")
+        case ValueError() | TypeError() | KeyError() | AttributeError():
+            return ConfigurationError(f"{where} does not answer as a registry does: is the URL right?")
+        case _:
+            return UnavailableError(f"{where} does not answer ({type(error).__name__}): is it running?")
+
+
+def _is_missing(error: Exception) -> bool:
+    return isinstance(error, SchemaRegistryError) and error.http_status_code == _NOT_FOUND

@@ -1,0 +1,127 @@
+"""How to reach a cluster and its registry."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+from orchestrator.bus.partitioning import PARTITIONER
+
+_OURS: Final = {
+    "bootstrap.servers": "set bootstrap_servers",
+    "metadata.broker.list": "set bootstrap_servers",
+    "group.id": "each service has its own",
+    "group.instance.id": "each slot has its own",
+    "group.protocol": "fencing relies on the classic one",
+    "transactional.id": "each slot has its own",
+    "partition.assignment.strategy": "each loop relies on its own",
+    "partitioner": f"sessions meet by {PARTITIONER}",
+    "enable.auto.commit": "offsets are committed with what they caused",
+    "enable.auto.offset.store": "offsets are committed with what they caused",
+    "enable.idempotence": "it is always on",
+    "enable.partition.eof": "restoring relies on it",
+    "auto.offset.reset": "each loop relies on its own",
+    "isolation.level": "what is not committed did not happen",
+}
+_REGISTRY_DEFAULTS: Final[dict[str, Any]] = {"timeout": 10.0, "max.retries": 2, "retries.wait.ms": 200}
+_NUMBERS: Final = frozenset(
+    {
+        "timeout",
+        "cache.capacity",
+        "cache.latest.ttl.sec",
+        "max.retries",
+        "retries.wait.ms",
+        "retries.max.wait.ms",
+    }
+)
+_PREFIX: Final = re.compile(r"[a-zA-Z0-9._-]{0,200}")
+
+Secrets = Mapping[str, SecretStr]
+
+
+class BusSettings(BaseModel):
+    """A cluster, its registry, and how topics are made.
+
+    `kafka` and `schema_registry` are handed to the clients as they are, under their own names, such as
+    `sasl.mechanism`. All of their values are taken for secrets and never shown.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bootstrap_servers: str = Field("localhost:9092", min_length=1)
+    """Addresses of brokers, `host:port`, separated by commas."""
+    schema_registry_url: str = "http://localhost:8081"
+    """Address of a Confluent-compatible registry; several, separated by commas, are tried in turn."""
+    topic_prefix: str = "agents."
+    """What the names of all topics begin with."""
+    partitions: Annotated[int, Field(ge=1, le=10_000)] = 8
+    """Partitions of each topic that the catalogue gives no number of its own."""
+    replication_factor: Annotated[int, Field(ge=1)] | None = None
+    """Copies of each partition; none leaves it to the brokers' `default.replication.factor`."""
+    kafka: Secrets = {}
+    """Settings of librdkafka, passed through to every client."""
+    schema_registry: Secrets = {}
+    """Settings of the registry's client, such as `basic.auth.user.info`."""
+
+    @field_validator("topic_prefix")
+    @classmethod
+    def _valid_prefix(cls, prefix: str) -> str:
+        if not _PREFIX.fullmatch(prefix):
+            raise ValueError("a topic's name has letters, digits, dots, dashes and underscores only")
+        return prefix
+
+    @field_validator("schema_registry_url")
+    @classmethod
+    def _valid_url(cls, url: str) -> str:
+        for one in url.split(","):
+            parts = urlsplit(one.strip())
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise ValueError("a registry's address is a URL such as http://localhost:8081")
+            if parts.username or parts.password:
+                raise ValueError(
+                    "leave credentials out of the URL: set basic.auth.user.info of schema_registry to user:password"
+                )
+        return url
+
+    @field_validator("kafka")
+    @classmethod
+    def _passed_through(cls, kafka: Secrets) -> Secrets:
+        problems = [f"{name} cannot be set: {_OURS[name]}" for name in kafka if name in _OURS]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return kafka
+
+    @field_validator("schema_registry")
+    @classmethod
+    def _registry_passed_through(cls, registry: Secrets) -> Secrets:
+        if "url" in registry:
+            raise ValueError("url cannot be set: set schema_registry_url")
+        for name in _NUMBERS & registry.keys():
+            if not registry[name].get_secret_value().replace(".", "", 1).isdecimal():
+                raise ValueError(f"{name} is a number")
+        return registry
+
+    def kafka_config(self) -> dict[str, Any]:
+        """librdkafka's settings of any client."""
+        revealed = {name: secret.get_secret_value() for name, secret in self.kafka.items()}
+        return {"bootstrap.servers": self.bootstrap_servers, **revealed}
+
+    def registry_config(self) -> dict[str, Any]:
+        """Settings of the registry's client. It wants numbers as numbers, an environment has text."""
+        revealed = {
+            name: float(secret.get_secret_value()) if name in _NUMBERS else secret.get_secret_value()
+            for name, secret in self.schema_registry.items()
+        }
+        return {**_REGISTRY_DEFAULTS, **revealed, "url": self.schema_registry_url}
+
+
+def passed_through(environment: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """Settings in an environment, by a client's own names: with the prefix `ORCHESTRATOR_KAFKA_`,
+    `ORCHESTRATOR_KAFKA_SASL_MECHANISM` is `sasl.mechanism`."""
+    return {
+        name.removeprefix(prefix).lower().replace("_", "."): value
+        for name, value in environment.items()
+        if name.startswith(prefix)
+    }
