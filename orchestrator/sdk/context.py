@@ -139,6 +139,10 @@ class Context:
             cost_micro_usd=self.used.cost_micro_usd + round(cost_usd * 1_000_000),
         )
 
+    def seconds_left(self, call: Call) -> float:
+        """Until nobody waits for the reply to this call any more: a limit for the work on it."""
+        return max(0.0, (call.due_at - self.now()) / 1_000_000)
+
     def usage(self, started: int, *, tool_calls: int = 0) -> Usage:
         """What this call used, with the time since `started` (of `now()`), for its reply."""
         elapsed_ms = max(0, self.now() - started) // 1000

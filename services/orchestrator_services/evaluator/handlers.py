@@ -1,0 +1,87 @@
+"""The evaluator service: loads what was reached and asks the evaluator how far the goal is met."""
+
+import asyncio
+from typing import Any
+
+from orchestrator.sdk import (
+    Context,
+    ContractError,
+    Evaluation,
+    EvaluationRequest,
+    InvalidInput,
+    PermanentError,
+    Service,
+    TransientError,
+    failure_of,
+)
+from orchestrator.sdk.messages import Message, commands, events, steps_named
+
+service = Service("evaluator")
+
+
+@service.on(commands.EvaluateTask)
+async def evaluate_task(message: commands.EvaluateTask, context: Context) -> Message:
+    """`TaskEvaluated`, with the result as soon as all that it names is there; or `EvaluationFailed`."""
+    started = context.now()
+    try:
+        if started > message.not_after:
+            raise TransientError("the command expired before an evaluator took it", code="expired")
+        outputs = await context.outputs(message.outputs)
+        result = await _result(message, outputs, context)
+        evaluation = await _evaluation(message, outputs, result, context)
+        value = await context.values.store(result) if _has_result(message) else None
+    except Exception as error:  # noqa: BLE001 - a stranger's evaluator may raise anything
+        return context.write(
+            events.EvaluationFailed,
+            call=message.call,
+            failure=failure_of(error, "evaluator_error"),
+            usage=context.usage(started),
+        )
+    return context.write(
+        events.TaskEvaluated,
+        call=message.call,
+        evaluation=evaluation,
+        result=value,
+        usage=context.usage(started),
+    )
+
+
+def _has_result(message: commands.EvaluateTask) -> bool:
+    """Whether there is a result, and every step that it names is done."""
+    return message.result is not None and not steps_named(message.result) & set(message.remaining_steps)
+
+
+async def _result(message: commands.EvaluateTask, outputs: dict[str, Any], context: Context) -> Any:
+    if message.result is None or not _has_result(message):
+        return None
+    try:
+        return await context.fill(message.result, outputs)
+    except ContractError as error:
+        raise InvalidInput(f"the result cannot be filled: {error}", code="result_not_filled") from error
+
+
+async def _evaluation(
+    message: commands.EvaluateTask, outputs: dict[str, Any], result: Any, context: Context
+) -> Evaluation:
+    evaluator = context.plugins.evaluators.get(message.evaluator)
+    if evaluator is None:
+        known = ", ".join(sorted(context.plugins.evaluators)) or "none"
+        raise PermanentError(
+            f"there is no evaluator {message.evaluator}; installed: {known}", code="unknown_evaluator"
+        )
+    request = EvaluationRequest(
+        goal=message.goal,
+        criteria=message.criteria,
+        outputs=outputs,
+        result=result,
+        point=message.point,
+        remaining_steps=message.remaining_steps,
+    )
+    async with asyncio.timeout(context.seconds_left(message.call)):
+        evaluation: Any = await evaluator.evaluate(request, context)
+    if not isinstance(evaluation, Evaluation):
+        raise PermanentError(
+            f"the evaluator {message.evaluator} returned {type(evaluation).__name__}, not an Evaluation",
+            code="evaluator_error",
+        )
+    return evaluation
