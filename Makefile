@@ -1,0 +1,59 @@
+# Everything a newcomer types. Each target sets up what it needs.
+SHELL := /bin/bash
+BOOT := .cache/boot
+# uv of the machine where there is one, otherwise one of our own in a venv: nothing is left to the reader.
+UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/$(BOOT)/bin/uv)
+RUN := $(UV) run --no-sync
+STAMP := .venv/.synced
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast lint types layers check models fmt clean
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+$(BOOT)/bin/uv:
+	python3 -m venv $(BOOT)
+	$(BOOT)/bin/python -m pip install --quiet uv
+
+ifeq ($(UV),$(CURDIR)/$(BOOT)/bin/uv)
+$(STAMP): $(BOOT)/bin/uv
+endif
+
+$(STAMP): uv.lock pyproject.toml services/pyproject.toml
+	$(UV) sync --frozen --quiet --all-packages --all-extras
+	@touch $@
+
+setup: $(STAMP) ## Installs everything into .venv from the lock file
+
+demo: setup ## Runs the example session on the embedded broker
+	@$(RUN) orchestrator demo
+
+test: setup lint types layers ## All checks and all tests, on a real Kafka and registry
+	$(RUN) pytest
+
+test-fast: setup ## Tests that need no server
+	$(RUN) pytest -m "not integration"
+
+lint: setup ## ruff
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+
+types: setup ## mypy, strict
+	$(RUN) mypy orchestrator services/orchestrator_services scripts
+
+layers: setup ## Imports go down only; generated files match their sources
+	$(RUN) lint-imports
+	$(RUN) python scripts/generate_models.py --check
+
+check: lint types layers ## What needs no test run
+
+models: setup ## Writes the Python models from avro-schemas/
+	$(RUN) python scripts/generate_models.py
+
+fmt: setup ## Formats the code
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+clean: ## Removes what was built and installed here
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
