@@ -1,0 +1,148 @@
+"""Settings of a process: flags, then the environment, then a file. Every mistake is reported at once."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, ValidationError
+
+from orchestrator.bus.settings import BusSettings, passed_through
+from orchestrator.errors import ConfigurationError
+from orchestrator.runtime.saga_loop import LoopSettings
+
+PREFIX: Final = "ORCHESTRATOR_"
+CONFIG_VARIABLE: Final = "ORCHESTRATOR_CONFIG"
+DEFAULT_FILE: Final = Path("orchestrator.toml")
+_KAFKA: Final = "ORCHESTRATOR_KAFKA_"
+_REGISTRY: Final = "ORCHESTRATOR_SCHEMA_REGISTRY_"
+_CLOSE: Final = 0.85
+
+
+class Settings(BusSettings):
+    """What a process needs to know. Each field is `ORCHESTRATOR_<NAME>` in the environment, `<name>` in the file
+    and, where it makes sense, `--<name>` on the command line. `kafka` and `schema_registry` are tables in the
+    file, and `ORCHESTRATOR_KAFKA_SASL_MECHANISM` in the environment.
+    """
+
+    values_folder: Path = Path(".data/values")
+    """Where values lie that are too large to travel inside messages. All processes share it."""
+    values_inline_bytes: Annotated[int, Field(ge=0, le=900_000)] = 32 * 1024
+    """Values up to this size travel inside messages."""
+    slot: Annotated[int, Field(ge=0)] = 0
+    """Number of this copy of the orchestrator: stable over restarts, and no two alike."""
+    active_sessions: Annotated[int, Field(ge=1)] = 1_000
+    """Sessions under way in one partition before its tasks wait."""
+    batch: Annotated[int, Field(ge=1, le=10_000)] = 500
+    """Inputs in one transaction of the orchestrator at most."""
+    drain_s: Annotated[float, Field(gt=0)] = 20.0
+    """How long running calls get to finish when a process stops, seconds."""
+    http_host: str = "127.0.0.1"
+    """Where health and metrics are served."""
+    http_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Port of /healthz, /readyz and /metrics; 0 takes a free one, none serves nothing."""
+    modules: tuple[str, ...] = ()
+    """Modules with plug-ins, beside those that are installed."""
+    log_format: Literal["auto", "human", "json"] = "auto"
+    """`auto` writes for people in a terminal and JSON elsewhere."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    otlp_endpoint: str = ""
+    """Where spans are sent, OTLP over gRPC; empty sends none."""
+
+    @property
+    def bus(self) -> BusSettings:
+        """The part that the clients of the cluster need."""
+        return BusSettings(**{name: getattr(self, name) for name in BusSettings.model_fields})
+
+    @property
+    def loop(self) -> LoopSettings:
+        return LoopSettings(slot=self.slot, batch=self.batch, active_sessions=self.active_sessions)
+
+
+def load(
+    flags: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> Settings:
+    """The settings that hold. Raises `ConfigurationError` with every mistake, and where each was made."""
+    environment = os.environ if environment is None else environment
+    problems: list[str] = []
+    in_file = _from_file(_file_of(environment, file, problems), problems)
+    in_environment = _from_environment(environment, problems)
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    merged = {**in_file, **in_environment, **given}
+    for table in ("kafka", "schema_registry"):
+        merged[table] = {**in_file.get(table, {}), **in_environment.get(table, {}), **given.get(table, {})}
+    sources = {"flag": given, "environment": in_environment}
+    try:
+        settings = Settings(**merged)
+    except ValidationError as error:
+        problems += [_explained(problem, sources) for problem in error.errors(include_url=False)]
+    if problems:
+        raise ConfigurationError(*problems)
+    return settings
+
+
+def _explained(problem: Any, sources: Mapping[str, Any]) -> str:
+    name = str(problem["loc"][0]) if problem["loc"] else "settings"
+    if problem["type"] == "extra_forbidden":
+        return f"{name}: there is no such setting{_meant(name, Settings.model_fields)}"
+    where = "in the file"
+    if name in sources["flag"]:
+        where = f"given as --{name.replace('_', '-')}"
+    elif name in sources["environment"]:
+        where = f"from {PREFIX}{name.upper()}"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{name} ({where}): {message}"
+
+
+def _meant(name: str, known: Any) -> str:
+    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _file_of(environment: Mapping[str, str], file: Path | None, problems: list[str]) -> Path | None:
+    named = file or (Path(environment[CONFIG_VARIABLE]) if environment.get(CONFIG_VARIABLE) else None)
+    if named is not None and not named.is_file():
+        problems.append(f"there is no settings file {named}")
+        return None
+    return named or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
+
+
+def _from_file(path: Path | None, problems: list[str]) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"the settings file {path} is no TOML: {error}")
+        return {}
+
+
+def _from_environment(environment: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    known = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    found: dict[str, Any] = {}
+    for variable, value in environment.items():
+        if variable in known:
+            name = known[variable]
+            found[name] = value.split(",") if name == "modules" else value
+        elif close := _slip(variable, known):
+            problems.append(f"{variable}: there is no such setting; did you mean {close}?")
+    found["kafka"] = passed_through(environment, _KAFKA)
+    registry = passed_through(environment, _REGISTRY)
+    found["schema_registry"] = {name: value for name, value in registry.items() if name != "url"}
+    return found
+
+
+def _slip(variable: str, known: Mapping[str, str]) -> str:
+    """The variable that was probably meant. Plug-ins have variables of their own under our prefix, so only
+    what is very close to one of ours is a slip."""
+    if (
+        not variable.startswith(PREFIX)
+        or variable.startswith((_KAFKA, _REGISTRY))
+        or variable == CONFIG_VARIABLE
+    ):
+        return ""
+    return next(iter(get_close_matches(variable, list(known), n=1, cutoff=_CLOSE)), "")
