@@ -1,0 +1,87 @@
+"""DuckDB as a sealed, in-memory calculator: one connection per call, stopped when the call is cancelled."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+
+from orchestrator.sdk import HandlerError, InvalidInput, PermanentError
+from orchestrator_services.tools.settings import PREFIX, ToolSettings
+
+Result = TypeVar("Result")
+# A query that is not running yet does not notice an interrupt, so it is repeated until the work has stopped.
+INTERRUPT_EVERY_SECONDS = 0.02
+MAX_REASON_CHARACTERS = 1_000
+
+
+def connect(settings: ToolSettings) -> duckdb.DuckDBPyConnection:
+    """An empty in-memory database, in UTC, without extension loading and without spilling to disk.
+
+    The memory limit governs tables, joins, sorts and aggregates. A single value is not counted in it:
+    the container's limit is what bounds `repeat('x', 1000000000)`.
+    """
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": settings.sql_memory,
+            "threads": settings.sql_threads,
+            "temp_directory": "",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "allow_community_extensions": "false",
+            # Otherwise a table name in SQL could reach a Python variable of ours.
+            "python_enable_replacements": "false",
+        },
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def seal(connection: duckdb.DuckDBPyConnection) -> None:
+    """From here on SQL reaches no file, network, extension or setting."""
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+async def calculate(settings: ToolSettings, work: Callable[[duckdb.DuckDBPyConnection], Result]) -> Result:
+    """Runs `work` with a fresh connection in a thread. When the caller is cancelled, the running query is
+    interrupted and the thread has ended before the cancellation goes on."""
+
+    def job() -> Result:
+        with connection:
+            return work(connection)
+
+    connection = connect(settings)
+    running = asyncio.ensure_future(asyncio.to_thread(job))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        while not running.done():
+            connection.interrupt()
+            await asyncio.wait({running}, timeout=INTERRUPT_EVERY_SECONDS)
+        running.exception()
+        raise
+
+
+def refusal(
+    error: duckdb.Error, about: str, settings: ToolSettings, place: Path | None = None
+) -> HandlerError:
+    """The tool error that stands for a DuckDB error; `about` says what failed, `place` which file was read.
+
+    Where this machine keeps the file is nobody's business, so that its bare name takes the place of its path.
+    """
+    reason = str(error).partition("\n\n")[0].strip()[:MAX_REASON_CHARACTERS]
+    if place is not None:
+        reason = reason.replace(str(place), place.name)
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return PermanentError(
+            f"{about} needs more than {settings.sql_memory} of memory; "
+            f"read fewer rows or raise {PREFIX}SQL_MEMORY"
+        )
+    if isinstance(error, duckdb.PermissionException):
+        return InvalidInput(f"{about}: SQL reads the tables it was given and nothing else")
+    if isinstance(error, duckdb.InternalException | duckdb.FatalException):
+        return PermanentError(f"{about} failed inside DuckDB: {reason}")
+    return InvalidInput(f"{about}: {reason}")

@@ -1,0 +1,99 @@
+"""Reading and listing files below the allowed folder."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestrator.sdk import PermanentError, tool
+from orchestrator_services.tools.paths import files_folder
+from orchestrator_services.tools.settings import PREFIX, tool_settings
+
+
+class Result(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class FileText(Result):
+    """Lines of a text file, numbered from 1."""
+
+    path: str
+    text: str
+    first_line: int
+    lines: int = Field(description="Lines returned.")
+    next_line: int | None = Field(description="Where to read on; null at the end of the file.")
+    size: int = Field(description="Bytes of the whole file.")
+
+
+class FileEntry(Result):
+    path: str
+    size: int = Field(description="Bytes.")
+    modified: str = Field(description="ISO 8601, UTC.")
+
+
+class FileList(Result):
+    files: list[FileEntry]
+    truncated: bool
+
+
+@tool("files.read", capability="file-read", timeout="10s")
+def read(
+    path: str,
+    first_line: Annotated[int, Field(ge=1)] = 1,
+    max_lines: Annotated[int, Field(ge=1)] = 10_000,
+) -> FileText:
+    """Reads lines of a UTF-8 text file; `next_line` tells where to read on."""
+    settings = tool_settings()
+    folder = files_folder(settings)
+    taken: list[bytes] = []
+    room = settings.max_result_bytes
+    next_line = None
+    with folder.open(path, settings.max_file_bytes) as file:
+        for number, line in enumerate(file, start=1):
+            if number < first_line:
+                continue
+            room -= len(line)
+            if room < 0 or len(taken) == max_lines:
+                next_line = number
+                break
+            taken.append(line)
+        size = file.seek(0, 2)
+    if next_line is not None and not taken:
+        raise PermanentError(
+            f"line {next_line} of {path!r} alone is larger than {settings.max_result_bytes} bytes; "
+            f"raise {PREFIX}MAX_RESULT_BYTES"
+        )
+    text = utf8(b"".join(taken))
+    if text is None:
+        raise PermanentError(f"{path!r} is not UTF-8 text and cannot be read as lines")
+    return FileText(
+        path=path, text=text, first_line=first_line, lines=len(taken), next_line=next_line, size=size
+    )
+
+
+@tool("files.list", capability="file-list", timeout="10s")
+def list_files(
+    path: Annotated[str, Field(description="A folder.")] = ".",
+    pattern: Annotated[
+        str, Field(description="*.log at any depth, 2026/**/*.csv from the folder down")
+    ] = "**",
+    max_results: Annotated[int, Field(ge=1, le=10_000)] = 1_000,
+) -> FileList:
+    """Lists the files at or below a folder whose name matches a shell pattern."""
+    folder = files_folder(tool_settings())
+    entries: list[FileEntry] = []
+    for place in folder.walk(path, pattern):
+        if len(entries) == max_results:
+            return FileList(files=entries, truncated=True)
+        status = place.stat()
+        modified = datetime.fromtimestamp(int(status.st_mtime), UTC).isoformat().replace("+00:00", "Z")
+        entries.append(FileEntry(path=folder.name(place), size=status.st_size, modified=modified))
+    return FileList(files=entries, truncated=False)
+
+
+def utf8(content: bytes) -> str | None:
+    """The text; None if the bytes are not UTF-8."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None

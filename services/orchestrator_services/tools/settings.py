@@ -1,0 +1,88 @@
+"""What the tools may touch and how much: read from the environment when a tool runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from orchestrator.sdk import PermanentError
+
+PREFIX = "ORCHESTRATOR_TOOLS_"
+
+
+class ToolSettings(BaseSettings):
+    """Limits of the built-in tools; every field is the variable `ORCHESTRATOR_TOOLS_<FIELD>`.
+
+    Lists are written with commas: `ORCHESTRATOR_TOOLS_HTTP_ALLOW=api.example.org,*.example.net:8443`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    files_root: Path | None = Field(
+        default=None, description="Folder that files.*, sql.* and logs.* may read; unset: they refuse."
+    )
+    output_root: Path | None = Field(
+        default=None, description="Folder that report.markdown may write to; unset: it only returns its text."
+    )
+    max_file_bytes: int = Field(
+        default=256 * 1024 * 1024, ge=1, description="Largest file a tool reads, and most a search scans."
+    )
+    max_result_bytes: int = Field(
+        default=1024 * 1024, ge=1024, description="Most bytes of text, rows or HTTP body a tool returns."
+    )
+    sql_memory: str = Field(
+        default="512MB",
+        pattern=r"^[1-9][0-9]*(KB|MB|GB)$",
+        description="Memory for tables, joins and sorts of one sql.* or logs.* call; none spills to disk.",
+    )
+    sql_threads: int = Field(default=2, ge=1, description="Threads of one sql.* or logs.* call.")
+    http_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Hosts http.get may ask if public: `host`, `host:port`, `*.domain`. No port: 80 and 443.",
+    )
+    http_allow_private: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Exact `host:port` entries that http.get may ask even at a private or loopback address.",
+    )
+    http_ca_file: Path | None = Field(
+        default=None, description="PEM file of the authorities to trust for https; unset: the public ones."
+    )
+    http_timeout: float = Field(
+        default=20.0, gt=0, description="Seconds for one http.get with all its redirects."
+    )
+
+    @field_validator("http_allow", "http_allow_private", mode="before")
+    @classmethod
+    def _split_commas(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(entry.strip() for entry in value.split(",") if entry.strip())
+        return value
+
+    @field_validator("http_allow", "http_allow_private")
+    @classmethod
+    def _bare_hosts(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in entries:
+            if "/" in entry or "@" in entry:
+                raise ValueError(f"{entry!r} is not a host: write host or host:port, without scheme or path")
+        return tuple(entry.lower() for entry in entries)
+
+    @field_validator("http_allow_private")
+    @classmethod
+    def _exact_ports(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in entries:
+            if "*" in entry or not entry.rpartition(":")[2].isdigit():
+                raise ValueError(f"{entry!r} must name one host and port, such as 127.0.0.1:8080")
+        return entries
+
+
+def tool_settings() -> ToolSettings:
+    """The settings as the environment has them now; PermanentError lists all that is wrong with them."""
+    try:
+        return ToolSettings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{PREFIX}{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)
+        )
+        raise PermanentError(f"the tools' settings are wrong, correct the environment: {problems}") from None
