@@ -1,0 +1,133 @@
+"""SQL over files: DuckDB in memory, with nothing in reach but the files that the call names."""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+
+import duckdb
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestrator.sdk import InvalidInput, PermanentError, tool
+from orchestrator_services.tools.duck import calculate, refusal
+from orchestrator_services.tools.settings import PREFIX, ToolSettings, tool_settings
+from orchestrator_services.tools.tables import load_tables
+
+TableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
+FORMATS = (
+    "A .csv, .tsv, .json, .jsonl, .ndjson or .parquet file, or a .log: an access log, with the columns time, "
+    "host, method, path, route, status, bytes, latency_ms."
+)
+FETCH_ROWS = 256
+
+
+class QueryResult(BaseModel):
+    """The rows of a query as JSON values.
+
+    Dates and times are ISO 8601 strings (instants in UTC with `Z`), DECIMAL is a float (cast it to VARCHAR
+    where every digit counts), intervals are seconds, BLOB is hexadecimal, NaN and the infinities are null.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    columns: list[str]
+    rows: list[dict[str, Any]]
+    row_count: int = Field(description="Rows returned.")
+    truncated: bool = Field(description="Whether the query has more rows than were returned.")
+
+
+@tool("sql.query", capability="sql", timeout="30s")
+async def query(
+    sql: Annotated[str, Field(description="One SELECT statement in DuckDB's dialect.")],
+    file: Annotated[str | None, Field(description=f"The table `data`. {FORMATS}")] = None,
+    files: Annotated[dict[TableName, str] | None, Field(description="Further tables: {name: path}.")] = None,
+    max_rows: Annotated[int, Field(ge=1, le=100_000)] = 1_000,
+) -> QueryResult:
+    """Answers one SQL SELECT (DuckDB's dialect) over CSV, JSON, Parquet or access-log files.
+
+    The files are copied into memory and nothing else is in reach. Rows beyond `max_rows`, or beyond the size
+    limit of a result, are left out and `truncated` is true.
+    """
+    tables = dict(files or {})
+    if file is not None:
+        if "data" in tables:
+            raise InvalidInput("`data` is the table of `file`; give the other file another name in `files`")
+        tables["data"] = file
+    if not tables:
+        raise InvalidInput("name a file: `file` for the table `data`, or `files` as {table: path}")
+    settings = tool_settings()
+
+    def work(connection: duckdb.DuckDBPyConnection) -> QueryResult:
+        load_tables(connection, tables, settings)
+        return select(connection, sql, max_rows, settings)
+
+    return await calculate(settings, work)
+
+
+def select(
+    connection: duckdb.DuckDBPyConnection, sql: str, max_rows: int, settings: ToolSettings
+) -> QueryResult:
+    """Runs one SELECT on a sealed connection and takes its rows up to both limits."""
+    try:
+        statements = connection.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise InvalidInput("`sql` must be exactly one SELECT statement")
+        connection.execute(statements[0])
+        columns = [str(column[0]) for column in connection.description or ()]
+        if len(set(columns)) != len(columns):
+            raise InvalidInput(f"two columns have one name, add AS aliases: {', '.join(columns)}")
+        rows, truncated = _take(connection, columns, max_rows, settings)
+    except duckdb.Error as error:
+        raise refusal(error, "the query cannot be answered", settings) from None
+    return QueryResult(columns=columns, rows=rows, row_count=len(rows), truncated=truncated)
+
+
+def _take(
+    connection: duckdb.DuckDBPyConnection, columns: list[str], max_rows: int, settings: ToolSettings
+) -> tuple[list[dict[str, Any]], bool]:
+    rows: list[dict[str, Any]] = []
+    size = 0
+    while batch := connection.fetchmany(FETCH_ROWS):
+        for values in batch:
+            if len(rows) == max_rows:
+                return rows, True
+            row = {column: json_value(value) for column, value in zip(columns, values, strict=True)}
+            size += len(json.dumps(row))
+            if size > settings.max_result_bytes:
+                if not rows:
+                    raise PermanentError(
+                        f"the first row alone is larger than {settings.max_result_bytes} bytes; "
+                        f"select less of it or raise {PREFIX}MAX_RESULT_BYTES"
+                    )
+                return rows, True
+            rows.append(row)
+    return rows, False
+
+
+def json_value(value: object) -> Any:
+    """A value of DuckDB's Python client as JSON; see `QueryResult` for the rules."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case Decimal():
+            return float(value) if value.is_finite() else None
+        case datetime():
+            if value.tzinfo is None:
+                return value.isoformat()
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case date() | time():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case bytes():
+            return value.hex()
+        case list() | tuple():
+            return [json_value(item) for item in value]
+        case Mapping():
+            return {str(json_value(key)): json_value(item) for key, item in value.items()}
+        case _:
+            return str(value)

@@ -1,0 +1,221 @@
+"""sql.query: what it answers, and what it cannot be made to do."""
+
+import asyncio
+import gzip
+import json
+import threading
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+from orchestrator_services.tools import query
+
+from orchestrator.sdk import InvalidInput, PermanentError
+
+LOG_LINE = '10.0.0.7 - - [2026-11-02T10:15:30.123Z] "GET /orders/17?x=1 HTTP/1.1" 200 5120 37.4\n'
+
+
+@pytest.fixture
+def data(root: Path) -> Path:
+    (root / "people.csv").write_text("name,age,born\nAda,36,1815-12-10\nAlan,41,1912-06-23\n")
+    (root / "cities.json").write_text(json.dumps([{"name": "Ada", "city": "London", "tags": ["x", "y"]}]))
+    (root / "lines.jsonl").write_text('{"n": 1}\n{"n": 2}\n')
+    (root / "packed.csv.gz").write_bytes(gzip.compress(b"n\n1\n2\n"))
+    (root / "access.log").write_text(LOG_LINE)
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY (SELECT 7 AS n) TO '{root / 'seven.parquet'}'")
+    return root
+
+
+async def test_a_table_of_one_file(data: Path) -> None:
+    result = await query("SELECT name, age + 1 AS next FROM data ORDER BY age", file="people.csv")
+
+    assert result.columns == ["name", "next"]
+    assert result.rows == [{"name": "Ada", "next": 37}, {"name": "Alan", "next": 42}]
+    assert (result.row_count, result.truncated) == (2, False)
+
+
+async def test_several_files_by_name(data: Path) -> None:
+    result = await query(
+        "SELECT city, born FROM people JOIN cities USING (name)",
+        files={"people": "people.csv", "cities": "cities.json"},
+    )
+
+    assert result.rows == [{"city": "London", "born": "1815-12-10"}]
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"), [("lines.jsonl", 3), ("packed.csv.gz", 3), ("seven.parquet", 7)]
+)
+async def test_every_format(data: Path, file: str, expected: int) -> None:
+    assert (await query("SELECT sum(n) AS n FROM data", file=file)).rows == [{"n": expected}]
+
+
+async def test_an_access_log_is_a_table(data: Path) -> None:
+    assert (await query("SELECT * FROM data", file="access.log")).rows == [
+        {
+            "time": "2026-11-02T10:15:30.123000Z",
+            "host": "10.0.0.7",
+            "method": "GET",
+            "path": "/orders/17?x=1",
+            "route": "/orders/{id}",
+            "status": 200,
+            "bytes": 5120,
+            "latency_ms": 37.4,
+        }
+    ]
+
+
+async def test_every_value_is_json(data: Path) -> None:
+    result = await query(
+        """
+        SELECT 1.5 AS decimal, 3::HUGEINT AS huge, INTERVAL 90 MINUTE AS span, DATE '2026-01-02' AS day,
+            TIME '10:00' AS clock, TIMESTAMP '2026-01-02 03:04:05' AS local,
+            TIMESTAMPTZ '2026-01-02 03:04:05+02' AS instant, [1.5, NULL] AS list, {'a': 'nan'::DOUBLE} AS struct,
+            MAP {DATE '2026-01-02': 1} AS map, 'ab'::BLOB AS blob, 'infinity'::DOUBLE AS endless,
+            '00000000-0000-0000-0000-000000000001'::UUID AS id, true AS yes, NULL AS nothing
+        """,
+        file="people.csv",
+    )
+
+    expected = {
+        "decimal": 1.5, "huge": 3, "span": 5400.0, "day": "2026-01-02", "clock": "10:00:00",
+        "local": "2026-01-02T03:04:05", "instant": "2026-01-02T01:04:05Z", "list": [1.5, None],
+        "struct": {"a": None}, "map": {"2026-01-02": 1}, "blob": "6162", "endless": None,
+        "id": "00000000-0000-0000-0000-000000000001", "yes": True, "nothing": None,
+    }  # fmt: skip
+    assert result.rows == [expected]
+    assert json.loads(result.model_dump_json())["rows"] == [expected]
+
+
+@pytest.mark.usefixtures("data")
+class TestLimits:
+    async def test_rows(self) -> None:
+        result = await query("SELECT * FROM range(1000000000)", file="people.csv", max_rows=3)
+
+        assert (result.row_count, result.truncated) == (3, True)
+        assert not (await query("SELECT * FROM range(3)", file="people.csv", max_rows=3)).truncated
+
+    async def test_bytes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ORCHESTRATOR_TOOLS_MAX_RESULT_BYTES", "10000")
+
+        result = await query("SELECT repeat('x', 1000) AS x FROM range(1000)", file="people.csv")
+
+        assert (result.row_count, result.truncated) == (9, True)
+
+    async def test_one_row_that_is_too_large(self) -> None:
+        with pytest.raises(PermanentError, match=r"the first row alone is larger than 1048576 bytes"):
+            await query("SELECT repeat('x', 50000000) AS x", file="people.csv")
+
+    async def test_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ORCHESTRATOR_TOOLS_SQL_MEMORY", "50MB")
+
+        with pytest.raises(
+            PermanentError, match=r"more than 50MB of memory; .* ORCHESTRATOR_TOOLS_SQL_MEMORY"
+        ):
+            await query("SELECT * FROM range(50000000) t(i) ORDER BY hash(i)", file="people.csv")
+
+    async def test_size_of_a_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ORCHESTRATOR_TOOLS_MAX_FILE_BYTES", "10")
+
+        with pytest.raises(InvalidInput, match=r"more than the limit of 10"):
+            await query("SELECT 1 AS one", file="people.csv")
+
+    async def test_cancelling_stops_the_query_and_its_thread(self) -> None:
+        threads = threading.active_count()
+        started = time.monotonic()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await query(
+                    "SELECT count(*) AS n FROM range(1000000000000) t(i) WHERE i % 7 = 3", file="people.csv"
+                )
+
+        assert time.monotonic() - started < 5
+        assert (await query("SELECT 1 AS one", file="people.csv")).rows == [{"one": 1}]
+        assert threading.active_count() <= threads + 2
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM read_blob('/proc/self/environ')",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM '{outside}'",
+        "SELECT * FROM glob('/etc/*')",
+        "SELECT * FROM sniff_csv('/etc/passwd')",
+        "SELECT * FROM query('SELECT * FROM read_text(''/etc/passwd'')')",
+        "SELECT * FROM parquet_metadata('/etc/passwd')",
+        "SELECT * FROM read_text('people.csv')",
+        "SELECT * FROM read_csv('http://127.0.0.1:1/x.csv')",
+        "SELECT * FROM duckdb_secrets()",
+        "SELECT getenv('HOME')",
+        "SELECT * FROM settings",
+        "SELECT * FROM tables",
+    ],
+)
+async def test_sql_reads_nothing_but_its_tables(data: Path, sql: str) -> None:
+    outside = data.parent / "outside" / "secret.csv"
+
+    with pytest.raises(InvalidInput):
+        await query(sql.format(outside=outside), file="people.csv")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "COPY data TO '{outside}'",
+        "COPY (SELECT 1) TO '/dev/stdout'",
+        "ATTACH '{outside}' AS other",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET enable_external_access = true",
+        "RESET lock_configuration",
+        "PRAGMA database_list",
+        "EXPORT DATABASE '{outside}'",
+        "CREATE TABLE x AS SELECT 1",
+        "SELECT 1; SELECT 2",
+        "",
+    ],
+)
+async def test_only_a_single_select_is_taken(data: Path, sql: str) -> None:
+    outside = data.parent / "outside" / "secret.csv"
+    before = outside.read_bytes()
+
+    with pytest.raises(InvalidInput, match=r"exactly one SELECT statement"):
+        await query(sql.format(outside=outside), file="people.csv")
+
+    assert outside.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"sql": "SELECT 1"}, "name a file"),
+        ({"sql": "SELECT 1", "file": "people.csv", "files": {"data": "lines.jsonl"}}, "another name"),
+        ({"sql": "SELECT nope FROM data", "file": "people.csv"}, 'Referenced column "nope" not found'),
+        ({"sql": "SELEC", "file": "people.csv"}, "syntax error"),
+        ({"sql": "SELECT 1 AS a, 2 AS a", "file": "people.csv"}, "two columns have one name"),
+        ({"sql": "SELECT 1", "file": "../outside/secret.csv"}, "outside of the allowed folder"),
+        ({"sql": "SELECT 1", "file": "missing.csv"}, "does not exist"),
+        ({"sql": "SELECT 1", "file": "people.txt"}, "no suffix that tells its format; known are .csv"),
+        (
+            {"sql": "SELECT 1", "file": "broken.json"},
+            "'broken.json' cannot be read as json: .*\"broken.json\"",
+        ),
+        ({"sql": "SELECT 1", "file": "prose.log"}, "no access-log line .1 others; the first is 'hello'"),
+        ({"sql": "SELECT 1", "file": "*.csv"}, "one of the characters"),
+    ],
+)
+async def test_mistakes_are_explained(data: Path, arguments: dict[str, object], reason: str) -> None:
+    (data / "people.txt").write_text("x")
+    (data / "broken.json").write_text('{"a":')
+    (data / "prose.log").write_text("hello\n")
+    (data / "*.csv").write_text("a\n1\n")
+
+    with pytest.raises(InvalidInput, match=reason) as refusal:
+        await query(**arguments)
+
+    assert str(data) not in str(refusal.value)
