@@ -1,0 +1,151 @@
+"""Which hosts and addresses http.get may talk to."""
+
+import asyncio
+import ipaddress
+import re
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+
+import httpx
+
+from orchestrator.sdk import InvalidInput, TransientError
+from orchestrator_services.tools.settings import PREFIX, ToolSettings
+
+HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+DEFAULT_PORTS = {"http": 80, "https": 443}
+# Ranges of IPv6 that lead to an IPv4 address of the sender's choice: 6to4, Teredo, NAT64 (RFC 3056, 4380,
+# 6052).
+TRANSLATED = tuple(
+    ipaddress.IPv6Network(network) for network in ("2002::/16", "2001::/32", "64:ff9b::/96", "64:ff9b:1::/48")
+)
+
+Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Addresses of a host and port as text, best first; raises OSError."""
+
+
+async def system_resolver(host: str, port: int) -> Sequence[str]:
+    """The addresses that the machine's own resolver gives, in its order (RFC 6724), each once."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for _, _, _, _, address in found))
+
+
+def port_of(url: httpx.URL) -> int:
+    """The port that the URL names or its scheme implies."""
+    return DEFAULT_PORTS[url.scheme] if url.port is None else url.port
+
+
+def shown(url: httpx.URL) -> str:
+    """The URL for people: without query, fragment and user, where secrets are."""
+    port = f":{url.port}" if url.port else ""
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    return f"{url.scheme}://{host}{port}{url.path}"
+
+
+def parsed(text: str) -> httpx.URL:
+    """The URL, if it is one that may be asked at all: http or https, with a host, without a user."""
+    try:
+        url = httpx.URL(text)
+        host = url.raw_host.decode("ascii")
+    except (httpx.InvalidURL, UnicodeError):
+        raise InvalidInput("the URL cannot be read: write it as https://host/path, escaped") from None
+    if url.scheme not in DEFAULT_PORTS or not host:
+        raise InvalidInput("the URL must begin with http:// or https:// and name a host")
+    if not HOST.fullmatch(host) or not 0 < port_of(url) < 65536:
+        raise InvalidInput("the URL cannot be read: its host or port is not one")
+    if url.userinfo:
+        raise InvalidInput("the URL must not carry a user or password")
+    return url
+
+
+class AddressPolicy:
+    """The allow-lists, and the rule that a host must be at a public address unless it is listed as private.
+
+    An entry of `http_allow` is `host`, `host:port` or `*.domain` (which is not the domain itself); one
+    without a port allows 80 for http and 443 for https. An entry of `http_allow_private` is an exact
+    `host:port`.
+    """
+
+    def __init__(self, settings: ToolSettings, resolve: Resolver = system_resolver) -> None:
+        self._public = settings.http_allow
+        self._private = settings.http_allow_private
+        self._resolve = resolve
+
+    async def addresses(self, url: httpx.URL) -> Sequence[str]:
+        """Where to connect for the URL. The name is looked up once, here, and every answer is judged: whoever
+        connects to one of these addresses cannot be led elsewhere by a second answer.
+
+        Raises InvalidInput for what is not allowed, TransientError for a name that cannot be looked up.
+        """
+        host, port = url.raw_host.decode("ascii").lower().rstrip("."), port_of(url)
+        private = _place(host, port) in self._private
+        if not private and not self._lists(url.scheme, host, port):
+            raise InvalidInput(
+                f"{_place(host, port)} is not allowed; an operator can add it to {PREFIX}HTTP_ALLOW"
+            )
+        try:
+            found = await self._resolve(host, port)
+        except OSError as error:
+            raise TransientError(f"the name {host} cannot be looked up: {error}") from None
+        except UnicodeError:
+            raise InvalidInput(f"{host} is not a host name") from None
+        refused = [address for address in found if not private and not is_public(address)]
+        if refused or not found:
+            raise InvalidInput(
+                f"{host} is not at a public address; "
+                f"an operator can add {_place(host, port)} to {PREFIX}HTTP_ALLOW_PRIVATE"
+            )
+        return found
+
+    def _lists(self, scheme: str, host: str, port: int) -> bool:
+        for entry in self._public:
+            name, allowed_port = _split(entry)
+            if _matches(host, name) and port == (
+                int(allowed_port) if allowed_port else DEFAULT_PORTS[scheme]
+            ):
+                return True
+        return False
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public Internet, for certain.
+
+    Refused are all special-purpose ranges (RFC 6890 and successors), multicast, and every IPv6 form that
+    carries an IPv4 address, except a mapped one whose IPv4 address is public.
+    """
+    try:
+        parsed_address = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed_address, ipaddress.IPv6Address):
+        if parsed_address.ipv4_mapped is not None:
+            return is_public(str(parsed_address.ipv4_mapped))
+        if parsed_address.is_site_local or any(parsed_address in network for network in TRANSLATED):
+            return False
+    return parsed_address.is_global and not (
+        parsed_address.is_multicast
+        or parsed_address.is_reserved
+        or parsed_address.is_private
+        or parsed_address.is_loopback
+        or parsed_address.is_link_local
+        or parsed_address.is_unspecified
+    )
+
+
+def _matches(host: str, name: str) -> bool:
+    """Whether an entry's name is the host's, or `*.` and a domain that the host is below."""
+    return host.endswith(name[1:]) if name.startswith("*.") else host == name
+
+
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _split(entry: str) -> tuple[str, str]:
+    """Name and port ('' if there is none) of an entry; an IPv6 address with a port stands in brackets."""
+    if entry.startswith("["):
+        name, _, rest = entry[1:].partition("]")
+        return name, rest.removeprefix(":")
+    if entry.count(":") == 1:
+        name, _, port = entry.partition(":")
+        return name, port
+    return entry, ""
