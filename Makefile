@@ -7,7 +7,7 @@ RUN := $(UV) run --no-sync
 STAMP := .venv/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint types layers check models fmt clean
+.PHONY: help setup demo test test-fast lint types layers check docs models fmt clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -45,8 +45,12 @@ types: setup ## mypy, strict
 layers: setup ## Imports go down only; generated files match their sources
 	$(RUN) lint-imports
 	$(RUN) python scripts/generate_models.py --check
+	$(RUN) python scripts/generate_docs.py --check
 
 check: lint types layers ## What needs no test run
+
+docs: setup ## Writes the generated parts of the documentation
+	$(RUN) python scripts/generate_docs.py
 
 models: setup ## Writes the Python models from avro-schemas/
 	$(RUN) python scripts/generate_models.py
