@@ -29,8 +29,7 @@ def picture() -> str:
     """A Mermaid flow chart: who writes which topic, and who reads it."""
     lines = ["```mermaid", "flowchart LR"]
     shown = [topic for topic in Topic if topic in READERS]
-    for topic in shown:
-        lines.append(f'    {_node(topic)}[("{topic}")]')
+    lines += [f'    {_node(topic)}[("{topic}")]' for topic in shown]
     for topic in shown:
         writers = dict.fromkeys(entry.writer for entry in CATALOGUE if entry.topic is topic)
         lines += [
