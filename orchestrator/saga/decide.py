@@ -107,7 +107,8 @@ class _Writing:
 
     def write(self, drafts: Iterable[Draft]) -> None:
         for made in drafts:
-            message = made.kind(**self._envelope(made.kind), **made.fields)
+            # A dead letter's id is known before: `TaskEscalated` names it.
+            message = made.kind(**self._envelope(made.kind) | made.fields)
             if isinstance(message, SessionEvent):
                 self.session = evolve(self.session, message)
             self.outputs.append(message)

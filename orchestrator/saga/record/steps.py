@@ -16,7 +16,9 @@ def tool_selected(session: Session, reply: events.ToolSelected, now: int) -> Ite
     call = matching(session, reply.call, CallKind.SELECTION)
     if call is not None:
         due_at = work_deadline(now, reply.timeout_ms)
-        running = replace(call, kind=CallKind.TOOL, tool=reply.tool, due_at=due_at)
+        running = replace(
+            call, kind=CallKind.TOOL, tool=reply.tool, alternatives=reply.alternatives, due_at=due_at
+        )
         yield draft(events.StepAssigned, call=running)
 
 
@@ -41,5 +43,6 @@ def tool_failed(session: Session, reply: events.ToolFailed, now: int) -> Iterabl
     if call is None:
         yield from late(session, reply.call, reply.usage)
         return
-    run = replace(call, kind=CallKind.TOOL, tool=reply.tool)
+    alternatives = call.alternatives or reply.call.alternatives
+    run = replace(call, kind=CallKind.TOOL, tool=reply.tool, alternatives=alternatives)
     yield failed(run, reply.failure, reply.usage, now)
