@@ -8,7 +8,6 @@ import duckdb
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.sdk import InvalidInput, tool
-from orchestrator_services.tools.change_point import MIN_LENGTH, find_rise
 from orchestrator_services.tools.duck import calculate, refusal
 from orchestrator_services.tools.log_figures import (
     MAX_ROUTES,
@@ -20,6 +19,7 @@ from orchestrator_services.tools.log_figures import (
     SeriesFigures,
     bucket_ms,
 )
+from orchestrator_services.tools.rises import MIN_LENGTH, find_rise
 from orchestrator_services.tools.settings import PREFIX, ToolSettings, tool_settings
 from orchestrator_services.tools.tables import load_log
 
@@ -121,7 +121,7 @@ async def change_point(
 
     The p95 of every bucket with at least 10 requests is one point; `series` gives the points instead, in
     order of time. One raised stretch is looked for by ranks and least absolute deviations: see
-    `change_point.find_rise` for the method and its sources. A rise below `min_ratio` is none.
+    `rises.find_rise` for the method and its sources. A rise below `min_ratio` is none.
     """
     if (file is None) == (series is None):
         raise InvalidInput("give either `file`, an access log, or `series`, a list of {start, value}")

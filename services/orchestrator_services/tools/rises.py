@@ -46,10 +46,10 @@ def find_rise(values: Sequence[float], min_ratio: float) -> Rise | None:
        11, 1995): take the median of either side as its level, then the stretch that fits both levels best,
        and repeat until nothing moves.
     3. score = difference of the medians / (1.4826 * median absolute deviation * sqrt(1/inside + 1/outside)),
-       the factor making the deviation a standard error for normal noise. 5 is needed: the best of thousands
-       of stretches of pure noise reaches 4.
+       the factor making the deviation a standard error for normal noise. 5 is needed: the best stretch of 120
+       values of pure noise scores 4.3 in one series of twenty, 5 in one of more than a hundred.
 
-    O(n^2) time for n values: 1,500 take about half a second.
+    O(n^2) time for n values: 1,500 take a quarter of a second.
     """
     if len(values) < 2 * MIN_LENGTH:
         return None

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from orchestrator_services.tools.change_point import find_rise
+from orchestrator_services.tools.rises import find_rise
 
 
 def noisy(level: float, count: int, seed: int, spread: float = 0.2) -> list[float]:
