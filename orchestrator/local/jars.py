@@ -8,7 +8,6 @@ import hashlib
 import importlib
 import logging
 import os
-import platform
 import shutil
 import tarfile
 from collections.abc import Callable, Sequence
@@ -79,14 +78,9 @@ def kafka_class_path() -> str:
     return os.pathsep.join(str(jar) for jar in sorted(kafka_folder().glob("*.jar")))
 
 
-def startup_cache() -> Path:
-    """Where the JVM's cache for Kafka lies once it has been made; it fits one Java and one set of jars."""
-    return kafka_folder() / f"startup-{java_version()}-{platform.machine()}.aot"
-
-
-def registry_jar() -> Path:
-    """The registry's start jar, fetched and unpacked if it is not there yet (158 MB, about 10 s)."""
-    return _fetched("registry", read_pins(_REGISTRY_ARCHIVE), _unpack) / "quarkus-run.jar"
+def registry_folder() -> Path:
+    """The folder with the unpacked registry, fetched if it is not there yet (158 MB, about 10 s)."""
+    return _fetched("registry", read_pins(_REGISTRY_ARCHIVE), _unpack)
 
 
 def _fetched(name: str, pins: Sequence[PinnedArtifact], install: Callable[[list[Path], Path], None]) -> Path:

@@ -1,6 +1,7 @@
 """A real Apache Kafka on this machine, its data kept in a folder."""
 
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -9,12 +10,12 @@ from typing import Self
 from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.local import jars
-from orchestrator.local.kafka_node import QUICK_START, KafkaNode, NodeSettings
+from orchestrator.local.kafka_node import KafkaNode, NodeSettings
 from orchestrator.local.kafka_settings import NodePorts
 from orchestrator.local.kafka_state import KafkaState, new_cluster_id
 from orchestrator.local.locks import FolderLock
 from orchestrator.local.ports import PortLease, lease_free_port, lease_port
-from orchestrator.local.startup_cache import ensure_startup_cache
+from orchestrator.local.startup_cache import QUICK_START, TRAINING_SECONDS, ensure_startup_cache
 
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
@@ -81,8 +82,7 @@ class LocalKafka:
     @staticmethod
     def prepare() -> None:
         """Fetch Kafka and make its startup cache if this machine has not got them; takes up to a minute."""
-        jars.kafka_folder()
-        ensure_startup_cache()
+        ensure_startup_cache(jars.kafka_folder(), _train)
 
     def start(self, deadline: Deadline) -> None:
         """Start every node and wait until all of them serve. What `prepare` does is done first, if need be.
@@ -203,3 +203,20 @@ class LocalKafka:
         for index in range(self._count):
             self._leases.append(lease_port(numbers[index]) if numbers else lease_free_port())
         return [lease.port for lease in self._leases[first:]]
+
+
+def _train(option: str) -> None:
+    """Run a node with this JVM option until it serves."""
+    deadline = Deadline.after(TRAINING_SECONDS)
+    leases = [lease_free_port(), lease_free_port()]
+    ports = NodePorts(*(lease.port for lease in leases))
+    with tempfile.TemporaryDirectory(prefix="kafka-") as folder:
+        options = ("-XX:+UseSerialGC", option)
+        node = KafkaNode(NodeSettings(1, Path(folder), new_cluster_id(), [ports], java_options=options))
+        try:
+            node.start(deadline)
+            node.await_ready(deadline)
+        finally:
+            node.process.stop(deadline)
+            for lease in leases:
+                lease.release()

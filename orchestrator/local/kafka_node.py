@@ -16,9 +16,7 @@ from orchestrator.errors import UnavailableError
 from orchestrator.local import jars
 from orchestrator.local.kafka_settings import LOGGING, NodePorts, node_properties, render
 from orchestrator.local.process import ServerProcess
-
-QUICK_START = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-"""For a JVM that lives for seconds: half the CPU time to start, but its code never gets to full speed."""
+from orchestrator.local.startup_cache import QUICK_START, startup_options
 
 _POLL_SECONDS = 0.02
 _ANSWER_SECONDS = 2.0
@@ -112,7 +110,7 @@ class KafkaNode:
         return [
             str(jars.java()),
             *options,
-            *([f"-XX:AOTCache={cache}"] if (cache := jars.startup_cache()).exists() else []),
+            *startup_options(jars.kafka_folder()),
             f"-Dlog4j2.configurationFile={self._settings.folder / 'log4j2.properties'}",
             "-cp",
             jars.kafka_class_path(),

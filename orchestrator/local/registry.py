@@ -3,8 +3,10 @@
 import http.client
 import json
 import shutil
+import tempfile
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,10 +14,15 @@ from typing import Self
 from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.local import jars
-from orchestrator.local.kafka_node import QUICK_START
 from orchestrator.local.locks import FolderLock
 from orchestrator.local.ports import PortLease, lease_free_port, lease_port
 from orchestrator.local.process import ServerProcess
+from orchestrator.local.startup_cache import (
+    QUICK_START,
+    TRAINING_SECONDS,
+    ensure_startup_cache,
+    startup_options,
+)
 
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
@@ -53,7 +60,7 @@ class LocalRegistry:
         """The address of the Confluent-compatible API, for any client of a schema registry."""
         if not self._leases:
             raise UnavailableError("This registry is not running: call start() first.")
-        return f"http://127.0.0.1:{self._leases[0].port}/apis/ccompat/v7"
+        return _url(self._leases[0].port)
 
     @property
     def log(self) -> Path:
@@ -61,8 +68,8 @@ class LocalRegistry:
 
     @staticmethod
     def prepare() -> None:
-        """Fetch and unpack the registry if this machine has not got it; takes some seconds."""
-        jars.registry_jar()
+        """Fetch and unpack the registry if this machine has not got it; takes up to a minute."""
+        ensure_startup_cache(jars.registry_folder(), _train)
 
     def start(self, deadline: Deadline) -> None:
         """Start it and wait until it lists its subjects.
@@ -75,15 +82,9 @@ class LocalRegistry:
             self.prepare()
             self._process.end_orphan(deadline)
             self._lease_ports()
-            self._process.start(self._command(*(lease.port for lease in self._leases)))
-            while not _answers(f"{self.url}/subjects"):
-                self._process.require_running()
-                if deadline.passed:
-                    raise UnavailableError(
-                        "The registry runs but does not answer in time. "
-                        f"Give it longer, or see what it waits for in its log {self.log}."
-                    )
-                time.sleep(_POLL_SECONDS)
+            _serve(
+                self._process, self._folder, self._leases, startup_options(jars.registry_folder()), deadline
+            )
         except BaseException:
             self.stop()
             raise
@@ -122,31 +123,57 @@ class LocalRegistry:
         self._leases.append(lease_free_port())
         self._ports_file.write_text(json.dumps([self._leases[0].port]))
 
-    def _command(self, port: int, management_port: int) -> list[str]:
-        data = self._folder / "data" / "registry"
-        if ";" in str(data):
-            raise ConfigurationError(
-                f"The registry's data cannot lie in a folder with a semicolon in its path: {data}"
+
+def _serve(
+    process: ServerProcess,
+    folder: Path,
+    leases: Sequence[PortLease],
+    options: Sequence[str],
+    deadline: Deadline,
+) -> None:
+    """Start the registry and wait until it lists its subjects; `leases` are its API's and its management's."""
+    api, management = (lease.port for lease in leases)
+    process.start(_command(folder, api, management, options))
+    while not _answers(f"{_url(api)}/subjects"):
+        process.require_running()
+        if deadline.passed:
+            raise UnavailableError(
+                "The registry runs but does not answer in time. "
+                f"Give it longer, or see what it waits for in its log {process.log}."
             )
-        settings = {
-            "quarkus.http.host": "127.0.0.1",
-            "quarkus.http.port": port,
-            # Without these two it opens port 9000 on every interface.
-            "quarkus.management.host": "127.0.0.1",
-            "quarkus.management.port": management_port,
-            "quarkus.http.access-log.enabled": "false",
-            "apicurio.storage.kind": "sql",
-            "apicurio.storage.sql.kind": "h2",
-            "apicurio.datasource.url": f"jdbc:h2:file:{data}",
-        }
-        return [
-            str(jars.java()),
-            "-Xmx384m",
-            *QUICK_START,
-            *(f"-D{name}={value}" for name, value in settings.items()),
-            "-jar",
-            str(jars.registry_jar()),
-        ]
+        time.sleep(_POLL_SECONDS)
+
+
+def _command(folder: Path, port: int, management_port: int, options: Sequence[str]) -> list[str]:
+    data = folder / "data" / "registry"
+    if ";" in str(data):
+        raise ConfigurationError(
+            f"The registry's data cannot lie in a folder with a semicolon in its path: {data}"
+        )
+    settings = {
+        "quarkus.http.host": "127.0.0.1",
+        "quarkus.http.port": port,
+        # Without these two it opens port 9000 on every interface.
+        "quarkus.management.host": "127.0.0.1",
+        "quarkus.management.port": management_port,
+        "quarkus.http.access-log.enabled": "false",
+        "apicurio.storage.kind": "sql",
+        "apicurio.storage.sql.kind": "h2",
+        "apicurio.datasource.url": f"jdbc:h2:file:{data}",
+    }
+    return [
+        str(jars.java()),
+        "-Xmx384m",
+        *QUICK_START,
+        *options,
+        *(f"-D{name}={value}" for name, value in settings.items()),
+        "-jar",
+        str(jars.registry_folder() / "quarkus-run.jar"),
+    ]
+
+
+def _url(port: int) -> str:
+    return f"http://127.0.0.1:{port}/apis/ccompat/v7"
 
 
 def _answers(url: str) -> bool:
@@ -155,3 +182,17 @@ def _answers(url: str) -> bool:
             return bool(response.status == http.client.OK)
     except (OSError, http.client.HTTPException):
         return False
+
+
+def _train(option: str) -> None:
+    """Run a registry with this JVM option until it serves."""
+    deadline = Deadline.after(TRAINING_SECONDS)
+    leases = [lease_free_port(), lease_free_port()]
+    with tempfile.TemporaryDirectory(prefix="registry-") as name:
+        process = ServerProcess("registry", Path(name))
+        try:
+            _serve(process, Path(name), leases, [option], deadline)
+        finally:
+            process.stop(deadline)
+            for lease in leases:
+                lease.release()
