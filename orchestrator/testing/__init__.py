@@ -1,0 +1,6 @@
+"""For tests of tools, planners and whole agents: sessions in memory, with a clock that can be moved."""
+
+from orchestrator.testing.harness import Harness
+from orchestrator.testing.session import HarnessSession
+
+__all__ = ["Harness", "HarnessSession"]

@@ -1,0 +1,102 @@
+"""Services in memory: every message runs the handlers that take it, side by side, as workers do."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from orchestrator.bus.ports import Received
+from orchestrator.messages.base import Command, Event, Message
+from orchestrator.messages.types import Call
+from orchestrator.runtime.dead_letters import HANDLE, dead_letter
+from orchestrator.runtime.middleware import chain
+from orchestrator.sdk import Context, Platform, Plugins, Service, failure_of
+
+
+class Handlers:
+    """Runs the handlers of all services. `publish` gets what they write."""
+
+    def __init__(self, plugins: Plugins, platform: Platform, publish: Callable[[Message, str], None]) -> None:
+        self.services = plugins.every_service()
+        middleware = tuple(plugins.middleware.values())
+        self._calls = {name: chain(service, middleware) for name, service in self.services.items()}
+        self._platform = platform
+        self._publish = publish
+        self._running: dict[asyncio.Task[None], str] = {}
+        """Handlers under way, and the call that each works for; empty where none."""
+        self._last: dict[tuple[str, str], asyncio.Task[None]] = {}
+        """The last handler of each session, by service, for services that keep their order."""
+
+    def announce(self) -> None:
+        """Publishes what exists because these services run."""
+        for service in self.services.values():
+            for definition in service.announcement(self._platform):
+                self._publish(definition, f"/{service.name}/0")
+
+    def deliver(self, received: Received, message: Command | Event) -> None:
+        """Starts every handler of the message."""
+        for service in self.services.values():
+            if type(message) in service.handlers:
+                self._start(service, received, message)
+
+    def void(self, calls: Sequence[str]) -> None:
+        """Cancels what runs for these calls."""
+        for task, call_id in self._running.items():
+            if call_id in calls:
+                task.cancel()
+
+    async def quiet(self, patience_s: float) -> bool:
+        """Waits until no handler runs; False once none has ended for `patience_s` seconds of real time."""
+        while self._running:
+            done, _ = await asyncio.wait(
+                self._running, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                return False
+            for task in done:
+                self._running.pop(task, None)
+                if not task.cancelled():
+                    task.result()
+        return True
+
+    async def close(self) -> None:
+        """Cancels what still runs, and waits for it."""
+        running = tuple(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _start(self, service: Service, received: Received, message: Command | Event) -> None:
+        earlier = self._last.get((service.name, message.correlation_id)) if service.ordered else None
+        work = self._handle(service, received, message, earlier)
+        task = asyncio.create_task(work, name=f"{service.name} {type(message).__name__}")
+        call = getattr(message, "call", None)
+        works_for = call.call_id if isinstance(message, Command) and isinstance(call, Call) else ""
+        self._running[task] = works_for
+        if service.ordered:
+            self._last[service.name, message.correlation_id] = task
+
+    async def _handle(
+        self,
+        service: Service,
+        received: Received,
+        message: Command | Event,
+        earlier: asyncio.Task[None] | None,
+    ) -> None:
+        if earlier is not None:
+            await asyncio.wait([earlier])
+        context = Context(service.name, message, self._platform)
+        try:
+            outputs = await self._calls[service.name](message, context)
+        except Exception as error:  # noqa: BLE001 - a handler may raise anything
+            failure = failure_of(error, "handler_error")
+            outputs = [
+                dead_letter(
+                    received,
+                    failure,
+                    service=service.name,
+                    stage=HANDLE,
+                    now=context.now(),
+                    message=message,
+                )
+            ]
+        for output in outputs:
+            self._publish(output, f"/{service.name}/0")

@@ -1,0 +1,234 @@
+"""Whole sessions in memory, with real handlers, the wire's bytes, and a clock that can be moved."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Self
+
+import yaml
+
+from orchestrator.errors import ConfigurationError
+from orchestrator.messages import commands, events
+from orchestrator.messages.base import Command, Definition, Event, Message, SessionEvent
+from orchestrator.messages.catalogue import Topic
+from orchestrator.messages.identity import derived_id, session_of_key
+from orchestrator.messages.types import AgentProfile
+from orchestrator.messages.values import json_value
+from orchestrator.sdk import Platform, Plugins, agent_defined, discover, playbook_defined
+from orchestrator.sdk.plugins import Plugin
+from orchestrator.testing.clock import START, Clock
+from orchestrator.testing.handlers import Handlers
+from orchestrator.testing.memory import INLINE_BYTES, MemoryDefinitions, MemoryMetrics, MemoryValues
+from orchestrator.testing.saga import Saga
+from orchestrator.testing.session import HarnessSession
+from orchestrator.testing.topics import Topics
+
+if TYPE_CHECKING:
+    from orchestrator.bus.ports import Received
+
+_INPUTS = frozenset({Topic.TASKS, Topic.CONTROL, Topic.EVENTS})
+
+
+class Harness:
+    """A platform in one process, without a broker. Use it as an async context manager.
+
+    `plugins` are modules or single plug-ins; the installed ones (entry points) come along unless `installed`
+    is false. `agents` and `playbooks` are defined before the first task; an agent called `default` is there
+    anyway. A playbook is its YAML text, or the path of its file.
+
+    Time stands still. With `auto_advance` it moves by itself to what a session has put off (a retry's delay, a
+    task's `not_before`), never to a time-out: those wait for `advance`. What a tool sleeps or a time limit that
+    a service keeps by itself is real time.
+
+    >>> async with Harness(weather, playbooks=[trip]) as harness:
+    ...     session = await harness.submit("pack for Oslo", context={"city": "Oslo"})
+    ...     assert session.result == ["umbrella"]
+    """
+
+    def __init__(
+        self,
+        *plugins: ModuleType | Plugin,
+        agents: Iterable[AgentProfile] = (),
+        playbooks: Iterable[str | Path] = (),
+        installed: bool = True,
+        auto_advance: bool = True,
+        patience_s: float = 10.0,
+        inline_bytes: int = INLINE_BYTES,
+        start: int = START,
+    ) -> None:
+        """`patience_s`: how long handlers may run in real time before they count as hanging, so that only
+        moving the clock can help. `start`: Unix time in microseconds."""
+        self.clock = Clock(start)
+        self.plugins = discover() if installed else Plugins()
+        for role in vars(Plugins.of(*plugins)).values():
+            for plugin in role.values():
+                self.plugins.add(plugin)
+        self.definitions = MemoryDefinitions(agents={"default": AgentProfile(name="default")})
+        self.values = MemoryValues(inline_bytes)
+        self.metrics = MemoryMetrics()
+        self._auto_advance = auto_advance
+        self._patience_s = patience_s
+        self._topics = Topics(self.clock.read)
+        self._saga = Saga(self._topics.codec, self.clock.read, self.definitions.agents.get, self._publish)
+        self._handlers = Handlers(self.plugins, self._platform(), self._publish)
+        self._undelivered: deque[tuple[Received, Message]] = deque()
+        self._delivering = False
+        self._sent = 0
+        self._defined: list[Definition] = [agent_defined(profile, start) for profile in agents]
+        self._defined += [_playbook(source, start) for source in playbooks]
+
+    async def __aenter__(self) -> Self:
+        for definition in self._defined:
+            self._publish(definition, "/harness")
+        self._handlers.announce()
+        await self.run()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self._handlers.close()
+
+    @property
+    def produced(self) -> list[Message]:
+        """Everything that was written to any topic, in order."""
+        return self._topics.messages
+
+    @property
+    def dead_letters(self) -> list[events.MessageDeadLettered]:
+        return [message for message in self.produced if isinstance(message, events.MessageDeadLettered)]
+
+    @property
+    def dropped(self) -> int:
+        """How many messages told the orchestrator nothing new."""
+        return self._saga.dropped
+
+    def session(self, correlation_id: str) -> HarnessSession:
+        """A session by its id. Raises `KeyError` for one that nobody has asked for."""
+        sessions = self._saga.sessions
+        if correlation_id not in sessions:
+            raise KeyError(f"there is no session {correlation_id}")
+        return HarnessSession(
+            correlation_id, lambda: sessions[correlation_id], self._topics.messages, self.values
+        )
+
+    async def submit(
+        self, goal: str, context: Mapping[str, Any] | None = None, **fields: Any
+    ) -> HarnessSession:
+        """Submits a task and runs until its session settles, or only time can help.
+
+        `fields` are those of `SubmitTask`, such as `agent`, `playbook`, `key`, `limits`, `not_before`.
+        """
+        session = self.start(goal, context, **fields)
+        await self.run()
+        return session
+
+    def start(self, goal: str, context: Mapping[str, Any] | None = None, **fields: Any) -> HarnessSession:
+        """Submits a task and returns at once; `run` or `advance` moves its session on."""
+        fields.setdefault("command_id", self._next_id())
+        key = fields.get("key")
+        of_key = session_of_key(fields.get("tenant", "default"), key) if key else None
+        session_id = fields.setdefault("correlation_id", of_key or self._next_id())
+        value = None if context is None else json_value(context)
+        self.send(commands.SubmitTask(goal=goal, context=value, occurred_at=self.clock.now, **fields))
+        return self.session(session_id)
+
+    async def cancel(self, session: HarnessSession, reason: str = "") -> None:
+        """Asks for a session to be cancelled, and runs."""
+        self.send(
+            commands.CancelTask(
+                command_id=self._next_id(),
+                correlation_id=session.correlation_id,
+                occurred_at=self.clock.now,
+                reason=reason,
+            )
+        )
+        await self.run()
+
+    def send(self, message: Message) -> None:
+        """Writes any message into its topic, as a stranger would."""
+        self._publish(message, "/harness")
+
+    async def run(self) -> None:
+        """Runs until nothing moves without the clock; with `auto_advance` also what sessions have put off."""
+        while True:
+            await self._handlers.quiet(self._patience_s)
+            if self._saga.fire():
+                continue
+            wake = self._put_off() if self._auto_advance else None
+            if wake is None:
+                return
+            self.clock.move_to(wake)
+
+    async def advance(self, duration: str | int) -> None:
+        """Moves the clock by a duration such as `"10s"`, stopping at everything that is due on the way."""
+        target = self.clock.after(duration)
+        while True:
+            await self._handlers.quiet(self._patience_s)
+            due = self._saga.next_due()
+            if due is None or due[0] > target:
+                self.clock.move_to(target)
+                return
+            self.clock.move_to(due[0])
+            self._saga.fire()
+
+    def _put_off(self) -> int | None:
+        """When the session that is due first goes on by its own will; None if that is a time-out."""
+        found = self._saga.next_due()
+        if found is None:
+            return None
+        due, session_id = found
+        session = self._saga.sessions[session_id]
+        put_off = [retry.retry_at for retry in session.retries.values()]
+        if session.task is not None and session.revision == 0:
+            put_off.append(session.task.not_before)
+        return due if due in put_off else None
+
+    def _publish(self, message: Message, source: str) -> None:
+        received, decoded = self._topics.append(message, source)
+        if isinstance(decoded, SessionEvent):
+            self._saga.replay(decoded)
+        self._undelivered.append((received, decoded))
+        if not self._delivering:
+            self._deliver()
+
+    def _deliver(self) -> None:
+        """Hands messages to their readers in the order in which they were written."""
+        self._delivering = True
+        try:
+            while self._undelivered:
+                received, message = self._undelivered.popleft()
+                self.definitions.take(message)
+                if received.topic in _INPUTS:
+                    self._saga.take(received)
+                if isinstance(message, events.CallsVoided):
+                    self._handlers.void(message.calls)
+                if isinstance(message, Command | Event):
+                    self._handlers.deliver(received, message)
+        finally:
+            self._delivering = False
+
+    def _platform(self) -> Platform:
+        async def emit(message: Message) -> None:
+            self._publish(message, "/service/0")
+
+        return Platform(
+            plugins=self.plugins,
+            definitions=self.definitions,
+            values=self.values,
+            emit=emit,
+            now=self.clock.read,
+            metrics=self.metrics,
+            instance="harness-0",
+        )
+
+    def _next_id(self) -> str:
+        self._sent += 1
+        return derived_id("harness", self._sent)
+
+
+def _playbook(source: str | Path, now: int) -> events.PlaybookDefined:
+    text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
+    content = yaml.safe_load(text)
+    if not isinstance(content, Mapping) or "playbook" not in content:
+        raise ConfigurationError("a playbook is a YAML mapping that begins with `playbook: NAME`")
+    return playbook_defined(str(content["playbook"]), str(content.get("version", 1)), text, now)

@@ -1,0 +1,78 @@
+"""What handlers are given beside their messages: definitions, values and counters in memory."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from msgspec.structs import replace
+
+from orchestrator.errors import ContractError
+from orchestrator.messages import events
+from orchestrator.messages.base import Message
+from orchestrator.messages.types import AgentProfile, ToolDefinition, Value
+from orchestrator.messages.values import json_value, read_json
+
+INLINE_BYTES = 32 * 1024
+
+
+@dataclass
+class MemoryDefinitions:
+    """What was announced last under each name."""
+
+    tools: dict[str, ToolDefinition] = field(default_factory=dict)
+    agents: dict[str, AgentProfile] = field(default_factory=dict)
+    playbooks: dict[str, events.PlaybookDefined] = field(default_factory=dict)
+
+    def take(self, message: Message) -> None:
+        match message:
+            case events.ToolDefined():
+                self.tools[message.tool.name] = message.tool
+            case events.AgentDefined():
+                self.agents[message.profile.name] = message.profile
+            case events.PlaybookDefined():
+                self.playbooks[message.name] = message
+            case _:
+                pass
+
+
+class MemoryValues:
+    """Values up to the inline size travel in messages, larger ones lie here under the hash of their bytes."""
+
+    def __init__(self, inline_bytes: int = INLINE_BYTES) -> None:
+        self.stored: dict[str, bytes] = {}
+        self._inline_bytes = inline_bytes
+
+    async def load(self, value: Value | None) -> Any:
+        return None if value is None else read_json(self.inlined(value))
+
+    def inlined(self, value: Value) -> Value:
+        """The value with its bytes. Raises `ContractError` if they are missing or were altered."""
+        if value.uri is None:
+            return value
+        content = self.stored.get(value.uri)
+        if content is None or sha256(content).hexdigest() != value.sha256:
+            raise ContractError(f"the value at {value.uri} is missing, or was altered")
+        return replace(value, inline=content)
+
+    async def store(self, content: Any) -> Value:
+        value = json_value(content)
+        if value.inline is None or value.size <= self._inline_bytes:
+            return value
+        uri = f"memory:{value.sha256}"
+        self.stored[uri] = value.inline
+        return replace(value, inline=None, uri=uri)
+
+
+class MemoryMetrics:
+    """Counters by name and labels."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        self.counts[name, tuple(sorted(labels.items()))] += amount  # type: ignore[assignment]
+
+    def of(self, name: str, **labels: str) -> float:
+        """What was counted under a name and exactly these labels."""
+        return self.counts[name, tuple(sorted(labels.items()))]

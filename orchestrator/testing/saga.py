@@ -1,0 +1,82 @@
+"""The orchestrator in memory: tells sessions what arrives and when their time has come, as the saga loop does."""
+
+from collections.abc import Callable
+from typing import cast
+
+from orchestrator.bus.codec import Codec
+from orchestrator.bus.ports import Received
+from orchestrator.messages import commands, identity
+from orchestrator.messages.base import Message, SessionEvent
+from orchestrator.messages.types import AgentProfile
+from orchestrator.runtime.intake import Intake, Taken, submission
+from orchestrator.saga import Input, Session, TimePassed, decide, evolve, next_due
+
+SOURCE = "/orchestrator/0"
+
+
+class Saga:
+    """Every session's state. `publish` gets each output, `profile` finds an agent.
+
+    Beside the state that decisions return it keeps the one that the history as written folds to, and raises
+    `AssertionError` where they differ.
+    """
+
+    def __init__(
+        self,
+        codec: Codec,
+        now: Callable[[], int],
+        profile: Callable[[str], AgentProfile | None],
+        publish: Callable[[Message, str], None],
+    ) -> None:
+        self.sessions: dict[str, Session] = {}
+        self.dropped = 0
+        """Inputs that changed nothing: late, repeated, or of an ended session."""
+        self._replayed: dict[str, Session] = {}
+        self._intake = Intake(codec, partitions=1)
+        self._now = now
+        self._profile = profile
+        self._publish = publish
+
+    def take(self, received: Received) -> None:
+        """Decides about a record of an input topic, if it is for the orchestrator."""
+        taken = self._intake.take(received)
+        if not isinstance(taken, Taken):
+            return
+        told = taken.message
+        if isinstance(told, commands.SubmitTask):
+            self._tell(taken.correlation_id, submission(told, self._profile(told.agent), received))
+        else:
+            self._tell(taken.correlation_id, cast("Input", told))
+
+    def replay(self, event: SessionEvent) -> None:
+        """Takes in an own event as a reader of the history sees it."""
+        before = self._replayed.get(event.correlation_id)
+        self._replayed[event.correlation_id] = evolve(before, event)
+
+    def next_due(self) -> tuple[int, str] | None:
+        """When something is due without any input, and for which session."""
+        dues = ((next_due(session), name) for name, session in self.sessions.items())
+        return min(((due, name) for due, name in dues if due is not None), default=None)
+
+    def fire(self) -> bool:
+        """Tells the session that is due first that its time has come; False where none is due."""
+        found = self.next_due()
+        if found is None or found[0] > self._now():
+            return False
+        due, name = found
+        before = self.sessions[name]
+        self._tell(name, TimePassed(message_id=identity.derived_id("due", name, before.sequence, due)))
+        if self.sessions[name] == before:
+            raise AssertionError(f"session {name} is due at {due}, and nothing happens then")
+        return True
+
+    def _tell(self, name: str, told: Input) -> None:
+        decision = decide(self.sessions.get(name), told, name, self._now())
+        if not decision.outputs or decision.session is None:
+            self.dropped += 1
+            return
+        self.sessions[name] = decision.session
+        for output in decision.outputs:
+            self._publish(output, SOURCE)
+        if self._replayed[name] != decision.session:
+            raise AssertionError(f"session {name} replayed from its history is not the session as it lives")

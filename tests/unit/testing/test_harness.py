@@ -1,0 +1,262 @@
+"""The harness runs whole sessions of real handlers, and time passes only when it is told to."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from orchestrator.errors import ConfigurationError, ContractError
+from orchestrator.messages import commands, events
+from orchestrator.messages.base import Message
+from orchestrator.messages.types import AgentProfile, Limits, ReviewPolicy
+from orchestrator.saga import Outcome
+from orchestrator.sdk import (
+    Context,
+    Event,
+    Plan,
+    PlanRequest,
+    Review,
+    ReviewVerdict,
+    Service,
+    TransientError,
+    middleware,
+    planner,
+    reviewer,
+    step,
+    subscriber,
+    tool,
+)
+from orchestrator.testing import Harness
+from tests.support.bare_services import SERVICES
+
+SECOND = 1_000_000
+
+
+class Weather:
+    """A tool that fails as often as it is told to, and one that uses its output."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.runs: list[tuple[int, str]] = []
+
+        @tool()
+        async def forecast(city: str, context: Context) -> dict[str, str]:
+            self.runs.append((context.now(), context.idempotency_key))
+            if len(self.runs) <= failures:
+                raise TransientError("503", code="busy")
+            return {"summary": f"rain in {city}"}
+
+        @tool()
+        def pack(weather: str) -> list[str]:
+            return ["umbrella", weather]
+
+        @planner("travel")
+        async def travel(request: PlanRequest) -> Plan:
+            rain = step("rain", forecast, city=request.context["city"])
+            packing = step("packing", pack, weather=rain.output.at("/summary"))
+            return Plan([rain, packing], result=packing.output)
+
+        self.plugins = (forecast, pack, travel, *SERVICES)
+
+
+TRAVELLER = AgentProfile(name="traveller", planner="travel")
+
+
+def harness(*plugins: Any, agent: AgentProfile = TRAVELLER, **settings: Any) -> Harness:
+    return Harness(*plugins, agents=[agent], installed=False, **settings)
+
+
+@pytest_asyncio.fixture
+async def travelling() -> AsyncIterator[Harness]:
+    async with harness(*Weather().plugins) as running:
+        yield running
+
+
+async def test_a_session_runs_to_its_result(travelling: Harness) -> None:
+    session = await travelling.submit("pack for Oslo", {"city": "Oslo"}, agent="traveller")
+    assert session.outcome is Outcome.COMPLETED
+    assert session.result == ["umbrella", "rain in Oslo"]
+    assert session.outputs == {"rain": {"summary": "rain in Oslo"}, "packing": ["umbrella", "rain in Oslo"]}
+    assert session.usage.tool_calls == 2
+    assert [entry.type for entry in session.timeline][:4] == [
+        "TaskReceived",
+        "PlanRequested",
+        "PlanCreated",
+        "PlanAccepted",
+    ]
+    assert [event.sequence for event in session.history] == list(range(1, len(session.history) + 1))
+    assert session.reason == ""
+    assert travelling.dead_letters == []
+
+
+async def test_a_retry_happens_by_itself_and_moves_the_clock_by_its_delay() -> None:
+    weather = Weather(failures=2)
+    async with harness(*weather.plugins) as running:
+        began = running.clock.now
+        session = await running.submit("pack", {"city": "Oslo"}, agent="traveller")
+    assert session.outcome is Outcome.COMPLETED
+    assert [time - began for time, _ in weather.runs] == [0, SECOND // 2, 3 * SECOND // 2]
+    assert len({key for _, key in weather.runs}) == 1
+
+
+async def test_without_auto_advance_a_retry_waits_for_the_test() -> None:
+    weather = Weather(failures=1)
+    async with harness(*weather.plugins, auto_advance=False) as running:
+        session = await running.submit("pack", {"city": "Oslo"}, agent="traveller")
+        assert not session.settled
+        await running.advance("499ms")
+        assert len(weather.runs) == 1
+        await running.advance("1ms")
+        assert session.outcome is Outcome.COMPLETED
+
+
+async def test_a_dead_service_costs_time_and_never_the_session() -> None:
+    weather = Weather()
+    alive = [service for service in weather.plugins if getattr(service, "name", "") != "tool-executor"]
+    async with harness(*alive, *[executor_that_is_silent()]) as running:
+        session = await running.submit("pack", {"city": "Oslo"}, agent="traveller")
+        assert not session.settled
+        await running.advance("1h")
+        assert session.outcome is Outcome.FAILED
+        assert {event.call.kind.value for event in session.of(events.CallTimedOut)} == {"TOOL"}
+        assert session.failure is not None
+        assert session.failure.code == "timed_out"
+
+
+def executor_that_is_silent() -> Service:
+    service = Service("tool-executor")
+    service.announcement = next(known for known in SERVICES if known.name == service.name).announcement
+    return service
+
+
+async def test_a_tool_that_hangs_is_left_behind_when_time_is_moved() -> None:
+    stopped = asyncio.Event()
+
+    @tool("forecast")
+    async def hangs(city: str) -> str:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            stopped.set()
+        return city
+
+    _, pack, travel, *services = Weather().plugins
+    agent = AgentProfile(name="traveller", planner="travel", limits=Limits(deadline_ms=60_000))
+    async with harness(hangs, pack, travel, *services, agent=agent, patience_s=0.02) as running:
+        session = await running.submit("pack", {"city": "Oslo"}, agent="traveller")
+        assert not session.settled
+        await running.advance("1m")
+        assert session.outcome is Outcome.FAILED
+        assert session.reason == "the session's deadline has passed"
+        assert stopped.is_set()
+
+
+async def test_a_refused_task_says_why(travelling: Harness) -> None:
+    session = await travelling.submit("pack", agent="nobody")
+    assert session.outcome is Outcome.REFUSED
+    assert "there is no agent nobody" in session.reason
+
+
+async def test_an_escalated_session_is_parked_with_its_dead_letter() -> None:
+    weather = Weather(failures=99)
+    async with harness(*weather.plugins) as running:
+        session = await running.submit("pack", {"city": "Oslo"}, agent="traveller")
+        assert session.state.parked
+        assert session.outcome is None
+        assert session.reason == "503 (nothing is left to try)"
+        (letter,) = session.dead_letters
+        assert letter == running.dead_letters[0]
+        (task,) = session.of(commands.SubmitTask)
+        assert letter.original.value is not None
+        assert task.goal.encode() in letter.original.value
+        await running.advance("1h")
+        assert session.outcome is Outcome.FAILED
+
+
+async def test_cancel_ends_a_session_that_waits_for_a_retry() -> None:
+    async with harness(*Weather(failures=1).plugins, auto_advance=False) as running:
+        session = await running.submit("pack", {"city": "Oslo"}, agent="traveller")
+        await running.cancel(session, "never mind")
+        assert session.outcome is Outcome.CANCELLED
+        assert session.reason == "never mind"
+
+
+async def test_a_task_for_later_begins_later(travelling: Harness) -> None:
+    soon = travelling.clock.after("5m")
+    session = await travelling.submit("pack", {"city": "Oslo"}, agent="traveller", not_before=soon)
+    assert session.outcome is Outcome.COMPLETED
+    assert travelling.clock.now == soon
+
+
+async def test_tasks_of_one_key_are_one_session(travelling: Harness) -> None:
+    first = await travelling.submit("pack", {"city": "Oslo"}, agent="traveller", key="trip-1")
+    second = await travelling.submit("pack", {"city": "Rome"}, agent="traveller", key="trip-1")
+    assert second.correlation_id == first.correlation_id
+    assert second.outputs["rain"] == {"summary": "rain in Oslo"}
+    assert travelling.dropped == 1
+
+
+async def test_reviewers_subscribers_and_middleware_take_part() -> None:
+    seen: list[str] = []
+
+    @reviewer("careful")
+    async def careful(_review: Any) -> Review:
+        return Review(reviewer="careful", verdict=ReviewVerdict.REJECT, reason="too wet")
+
+    @subscriber("Plan*", group="watch", ordered=True)
+    async def watch(event: Event) -> None:
+        await asyncio.sleep(0)
+        seen.append(event.type)
+
+    @middleware("planner")
+    async def hurried(message: Message, context: Context, call_next: Any) -> Sequence[Message]:
+        seen.append("middleware")
+        written: Sequence[Message] = await call_next(message, context)
+        return written
+
+    agent = AgentProfile(name="traveller", planner="travel", reviewers=(ReviewPolicy(reviewer="careful"),))
+    async with harness(*Weather().plugins, careful, watch, hurried, agent=agent) as running:
+        session = await running.submit("pack", {"city": "Oslo"}, agent="traveller")
+    assert session.state.parked
+    assert "careful: too wet" in session.reason
+    assert seen.count("middleware") == 3
+    assert seen.count("PlanRejected") == 3
+    assert seen.index("PlanCreated") < seen.index("PlanReviewed") < seen.index("PlanRejected")
+
+
+async def test_what_a_handler_cannot_handle_is_a_dead_letter() -> None:
+    @subscriber("PlanCreated", group="broken")
+    async def broken(_event: Event) -> None:
+        raise RuntimeError("it broke")
+
+    async with harness(*Weather().plugins, broken) as running:
+        session = await running.submit("pack", {"city": "Oslo"}, agent="traveller")
+    assert session.outcome is Outcome.COMPLETED
+    (letter,) = running.dead_letters
+    assert (letter.service, letter.stage) == ("broken", "handle")
+    assert letter.failure.message == "RuntimeError: it broke"
+
+
+async def test_large_outputs_travel_by_reference() -> None:
+    async with harness(*Weather().plugins, inline_bytes=20) as running:
+        session = await running.submit("pack", {"city": "Oslo"}, agent="traveller")
+        (assigned, _) = session.of(events.StepSucceeded)
+    assert assigned.output.uri is not None
+    assert session.result == ["umbrella", "rain in Oslo"]
+
+
+async def test_a_message_that_does_not_fit_its_schema_is_refused(travelling: Harness) -> None:
+    task = commands.SubmitTask(goal=7, correlation_id="x")  # type: ignore[arg-type]
+    with pytest.raises(ContractError, match="goal"):
+        travelling.send(task)
+
+
+async def test_only_what_has_a_name_is_a_playbook() -> None:
+    with pytest.raises(ConfigurationError, match="playbook: NAME"):
+        Harness(installed=False, playbooks=["steps: {}"])
+
+
+async def test_a_session_that_nobody_asked_for_is_not_there(travelling: Harness) -> None:
+    with pytest.raises(KeyError, match="there is no session"):
+        travelling.session("00000000-0000-0000-0000-000000000000")
