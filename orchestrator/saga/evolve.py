@@ -187,7 +187,9 @@ def step_succeeded(session: Session, event: events.StepSucceeded) -> Session:
 def step_failed(session: Session, event: events.StepFailed) -> Session:
     name = event.call.step_id
     state = replace(session.steps[name], status=StepStatus.FAILED, failure=event.failure)
-    return replace(session, steps={**session.steps, name: state}, give_up=event.failure)
+    # Recovery has said more about it than the tool did.
+    give_up = session.give_up or event.failure
+    return replace(session, steps={**session.steps, name: state}, give_up=give_up)
 
 
 def call_failed(session: Session, event: events.CallFailed) -> Session:
