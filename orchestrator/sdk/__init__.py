@@ -23,6 +23,7 @@ from orchestrator.messages.types import (
 )
 from orchestrator.sdk.context import Context, Definitions, Metrics, Platform, Values
 from orchestrator.sdk.definitions import agent_defined, playbook_defined, tool_defined
+from orchestrator.sdk.documents import Documents, PlaybookDocument, parse_documents, parse_playbooks
 from orchestrator.sdk.durations import milliseconds
 from orchestrator.sdk.errors import (
     HandlerError,
@@ -42,6 +43,7 @@ from orchestrator.sdk.planning import (
     retry_policy,
     step,
 )
+from orchestrator.sdk.playbooks import Playbook, is_of_type, playbook_schema
 from orchestrator.sdk.plugins import Plugins, discover
 from orchestrator.sdk.roles import (
     EvaluationRequest,
@@ -63,6 +65,7 @@ from orchestrator.sdk.roles import (
 from orchestrator.sdk.roles import ObservedEvent as Event
 from orchestrator.sdk.service import Outputs, Service
 from orchestrator.sdk.sinks import Delivery, Positions, Sink, SinkPlugin, sink
+from orchestrator.sdk.templates import rendered, steps_in
 from orchestrator.sdk.tools import Tool, tool
 
 __all__ = [
@@ -74,6 +77,7 @@ __all__ = [
     "CriterionResult",
     "Definitions",
     "Delivery",
+    "Documents",
     "Evaluation",
     "EvaluationPoint",
     "EvaluationRequest",
@@ -97,6 +101,8 @@ __all__ = [
     "PlanStep",
     "Planner",
     "Platform",
+    "Playbook",
+    "PlaybookDocument",
     "Plugins",
     "Positions",
     "Recovery",
@@ -121,16 +127,22 @@ __all__ = [
     "document",
     "evaluator",
     "failure_of",
+    "is_of_type",
     "middleware",
     "milliseconds",
+    "parse_documents",
+    "parse_playbooks",
     "planner",
     "playbook_defined",
+    "playbook_schema",
     "readable",
     "recovery",
+    "rendered",
     "retry_policy",
     "reviewer",
     "sink",
     "step",
+    "steps_in",
     "subscriber",
     "tool",
     "tool_defined",

@@ -1,0 +1,121 @@
+"""What the YAML grammars of agents and playbooks share: strict models, durations, and readable mistakes."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Annotated, Any, Final, get_args, get_origin
+
+import pydantic
+
+from orchestrator.messages.types import RetryPolicy
+from orchestrator.sdk.durations import milliseconds
+from orchestrator.sdk.yaml_documents import Path
+
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+def _duration(given: Any) -> int:
+    if isinstance(given, bool) or not isinstance(given, str | int):
+        raise ValueError("write a duration: a number and a unit, such as 200ms, 10s, 15m, 1h")
+    duration = milliseconds(given)
+    if duration < 0:
+        raise ValueError("a duration is not negative")
+    return duration
+
+
+def _version(given: Any) -> Any:
+    if isinstance(given, float):
+        raise ValueError(
+            f"write the version in quotes: {given} is a number, of which 1.10 and 1.1 are the same"
+        )
+    return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+
+
+Name = Annotated[str, pydantic.Field(pattern=NAME)]
+Duration = Annotated[
+    int,
+    pydantic.BeforeValidator(_duration),
+    pydantic.WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)\s*$"},
+                {"type": "integer", "minimum": 0},
+            ],
+            "description": "A number and a unit (200ms, 10s, 15m, 1.5h, 2d), or milliseconds.",
+        }
+    ),
+]
+Version = Annotated[
+    str,
+    pydantic.BeforeValidator(_version),
+    pydantic.Field(pattern=NAME),
+    pydantic.WithJsonSchema({"anyOf": [{"type": "string", "pattern": NAME}, {"type": "integer"}]}),
+]
+
+
+class Grammar(pydantic.BaseModel):
+    """A mapping of the grammar: unknown keys and wrong types are mistakes."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Retry(Grammar):
+    """How a failed call is tried again; what is left out is the platform's default."""
+
+    attempts: int = pydantic.Field(default=3, ge=1, description="Attempts in all, the first one included.")
+    initial: Duration = pydantic.Field(default=500, description="Upper bound of the first delay.")
+    max: Duration = pydantic.Field(default=30_000, description="Upper bound of any delay.")
+    multiplier: float = pydantic.Field(
+        default=2.0, ge=1.0, description="Factor from one delay's bound to the next."
+    )
+
+    def policy(self) -> RetryPolicy:
+        return RetryPolicy(
+            attempts=self.attempts,
+            initial_ms=self.initial,
+            max_ms=self.max,
+            multiplier=float(self.multiplier),
+        )
+
+
+def mistakes(model: type[Grammar], error: pydantic.ValidationError) -> Iterator[tuple[Path, str]]:
+    """Where content does not fit a grammar, and what to do."""
+    for problem in error.errors(include_url=False):
+        path: Path = problem["loc"]
+        match problem["type"]:
+            case "extra_forbidden":
+                yield path, _unknown_key(str(path[-1]), _known_keys(model, path[:-1]))
+            case "missing":
+                yield path, "this key is required"
+            case "value_error":
+                yield path, str(problem["ctx"]["error"])
+            case "string_pattern_mismatch":
+                yield path, f"{problem['input']!r} does not match {problem['ctx']['pattern']}"
+            case _:
+                yield path, f"{problem['msg']}, not {problem['input']!r:.80}"
+
+
+def _unknown_key(key: str, known: list[str]) -> str:
+    similar = get_close_matches(key, known, n=1)
+    if similar:
+        return f"there is no such key; did you mean {similar[0]}?"
+    return f"there is no such key; there are {', '.join(known)}"
+
+
+def _known_keys(model: type[pydantic.BaseModel], path: Path) -> list[str]:
+    """Keys of the mapping at a path."""
+    rest = list(path)
+    while rest:
+        annotation = model.model_fields[str(rest.pop(0))].annotation
+        if get_origin(annotation) in (dict, list):
+            rest.pop(0)
+        inner = _model_in(annotation)
+        if inner is None:
+            return []
+        model = inner
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_in(annotation: Any) -> type[pydantic.BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)

@@ -1,0 +1,118 @@
+"""Profiles of agents, in YAML."""
+
+from typing import Annotated, Literal
+
+import pydantic
+
+from orchestrator.messages.types import (
+    AgentProfile,
+    EvaluationPoint,
+    EvaluationPolicy,
+    Limits,
+    ReviewPolicy,
+    ReviewVerdict,
+    ToolPolicy,
+)
+from orchestrator.sdk.grammar import Duration, Grammar, Name, Retry
+
+Amount = Annotated[int, pydantic.Field(ge=0)]
+
+
+class Tools(Grammar):
+    """Which tools the agent may use, as shell patterns; deny wins."""
+
+    allow: list[str] = pydantic.Field(default_factory=list, description="Allowed tools; empty allows all.")
+    deny: list[str] = pydantic.Field(default_factory=list, description="Refused tools.")
+
+
+class ReviewerOf(Grammar):
+    """A reviewer whose review of each plan is waited for."""
+
+    name: Name
+    timeout: Duration = 30_000
+    on_timeout: Literal["accept", "reject"] = "reject"
+
+    def policy(self) -> ReviewPolicy:
+        verdict = ReviewVerdict.ACCEPT if self.on_timeout == "accept" else ReviewVerdict.REJECT
+        return ReviewPolicy(reviewer=self.name, timeout_ms=self.timeout, on_timeout=verdict)
+
+
+class Evaluate(Grammar):
+    """When and how results are evaluated."""
+
+    after: Literal["plan", "step"] = "plan"
+    evaluator: Name = "criteria"
+    max_revisions: int = pydantic.Field(
+        default=3, ge=1, description="Plan revisions in all, the first one included."
+    )
+    timeout: Duration = pydantic.Field(default=60_000, description="Time limit of one evaluation.")
+
+    def policy(self) -> EvaluationPolicy:
+        return EvaluationPolicy(
+            after=EvaluationPoint.STEP if self.after == "step" else EvaluationPoint.PLAN,
+            evaluator=self.evaluator,
+            max_revisions=self.max_revisions,
+            timeout_ms=self.timeout,
+        )
+
+
+class LimitsOf(Grammar):
+    """Bounds of a session; what is left out is bounded by the platform only."""
+
+    deadline: Duration | None = None
+    step_timeout: Duration | None = None
+    tool_calls: Amount | None = None
+    tokens: Amount | None = None
+    cost_usd: float | None = pydantic.Field(default=None, ge=0)
+    parallel_steps: int | None = pydantic.Field(default=None, ge=1)
+
+    def limits(self) -> Limits:
+        return Limits(
+            deadline_ms=self.deadline,
+            step_timeout_ms=self.step_timeout,
+            tool_calls=self.tool_calls,
+            tokens=self.tokens,
+            cost_micro_usd=None if self.cost_usd is None else round(self.cost_usd * 1_000_000),
+            parallel_steps=self.parallel_steps,
+        )
+
+
+class Agent(Grammar):
+    """An agent: how it plans, what it may use, who reviews its plans, and its bounds."""
+
+    agent: Name
+    description: str = ""
+    planner: Name = "playbook"
+    playbook: str = pydantic.Field(
+        default="", description="Playbook for tasks that name none; empty: by its match."
+    )
+    planning_timeout: Duration = pydantic.Field(
+        default=60_000, description="Time limit of one planning call."
+    )
+    tools: Tools = Tools()
+    retry: Retry = Retry()
+    reviewers: list[ReviewerOf] = pydantic.Field(default_factory=list)
+    evaluate: Evaluate = Evaluate()
+    limits: LimitsOf = LimitsOf()
+
+    @pydantic.model_validator(mode="after")
+    def _each_reviewer_once(self) -> "Agent":
+        names = [reviewer.name for reviewer in self.reviewers]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"reviewers named twice: {', '.join(twice)}")
+        return self
+
+    def profile(self) -> AgentProfile:
+        """The profile as sessions carry it."""
+        return AgentProfile(
+            name=self.agent,
+            description=self.description,
+            planner=self.planner,
+            playbook=self.playbook,
+            planning_timeout_ms=self.planning_timeout,
+            tools=ToolPolicy(allow=tuple(self.tools.allow), deny=tuple(self.tools.deny)),
+            retry=self.retry.policy(),
+            reviewers=tuple(reviewer.policy() for reviewer in self.reviewers),
+            evaluation=self.evaluate.policy(),
+            limits=self.limits.limits(),
+        )

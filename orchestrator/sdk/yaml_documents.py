@@ -1,0 +1,119 @@
+"""YAML files with several documents, read as JSON data that remembers its lines."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final, TypeAlias
+
+import yaml
+
+Path: TypeAlias = tuple[str | int, ...]
+
+_TAG: Final = "tag:yaml.org,2002:"
+_JSON_TAGS: Final = frozenset(_TAG + name for name in ("map", "seq", "str", "int", "float", "bool", "null"))
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads the scalars of YAML 1.2 (core schema, section 10.3).
+
+    YAML 1.1, which PyYAML reads otherwise, turns `no` into false, `12:30` into 750 and a day into a date.
+    Numbers with leading zeros stay text.
+    """
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _name, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"0|[-+]?[1-9][0-9]*", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+",
+        "-+.0123456789",
+    ),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(_TAG + _name, re.compile(rf"^(?:{_pattern})$"), list(_first))
+
+
+@dataclass(frozen=True)
+class YamlDocument:
+    """One document of a file."""
+
+    file: str
+    text: str
+    """The document as its author wrote it."""
+    content: Any
+    lines: dict[Path, int]
+
+    def problem(self, path: Path, text: str) -> str:
+        """A problem at a place of the document, with its file and line."""
+        known = path
+        while known and known not in self.lines:
+            known = known[:-1]
+        place = ".".join(map(str, path))
+        return f"{self.file}:{self.lines[known]}: {place + ': ' if place else ''}{text}"
+
+
+def read_documents(text: str, file: str) -> tuple[list[YamlDocument], list[str]]:
+    """The documents of a file, and what is wrong with its YAML, with line numbers."""
+    documents: list[YamlDocument] = []
+    problems: list[str] = []
+    try:
+        for part, node, loader in _composed(text):
+            lines: dict[Path, int] = {(): node.start_mark.line + 1}
+            problems += [f"{file}:{line}: {problem}" for line, problem in _walk(node, (), lines)]
+            documents.append(YamlDocument(file, part, loader.construct_document(node), lines))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        problems.append(f"{file}:{line}: this is not YAML: {error.problem or error.context}")
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        problems.append(f"{file}:1: this is not YAML: {error}")
+    return [] if problems else documents, problems
+
+
+def _composed(text: str) -> Iterator[tuple[str, yaml.Node, Any]]:
+    """Each document's own text and its node; empty documents are left out."""
+    starts = [
+        event.start_mark.index
+        for event in yaml.parse(text, Loader=_Loader)
+        if isinstance(event, yaml.DocumentStartEvent) and event.start_mark
+    ]
+    bounds = [0, *starts[1:], len(text)]
+    loader: Any = _Loader(text)
+    for begin, end in pairwise(bounds):
+        if not loader.check_node():
+            return
+        node = loader.get_node()
+        if node.tag != _TAG + "null":
+            yield text[begin:end], node, loader
+
+
+def _walk(node: yaml.Node, path: Path, lines: dict[Path, int]) -> Iterator[tuple[int, str]]:
+    """Fills in the line of each path, and yields what JSON could not hold."""
+    line = node.start_mark.line + 1
+    if node.tag not in _JSON_TAGS:
+        yield line, f"{node.tag.replace(_TAG, '!!')} is nothing that JSON knows"
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            lines[*path, index] = item.start_mark.line + 1
+            yield from _walk(item, (*path, index), lines)
+    elif isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            yield from _key_problems(key, seen)
+            place: Path = path if key.tag == _TAG + "merge" else (*path, str(key.value))
+            lines[place] = key.start_mark.line + 1
+            yield from _walk(value, place, lines)
+
+
+def _key_problems(key: yaml.Node, seen: set[str]) -> Iterator[tuple[int, str]]:
+    line = key.start_mark.line + 1
+    if key.tag == _TAG + "merge":
+        return
+    if key.tag != _TAG + "str":
+        yield line, f"the key {key.value} must be text: write it in quotes"
+    elif key.value in seen:
+        yield line, f"the key {key.value} is there twice"
+    seen.add(str(key.value))
