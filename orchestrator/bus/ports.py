@@ -1,4 +1,5 @@
-"""The ports to a cluster. Topics are the catalogue's: adapters add and strip an installation's prefix.
+"""The ports to a cluster. Topics are the catalogue's: adapters add and strip an installation's prefix, which
+groups and transactional ids get as well, so that several installations share a cluster.
 
 Every method may raise `UnavailableError` (no answer in time; may be called again), `ConfigurationError`
 (credentials, rights, a topic that is not there) and `FatalError` or `FencedError` (make a new client).

@@ -1,0 +1,298 @@
+"""`ports.Consumer` over confluent-kafka."""
+
+# ruff: noqa: SLF001 - the names of librdkafka's own errors begin with an underscore
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from confluent_kafka import (
+    OFFSET_INVALID,
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not re-exported
+
+from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.errors import OffsetLost, OwnershipLost
+from orchestrator.bus.kafka_errors import error_of, translated
+from orchestrator.bus.ports import (
+    Assignor,
+    Commit,
+    GroupMetadata,
+    OnAssign,
+    OnGone,
+    Position,
+    Reading,
+    Received,
+)
+from orchestrator.bus.settings import BusSettings
+from orchestrator.bus.topics import TopicNames, done
+from orchestrator.errors import OrchestratorError
+from orchestrator.messages.catalogue import Topic
+
+_log: Final = logging.getLogger(__name__)
+
+# A consumer that is left unpolled keeps little; the back-off of librdkafka, a second after the queue was full,
+# would then make it wait for the next lot.
+_SMALL_QUEUE: Final = {
+    "queued.min.messages": 500,
+    "queued.max.messages.kbytes": 4096,
+    "fetch.queue.backoff.ms": 20,
+}
+# What the client mends by itself; reading goes on when it has.
+_PASSING: Final = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TRANSPORT,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError._MAX_POLL_EXCEEDED,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
+_FIRST_AND_END: Final = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
+_OFFSET_GONE: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
+
+
+def consumer_config(reading: Reading, prefix: str) -> dict[str, Any]:
+    """What a consumer is set to, whatever else the installation says."""
+    return {
+        "group.id": f"{prefix}{reading.group}",
+        "auto.offset.reset": reading.start.value,
+        "partition.assignment.strategy": reading.assignor.value,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "enable.partition.eof": True,
+        "isolation.level": "read_committed",
+        **({"group.instance.id": reading.instance} if reading.instance else {}),
+        **(_SMALL_QUEUE if reading.small_queue else {}),
+    }
+
+
+class KafkaConsumer:
+    """A consumer of one cluster. `admin` is asked for watermarks and may be shared."""
+
+    def __init__(
+        self,
+        reading: Reading,
+        settings: BusSettings,
+        admin: Callable[[], AdminClient],
+        client_config: Mapping[str, Any],
+    ) -> None:
+        self._servers = settings.bootstrap_servers
+        self._settings = settings
+        self._names = TopicNames(settings.topic_prefix)
+        self._admin = admin
+        self._cooperative = reading.assignor is Assignor.COOPERATIVE
+        self._client = Consumer({**client_config, **consumer_config(reading, settings.topic_prefix)})
+        self._ends: dict[Position, int] = {}
+        self._gone: set[Position] = set()
+        self._failure: BaseException | None = None
+        self._closed = False
+
+    def subscribe(
+        self, topics: Iterable[Topic], on_assign: OnAssign, on_revoke: OnGone, on_lost: OnGone
+    ) -> None:
+        def assigned(_: Consumer, partitions: list[TopicPartition]) -> None:
+            positions = self._positions(partitions)
+            self._gone.difference_update(positions)
+            starts = on_assign(positions) or {}
+            given = self._partitions(
+                {position: starts.get(position, OFFSET_INVALID) for position in positions}
+            )
+            if self._cooperative:
+                self._client.incremental_assign(given)
+            else:
+                self._client.assign(given)
+
+        def gone(tell: OnGone) -> Callable[[Consumer, list[TopicPartition]], None]:
+            def given_up(_: Consumer, partitions: list[TopicPartition]) -> None:
+                positions = self._positions(partitions)
+                self._forget(positions)
+                tell(positions)
+
+            return given_up
+
+        full = [self._names.full(topic) for topic in topics]
+        self._client.subscribe(full, on_assign=assigned, on_revoke=gone(on_revoke), on_lost=gone(on_lost))
+
+    def assign(self, offsets: Mapping[Position, int]) -> None:
+        self._ends.clear()
+        self._client.assign(self._partitions(offsets))
+
+    def poll(self, timeout_s: float) -> Received | None:
+        self._raise_failure()
+        message = self._client.poll(timeout_s)
+        received = None if message is None else self._received(message)
+        if received is None:
+            self._raise_failure()
+        return received
+
+    def drain(self, n: int) -> list[Received]:
+        self._raise_failure()
+        self._gone.clear()
+        messages = self._client.consume(n, 0) if n > 0 else []
+        batch = [received for message in messages if (received := self._received(message)) is not None]
+        if self._gone:
+            batch = [each for each in batch if (each.topic, each.partition) not in self._gone]
+        if not batch:
+            self._raise_failure()
+        return batch
+
+    def commit(self, offsets: Mapping[Position, Commit]) -> None:
+        if not offsets:
+            return
+        try:
+            answers = self._client.commit(offsets=commits(self._names, offsets), asynchronous=False)
+        except KafkaException as error:
+            raise self._translated(error, "committing offsets") from error
+        self._check(answers or [], "committing offsets")
+
+    def committed(self, positions: Iterable[Position], deadline: Deadline) -> dict[Position, Commit]:
+        asked = self._partitions(dict.fromkeys(positions, OFFSET_INVALID))
+        if not asked:
+            return {}
+        try:
+            answers = self._client.committed(asked, timeout=deadline.remaining())
+        except KafkaException as error:
+            raise self._translated(error, "reading committed offsets") from error
+        self._check(answers, "reading committed offsets")
+        return {
+            self._position(answer): (answer.offset, answer.metadata or "")
+            for answer in answers
+            if answer.offset >= 0
+        }
+
+    def position(self, positions: Iterable[Position]) -> dict[Position, int]:
+        # The client's position is the last record's offset + 1; only the end-of-partition event, which is
+        # asked for, tells that markers of transactions behind it were read as well.
+        asked = self._partitions(dict.fromkeys(positions, OFFSET_INVALID))
+        reached = {self._position(each): each.offset for each in self._client.position(asked)}
+        return {
+            position: furthest
+            for position, offset in reached.items()
+            if (furthest := max(offset, self._ends.get(position, OFFSET_INVALID))) >= 0
+        }
+
+    def watermarks(
+        self, positions: Iterable[Position], deadline: Deadline, *, read_uncommitted: bool = False
+    ) -> dict[Position, tuple[int, int]]:
+        positions = tuple(positions)
+        level = IsolationLevel.READ_UNCOMMITTED if read_uncommitted else IsolationLevel.READ_COMMITTED
+        lows, highs = (self._offsets(positions, spec, level, deadline) for spec in _FIRST_AND_END)
+        return {position: (lows[position], highs[position]) for position in positions}
+
+    def _offsets(
+        self, positions: Iterable[Position], spec: OffsetSpec, level: IsolationLevel, deadline: Deadline
+    ) -> dict[Position, int]:
+        asked = dict.fromkeys(self._partitions(dict.fromkeys(positions, OFFSET_INVALID)), spec)
+        if not asked:
+            return {}
+        answers = self._admin().list_offsets(
+            asked, isolation_level=level, request_timeout=deadline.remaining()
+        )
+        return {
+            self._position(partition): done(answer, "asking for watermarks", self._settings, deadline).offset
+            for partition, answer in answers.items()
+        }
+
+    def seek(self, offsets: Mapping[Position, int]) -> None:
+        for position, partition in zip(offsets, self._partitions(offsets), strict=True):
+            self._ends.pop(position, None)
+            try:
+                self._client.seek(partition)
+            except KafkaException as error:
+                raise self._translated(error, f"going to an offset of {partition.topic}") from error
+
+    def group_metadata(self) -> GroupMetadata:
+        if not self._client.memberid():
+            raise OwnershipLost("this consumer is in no group now")
+        return GroupMetadata(self._client.consumer_group_metadata())
+
+    def pause(self, positions: Iterable[Position]) -> None:
+        self._client.pause(self._partitions(dict.fromkeys(positions, OFFSET_INVALID)))
+
+    def resume(self, positions: Iterable[Position]) -> None:
+        self._client.resume(self._partitions(dict.fromkeys(positions, OFFSET_INVALID)))
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._client.close()
+            self._raise_failure()
+
+    def _received(self, message: Any) -> Received | None:
+        # Any: the stubs have optional places of records, which only errors lack.
+        error = message.error()
+        if error is not None:
+            self._failed(message, error)
+            return None
+        return Received(
+            self._names.topic(message.topic()),
+            message.partition(),
+            message.offset(),
+            message.timestamp()[1],
+            message.key(),
+            message.value(),
+            tuple(message.headers() or ()),
+        )
+
+    def _failed(self, message: Any, error: KafkaError) -> None:
+        """Keeps an error for the end of the call, or for the next one, so that no record of a batch is lost."""
+        code = error.code()
+        if code == KafkaError._PARTITION_EOF:
+            self._ends[self._names.topic(message.topic()), message.partition()] = message.offset()
+        elif code in _OFFSET_GONE and message.topic() is not None:
+            topic, partition = self._names.topic(message.topic()), message.partition()
+            self._failure = OffsetLost(
+                f"{message.topic()} [{partition}] cannot be read from offset {message.offset()}: {error.str()}",
+                topic,
+                partition,
+            )
+        elif code in _PASSING and not error.fatal():
+            _log.warning("reading is held up: %s", error.str(), extra={"kafka_error": error.name()})
+        else:
+            self._failure = translated(error, "reading", self._servers)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    def _forget(self, positions: Iterable[Position]) -> None:
+        for position in positions:
+            self._gone.add(position)
+            self._ends.pop(position, None)
+
+    def _positions(self, partitions: Iterable[TopicPartition]) -> tuple[Position, ...]:
+        return tuple(map(self._position, partitions))
+
+    def _position(self, partition: TopicPartition) -> Position:
+        return self._names.topic(partition.topic), partition.partition
+
+    def _partitions(self, offsets: Mapping[Position, int]) -> list[TopicPartition]:
+        return [
+            TopicPartition(self._names.full(topic), partition, offset)
+            for (topic, partition), offset in offsets.items()
+        ]
+
+    def _check(self, answers: Iterable[TopicPartition], doing: str) -> None:
+        for answer in answers:
+            if answer.error is not None:
+                raise translated(answer.error, f"{doing} of {answer.topic}", self._servers)
+
+    def _translated(self, error: KafkaException, doing: str) -> OrchestratorError:
+        return translated(error_of(error), doing, self._servers)
+
+
+def commits(names: TopicNames, offsets: Mapping[Position, Commit]) -> list[TopicPartition]:
+    """Offsets and metadata as the client takes them."""
+    return [
+        TopicPartition(names.full(topic), partition, offset, metadata)
+        for (topic, partition), (offset, metadata) in offsets.items()
+    ]

@@ -1,0 +1,98 @@
+"""librdkafka's errors in our hierarchy."""
+
+# ruff: noqa: SLF001 - the names of librdkafka's own errors begin with an underscore
+
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException
+
+from orchestrator.bus.errors import AbortableError, FatalError, FencedError, OwnershipLost
+from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
+
+_FENCED: Final = frozenset(
+    {
+        KafkaError._FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.FENCED_INSTANCE_ID,
+    }
+)
+_NO_ANSWER: Final = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TRANSPORT,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError._TIMED_OUT_QUEUE,
+        KafkaError._MSG_TIMED_OUT,
+        KafkaError._WAIT_COORD,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
+    }
+)
+_REFUSED: Final = frozenset(
+    {
+        KafkaError._AUTHENTICATION,
+        KafkaError._SSL,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    }
+)
+_NOT_THERE: Final = frozenset(
+    {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
+)
+_TOO_LARGE: Final = frozenset(
+    {
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.INVALID_MSG_SIZE,
+        KafkaError.OFFSET_METADATA_TOO_LARGE,
+        KafkaError.INVALID_COMMIT_OFFSET_SIZE,
+    }
+)
+_NOT_OURS: Final = frozenset(
+    {
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.STALE_MEMBER_EPOCH,
+        KafkaError._ASSIGNMENT_LOST,
+    }
+)
+
+
+def error_of(exception: KafkaException) -> KafkaError:
+    """The error that a client's exception carries."""
+    error = exception.args[0]
+    return error if isinstance(error, KafkaError) else KafkaError(KafkaError._FAIL, str(error))
+
+
+def translated(error: KafkaError, doing: str, servers: str) -> OrchestratorError:
+    """What a failed operation means to its caller. `doing` says what failed: 'reading', 'committing …'."""
+    said = f"{error.str()} ({error.name()})"
+    code = error.code()
+    if code in _FENCED:
+        return FencedError(f"{doing} failed: another instance took over our id: {said}")
+    if error.fatal():
+        return FatalError(f"{doing} failed for good: {said}")
+    if error.txn_requires_abort():
+        return AbortableError(f"{doing} failed: {said}")
+    if code in _NOT_OURS:
+        return OwnershipLost(f"{doing} failed: the group no longer counts us as the owner: {said}")
+    if code in _REFUSED:
+        return ConfigurationError(f"{doing} failed: the cluster at {servers} refuses us: {said}")
+    if code in _NOT_THERE:
+        return ConfigurationError(
+            f"{doing} failed: {said}: is topic_prefix right, and was `orchestrator topics apply` run?"
+        )
+    if code in _TOO_LARGE:
+        return ContractError(f"{doing} failed: {said}")
+    if code in _NO_ANSWER or error.retriable():
+        return UnavailableError(f"{doing} failed: the cluster at {servers} does not answer: {said}")
+    return FatalError(f"{doing} failed: {said}")

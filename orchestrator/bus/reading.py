@@ -1,0 +1,55 @@
+"""Reading what lies in partitions now, up to their ends: for people who look, not for services."""
+
+from collections.abc import Iterable, Iterator
+
+from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.partitioning import partition_of
+from orchestrator.bus.ports import Bus, Position, Reading, Received, Start
+from orchestrator.errors import UnavailableError
+from orchestrator.messages.catalogue import Topic
+
+LOOKING = Reading(group="orchestrator-look", start=Start.BEGINNING)
+"""How such a reader reads: it joins no group and commits nothing, so any number may look at once."""
+
+_WAIT_S = 0.1
+_AT_ONCE = 500
+
+
+def home_of(bus: Bus, topic: Topic, correlation_id: str) -> Position:
+    """Where the records of a session lie in a topic that is keyed by session."""
+    return topic, partition_of(correlation_id, bus.partitions(topic))
+
+
+def all_of(bus: Bus, topic: Topic) -> list[Position]:
+    return [(topic, partition) for partition in range(bus.partitions(topic))]
+
+
+def read_to_end(bus: Bus, positions: Iterable[Position], patience_s: float) -> Iterator[Received]:
+    """The committed records of these partitions from their beginning to where they end now.
+
+    Records of a partition come in order. Raises `UnavailableError` when none comes for `patience_s`.
+    """
+    consumer = bus.consumer(LOOKING)
+    try:
+        deadline = Deadline.after(patience_s)
+        marks = consumer.watermarks(positions, deadline)
+        ends = {position: end for position, (begin, end) in marks.items() if begin < end}
+        consumer.assign({position: marks[position][0] for position in ends})
+        while ends:
+            first = consumer.poll(min(_WAIT_S, deadline.remaining()))
+            if first is not None:
+                deadline = Deadline.after(patience_s)
+                for received in (first, *consumer.drain(_AT_ONCE)):
+                    place = (received.topic, received.partition)
+                    if received.offset < ends.get(place, 0):
+                        yield received
+            # Markers of transactions take offsets too, so the last record is not at the end.
+            reached = consumer.position(ends)
+            ends = {position: end for position, end in ends.items() if reached.get(position, 0) < end}
+            if ends and deadline.passed:
+                waiting = ", ".join(f"{topic}/{partition}" for topic, partition in ends)
+                raise UnavailableError(
+                    f"nothing came from {waiting} for {patience_s:.0f} s: is Kafka running?"
+                )
+    finally:
+        consumer.close()

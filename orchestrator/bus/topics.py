@@ -1,0 +1,209 @@
+"""Topics of an installation: what the catalogue wants, what the cluster has, and making the two agree."""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs do not re-export these
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+
+from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.kafka_errors import error_of, translated
+from orchestrator.bus.settings import BusSettings
+from orchestrator.errors import ConfigurationError, UnavailableError
+from orchestrator.messages.catalogue import TOPICS, Topic, TopicSpec
+
+T = TypeVar("T")
+
+_BROKERS_DEFAULT: Final = -1
+
+
+class TopicNames:
+    """Full names of topics, and topics by their full names."""
+
+    def __init__(self, prefix: str) -> None:
+        self._full = {topic: f"{prefix}{topic}" for topic in Topic}
+        self._topics = {full: topic for topic, full in self._full.items()}
+
+    def full(self, topic: Topic) -> str:
+        return self._full[topic]
+
+    def topic(self, full: str) -> Topic:
+        return self._topics[full]
+
+
+@dataclass(frozen=True)
+class ConfigChange:
+    """A setting of a topic that is not as the catalogue has it."""
+
+    name: str
+    now: str | None
+    wanted: str
+
+
+@dataclass(frozen=True)
+class TopicPlan:
+    """How one topic differs from the catalogue. `partitions_now` is None for a topic that is not there."""
+
+    topic: Topic
+    name: str
+    partitions: int
+    partitions_now: int | None
+    changes: tuple[ConfigChange, ...] = ()
+
+    @property
+    def missing(self) -> bool:
+        return self.partitions_now is None
+
+    @property
+    def refusal(self) -> str:
+        """Why this cannot be applied; empty where it can."""
+        if self.partitions_now in (None, self.partitions):
+            return ""
+        return (
+            f"{self.name} has {self.partitions_now} partitions, the settings say {self.partitions}. Sessions "
+            f"lie in the partition of their id, so the number of a topic never changes: set partitions to "
+            f"{self.partitions_now}, or choose another topic_prefix and let this one run out"
+        )
+
+    @property
+    def in_order(self) -> bool:
+        return not (self.missing or self.changes or self.refusal)
+
+
+def plan(admin: AdminClient, settings: BusSettings, deadline: Deadline) -> tuple[TopicPlan, ...]:
+    """Compares every topic of the catalogue with the cluster. Changes nothing.
+
+    Raises `UnavailableError` naming the address if the cluster does not answer by the deadline.
+    """
+    names = TopicNames(settings.topic_prefix)
+    counts = partition_counts(admin, settings, deadline)
+    there = [names.full(spec.topic) for spec in TOPICS if names.full(spec.topic) in counts]
+    configs = _configs(admin, there, settings, deadline)
+    return tuple(
+        TopicPlan(
+            topic=spec.topic,
+            name=(name := names.full(spec.topic)),
+            partitions=spec.partitions or settings.partitions,
+            partitions_now=counts.get(name),
+            changes=_changes(spec, configs[name]) if name in configs else (),
+        )
+        for spec in TOPICS
+    )
+
+
+def apply(plans: Iterable[TopicPlan], admin: AdminClient, settings: BusSettings, deadline: Deadline) -> None:
+    """Creates what is missing and alters what differs; applying it again does nothing.
+
+    Raises `ConfigurationError` that names every refusal before anything is changed.
+    """
+    plans = tuple(plans)
+    if refusals := [each.refusal for each in plans if each.refusal]:
+        raise ConfigurationError(*refusals)
+    if missing := [each for each in plans if each.missing]:
+        _create(admin, missing, settings, deadline)
+    if changed := [each for each in plans if each.changes]:
+        _alter(admin, changed, settings, deadline)
+
+
+def partition_counts(admin: AdminClient, settings: BusSettings, deadline: Deadline) -> dict[str, int]:
+    """Partitions of every topic in the cluster, by full name."""
+    try:
+        found = admin.list_topics(timeout=deadline.remaining())
+    except KafkaException as error:
+        raise translated(error_of(error), "looking for topics", settings.bootstrap_servers) from error
+    return {name: len(topic.partitions) for name, topic in found.topics.items() if topic.error is None}
+
+
+def wanted_config(spec: TopicSpec) -> dict[str, str]:
+    """Settings that a topic of the catalogue has."""
+    retention = {} if spec.retention_ms is None else {"retention.ms": str(spec.retention_ms)}
+    return {"cleanup.policy": "delete", **retention, **spec.config}
+
+
+def _changes(spec: TopicSpec, now: Mapping[str, str | None]) -> tuple[ConfigChange, ...]:
+    return tuple(
+        ConfigChange(name, now.get(name), wanted)
+        for name, wanted in sorted(wanted_config(spec).items())
+        if now.get(name) != wanted
+    )
+
+
+def _configs(
+    admin: AdminClient, names: Iterable[str], settings: BusSettings, deadline: Deadline
+) -> dict[str, dict[str, str | None]]:
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+    if not resources:
+        return {}
+    asked = admin.describe_configs(resources, request_timeout=deadline.remaining())
+    return {
+        resource.name: {
+            name: entry.value
+            for name, entry in done(answer, "reading the settings of topics", settings, deadline).items()
+        }
+        for resource, answer in asked.items()
+    }
+
+
+def _create(
+    admin: AdminClient, plans: Iterable[TopicPlan], settings: BusSettings, deadline: Deadline
+) -> None:
+    specs = {spec.topic: spec for spec in TOPICS}
+    new = [
+        NewTopic(
+            each.name,
+            num_partitions=each.partitions,
+            replication_factor=settings.replication_factor or _BROKERS_DEFAULT,
+            config=wanted_config(specs[each.topic]),
+        )
+        for each in plans
+    ]
+    for name, created in admin.create_topics(new, operation_timeout=deadline.remaining()).items():
+        # Somebody else may apply at the same time: the next plan tells whether it is as we want it.
+        if not _exists(created, deadline):
+            done(created, f"creating the topic {name}", settings, deadline)
+
+
+def _alter(admin: AdminClient, plans: Iterable[TopicPlan], settings: BusSettings, deadline: Deadline) -> None:
+    resources = [
+        ConfigResource(
+            ResourceType.TOPIC,
+            each.name,
+            incremental_configs=[
+                ConfigEntry(change.name, change.wanted, incremental_operation=AlterConfigOpType.SET)
+                for change in each.changes
+            ],
+        )
+        for each in plans
+    ]
+    for altered in admin.incremental_alter_configs(resources, request_timeout=deadline.remaining()).values():
+        done(altered, "changing the settings of topics", settings, deadline)
+
+
+def _exists(created: "Future[None]", deadline: Deadline) -> bool:
+    try:
+        error = created.exception(timeout=deadline.remaining())
+    except FutureTimeout:
+        return False
+    return isinstance(error, KafkaException) and error_of(error).code() == KafkaError.TOPIC_ALREADY_EXISTS
+
+
+def done(answer: "Future[T]", doing: str, settings: BusSettings, deadline: Deadline) -> T:
+    """The result of an admin operation, its failure in our hierarchy."""
+    try:
+        return answer.result(timeout=deadline.remaining())
+    except KafkaException as error:
+        raise translated(error_of(error), doing, settings.bootstrap_servers) from error
+    except FutureTimeout as error:
+        raise UnavailableError(
+            f"{doing} failed: the cluster at {settings.bootstrap_servers} did not answer in time"
+        ) from error
