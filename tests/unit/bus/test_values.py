@@ -1,0 +1,117 @@
+"""Values: what travels inline, what lies in the store, and what is refused."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.bus.values import INLINE_LIMIT, FolderValues, MessageValues
+from orchestrator.errors import ContractError, UnavailableError
+from orchestrator.messages.types import Value
+from orchestrator.messages.values import json_value
+from orchestrator.sdk import Values
+
+LARGE = {"rows": ["x" * 100] * 1000}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "values"
+
+
+@pytest.fixture
+def values(folder: Path) -> MessageValues:
+    return MessageValues(FolderValues(folder))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(st.binary(max_size=2000))
+def test_what_is_written_is_read(folder: Path, content: bytes) -> None:
+    store = FolderValues(folder)
+    uri = store.write(content)
+    assert store.write(content) == uri
+    assert store.read(uri) == content
+
+
+def test_only_whole_values_have_a_name(folder: Path) -> None:
+    uri = FolderValues(folder).write(b"content")
+    assert [path for path in folder.rglob("*") if path.is_file()] == [folder / uri.removeprefix("values:")]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "file:///etc/passwd",
+        "values:../../etc/passwd",
+        "values:sha256/../../../etc/passwd",
+        "values:sha256/ab/cd/" + "0" * 59 + "/",
+        "values:sha256/AB/cd/" + "0" * 60,
+        "",
+    ],
+)
+def test_no_uri_leads_out_of_the_folder(folder: Path, uri: str) -> None:
+    with pytest.raises(ContractError, match="is not in this value store"):
+        FolderValues(folder).read(uri)
+
+
+def test_a_missing_value_says_where_it_was_looked_for(folder: Path) -> None:
+    with pytest.raises(ContractError, match=r"do all services share that folder\?"):
+        FolderValues(folder).read("values:sha256/ab/cd/" + "0" * 60)
+
+
+def test_an_altered_value_is_refused(folder: Path) -> None:
+    uri = FolderValues(folder).write(b"content")
+    (folder / uri.removeprefix("values:")).write_bytes(b"contents")
+    with pytest.raises(ContractError, match="was altered"):
+        FolderValues(folder).read(uri)
+
+
+def test_a_folder_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UnavailableError, match="cannot be written to"):
+        FolderValues(tmp_path / "file").write(b"content")
+
+
+async def test_small_values_travel_inline_and_large_ones_by_reference(values: Values) -> None:
+    small, large = await values.store({"a": 1}), await values.store(LARGE)
+    assert (small.inline, small.uri) == (b'{"a":1}', None)
+    assert (large.inline, large.size > INLINE_LIMIT) == (None, True)
+    assert await values.load(small) == {"a": 1}
+    assert await values.load(large) == LARGE
+    assert await values.load(None) is None
+
+
+async def test_without_a_store_everything_travels_inline_and_needs_none() -> None:
+    values = MessageValues()
+    value = await values.store(LARGE)
+    assert value.uri is None
+    assert await values.load(value) == LARGE
+
+
+async def test_a_reference_without_a_store_is_refused(values: MessageValues) -> None:
+    large = await values.store(LARGE)
+    with pytest.raises(ContractError, match="no value store is configured"):
+        await MessageValues().load(large)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"size": 3}, "the message says 3"), ({"sha256": "0" * 64}, "does not have the hash")],
+)
+def test_size_and_hash_that_are_named_have_to_hold(
+    values: MessageValues, change: dict[str, object], says: str
+) -> None:
+    for value in (json_value({"a": 1}), values.placed(json_value(LARGE))):
+        with pytest.raises(ContractError, match=says):
+            values.fetched(msgspec.structs.replace(value, **change))
+
+
+def test_a_writer_may_leave_size_and_hash_out(values: MessageValues) -> None:
+    assert values.load_now(Value(inline=b"[1]")) == [1]
+
+
+def test_a_value_without_content_is_refused(values: MessageValues) -> None:
+    with pytest.raises(ContractError, match="neither content nor a URI"):
+        values.load_now(Value())
