@@ -1,0 +1,6 @@
+"""Planning: makes plans by the planner that the agent names; by default from playbooks."""
+
+from orchestrator_services.planner.handlers import service
+from orchestrator_services.planner.playbooks import by_playbook
+
+__all__ = ["by_playbook", "service"]

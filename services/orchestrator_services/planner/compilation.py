@@ -1,0 +1,72 @@
+"""Playbooks with their expressions compiled, once for each text."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from orchestrator.sdk import ConfigurationError, Criterion, Playbook, parse_playbooks, steps_in
+from orchestrator_services.expressions import Expression, ExpressionError, compiled
+
+MATCH_VARIABLES: Final = ("task",)
+SUCCESS_VARIABLES: Final = ("outputs", "result", "goal")
+
+
+@dataclass(frozen=True)
+class CompiledPlaybook:
+    """A playbook that can be matched and rendered."""
+
+    playbook: Playbook
+    match: Expression | None
+    """None: it is used by name only."""
+    criteria: tuple[Criterion, ...]
+
+    def matches(self, task: dict[str, Any]) -> bool:
+        """Whether it is for a task. Raises `ExpressionError`; a key that the task lacks is no match."""
+        return self.match is not None and self.match.holds({"task": task})
+
+
+@lru_cache(maxsize=512)
+def compiled_playbook(source: str) -> CompiledPlaybook:
+    """The playbook of a YAML text. Raises `ConfigurationError` that names every mistake."""
+    found = parse_playbooks(source, "playbook")
+    if len(found) != 1:
+        raise ConfigurationError(f"one playbook was expected, there are {len(found)}")
+    (playbook,) = found
+    problems: list[str] = []
+    match = None
+    if playbook.match:
+        match = _compiled("match", playbook.match, MATCH_VARIABLES, problems)
+    criteria = tuple(_criteria(playbook, problems))
+    if problems:
+        raise ConfigurationError(*problems)
+    return CompiledPlaybook(playbook, match, criteria)
+
+
+def _criteria(playbook: Playbook, problems: list[str]) -> Iterator[Criterion]:
+    for source in playbook.success:
+        expression = _compiled("success", source, SUCCESS_VARIABLES, problems)
+        if expression is None:
+            continue
+        unknown = (expression.members("outputs") or frozenset()) - playbook.steps.keys()
+        problems += [
+            f"success: {source!r} names outputs.{name}, which is no step" for name in sorted(unknown)
+        ]
+        yield Criterion(expression=source, steps=_steps_of(expression, playbook))
+
+
+def _steps_of(expression: Expression, playbook: Playbook) -> tuple[str, ...]:
+    """Steps whose outputs the expression needs, those of the result too if it names it; none means all."""
+    members = expression.members("outputs")
+    if members is None:
+        return ()
+    behind_result = steps_in(playbook.result) if expression.names("result") else frozenset()
+    return tuple(name for name in playbook.steps if name in members | behind_result)
+
+
+def _compiled(key: str, source: str, variables: tuple[str, ...], problems: list[str]) -> Expression | None:
+    try:
+        return compiled(source, variables)
+    except ExpressionError as error:
+        problems.append(f"{key}: {error}")
+        return None

@@ -1,0 +1,92 @@
+"""The planner service: has the plan made that a session asks for."""
+
+import asyncio
+from typing import Any, Final
+
+from orchestrator.sdk import (
+    Context,
+    InvalidInput,
+    PermanentError,
+    Plan,
+    PlanRequest,
+    Service,
+    TransientError,
+    failure_of,
+)
+from orchestrator.sdk.messages import Message, commands, events, read_json, replace, types
+
+service = Service("planner")
+
+SMALL: Final = 1024
+"""Values up to this many bytes are inline wherever the inline size may be set: no need to ask the store."""
+
+
+@service.on(commands.CreatePlan)
+async def create_plan(message: commands.CreatePlan, context: Context) -> Message:
+    """`PlanCreated`, or `PlanningFailed` with why."""
+    started = context.now()
+    try:
+        plan = await _planned(message, context)
+    except Exception as error:  # noqa: BLE001 - a stranger's planner may raise anything
+        return context.write(
+            events.PlanningFailed,
+            call=message.call,
+            failure=failure_of(error, "planner_error"),
+            usage=context.usage(started),
+        )
+    return context.write(events.PlanCreated, call=message.call, plan=plan, usage=context.usage(started))
+
+
+async def _planned(message: commands.CreatePlan, context: Context) -> types.Plan:
+    if context.now() > message.not_after:
+        raise TransientError("the command expired before a planner took it", code="expired")
+    planner = context.plugins.planners.get(message.planner)
+    if planner is None:
+        known = ", ".join(sorted(context.plugins.planners)) or "none"
+        raise PermanentError(
+            f"there is no planner {message.planner}; installed: {known}", code="unknown_planner"
+        )
+    request = await _request(message, context)
+    async with asyncio.timeout(context.seconds_left(message.call)):
+        made: Any = await planner.make(request, context)
+    if not isinstance(made, Plan):
+        raise PermanentError(
+            f"the planner {message.planner} returned {type(made).__name__}, not a Plan", code="planner_error"
+        )
+    return await _with_large_values_stored(replace(made.plan, planner=message.planner), context)
+
+
+async def _request(message: commands.CreatePlan, context: Context) -> PlanRequest:
+    task_context = await context.values.load(message.context)
+    if task_context is None:
+        task_context = {}
+    if not isinstance(task_context, dict):
+        raise InvalidInput(
+            f"the task's context must be a JSON object, not {type(task_context).__name__}",
+            code="context_not_an_object",
+        )
+    return PlanRequest(
+        goal=message.goal,
+        context=task_context,
+        memory=await context.values.load(message.memory),
+        playbook=message.playbook,
+        tools=message.tools,
+        revision=message.call.revision,
+        previous=message.previous,
+        evaluation=message.evaluation,
+        feedback=message.feedback,
+        limits=message.limits,
+    )
+
+
+async def _with_large_values_stored(plan: types.Plan, context: Context) -> types.Plan:
+    """The plan with documents where the platform wants them: planners write all of them inline."""
+    steps = [replace(one, arguments=await _stored(one.arguments, context)) for one in plan.steps]
+    result = await _stored(plan.result, context) if plan.result else None
+    return replace(plan, steps=tuple(steps), result=result)
+
+
+async def _stored(document: types.Document, context: Context) -> types.Document:
+    if document.body is None or document.body.size <= SMALL:
+        return document
+    return replace(document, body=await context.values.store(read_json(document.body)))

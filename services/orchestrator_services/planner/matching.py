@@ -1,0 +1,64 @@
+"""Which playbook a task is done with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.sdk import ConfigurationError, PermanentError
+from orchestrator.sdk.messages import events
+from orchestrator_services.expressions import ExpressionError
+from orchestrator_services.planner.compilation import CompiledPlaybook, compiled_playbook
+
+Defined = Mapping[str, events.PlaybookDefined]
+
+
+def named_playbook(wanted: str, defined: Defined) -> CompiledPlaybook:
+    """The playbook NAME or NAME@VERSION. Raises `PermanentError`: it is not there, or it is broken."""
+    name, _, version = wanted.partition("@")
+    found = defined.get(name)
+    if found is None:
+        raise PermanentError(f"there is no playbook {name}; {_listed(defined)}", code="no_playbook")
+    if version and found.version != version:
+        raise PermanentError(
+            f"playbook {name} is there in version {found.version}, not {version}", code="no_playbook"
+        )
+    try:
+        return compiled_playbook(found.source)
+    except ConfigurationError as error:
+        problems = "; ".join(error.problems)
+        raise PermanentError(f"playbook {name} cannot be used: {problems}", code="bad_playbook") from error
+
+
+def matching_playbook(task: dict[str, Any], defined: Defined) -> CompiledPlaybook:
+    """The one playbook whose `match` is true for a task.
+
+    Raises `PermanentError` with the code `no_playbook`, or `ambiguous_playbook` if several match: which one is
+    meant must not depend on their names or on when they were defined.
+    """
+    matches: list[CompiledPlaybook] = []
+    broken: list[str] = []
+    for name in sorted(defined):
+        try:
+            found = compiled_playbook(defined[name].source)
+            if found.matches(task):
+                matches.append(found)
+        except ExpressionError:
+            # The task lacks what the expression asks for: it is not for this task.
+            continue
+        except ConfigurationError as error:
+            broken.append(f"{name} cannot be used ({'; '.join(error.problems)})")
+    if len(matches) > 1:
+        labels = ", ".join(found.playbook.label for found in matches)
+        raise PermanentError(
+            f"several playbooks match this task: {labels}; name one, or make their match expressions narrower",
+            code="ambiguous_playbook",
+        )
+    if not matches:
+        reason = "; ".join([f"no playbook matches this task; {_listed(defined)}", *broken])
+        raise PermanentError(reason, code="no_playbook")
+    return matches[0]
+
+
+def _listed(defined: Defined) -> str:
+    if not defined:
+        return "none is defined: apply one with `orchestrator agents apply DIR`"
+    return f"there are: {', '.join(f'{name}@{defined[name].version}' for name in sorted(defined))}"

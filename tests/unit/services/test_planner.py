@@ -1,0 +1,333 @@
+"""The planner: playbooks become plans, and whatever hinders that is said clearly."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from orchestrator_services import planner
+from orchestrator_services.planner.schema import SCHEMA_FILE, schema_text
+
+from orchestrator.messages import commands, events
+from orchestrator.messages.types import CallKind, Criterion, FailureKind, Reference, RetryPolicy, Value
+from orchestrator.messages.values import json_value
+from orchestrator.sdk import Context, PlanRequest, TransientError, step
+from orchestrator.sdk import Plan as PlannedPlan
+from orchestrator.sdk import planner as declare_planner
+from tests.support import incident_example
+from tests.unit.services.support import START, MemoryValues, World, call, command, plain
+
+TRIAGE = """
+# Kept with the playbook.
+playbook: triage
+version: 2
+description: Why is it slow?
+match: task.goal.contains("latency") && task.context.env == "prod"
+inputs:
+  log: {type: string}
+  limit: {type: integer, default: 10}
+  env: {type: string, default: prod}
+steps:
+  routes:
+    tool: sql.query
+    arguments: {file: "${log}", limit: "${limit}", note: "top ${limit} of ${log}, for $${5}"}
+    retry: {attempts: 5, initial: 1s}
+    timeout: 20s
+    fallback: [csv.query]
+  deploys: {capability: search, arguments: {path: "${log}"}, after: [routes]}
+  report:
+    tool: report.markdown
+    arguments: {worst: {$from: routes, at: /rows/0}, "a/b": [{$from: deploys}]}
+success:
+  - outputs.routes.rows[0].p95 > 500.0
+  - size(result) > 0
+result: {$from: report, at: /markdown}
+"""
+
+
+def defined(*sources: str) -> dict[str, events.PlaybookDefined]:
+    playbooks = {}
+    for source in sources:
+        content = yaml.safe_load(source)
+        name, version = str(content["playbook"]), str(content.get("version", 1))
+        playbooks[name] = events.PlaybookDefined(
+            event_id=f"{name}-{version}", occurred_at=START, name=name, version=version, source=source
+        )
+    return playbooks
+
+
+def request(context: Any = None, **fields: Any) -> commands.CreatePlan:
+    given = {
+        "call": call(CallKind.PLAN, step_id=""),
+        "planner": "playbook",
+        "goal": "why did latency rise",
+        "context": json_value({"log": "a.log", "env": "prod"} if context is None else context),
+        **fields,
+    }
+    message: commands.CreatePlan = command(commands.CreatePlan, **given)
+    return message
+
+
+async def plan(message: commands.CreatePlan, *sources: str, world: World | None = None) -> Any:
+    world = world or World(planner)
+    world.definitions.playbooks = defined(*(sources or (TRIAGE,)))
+    return await world.reply(planner.service, message)
+
+
+async def failure_on(message: commands.CreatePlan, *sources: str) -> tuple[FailureKind, str, str]:
+    failed = await plan(message, *sources)
+    assert isinstance(failed, events.PlanningFailed)
+    return failed.failure.kind, failed.failure.code, failed.failure.message
+
+
+async def test_a_playbook_becomes_a_plan() -> None:
+    created = await plan(request())
+
+    assert isinstance(created, events.PlanCreated)
+    routes, deploys, report = created.plan.steps
+    assert plain(routes.arguments.body) == {"file": "a.log", "limit": 10, "note": "top 10 of a.log, for ${5}"}
+    assert routes.retry == RetryPolicy(attempts=5, initial_ms=1000)
+    assert (routes.timeout_ms, routes.fallback) == (20_000, ("csv.query",))
+    assert (deploys.tool, deploys.capability, deploys.after) == ("", "search", ("routes",))
+    assert report.arguments.references == (
+        Reference(into="/worst", step_id="routes", at="/rows/0"),
+        Reference(into="/a~1b/0", step_id="deploys"),
+    )
+    assert created.plan.result is not None
+    assert created.plan.result.references == (Reference(step_id="report", at="/markdown"),)
+    assert (created.plan.planner, created.plan.playbook) == ("playbook", "triage@2")
+    assert created.plan.rationale == "playbook triage@2: Why is it slow?"
+
+
+async def test_criteria_know_the_steps_that_they_need() -> None:
+    created = await plan(request())
+
+    assert created.plan.criteria == (
+        Criterion(expression="outputs.routes.rows[0].p95 > 500.0", steps=("routes",)),
+        Criterion(expression="size(result) > 0", steps=("report",)),
+    )
+
+
+@pytest.mark.parametrize("wanted", ["triage", "triage@2"])
+async def test_a_playbook_is_used_by_name_whatever_it_matches(wanted: str) -> None:
+    created = await plan(request(goal="something else", playbook=wanted))
+
+    assert created.plan.playbook == "triage@2"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        ("triaje", "there is no playbook triaje; there are: triage@2"),
+        ("triage@1", "playbook triage is there in version 2, not 1"),
+        ("", "no playbook matches this task; there are: triage@2"),
+    ],
+)
+async def test_when_there_is_none_it_says_what_there_is(wanted: str, text: str) -> None:
+    failure = await failure_on(request(goal="other", playbook=wanted))
+
+    assert failure == (FailureKind.PERMANENT, "no_playbook", text)
+
+
+async def test_without_any_playbook_it_says_how_to_define_one() -> None:
+    world = World(planner)
+
+    failed = await world.reply(planner.service, request())
+
+    assert "orchestrator agents apply DIR" in failed.failure.message
+
+
+async def test_a_task_that_lacks_what_a_match_asks_for_is_not_matched() -> None:
+    _, code, _ = await failure_on(request(context={"log": "a.log"}))
+
+    assert code == "no_playbook"
+
+
+async def test_several_matches_are_an_error_that_names_them() -> None:
+    other = TRIAGE.replace("playbook: triage", "playbook: second")
+
+    kind, code, text = await failure_on(request(), TRIAGE, other)
+
+    assert (kind, code) == (FailureKind.PERMANENT, "ambiguous_playbook")
+    assert "second@2, triage@2" in text
+
+
+async def test_a_broken_playbook_does_not_hide_the_others() -> None:
+    broken = "playbook: broken\nmatch: 'true'\nsteps: {a: {tool: t, after: [b]}}\n"
+
+    created = await plan(request(), TRIAGE, broken)
+    _, _, text = await failure_on(request(goal="other"), broken)
+
+    assert created.plan.playbook == "triage@2"
+    assert "broken cannot be used (playbook:3: steps.a.after.0: b is no step; there are a)" in text
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("match: task.goal ==", "match: 'task.goal ==' is not CEL: line 1, column 13"),
+        ("match: tsk.goal == 'x'", "uses tsk; it may use task"),
+        ("success: outputs.nope == 1", "names outputs.nope, which is no step"),
+        ("success: output.a == 1", "uses output; it may use outputs, result, goal"),
+        ("stps: {}", "stps: there is no such key; did you mean steps?"),
+    ],
+)
+async def test_a_broken_playbook_that_is_named_says_what_is_wrong(line: str, text: str) -> None:
+    source = f"playbook: broken\nsteps: {{a: {{tool: t}}}}\n{line}\n"
+
+    kind, code, message = await failure_on(request(playbook="broken"), source)
+
+    assert (kind, code) == (FailureKind.PERMANENT, "bad_playbook")
+    assert text in message
+
+
+async def test_inputs_that_are_missing_or_of_another_type_are_all_named() -> None:
+    source = (
+        "playbook: p\n"
+        "inputs: {a: {type: string}, b: {type: integer}, c: {type: object}, d: {type: number}}\n"
+        "steps: {s: {tool: t}}\n"
+    )
+
+    kind, code, text = await failure_on(request({"b": True, "c": [], "d": 1}, playbook="p"), source)
+
+    assert (kind, code) == (FailureKind.INVALID_INPUT, "inputs_do_not_fit")
+    assert "a (string) is missing" in text
+    assert "b must be of type integer, not True" in text
+    assert "c must be of type object, not []" in text
+    assert "d " not in text
+
+
+@pytest.mark.parametrize("context", [[1], "text", 3])
+async def test_a_context_that_is_no_object_is_invalid_input(context: Any) -> None:
+    kind, code, _ = await failure_on(request(context))
+
+    assert (kind, code) == (FailureKind.INVALID_INPUT, "context_not_an_object")
+
+
+async def test_an_input_is_data_and_never_read_as_a_template() -> None:
+    log = "${limit} {$from: routes} $${x}"
+
+    created = await plan(request({"log": log, "env": "prod"}))
+
+    assert plain(created.plan.steps[0].arguments.body)["file"] == log
+
+
+async def test_another_revision_of_the_same_playbook_is_refused_with_the_feedback() -> None:
+    first = await plan(request())
+    again = request(
+        call=call(CallKind.PLAN, revision=2), previous=first.plan, feedback="outputs.routes was empty"
+    )
+
+    kind, code, text = await failure_on(again)
+
+    assert (kind, code) == (FailureKind.PERMANENT, "playbook_cannot_revise")
+    assert text == "playbook triage@2 has no other plan than the one before: outputs.routes was empty"
+
+
+async def test_another_revision_is_made_when_the_playbook_has_changed() -> None:
+    first = await plan(request())
+    again = request(call=call(CallKind.PLAN, revision=2), previous=first.plan)
+
+    created = await plan(again, TRIAGE.replace("timeout: 20s", "timeout: 40s"))
+
+    assert created.plan.steps[0].timeout_ms == 40_000
+
+
+async def test_an_expired_command_is_answered_and_not_handled() -> None:
+    kind, code, _ = await failure_on(request(not_after=START - 1))
+
+    assert (kind, code) == (FailureKind.TRANSIENT, "expired")
+
+
+async def test_an_unknown_planner_is_answered_with_those_there_are() -> None:
+    failure = await failure_on(request(planner="gpt"))
+
+    assert failure == (
+        FailureKind.PERMANENT,
+        "unknown_planner",
+        "there is no planner gpt; installed: playbook",
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind", "code"),
+    [
+        (TransientError("busy", code="rate_limited"), FailureKind.TRANSIENT, "rate_limited"),
+        (TimeoutError(), FailureKind.TRANSIENT, "unavailable"),
+        (ZeroDivisionError("x"), FailureKind.PERMANENT, "planner_error"),
+        ("no plan", FailureKind.PERMANENT, "planner_error"),
+    ],
+)
+async def test_each_way_a_stranger_s_planner_breaks_has_its_class(
+    outcome: Any, kind: FailureKind, code: str
+) -> None:
+    @declare_planner("mine")
+    async def mine(request: PlanRequest) -> PlannedPlan:
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome  # type: ignore[no-any-return]
+
+    failed = await plan(request(planner="mine"), world=World(planner, mine))
+
+    assert (failed.failure.kind, failed.failure.code) == (kind, code)
+
+
+async def test_a_stranger_s_plan_is_sent_with_what_it_used() -> None:
+    @declare_planner("mine")
+    async def mine(request: PlanRequest, context: Context) -> PlannedPlan:
+        context.use(tokens_input=7, cost_usd=0.5)
+        return PlannedPlan([step("a", "t", goal=request.goal)])
+
+    created = await plan(request(planner="mine"), world=World(planner, mine))
+
+    assert created.plan.planner == "mine"
+    assert (created.usage.tokens_input, created.usage.cost_micro_usd) == (7, 500_000)
+
+
+class Shelf(MemoryValues):
+    """A value store for everything."""
+
+    async def store(self, content: Any) -> Value:
+        inline = json_value(content)
+        return Value(uri="shelf:1", size=inline.size, sha256=inline.sha256)
+
+
+async def test_large_arguments_go_where_large_values_go_and_small_ones_stay() -> None:
+    world = World(planner)
+    world.values = Shelf()
+    large = {"log": "x" * 5_000, "env": "prod"}
+
+    created = await plan(request(large), world=world)
+
+    routes, _, report = created.plan.steps
+    assert routes.arguments.body.uri == "shelf:1"
+    assert report.arguments.body.inline is not None
+    failed = await plan(request(large, call=call(revision=2), previous=created.plan), world=world)
+    assert failed.failure.code == "playbook_cannot_revise"
+
+
+def test_the_published_schema_is_the_grammar_s() -> None:
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text(), (
+        "run `python -m orchestrator_services.planner.schema`"
+    )
+
+
+def test_the_published_schema_accepts_what_we_accept() -> None:
+    schema = json.loads(schema_text())
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    example = incident_example.FOLDER / "playbook.yaml"
+
+    for source in (TRIAGE, example.read_text(encoding="utf-8")):
+        assert list(validator.iter_errors(yaml.safe_load(source))) == []
+    assert list(validator.iter_errors({"playbook": "a", "steps": {"s": {"tool": "a", "capability": "b"}}}))
+    assert list(validator.iter_errors({"playbook": "a", "steps": {"s": {"tool": "a"}}, "x": 1}))
+
+
+async def test_the_example_s_playbook_can_be_planned() -> None:
+    source = (incident_example.FOLDER / "playbook.yaml").read_text(encoding="utf-8")
+
+    created = await plan(request({}, playbook="incident-triage"), source)
+
+    assert isinstance(created, events.PlanCreated), created
