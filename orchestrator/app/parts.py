@@ -1,0 +1,92 @@
+"""What a process is made of, all with one face: the orchestrator's loop, workers, sinks."""
+
+import logging
+import threading
+from typing import Protocol
+
+from orchestrator.bus.deadline import Deadline
+from orchestrator.errors import UnavailableError
+from orchestrator.runtime.saga_loop import SagaLoop
+from orchestrator.runtime.worker import Worker
+
+log = logging.getLogger(__name__)
+
+
+class Part(Protocol):
+    """Something that runs in threads of its own."""
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why it ended by itself."""
+
+    def start(self) -> None: ...
+
+    def wait_ready(self, deadline: Deadline) -> None:
+        """Returns when it works. Raises its failure, or `UnavailableError` at the deadline."""
+
+    def stop(self, deadline: Deadline) -> None:
+        """Lets what is under way end until the deadline, and ends."""
+
+
+class OrchestratorPart:
+    """The orchestrator's loop in a thread."""
+
+    def __init__(self, loop: SagaLoop) -> None:
+        self.failure: Exception | None = None
+        self._loop = loop
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="orchestrator", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wait_ready(self, deadline: Deadline) -> None:
+        while not self._loop.ready.wait(0.05):
+            if self.failure is not None:
+                raise self.failure
+            if deadline.passed:
+                raise UnavailableError(
+                    "the orchestrator got no partitions in time: is the broker there, and is another "
+                    "orchestrator running in the same slot?"
+                )
+
+    def stop(self, deadline: Deadline) -> None:
+        self._loop.stop()
+        self._thread.join(deadline.remaining())
+
+    def _run(self) -> None:
+        try:
+            self._loop.run()
+        except Exception as error:
+            log.error("the orchestrator has ended: %s", error, exc_info=error)
+            self.failure = error
+
+
+class WorkerPart:
+    """A service's worker."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    @property
+    def failure(self) -> Exception | None:
+        return self._worker.failure
+
+    def start(self) -> None:
+        self._worker.start()
+
+    def wait_ready(self, deadline: Deadline) -> None:
+        """Every copy need not own partitions: more copies than partitions stand by. It has to be alive."""
+        while True:
+            if self._worker.failure is not None:
+                raise self._worker.failure
+            try:
+                self._worker.wait_assigned(Deadline.after(min(0.1, deadline.remaining())))
+            except UnavailableError:
+                if deadline.passed:
+                    raise
+            else:
+                return
+
+    def stop(self, deadline: Deadline) -> None:
+        self._worker.stop(deadline)

@@ -1,0 +1,119 @@
+"""One process: the orchestrator, services and sinks that were asked for, started and stopped together."""
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Final, Self
+
+from orchestrator.app.agents import DefinedAgents
+from orchestrator.app.parts import OrchestratorPart, Part, WorkerPart
+from orchestrator.app.wiring import Wiring
+from orchestrator.bus.deadline import Deadline
+from orchestrator.errors import ConfigurationError
+from orchestrator.runtime.host import Host, Surroundings, unix_micros
+from orchestrator.runtime.saga_loop import GROUP, SagaLoop
+from orchestrator.runtime.worker import Worker
+from orchestrator.sdk import Service
+from orchestrator.sdk.plugins import Plugins
+
+log = logging.getLogger(__name__)
+
+ORCHESTRATOR: Final = GROUP
+ALL: Final = "all"
+START_S: Final = 60.0
+"""How long everything together may take to start."""
+_WATCH_S: Final = 0.5
+_LAST_SENDS_S: Final = 5.0
+
+
+def available(plugins: Plugins) -> tuple[str, ...]:
+    """What a process may be asked to run."""
+    return (ORCHESTRATOR, *sorted(plugins.every_service()), *sorted(plugins.sinks))
+
+
+def chosen(names: Sequence[str], plugins: Plugins) -> tuple[str, ...]:
+    """The names of what is to run. Raises `ConfigurationError` that names every unknown one."""
+    known = available(plugins)
+    unknown = [name for name in names if name not in known and name != ALL]
+    if unknown:
+        raise ConfigurationError(
+            *(f"there is no service {name}: known are {', '.join(known)}" for name in unknown)
+        )
+    return known if ALL in names else tuple(dict.fromkeys(names))
+
+
+class Process:
+    """Runs what `names` say. A part that fails ends the process: `wait` raises its error."""
+
+    def __init__(self, wiring: Wiring, names: Sequence[str], plugins: Plugins) -> None:
+        self.wiring = wiring
+        self.names = chosen(names, plugins)
+        self._plugins = plugins
+        self._services = plugins.every_service()
+        self._host = Host(wiring.bus, wiring.codec, Surroundings(plugins, wiring.values))
+        self._parts: dict[str, Part] = {}
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Returns when every part is ready. Raises what keeps one from starting; then nothing is left running."""
+        deadline = Deadline.after(START_S)
+        try:
+            self._host.start(deadline)
+            for name in self.names:
+                self._parts[name] = self._part(name)
+                self._parts[name].start()
+            for part in self._parts.values():
+                part.wait_ready(deadline)
+        except BaseException:
+            self.stop()
+            raise
+        log.info("running %s", ", ".join(self.names))
+
+    def wait(self) -> None:
+        """Returns after `stop`. Raises the error of a part that ended by itself."""
+        while not self._stopped.wait(_WATCH_S):
+            for name, part in self._parts.items():
+                if part.failure is not None:
+                    log.error("%s has failed, so the process ends", name)
+                    raise part.failure
+
+    def stop(self) -> None:
+        """Drains and ends everything, all parts at once. May be called again, and from any thread."""
+        if self._stopped.is_set():
+            return
+        self._stopped.set()
+        deadline = Deadline.after(self.wiring.settings.drain_s)
+        stopping = [threading.Thread(target=part.stop, args=(deadline,)) for part in self._parts.values()]
+        for thread in stopping:
+            thread.start()
+        for thread in stopping:
+            thread.join()
+        self._host.stop(Deadline.after(_LAST_SENDS_S))
+
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """What runs, by name."""
+        return self._parts
+
+    def _part(self, name: str) -> Part:
+        if name == ORCHESTRATOR:
+            return OrchestratorPart(self._saga_loop())
+        return WorkerPart(Worker(self._service(name), self._host))
+
+    def _service(self, name: str) -> Service:
+        return self._services[name]
+
+    def _saga_loop(self) -> SagaLoop:
+        wiring = self.wiring
+        agents = DefinedAgents(self._host.definitions)
+        return SagaLoop(wiring.bus, wiring.codec, agents, unix_micros, wiring.settings.loop)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
