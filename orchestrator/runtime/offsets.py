@@ -24,6 +24,8 @@ MOST_INCOMPLETE: Final = 1_000
 """Incomplete offsets at which intake stops in any case: so many fit as runs, whatever gaps lie between them,
 where the bit set of a long range does not."""
 
+_SURELY_FEW: Final = 400
+"""Incomplete offsets that fit in any case: a run of 1 and one of at most 5 bytes each, 3,003 characters."""
 _VERSION: Final = "1"
 _BITS: Final = f"{_VERSION}b:"
 _RUNS: Final = f"{_VERSION}r:"
@@ -94,19 +96,30 @@ class OffsetTracker:
         """A record that was taken is done. Again is the same as once."""
         self._in_flight.pop(offset, None)
 
+    def is_behind(self, offset: int) -> bool:
+        """Whether an offset lies below the position: then the log began anew, and `take` would refuse it."""
+        return self._position is not None and offset < self._position
+
     @property
     def is_full(self) -> bool:
-        """Whether intake must stop, so that the completed set stays within its room whatever completes next.
-
-        The bound holds for every order in which the incomplete ones may complete: n of them split the range
-        into at most 2n runs, of which few can be long.
-        """
+        """Whether intake must stop, so that the completed set stays within its room whatever completes next."""
         count = len(self)
-        if count >= MOST_INCOMPLETE:
-            return True
-        span = self._end - self._lowest if count else 0
+        if count <= _SURELY_FEW:
+            return False
+        return count >= MOST_INCOMPLETE or self._most_characters() >= INTAKE_CHARACTERS
+
+    @property
+    def has_room_again(self) -> bool:
+        """Whether intake that was stopped may go on: well below `is_full`, so that it does not flap."""
+        return len(self) <= MOST_INCOMPLETE // 2 and self._most_characters() <= INTAKE_CHARACTERS // 2
+
+    def _most_characters(self) -> int:
+        """How long the metadata can become, in whatever order the incomplete ones complete: n of them split
+        the range into at most 2n runs, of which few can be long."""
+        count = len(self)
+        span = self._end - self._lowest
         longer = sum(min(count, span >> bits) for bits in (7, 14, 21, 28))
-        return _characters(2 * count + longer) >= INTAKE_CHARACTERS
+        return _characters(2 * count + longer)
 
     def commit(self, as_completed: Collection[int] = ()) -> tuple[int, str] | None:
         """What to commit: the next offset to read, and metadata. None before anything is known.

@@ -1,0 +1,36 @@
+"""Middleware: plug-ins around a handler and what it writes."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from orchestrator.messages.base import Message
+from orchestrator.sdk.context import Context
+from orchestrator.sdk.roles import Middleware, Next
+from orchestrator.sdk.service import Service, as_messages
+
+
+def chain(service: Service, middleware: Iterable[Middleware]) -> Next:
+    """The service's handlers as one function, inside the middleware that names it or names no service.
+
+    The first of `middleware` is the outermost: it sees the message first and the outputs last.
+    """
+    call: Next = _handlers(service)
+    for wrapper in reversed([one for one in middleware if not one.services or service.name in one.services]):
+        call = _wrapped(wrapper, call)
+    return call
+
+
+def _handlers(service: Service) -> Next:
+    handlers: dict[type[Any], Any] = dict(service.handlers)
+
+    async def call(message: Message, context: Context) -> Sequence[Message]:
+        return as_messages(await handlers[type(message)](message, context))
+
+    return call
+
+
+def _wrapped(wrapper: Middleware, inner: Next) -> Next:
+    async def call(message: Message, context: Context) -> Sequence[Message]:
+        return await wrapper.handle(message, context, inner)
+
+    return call
