@@ -262,9 +262,9 @@ class ToolDefinition(Record, frozen=True, kw_only=True):
     """What it does."""
     capabilities: tuple[str, ...] = ()
     """What it can be chosen for."""
-    arguments_schema: str = "{}"
+    arguments_schema: str = "{ }"
     """JSON Schema (2020-12) of the arguments."""
-    output_schema: str = "{}"
+    output_schema: str = "{ }"
     """JSON Schema (2020-12) of the output."""
     timeout_ms: int = 30000
     """Time limit of one run, milliseconds."""
