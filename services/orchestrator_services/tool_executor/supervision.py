@@ -37,17 +37,22 @@ async def supervised(
     started = loop.time()
     next_sign = rhythm.first
     task = asyncio.ensure_future(run)
+    sign: asyncio.Future[None] | None = None
     try:
         while not task.done():
             elapsed = loop.time() - started
             if elapsed >= limit:
                 raise TimeLimitReached
             if elapsed >= next_sign:
-                await _shown(sign_of_life, elapsed)
+                # Not awaited: a broker that does not answer must not stretch the time limit.
+                if sign is None or sign.done():
+                    sign = asyncio.ensure_future(_shown(sign_of_life, elapsed))
                 next_sign += rhythm.every
             await asyncio.wait({task}, timeout=max(0.0, min(limit, next_sign) - elapsed))
         return _result(task)
     finally:
+        if sign is not None:
+            sign.cancel()
         if not task.done():
             task.add_done_callback(_retrieved)
             task.cancel()

@@ -17,6 +17,7 @@ from orchestrator_services.tool_executor.supervision import Rhythm
 
 from orchestrator.errors import UnavailableError
 from orchestrator.messages import commands, events
+from orchestrator.messages.base import Message
 from orchestrator.messages.types import CallKind, FailureKind, Value
 from orchestrator.messages.values import json_value
 from orchestrator.sdk import (
@@ -338,6 +339,19 @@ async def test_signs_of_life_do_not_change_the_id_of_the_reply(monkeypatch: pyte
     lively = await run(wait, {"seconds": 0.05})
 
     assert quiet.event_id == lively.event_id
+
+
+async def test_a_broker_that_does_not_answer_stretches_no_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handlers, "RHYTHM", Rhythm(first=0.01, every=0.01))
+
+    class Deaf(World):
+        async def _emit(self, message: Message) -> None:
+            await asyncio.sleep(30)
+            await super()._emit(message)
+
+    failed = await asyncio.wait_for(run(wait, world=Deaf(wait), timeout_ms=50), 5)
+
+    assert failed.failure.code == "timeout"
 
 
 async def test_a_short_run_is_silent() -> None:

@@ -1,0 +1,80 @@
+"""The cost tracker service: counts what replies report, and says what a session used when it ends.
+
+Counters, by `agent` and `tenant`: `agents_tool_calls`, `agents_tokens` (by `direction` too: input, output),
+`agents_cost_usd`. They start with the process. Totals of each session that outlive it are in the session store.
+"""
+
+import logging
+from typing import Final
+
+from orchestrator.sdk import Context, Service, Usage
+from orchestrator.sdk.messages import events
+from orchestrator_services.cost_tracker.totals import Ledger
+
+log: Final = logging.getLogger(__name__)
+
+service = Service("cost-tracker")
+ledger: Final = Ledger()
+
+Reply = (
+    events.PlanCreated
+    | events.PlanningFailed
+    | events.ToolCompleted
+    | events.ToolFailed
+    | events.TaskEvaluated
+    | events.EvaluationFailed
+)
+End = events.TaskCompleted | events.TaskFailed | events.TaskCancelled
+
+
+@service.on(
+    events.PlanCreated,
+    events.PlanningFailed,
+    events.ToolCompleted,
+    events.ToolFailed,
+    events.TaskEvaluated,
+    events.EvaluationFailed,
+)
+async def reply(message: Reply, context: Context) -> None:
+    _count(message.call.call_id, message.usage, context)
+
+
+@service.on(events.PlanReviewed)
+async def plan_reviewed(message: events.PlanReviewed, context: Context) -> None:
+    """A review answers no call of its own: it is known by the plan's call and the reviewer."""
+    _count(f"{message.plan_call_id}/{message.review.reviewer}", message.usage, context)
+
+
+@service.on(events.TaskCompleted, events.TaskFailed, events.TaskCancelled)
+async def task_ended(message: End, context: Context) -> None:
+    """One line a session, with the total that the orchestrator has counted."""
+    total = message.total
+    tokens = total.tokens_input + total.tokens_output
+    log.info(
+        "the session used %d tool calls, %d tokens, %.6f USD",
+        total.tool_calls,
+        tokens,
+        total.cost_micro_usd / 1_000_000,
+        extra={
+            "correlation_id": context.correlation_id,
+            "agent": context.agent,
+            "tenant": context.tenant,
+            "tool_calls": total.tool_calls,
+            "tokens": tokens,
+            "cost_micro_usd": total.cost_micro_usd,
+        },
+    )
+
+
+def _count(call: str, usage: Usage, context: Context) -> None:
+    if usage == Usage():
+        return
+    counted_for = ledger.add(context.correlation_id, call, (context.tenant, context.agent), usage)
+    if counted_for is None:
+        return
+    tenant, agent = counted_for
+    count = context.metrics.count
+    count("agents_tool_calls", usage.tool_calls, agent=agent, tenant=tenant)
+    count("agents_tokens", usage.tokens_input, agent=agent, tenant=tenant, direction="input")
+    count("agents_tokens", usage.tokens_output, agent=agent, tenant=tenant, direction="output")
+    count("agents_cost_usd", usage.cost_micro_usd / 1_000_000, agent=agent, tenant=tenant)

@@ -1,0 +1,79 @@
+"""What sessions, agents and tenants have used, each call counted once."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from orchestrator.sdk import Usage
+
+MOST_SESSIONS: Final = 10_000
+"""Sessions that are remembered, the latest ones. A copy of a reply that comes after that is counted again."""
+
+MOST_PAIRS: Final = 1_000
+"""Pairs of tenant and agent that are told apart. Each is a set of time series for as long as the process runs."""
+
+OTHERS: Final = ("others", "others")
+
+
+def added(one: Usage, other: Usage) -> Usage:
+    return Usage(
+        tool_calls=one.tool_calls + other.tool_calls,
+        tokens_input=one.tokens_input + other.tokens_input,
+        tokens_output=one.tokens_output + other.tokens_output,
+        cost_micro_usd=one.cost_micro_usd + other.cost_micro_usd,
+        duration_ms=one.duration_ms + other.duration_ms,
+    )
+
+
+@dataclass
+class _Session:
+    counted: set[str] = field(default_factory=set)
+    total: Usage = Usage()  # noqa: RUF009 - frozen
+
+
+class Ledger:
+    """Totals of one process since its start. Memory is bounded; used from one thread."""
+
+    def __init__(self) -> None:
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._pairs: dict[tuple[str, str], Usage] = {}
+
+    def add(self, session: str, call: str, pair: tuple[str, str], usage: Usage) -> tuple[str, str] | None:
+        """Counts what a call used for its session and its pair of tenant and agent.
+
+        Returns the pair that it was counted for (`OTHERS` when too many are known), or None for a call that was
+        counted before, as a reply that is delivered twice.
+        """
+        known = self._session(session)
+        if call in known.counted:
+            return None
+        known.counted.add(call)
+        known.total = added(known.total, usage)
+        if pair not in self._pairs and len(self._pairs) >= MOST_PAIRS:
+            pair = OTHERS
+        self._pairs[pair] = added(self._pairs.get(pair, Usage()), usage)
+        return pair
+
+    def of_session(self, session: str) -> Usage:
+        known = self._sessions.get(session)
+        return known.total if known else Usage()
+
+    def of_agent(self, agent: str) -> Usage:
+        return self._sum(1, agent)
+
+    def of_tenant(self, tenant: str) -> Usage:
+        return self._sum(0, tenant)
+
+    def _sum(self, position: int, name: str) -> Usage:
+        total = Usage()
+        for pair, usage in self._pairs.items():
+            if pair[position] == name:
+                total = added(total, usage)
+        return total
+
+    def _session(self, session: str) -> _Session:
+        known = self._sessions.setdefault(session, _Session())
+        self._sessions.move_to_end(session)
+        if len(self._sessions) > MOST_SESSIONS:
+            self._sessions.popitem(last=False)
+        return known

@@ -1,0 +1,5 @@
+"""The safety monitor: reviews plans against rules before a step of them runs."""
+
+from orchestrator_services.safety_monitor.reviewer import safety
+
+__all__ = ["safety"]

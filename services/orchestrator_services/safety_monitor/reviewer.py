@@ -1,0 +1,33 @@
+"""The reviewer `safety`."""
+
+from functools import cache
+
+from orchestrator.sdk import ConfigurationError, Context, PlanReview, Review, ReviewVerdict, reviewer
+from orchestrator_services.safety_monitor.review import objections
+from orchestrator_services.safety_monitor.rules import CompiledRules, read_rules
+from orchestrator_services.safety_monitor.settings import SafetySettings
+
+
+@cache
+def rules() -> CompiledRules:
+    """The rules of this process, read once. Raises `ConfigurationError`."""
+    return read_rules(SafetySettings().rules)
+
+
+@reviewer("safety", group="safety-monitor")
+async def safety(request: PlanReview, context: Context) -> Review:
+    """Rejects a plan that breaks a rule, with every rule that it breaks.
+
+    A rule about a key that a step's arguments do not have is not about that step. A rule that cannot be judged
+    for another reason rejects: an argument that is bound late, say, is null when the plan is reviewed. So do
+    rules that cannot be read: nothing is safe by a file that is not there.
+    """
+    try:
+        found = await objections(request.plan, rules(), context)
+    except ConfigurationError as error:
+        found = list(error.problems)
+    return Review(
+        reviewer="safety",
+        verdict=ReviewVerdict.REJECT if found else ReviewVerdict.ACCEPT,
+        reason="; ".join(found),
+    )

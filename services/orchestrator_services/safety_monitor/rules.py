@@ -1,0 +1,83 @@
+"""The rules of the safety monitor, in YAML.
+
+```yaml
+max_steps: 50
+forbid_tools: ["shell.*", files.delete]
+reject:
+  - when: step.arguments.path.startsWith("/etc")
+    reason: system files are none of an agent's business
+  - when: plan.steps.filter(s, s.tool == "http.get").size() > 10
+    reason: too many requests
+```
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from orchestrator.sdk import ConfigurationError
+from orchestrator_services.expressions import Expression, ExpressionError, compiled
+
+VARIABLES: Final = ("plan", "step")
+
+
+class Rule(BaseModel):
+    """A plan is rejected when `when` is true: for the plan, or for any of its steps if it names `step`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    when: str
+    reason: str = ""
+
+
+class Rules(BaseModel):
+    """What plans must not do."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_steps: int = Field(default=100, ge=1)
+    forbid_tools: tuple[str, ...] = ()
+    reject: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True)
+class CompiledRules:
+    """Rules whose expressions are compiled."""
+
+    rules: Rules
+    expressions: tuple[Expression, ...]
+
+
+def read_rules(file: Path | None) -> CompiledRules:
+    """The rules of a file; the defaults without one. Raises `ConfigurationError` that names every mistake."""
+    if file is None:
+        return CompiledRules(Rules(), ())
+    try:
+        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"the safety rules {file} cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"the safety rules {file} are not YAML: {error}") from error
+    try:
+        rules = Rules.model_validate({} if content is None else content)
+    except ValidationError as error:
+        raise ConfigurationError(
+            *(f"{file}: {'.'.join(map(str, wrong['loc']))}: {wrong['msg']}" for wrong in error.errors())
+        ) from error
+    return CompiledRules(rules, _compiled(rules, file))
+
+
+def _compiled(rules: Rules, file: Path) -> tuple[Expression, ...]:
+    found: list[Expression] = []
+    problems: list[str] = []
+    for index, rule in enumerate(rules.reject):
+        try:
+            found.append(compiled(rule.when, VARIABLES))
+        except ExpressionError as error:
+            problems.append(f"{file}: reject.{index}.when: {error}")
+    if problems:
+        raise ConfigurationError(*problems)
+    return tuple(found)

@@ -1,0 +1,112 @@
+"""The cost tracker: what is used is counted once, by session, agent and tenant."""
+
+import logging
+from typing import Any
+
+import pytest
+from orchestrator_services import cost_tracker
+from orchestrator_services.cost_tracker import handlers, totals
+from orchestrator_services.cost_tracker.totals import Ledger
+
+from orchestrator.messages import events
+from orchestrator.messages.types import CallKind, FailureKind, Review, ReviewVerdict, Usage
+from orchestrator.messages.values import json_value
+from tests.unit.services.support import SESSION, World, call, event, failure
+
+USAGE = Usage(tool_calls=1, tokens_input=100, tokens_output=20, cost_micro_usd=250_000, duration_ms=5)
+
+
+@pytest.fixture(autouse=True)
+def ledger(monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    fresh = Ledger()
+    monkeypatch.setattr(handlers, "ledger", fresh)
+    return fresh
+
+
+def completed(call_id: str = "call-1", **fields: Any) -> events.ToolCompleted:
+    given = {"agent": "triage", "tenant": "acme", "usage": USAGE, **fields}
+    message: events.ToolCompleted = event(
+        events.ToolCompleted, call=call(call_id=call_id), tool="t", output=json_value(1), **given
+    )
+    return message
+
+
+async def track(*messages: Any) -> World:
+    world = World(cost_tracker)
+    for message in messages:
+        assert await world.handle(cost_tracker.service, message) == ()
+    return world
+
+
+async def test_totals_are_kept_by_session_agent_and_tenant(ledger: Ledger) -> None:
+    world = await track(
+        completed("one"),
+        completed("two", correlation_id="other", tenant="beta"),
+        completed("three", agent="writer"),
+    )
+
+    assert ledger.of_session(SESSION).tool_calls == 2
+    assert ledger.of_agent("triage").cost_micro_usd == 500_000
+    assert ledger.of_tenant("acme").tokens_input == 200
+    assert ledger.of_tenant("nobody") == Usage()
+    assert world.metrics.of("agents_cost_usd", agent="triage", tenant="acme") == 0.25
+    assert world.metrics.of("agents_tokens", agent="triage", tenant="acme", direction="output") == 20
+    assert world.metrics.of("agents_tool_calls", agent="writer", tenant="acme") == 1
+
+
+async def test_a_reply_that_comes_twice_is_counted_once(ledger: Ledger) -> None:
+    world = await track(completed(), completed(), completed(event_id="sent-again-by-another-run"))
+
+    assert ledger.of_session(SESSION) == USAGE
+    assert world.metrics.of("agents_tool_calls", agent="triage", tenant="acme") == 1
+
+
+async def test_a_command_that_was_refused_does_not_hide_its_run(ledger: Ledger) -> None:
+    refused = event(
+        events.ToolFailed, call=call(call_id="call-1"), tool="t", failure=failure(FailureKind.TRANSIENT)
+    )
+
+    await track(refused, completed())
+
+    assert ledger.of_session(SESSION) == USAGE
+
+
+async def test_everything_that_reports_its_use_is_counted(ledger: Ledger) -> None:
+    review = Review(reviewer="boss", verdict=ReviewVerdict.ACCEPT)
+    other = Review(reviewer="safety", verdict=ReviewVerdict.ACCEPT)
+
+    await track(
+        event(
+            events.PlanningFailed,
+            call=call(CallKind.PLAN, call_id="plan"),
+            failure=failure(FailureKind.TRANSIENT),
+            usage=USAGE,
+        ),
+        event(events.PlanReviewed, plan_call_id="plan", revision=1, review=review, usage=USAGE),
+        event(events.PlanReviewed, plan_call_id="plan", revision=1, review=other, usage=USAGE),
+    )
+
+    assert ledger.of_session(SESSION).tokens_output == 60
+
+
+async def test_the_end_of_a_session_is_one_line_with_its_total(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        await track(event(events.TaskCompleted, revision=1, total=USAGE, agent="triage", tenant="acme"))
+
+    (record,) = caplog.records
+    assert record.getMessage() == "the session used 1 tool calls, 120 tokens, 0.250000 USD"
+    assert vars(record)["correlation_id"] == SESSION
+    assert vars(record)["cost_micro_usd"] == 250_000
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(totals, "MOST_SESSIONS", 2)
+    monkeypatch.setattr(totals, "MOST_PAIRS", 2)
+    ledger = Ledger()
+
+    pairs = [ledger.add(f"s{number}", "call", (f"t{number}", "a"), USAGE) for number in range(4)]
+
+    assert ledger.of_session("s0") == Usage()
+    assert ledger.of_session("s3") == USAGE
+    assert pairs == [("t0", "a"), ("t1", "a"), totals.OTHERS, totals.OTHERS]
+    assert ledger.of_agent("others").tool_calls == 2

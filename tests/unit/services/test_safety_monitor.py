@@ -1,0 +1,122 @@
+"""The safety monitor: a plan that breaks a rule is rejected before a step of it runs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from orchestrator_services import safety_monitor
+from orchestrator_services.safety_monitor.reviewer import rules
+
+from orchestrator.messages import events
+from orchestrator.messages.types import CallKind, ReviewVerdict, ToolDefinition
+from orchestrator.sdk import Output, Plan, PlanStep, Plugins, step
+from tests.unit.services.support import World, call, event
+
+RULES = """
+max_steps: 3
+forbid_tools: ["shell.*", files.delete]
+reject:
+  - when: step.arguments.path.startsWith("/etc")
+    reason: system files are none of an agent's business
+  - when: size(plan.steps.filter(s, s.tool == "http.get")) > 1
+"""
+
+
+@pytest.fixture(autouse=True)
+def rules_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    file = tmp_path / "rules.yaml"
+    file.write_text(RULES)
+    monkeypatch.setenv("ORCHESTRATOR_SAFETY_RULES", str(file))
+    rules.cache_clear()
+    yield file
+    rules.cache_clear()
+
+
+def write(file: Path, text: str | None) -> None:
+    """The file's new text; None takes it away."""
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(text)
+
+
+async def review(*steps: PlanStep, tools: dict[str, ToolDefinition] | None = None) -> Any:
+    service = Plugins.of(safety_monitor).every_service()["safety-monitor"]
+    created = event(
+        events.PlanCreated,
+        call=call(CallKind.PLAN, call_id="plan-call", revision=2),
+        plan=Plan(steps).plan,
+    )
+    return await World(safety_monitor, tools=tools).reply(service, created)
+
+
+async def test_a_plan_that_breaks_no_rule_is_accepted() -> None:
+    reviewed = await review(step("a", "files.read", path="/data/x"), step("b", "http.get", url="u"))
+
+    assert isinstance(reviewed, events.PlanReviewed)
+    assert (reviewed.plan_call_id, reviewed.revision) == ("plan-call", 2)
+    assert (reviewed.review.reviewer, reviewed.review.verdict) == ("safety", ReviewVerdict.ACCEPT)
+
+
+async def test_a_plan_is_rejected_with_every_rule_that_it_breaks() -> None:
+    reviewed = await review(
+        step("a", "files.read", path="/etc/passwd"),
+        step("b", "shell.run", command="x"),
+        step("c", "http.get", fallback=("files.delete",)),
+        step("d", "http.get"),
+    )
+
+    assert reviewed.review.verdict is ReviewVerdict.REJECT
+    assert reviewed.review.reason.split("; ") == [
+        "step b may run shell.run, which the rules forbid (shell.*)",
+        "step c may run files.delete, which the rules forbid (files.delete)",
+        "the plan has 4 steps, at most 3 are allowed",
+        "step a: system files are none of an agent's business",
+        'the plan: size(plan.steps.filter(s, s.tool == "http.get")) > 1',
+    ]
+
+
+async def test_a_capability_that_a_forbidden_tool_has_is_rejected() -> None:
+    shell = ToolDefinition(name="shell.run", capabilities=("run",))
+
+    reviewed = await review(step("a", capability="run"), tools={"shell.run": shell})
+
+    assert reviewed.review.verdict is ReviewVerdict.REJECT
+
+
+async def test_what_cannot_be_judged_is_not_let_through() -> None:
+    reviewed = await review(step("a", "find"), step("b", "files.read", path=Output("a")))
+
+    assert reviewed.review.verdict is ReviewVerdict.REJECT
+    assert "cannot be judged" in reviewed.review.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        ("max_steps: [", "are not YAML"),
+        ("max_step: 3", "max_step: Extra inputs are not permitted"),
+        ("reject: [{when: 'stp.tool'}, {when: '1 +'}]", "reject.1.when: '1 +' is not CEL"),
+    ],
+)
+async def test_rules_that_cannot_be_read_reject_everything(
+    rules_file: Path, text: str | None, problem: str
+) -> None:
+    write(rules_file, text)
+
+    reviewed = await review(step("a", "t"))
+
+    assert reviewed.review.verdict is ReviewVerdict.REJECT
+    assert problem in reviewed.review.reason
+
+
+async def test_without_rules_only_the_number_of_steps_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ORCHESTRATOR_SAFETY_RULES")
+
+    accepted = await review(*(step(f"s{number}", "shell.run") for number in range(100)))
+    rejected = await review(*(step(f"s{number}", "t") for number in range(101)))
+
+    assert accepted.review.verdict is ReviewVerdict.ACCEPT
+    assert rejected.review.verdict is ReviewVerdict.REJECT
