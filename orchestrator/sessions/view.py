@@ -14,8 +14,8 @@ from orchestrator.messages.types import Document, Step, Value
 from orchestrator.saga import Phase, Session
 from orchestrator.sessions.timeline import entry_of, in_order
 
-Load = Callable[[str], bytes]
-"""Reads the value that lies at a URI; raises `ContractError` when it cannot."""
+Fetch = Callable[[Value], Value]
+"""The value with its bytes, from wherever they lie; raises `ContractError` when it cannot."""
 
 
 class StepView(msgspec.Struct, frozen=True):
@@ -52,10 +52,10 @@ class SessionView(msgspec.Struct, frozen=True):
     timeline: tuple[EntryView, ...]
 
 
-def view_of(session: Session, events: Iterable[Event], load: Load | None = None) -> SessionView:
+def view_of(session: Session, events: Iterable[Event], fetch: Fetch | None = None) -> SessionView:
     """The view of a replayed state and the events that led to it.
 
-    A result in the value store is read with `load`; without it, it is shown by its URI and size.
+    A result in the value store is read with `fetch`; without it, it is shown by its URI and size.
     """
     used = session.used
     ordered = in_order(events)
@@ -65,7 +65,7 @@ def view_of(session: Session, events: Iterable[Event], load: Load | None = None)
         goal=session.task.goal if session.task else "",
         agent=session.agent,
         plan=_plan(ordered),
-        result=shown(session.result, load),
+        result=shown(session.result, fetch),
         steps=_steps(session),
         tool_calls=used.tool_calls,
         tokens=used.tokens_input + used.tokens_output,
@@ -86,13 +86,13 @@ def phase_of(session: Session) -> str:
     return session.phase.lower()
 
 
-def shown(value: Value | None, load: Load | None = None) -> Any:
+def shown(value: Value | None, fetch: Fetch | None = None) -> Any:
     """What a value holds: JSON as data, text as text, anything else by its size."""
     if value is None:
         return None
+    if value.inline is None and fetch is not None:
+        value = fetch(value)
     content = value.inline
-    if content is None and value.uri is not None and load is not None:
-        content = load(value.uri)
     if content is None:
         return {"uri": value.uri, "size": value.size}
     if value.media_type.endswith("json"):

@@ -1,0 +1,169 @@
+"""The client: submits tasks and finds sessions."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any, Final, Self
+
+from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.ports import Position, Producer
+from orchestrator.bus.reading import home_of
+from orchestrator.client.connection import ClientSettings, Connection, connect
+from orchestrator.client.dead_letters import DeadLetter, named, newest
+from orchestrator.client.follower import Follower
+from orchestrator.client.handle import Handle, from_beginning
+from orchestrator.client.ids import new_session
+from orchestrator.client.sending import send
+from orchestrator.errors import ConfigurationError
+from orchestrator.messages import identity
+from orchestrator.messages.base import Command
+from orchestrator.messages.catalogue import Topic
+from orchestrator.messages.commands import CancelTask, SubmitTask
+from orchestrator.messages.types import Limits
+
+SOURCE: Final = "/client"
+"""CloudEvents source of what a client writes."""
+TIMEOUT_S: Final = 15.0
+"""How long Kafka may take to answer before it counts as not there."""
+FLOOR_S: Final = 60.0
+"""How long an end of a partition is good enough to begin reading a new session from."""
+
+
+class Client:
+    """Talks to one installation, named by its settings or by a connection that is there already.
+
+    Used on one event loop; closed with `close` or `async with`. Kafka is first asked when something is done.
+    """
+
+    def __init__(self, platform: ClientSettings | Connection, timeout_s: float = TIMEOUT_S) -> None:
+        connection = connect(platform) if isinstance(platform, ClientSettings) else platform
+        self.values = connection.values
+        self.follower = Follower(connection.bus, connection.codec, timeout_s)
+        self._bus = connection.bus
+        self._codec = connection.codec
+        self._timeout_s = timeout_s
+        self._producer: Producer | None = None
+        self._making = Lock()
+        self._floors: dict[int, tuple[float, dict[Position, int]]] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def submit(
+        self,
+        goal: str,
+        *,
+        context: Mapping[str, Any] | None = None,
+        agent: str = "default",
+        playbook: str = "",
+        key: str = "",
+        tenant: str = "default",
+        limits: Limits | None = None,
+        correlation_id: str = "",
+    ) -> Handle:
+        """Hands a task in; returns when Kafka has it. Submitting the same session twice starts it once.
+
+        The session is new unless `key` (what the task is to its tenant) or `correlation_id` names it. Raises
+        `ConfigurationError` for an id that is no UUID, `ContractError` for a context that JSON cannot hold,
+        and `UnavailableError` when Kafka or the registry does not answer.
+        """
+        session = _session(tenant, key, correlation_id)
+        value = None if context is None else await self.values.store(dict(context))
+        is_new = not key and not correlation_id
+        handle = await (self._beginning(session) if is_new else self.follow(session))
+        if is_new:
+            handle.watch(fresh=True)
+        command = SubmitTask(
+            command_id=identity.derived_id("submit", session),
+            correlation_id=session,
+            occurred_at=_now(),
+            agent=agent,
+            tenant=tenant,
+            goal=goal,
+            context=value,
+            key=key,
+            playbook=playbook,
+            limits=limits,
+        )
+        await self._send(command)
+        return handle
+
+    async def follow(self, correlation_id: str) -> Handle:
+        """A session that was submitted earlier, by whomever. Its partition is read from the beginning."""
+        session = _canonical(correlation_id)
+        positions = await asyncio.to_thread(self._positions, session)
+        return Handle(self, session, from_beginning(positions))
+
+    async def cancel(self, correlation_id: str, reason: str = "") -> None:
+        """Asks for a session to be cancelled. Returns when Kafka has the request."""
+        session = _canonical(correlation_id)
+        asked = identity.derived_id("cancel", session, new_session())
+        await self._send(
+            CancelTask(command_id=asked, correlation_id=session, occurred_at=_now(), reason=reason)
+        )
+
+    async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
+        """What could not be processed, the newest last."""
+        return await asyncio.to_thread(newest, self._bus, self._codec, limit, self._timeout_s)
+
+    async def dead_letter(self, event_id: str) -> DeadLetter | None:
+        """One dead letter by its id; None where there is none."""
+        return await asyncio.to_thread(named, self._bus, self._codec, event_id, self._timeout_s)
+
+    async def close(self) -> None:
+        """Ends everything that is being followed. Handles are of no more use."""
+        await asyncio.to_thread(self._close)
+
+    async def _send(self, command: Command) -> None:
+        await asyncio.to_thread(self._send_now, command)
+
+    def _send_now(self, command: Command) -> None:
+        outgoing = self._codec.encode(command, source=SOURCE)
+        with self._making:
+            if self._producer is None:
+                self._producer = self._bus.producer()
+        send(self._producer, outgoing, Deadline.after(self._timeout_s))
+
+    async def _beginning(self, session: str) -> Handle:
+        """A handle that reads from where the session's partitions ended a moment ago."""
+        positions = await asyncio.to_thread(self._positions, session)
+        partition = positions[0][1]
+        at, floor = self._floors.get(partition, (0.0, {}))
+        if not floor or time.monotonic() - at > FLOOR_S:
+            at = time.monotonic()
+            floor = await asyncio.wrap_future(self.follower.ends(positions))
+            self._floors[partition] = (at, floor)
+        return Handle(self, session, floor)
+
+    def _positions(self, session: str) -> list[Position]:
+        return [home_of(self._bus, topic, session) for topic in (Topic.SESSIONS, Topic.EVENTS)]
+
+    def _close(self) -> None:
+        self.follower.close()
+        if self._producer is not None:
+            self._producer.close()
+
+
+def _session(tenant: str, key: str, correlation_id: str) -> str:
+    if key and correlation_id:
+        raise ConfigurationError(
+            "a task has a key or a correlation id, not both: the id follows from the key"
+        )
+    if key:
+        return identity.session_of_key(tenant, key)
+    return _canonical(correlation_id) if correlation_id else new_session()
+
+
+def _canonical(correlation_id: str) -> str:
+    session = identity.canonical_uuid(correlation_id)
+    if session is None:
+        raise ConfigurationError(f"{correlation_id!r} is no session id: write the UUID that submit printed")
+    return session
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,44 @@
+"""Looking at what could not be processed."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from orchestrator.bus.codec import Codec
+from orchestrator.bus.ports import Bus
+from orchestrator.bus.reading import all_of, read_to_end
+from orchestrator.errors import ContractError
+from orchestrator.messages.catalogue import Topic
+from orchestrator.messages.events import MessageDeadLettered
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A dead letter and where it lies."""
+
+    partition: int
+    offset: int
+    letter: MessageDeadLettered
+
+
+def newest(bus: Bus, codec: Codec, limit: int, patience_s: float) -> list[DeadLetter]:
+    """The dead letters written last, oldest of them first."""
+    return list(deque(_letters(bus, codec, patience_s), maxlen=limit))
+
+
+def named(bus: Bus, codec: Codec, event_id: str, patience_s: float) -> DeadLetter | None:
+    """The dead letter of that id; None where there is none."""
+    return next(
+        (found for found in _letters(bus, codec, patience_s) if found.letter.event_id == event_id), None
+    )
+
+
+def _letters(bus: Bus, codec: Codec, patience_s: float) -> Iterator[DeadLetter]:
+    for received in read_to_end(bus, all_of(bus, Topic.DEAD_LETTERS), patience_s):
+        try:
+            letter = codec.decode(received)
+        except ContractError:
+            # A stranger's record in this topic is nobody's dead letter.
+            continue
+        if isinstance(letter, MessageDeadLettered):
+            yield DeadLetter(received.partition, received.offset, letter)

@@ -1,0 +1,66 @@
+"""How a task may settle other than with a result."""
+
+from typing import Final
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.messages import events
+from orchestrator.messages.base import Event
+from orchestrator.messages.types import Failure, FailureKind
+
+
+class TaskError(OrchestratorError):
+    """A task that settled without a result. `failure` says why."""
+
+    def __init__(self, correlation_id: str, what: str, failure: Failure) -> None:
+        super().__init__(f"session {correlation_id} {what}: {failure.message or failure.code}")
+        self.correlation_id = correlation_id
+        self.failure = failure
+
+
+class TaskFailedError(TaskError):
+    """The task was not done."""
+
+
+class TaskRefusedError(TaskError):
+    """The task was not accepted: something in it has to be changed."""
+
+
+class TaskCancelledError(TaskError):
+    """Somebody cancelled it."""
+
+
+class TaskEscalatedError(TaskError):
+    """The session was given up on and waits for a person; it may still go on."""
+
+
+SETTLING: Final = (
+    events.TaskCompleted,
+    events.TaskFailed,
+    events.TaskCancelled,
+    events.TaskRefused,
+    events.TaskEscalated,
+    events.RequestRefused,
+)
+"""Events that may settle a session; `RequestRefused` does only where there was no task."""
+
+
+def error_of(event: Event) -> TaskError | None:
+    """What a settled session is reported with; None for a completed one."""
+    session = event.correlation_id
+    match event:
+        case events.TaskFailed():
+            return TaskFailedError(session, "failed", event.failure)
+        case events.TaskRefused():
+            return TaskRefusedError(session, "was refused", event.failure)
+        case events.RequestRefused():
+            return TaskRefusedError(session, "was refused", _named("refused", event.reason))
+        case events.TaskCancelled():
+            return TaskCancelledError(session, "was cancelled", _named("cancelled", event.reason))
+        case events.TaskEscalated():
+            return TaskEscalatedError(session, "waits for a person", event.failure)
+        case _:
+            return None
+
+
+def _named(code: str, message: str) -> Failure:
+    return Failure(kind=FailureKind.PERMANENT, code=code, message=message)

@@ -1,0 +1,15 @@
+"""Ids of sessions that a client starts."""
+
+import secrets
+import time
+from uuid import UUID
+
+_RANDOM_BITS = 74
+
+
+def new_session() -> str:
+    """A version 7 UUID (RFC 9562, section 5.7): Unix milliseconds, then random bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    random = secrets.randbits(_RANDOM_BITS)
+    high, low = random >> 62, random & (1 << 62) - 1
+    return str(UUID(int=milliseconds << 80 | 7 << 76 | high << 64 | 0b10 << 62 | low))

@@ -1,0 +1,50 @@
+"""A session's events straight from the topics, for when the store is not to be asked."""
+
+from dataclasses import dataclass
+
+from orchestrator.bus.codec import Codec
+from orchestrator.bus.ports import Bus
+from orchestrator.bus.reading import home_of, read_to_end
+from orchestrator.errors import ContractError
+from orchestrator.messages.base import Event
+from orchestrator.messages.catalogue import Topic
+
+PATIENCE_S = 30.0
+"""How long a partition may be silent before the cluster counts as gone."""
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A session's events in the order of their topics, and what could not be read, for people."""
+
+    events: tuple[Event, ...]
+    problems: tuple[str, ...]
+
+
+def logged_events(
+    bus: Bus,
+    codec: Codec,
+    correlation_id: str,
+    topics: tuple[Topic, ...] = (Topic.SESSIONS, Topic.EVENTS),
+    patience_s: float = PATIENCE_S,
+) -> Logged:
+    """Reads the session's partition of these topics from beginning to end, committed records only.
+
+    An event that lies there twice is given twice. Raises `UnavailableError` when the cluster is silent.
+    """
+    positions = [home_of(bus, topic, correlation_id) for topic in topics]
+    key = correlation_id.encode()
+    events: list[Event] = []
+    problems: list[str] = []
+    for received in read_to_end(bus, positions, patience_s):
+        if received.key != key:
+            continue
+        try:
+            message = codec.decode(received)
+        except ContractError as error:
+            place = f"{received.topic}/{received.partition} at {received.offset}"
+            problems.append(f"the record in {place} cannot be read: {error}")
+            continue
+        if isinstance(message, Event):
+            events.append(message)
+    return Logged(tuple(events), tuple(problems))
