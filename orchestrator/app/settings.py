@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, ValidationError
 
 from orchestrator.bus.settings import BusSettings, passed_through
+from orchestrator.client.connection import ClientSettings
 from orchestrator.errors import ConfigurationError
 from orchestrator.runtime.saga_loop import LoopSettings
 
@@ -21,16 +22,12 @@ _REGISTRY: Final = "ORCHESTRATOR_SCHEMA_REGISTRY_"
 _CLOSE: Final = 0.85
 
 
-class Settings(BusSettings):
+class Settings(ClientSettings):
     """What a process needs to know. Each field is `ORCHESTRATOR_<NAME>` in the environment, `<name>` in the file
     and, where it makes sense, `--<name>` on the command line. `kafka` and `schema_registry` are tables in the
     file, and `ORCHESTRATOR_KAFKA_SASL_MECHANISM` in the environment.
     """
 
-    values_folder: Path = Path(".data/values")
-    """Where values lie that are too large to travel inside messages. All processes share it."""
-    values_inline_bytes: Annotated[int, Field(ge=0, le=900_000)] = 32 * 1024
-    """Values up to this size travel inside messages."""
     slot: Annotated[int, Field(ge=0)] = 0
     """Number of this copy of the orchestrator: stable over restarts, and no two alike."""
     active_sessions: Annotated[int, Field(ge=1)] = 1_000

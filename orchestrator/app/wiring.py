@@ -1,6 +1,7 @@
 """From settings to the ports that everything is built on."""
 
 from dataclasses import dataclass
+from typing import Any, Final
 
 from orchestrator.app.settings import Settings
 from orchestrator.bus.codec import Codec
@@ -8,12 +9,14 @@ from orchestrator.bus.kafka import KafkaBus
 from orchestrator.bus.ports import Bus
 from orchestrator.bus.registry import CatalogueIds, RegistryIds, SchemaIds
 from orchestrator.bus.values import FolderValues, MessageValues
-from orchestrator.client import Client
+
+# The embedded broker answers a fetch when its wait is over, not when a record arrives.
+_EMBEDDED_READING: Final[dict[str, Any]] = {"fetch.wait.max.ms": 5}
 
 
 @dataclass(frozen=True)
 class Wiring:
-    """One cluster, as a process sees it."""
+    """One cluster, as a process sees it: a `client.Connection` with its settings."""
 
     settings: Settings
     bus: Bus
@@ -21,20 +24,16 @@ class Wiring:
     values: MessageValues
 
 
-def connect(settings: Settings, ids: SchemaIds | None = None) -> Wiring:
-    """The cluster of these settings. Connects to nothing yet. `ids` replaces the registry."""
-    return Wiring(
-        settings,
-        KafkaBus(settings.bus),
-        Codec(ids or RegistryIds(settings.bus)),
-        MessageValues(FolderValues(settings.values_folder), settings.values_inline_bytes),
-    )
+def connect(settings: Settings) -> Wiring:
+    """The cluster of these settings. Connects to nothing yet."""
+    return _wired(settings, KafkaBus(settings.bus), RegistryIds(settings.bus))
 
 
 def connect_embedded(settings: Settings) -> Wiring:
     """The embedded cluster: there is no registry, the catalogue numbers the schemas."""
-    return connect(settings, CatalogueIds())
+    return _wired(settings, KafkaBus(settings.bus, _EMBEDDED_READING), CatalogueIds())
 
 
-def client(wiring: Wiring) -> Client:
-    return Client(wiring)
+def _wired(settings: Settings, bus: Bus, ids: SchemaIds) -> Wiring:
+    values = MessageValues(FolderValues(settings.values_folder), settings.values_inline_bytes)
+    return Wiring(settings, bus, Codec(ids), values)

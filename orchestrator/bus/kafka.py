@@ -1,7 +1,7 @@
 """A cluster by confluent-kafka."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final, TypeVar
@@ -29,15 +29,18 @@ class KafkaBus:
     Names of groups, members and transactions get the prefix of the topics: two installations do not meet.
     """
 
-    def __init__(self, settings: BusSettings) -> None:
+    def __init__(self, settings: BusSettings, reading: Mapping[str, Any] | None = None) -> None:
+        """`reading`: settings of librdkafka for consumers alone."""
         self._settings = settings
+        self._reading = dict(reading or {})
         self._counts: dict[str, int] = {}
 
     def consumer(self, reading: Reading) -> KafkaConsumer:
         prefix = self._settings.topic_prefix
         instance = prefix + reading.instance if reading.instance else ""
+        config = {**self._reading, **self._client_config()}
         own = replace(reading, group=prefix + reading.group, instance=instance)
-        return _made(lambda: KafkaConsumer(own, self._settings, lambda: self.admin, self._client_config()))
+        return _made(lambda: KafkaConsumer(own, self._settings, lambda: self.admin, config))
 
     def producer(self) -> KafkaProducer:
         return _made(lambda: KafkaProducer(self._settings, self._client_config()))

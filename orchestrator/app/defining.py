@@ -1,0 +1,73 @@
+"""Telling the installation which agents and playbooks exist."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from orchestrator.app.wiring import Wiring
+from orchestrator.bus.deadline import Deadline
+from orchestrator.errors import ConfigurationError, UnavailableError
+from orchestrator.messages.base import Definition
+from orchestrator.messages.types import AgentProfile
+from orchestrator.runtime.host import unix_micros
+from orchestrator.sdk.definitions import agent_defined, playbook_defined
+from orchestrator.sdk.documents import Documents, PlaybookDocument, parse_documents
+
+SOURCE = "/agents-apply"
+_SEND_S = 15.0
+
+
+def read_folder(folder: Path) -> Documents:
+    """The agents and playbooks of a folder's YAML files.
+
+    Raises `ConfigurationError` with every mistake of every file, each as `FILE:LINE: path: what is wrong`.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.suffix in {".yaml", ".yml"})
+    if not files:
+        raise ConfigurationError(
+            f"there is no YAML file in {folder}: agents and playbooks are defined in those"
+        )
+    problems: list[str] = []
+    playbooks: list[PlaybookDocument] = []
+    profiles: list[AgentProfile] = []
+    for path in files:
+        try:
+            found = parse_documents(path.read_text(encoding="utf-8"), str(path))
+        except ConfigurationError as error:
+            problems += error.problems
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(f"{path}: cannot be read: {error}")
+        else:
+            playbooks += found.playbooks
+            profiles += found.profiles
+    if problems:
+        raise ConfigurationError(*problems)
+    return Documents(tuple(playbooks), tuple(profiles))
+
+
+def definitions_of(documents: Documents, now: int) -> tuple[Definition, ...]:
+    """The messages that say so. `now` is Unix time in microseconds."""
+    return (
+        *(
+            playbook_defined(found.playbook.playbook, str(found.playbook.version), found.source, now)
+            for found in documents.playbooks
+        ),
+        *(agent_defined(profile, now) for profile in documents.profiles),
+    )
+
+
+def define(wiring: Wiring, documents: Documents) -> None:
+    """Writes the definitions; returns when Kafka has them. Raises `UnavailableError` if it does not answer."""
+    _send(wiring, definitions_of(documents, unix_micros()))
+
+
+def _send(wiring: Wiring, definitions: Iterable[Definition]) -> None:
+    producer = wiring.bus.producer()
+    try:
+        for definition in definitions:
+            producer.send(wiring.codec.encode(definition, source=SOURCE))
+        if producer.flush(Deadline.after(_SEND_S)):
+            raise UnavailableError(
+                f"Kafka at {wiring.settings.bootstrap_servers} did not take the definitions in time: is it running?"
+            )
+    finally:
+        producer.close()
