@@ -1,6 +1,6 @@
 """Playbooks with their expressions compiled, once for each text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -52,16 +52,22 @@ def _criteria(playbook: Playbook, problems: list[str]) -> Iterator[Criterion]:
         problems += [
             f"success: {source!r} names outputs.{name}, which is no step" for name in sorted(unknown)
         ]
-        yield Criterion(expression=source, steps=_steps_of(expression, playbook))
+        needed = steps_needed(expression, playbook.steps, steps_in(playbook.result))
+        yield Criterion(expression=source, steps=needed)
 
 
-def _steps_of(expression: Expression, playbook: Playbook) -> tuple[str, ...]:
-    """Steps whose outputs the expression needs, those of the result too if it names it; none means all."""
+def steps_needed(
+    expression: Expression, steps: Iterable[str], behind_result: frozenset[str]
+) -> tuple[str, ...]:
+    """Steps whose outputs an expression of success needs; empty means all.
+
+    `behind_result`: the steps that the result takes something from, needed by an expression that names it.
+    """
     members = expression.members("outputs")
     if members is None:
         return ()
-    behind_result = steps_in(playbook.result) if expression.names("result") else frozenset()
-    return tuple(name for name in playbook.steps if name in members | behind_result)
+    needed = members | (behind_result if expression.names("result") else frozenset())
+    return tuple(name for name in steps if name in needed)
 
 
 def _compiled(key: str, source: str, variables: tuple[str, ...], problems: list[str]) -> Expression | None:

@@ -1,6 +1,7 @@
 """The planner service: has the plan made that a session asks for."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Final
 
 from orchestrator.sdk import (
@@ -13,7 +14,9 @@ from orchestrator.sdk import (
     TransientError,
     failure_of,
 )
-from orchestrator.sdk.messages import Message, commands, events, read_json, replace, types
+from orchestrator.sdk.messages import Message, commands, events, read_json, replace, steps_named, types
+from orchestrator_services.expressions import ExpressionError, compiled
+from orchestrator_services.planner.compilation import SUCCESS_VARIABLES, steps_needed
 
 service = Service("planner")
 
@@ -53,7 +56,25 @@ async def _planned(message: commands.CreatePlan, context: Context) -> types.Plan
         raise PermanentError(
             f"the planner {message.planner} returned {type(made).__name__}, not a Plan", code="planner_error"
         )
-    return await _with_large_values_stored(replace(made.plan, planner=message.planner), context)
+    plan = replace(made.plan, planner=message.planner, criteria=_with_steps_needed(made.plan))
+    return await _with_large_values_stored(plan, context)
+
+
+def _with_steps_needed(plan: types.Plan) -> tuple[types.Criterion, ...]:
+    """The criteria with the steps they need where the planner did not say, so that not all outputs are kept.
+
+    A criterion that is no CEL over outputs, result and goal is left to the agent's evaluator.
+    """
+    steps = [one.step_id for one in plan.steps]
+    found: list[types.Criterion] = []
+    for criterion in plan.criteria:
+        needed = criterion.steps
+        if not needed:
+            with suppress(ExpressionError):
+                expression = compiled(criterion.expression, SUCCESS_VARIABLES)
+                needed = steps_needed(expression, steps, steps_named(plan.result))
+        found.append(replace(criterion, steps=needed))
+    return tuple(found)
 
 
 async def _request(message: commands.CreatePlan, context: Context) -> PlanRequest:

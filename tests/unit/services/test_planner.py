@@ -277,11 +277,20 @@ async def test_a_stranger_s_plan_is_sent_with_what_it_used() -> None:
     @declare_planner("mine")
     async def mine(request: PlanRequest, context: Context) -> PlannedPlan:
         context.use(tokens_input=7, cost_usd=0.5)
-        return PlannedPlan([step("a", "t", goal=request.goal)])
+        first = step("a", "t", goal=request.goal)
+        return PlannedPlan(
+            [first, step("b", "t")],
+            result=first.output,
+            success=[
+                Criterion(expression=text)
+                for text in ("outputs.b.n > 1", "result != null", "the text is friendly")
+            ],
+        )
 
     created = await plan(request(planner="mine"), world=World(planner, mine))
 
     assert created.plan.planner == "mine"
+    assert [criterion.steps for criterion in created.plan.criteria] == [("b",), ("a",), ()]
     assert (created.usage.tokens_input, created.usage.cost_micro_usd) == (7, 500_000)
 
 
