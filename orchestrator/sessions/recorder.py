@@ -10,10 +10,9 @@ import sqlalchemy as sa
 
 from orchestrator.messages.base import Event, SessionEvent
 from orchestrator.messages.catalogue import Topic
-from orchestrator.sdk import Delivery, Positions, sink
+from orchestrator.sdk import Delivery, Positions
 from orchestrator.sessions.projection import SessionRow, begun, projected
 from orchestrator.sessions.queries import as_session_row
-from orchestrator.sessions.settings import SessionsSettings
 from orchestrator.sessions.store import SessionStore
 from orchestrator.sessions.tables import NAME_LENGTH, events, offsets, sessions
 
@@ -49,12 +48,6 @@ class SessionRecorder:
 
     def close(self) -> None:
         self._store.close()
-
-
-@sink("session-recorder", pattern="agents.events.*")
-def session_recorder() -> SessionRecorder:
-    """The recorder into the store that `ORCHESTRATOR_SESSIONS_URL` names."""
-    return SessionRecorder(SessionStore(SessionsSettings().url.get_secret_value()))
 
 
 def _locked(connection: sa.Connection, positions: Positions) -> Positions:

@@ -12,7 +12,7 @@ from orchestrator.messages.base import Event
 from orchestrator.messages.catalogue import CATALOGUE, entry_of
 from orchestrator.messages.types import CallKind, Failure
 from orchestrator.sdk import Delivery, Plugins
-from orchestrator.sessions import recorder
+from orchestrator.sessions import plugin, recorder
 from orchestrator.sessions.queries import Wanted, listed, recorded_events
 from orchestrator.sessions.recorder import SessionRecorder
 from orchestrator.sessions.store import SessionStore
@@ -37,10 +37,13 @@ def after(batch: Sequence[Delivery]) -> dict[tuple[str, int], int]:
     return {(one.topic, one.partition): one.offset + 1 for one in batch}
 
 
-def test_it_is_declared_as_any_sink_is() -> None:
-    declared = Plugins.of(recorder).sinks["session-recorder"]
+def test_it_is_declared_as_any_sink_is(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    declared = Plugins.of(plugin).sinks["session-recorder"]
 
-    assert declared.make is not None
+    monkeypatch.setenv("ORCHESTRATOR_SESSIONS_URL", url)
+    made = declared.make()
+    assert made.positions() == {}
+    made.close()
     seen = {entry.name for entry in CATALOGUE if entry.kind == "event"}
     assert seen == {entry.name for entry in CATALOGUE if entry.name.startswith(declared.pattern[:-1])}
 
