@@ -40,7 +40,7 @@ lint: setup ## ruff
 	$(RUN) ruff format --check .
 
 types: setup ## mypy, strict
-	$(RUN) mypy orchestrator services/orchestrator_services scripts
+	$(RUN) mypy orchestrator services/orchestrator_services scripts tests examples
 
 layers: setup ## Imports go down only; generated files match their sources
 	$(RUN) lint-imports

@@ -6,7 +6,7 @@ nothing about durability may be claimed from it.
 
 import ctypes
 from collections.abc import Mapping
-from ctypes import c_char_p, c_int, c_size_t, c_void_p
+from ctypes import c_char_p, c_int, c_int32, c_size_t, c_void_p
 from functools import cache
 from types import TracebackType
 from typing import Any, Self
@@ -18,14 +18,19 @@ from orchestrator.errors import ConfigurationError, OrchestratorError
 _PRODUCER = 0
 _ERROR_TEXT_BYTES = 512
 
+_REBALANCE_DELAY_MS = 100
+
 # Argument and result types as declared in rdkafka.h and rdkafka_mock.h.
 _SIGNATURES: dict[str, tuple[list[Any], Any]] = {
     "rd_kafka_conf_new": ([], c_void_p),
+    "rd_kafka_conf_set": ([c_void_p, c_char_p, c_char_p, c_char_p, c_size_t], c_int),
     "rd_kafka_new": ([c_int, c_void_p, c_char_p, c_size_t], c_void_p),
     "rd_kafka_destroy": ([c_void_p], None),
     "rd_kafka_mock_cluster_new": ([c_void_p, c_int], c_void_p),
     "rd_kafka_mock_cluster_destroy": ([c_void_p], None),
     "rd_kafka_mock_cluster_bootstraps": ([c_void_p], c_char_p),
+    "rd_kafka_mock_group_initial_rebalance_delay_ms": ([c_void_p, c_int32], None),
+    "rd_kafka_mock_group_initial_rebalance_delay_ms": ([c_void_p, c_int], None),
     "rd_kafka_mock_topic_create": ([c_void_p, c_char_p, c_int, c_int], c_int),
 }
 
@@ -72,8 +77,11 @@ class EmbeddedCluster:
             return
         library = _library()
         error = ctypes.create_string_buffer(_ERROR_TEXT_BYTES)
-        # A client instance must exist for the broker to live in; nothing is ever sent through this one.
-        self._client = library.rd_kafka_new(_PRODUCER, library.rd_kafka_conf_new(), error, len(error))
+        settings = library.rd_kafka_conf_new()
+        # A client instance must exist for the broker to live in; nothing is ever sent through this one, and
+        # its warning that it has no servers to connect to would only alarm.
+        library.rd_kafka_conf_set(settings, b"log_level", b"0", error, len(error))
+        self._client = library.rd_kafka_new(_PRODUCER, settings, error, len(error))
         if not self._client:
             raise OrchestratorError(
                 f"librdkafka made no client for the embedded cluster: {error.value.decode()}"
@@ -82,6 +90,10 @@ class EmbeddedCluster:
         if not self._cluster:
             self.stop()
             raise OrchestratorError("librdkafka could not open its embedded cluster: is there a free port?")
+        # The default of 3 s is for members that join one after another across a network.
+        library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
+        # By default a group's first members wait 3 s for company; here they all come at once.
+        library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, _REBALANCE_DELAY_MS)
         try:
             self._create_topics(library)
         except OrchestratorError:
