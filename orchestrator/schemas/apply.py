@@ -1,0 +1,89 @@
+"""Registering the catalogue's schemas."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+from orchestrator.bus.registry import registry_error, schema_of, subject_of
+from orchestrator.bus.settings import BusSettings
+from orchestrator.errors import ConfigurationError
+from orchestrator.messages.catalogue import CATALOGUE, Entry
+
+COMPATIBILITY: Final = "FULL_TRANSITIVE"
+"""Old readers read new messages and new readers old ones, over all versions: history is replayed for ever."""
+
+_NOT_FOUND: Final = 404
+_CONFLICT: Final = 409
+
+
+class Outcome(StrEnum):
+    """What became of one schema."""
+
+    REGISTERED = "registered"
+    THERE_ALREADY = "there already"
+
+
+@dataclass(frozen=True)
+class Applied:
+    """One subject with its schema's id."""
+
+    subject: str
+    schema_id: int
+    outcome: Outcome
+
+
+def apply(client: SchemaRegistryClient, settings: BusSettings) -> tuple[Applied, ...]:
+    """Registers every schema of the catalogue; doing it again changes nothing.
+
+    1. The registry's global compatibility is set, because some enforce none until it is.
+    2. Every subject is looked up, and registered if this version's schema is not in it.
+
+    Raises `ConfigurationError` that names every incompatible subject; compatible ones are registered still.
+    Raises `UnavailableError` with the registry's address if it does not answer.
+    """
+    # 1. Compatibility.
+    try:
+        client.set_compatibility(level=COMPATIBILITY)
+    except Exception as error:
+        raise registry_error(error, settings) from error
+    # 2. Subjects.
+    applied: list[Applied] = []
+    refused: list[str] = []
+    for entry in CATALOGUE:
+        try:
+            applied.append(_applied(client, entry, settings))
+        except ConfigurationError as error:
+            refused += error.problems
+    if refused:
+        raise ConfigurationError(*refused)
+    return tuple(applied)
+
+
+def _applied(client: SchemaRegistryClient, entry: Entry, settings: BusSettings) -> Applied:
+    subject = subject_of(entry, settings.topic_prefix)
+    found = registered_id(client, entry, settings)
+    if found is not None:
+        return Applied(subject, found, Outcome.THERE_ALREADY)
+    try:
+        return Applied(subject, client.register_schema(subject, schema_of(entry)), Outcome.REGISTERED)
+    except Exception as error:
+        if isinstance(error, SchemaRegistryError) and error.http_status_code == _CONFLICT:
+            raise ConfigurationError(
+                f"{subject}: the schema of {entry.name} is not compatible with an earlier version of it: "
+                f"{error.error_message}"
+            ) from error
+        raise registry_error(error, settings) from error
+
+
+def registered_id(client: SchemaRegistryClient, entry: Entry, settings: BusSettings) -> int | None:
+    """The id of this version's schema in its subject; None if it is not there."""
+    try:
+        found = client.lookup_schema(subject_of(entry, settings.topic_prefix), schema_of(entry))
+    except Exception as error:
+        if isinstance(error, SchemaRegistryError) and error.http_status_code == _NOT_FOUND:
+            return None
+        raise registry_error(error, settings) from error
+    return found.schema_id

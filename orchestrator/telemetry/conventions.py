@@ -1,0 +1,65 @@
+"""Every name of a span and of its attributes.
+
+Source: OpenTelemetry semantic conventions for messaging and for generative AI, both in development: a rename
+there is a change here and nowhere else.
+"""
+
+from typing import Final
+
+SERVICE: Final = "kafka-agent-orchestrator"
+SCOPE: Final = "orchestrator"
+
+CONVERSATION_ID: Final = "gen_ai.conversation.id"
+OPERATION: Final = "gen_ai.operation.name"
+AGENT: Final = "gen_ai.agent.name"
+TOOL: Final = "gen_ai.tool.name"
+TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
+TOKENS_INPUT: Final = "gen_ai.usage.input_tokens"
+TOKENS_OUTPUT: Final = "gen_ai.usage.output_tokens"
+ERROR_TYPE: Final = "error.type"
+
+MESSAGING_SYSTEM: Final = "messaging.system"
+MESSAGING_OPERATION: Final = "messaging.operation.type"
+MESSAGING_DESTINATION: Final = "messaging.destination.name"
+MESSAGING_GROUP: Final = "messaging.consumer.group.name"
+MESSAGING_MESSAGE_ID: Final = "messaging.message.id"
+KAFKA: Final = "kafka"
+
+TENANT: Final = "agents.tenant"
+STEP: Final = "agents.step.id"
+ATTEMPT: Final = "agents.step.attempt"
+REVISION: Final = "agents.plan.revision"
+OUTCOME: Final = "agents.outcome"
+TOOL_CALLS: Final = "agents.usage.tool_calls"
+COST_USD: Final = "agents.usage.cost_usd"
+
+PLAN: Final = "plan"
+EVALUATE: Final = "evaluate"
+
+
+def invoke_agent(agent: str) -> str:
+    return f"invoke_agent {agent}"
+
+
+def session_ended(agent: str) -> str:
+    return f"invoke_agent {agent} ended"
+
+
+def step(step_id: str) -> str:
+    return f"step {step_id}"
+
+
+def execute_tool(tool: str) -> str:
+    return f"execute_tool {tool}"
+
+
+def review(reviewer: str) -> str:
+    return f"review {reviewer}"
+
+
+def process(topic: str) -> str:
+    return f"process {topic}"
+
+
+def send(topic: str) -> str:
+    return f"send {topic}"

@@ -1,0 +1,133 @@
+"""Logs: JSON for machines, short lines for people in a terminal, never a secret."""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, TextIO
+
+Format = Literal["auto", "human", "json"]
+
+_session: Final[ContextVar[str]] = ContextVar("session", default="")
+_OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_HIDDEN: Final = "***"
+# `password=…`, `"api_key": "…"`, `Authorization: Bearer …`, and the password of a URL.
+_SECRETS: Final = (
+    re.compile(
+        r"(?i)((?:password|passwd|secret|token|api[_.-]?key|user\.info|credentials?)[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&}]+"
+    ),
+    re.compile(r"(?i)((?:bearer|basic)\s+)[a-z0-9._~+/=-]{8,}"),
+    re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)"),
+)
+_SECRET_NAME: Final = re.compile(r"(?i)password|secret|api_?key|credential|(?<!_)token$")
+_SHORTEST_SECRET: Final = 4
+
+
+@contextmanager
+def session(correlation_id: str) -> Iterator[None]:
+    """Lines logged inside, by this thread or task, name this session."""
+    token = _session.set(correlation_id)
+    try:
+        yield
+    finally:
+        _session.reset(token)
+
+
+def configure(
+    level: str = "info",
+    format: Format = "auto",  # noqa: A002 - what the setting is called
+    secrets: Iterable[str] = (),
+    stream: TextIO | None = None,
+) -> None:
+    """Sends all logs of the process to the standard error, or to `stream`.
+
+    `secrets` are values that are hidden wherever they turn up, beside what looks like one.
+    """
+    stream = stream or sys.stderr
+    human = format == "human" or (format == "auto" and stream.isatty())
+    handler = _human_handler(stream) if human else logging.StreamHandler(stream)
+    handler.setFormatter(_HumanFormatter(secrets) if human else JsonFormatter(secrets))
+    root = logging.getLogger()
+    for old in tuple(root.handlers):
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    # Below warnings these tell of every request, not of what is wrong.
+    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "asyncio", "grpc"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+
+
+class Redaction:
+    """Hides secrets in text."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = sorted({each for each in secrets if len(each) >= _SHORTEST_SECRET}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def __call__(self, text: str) -> str:
+        if self._known is not None:
+            text = self._known.sub(_HIDDEN, text)
+        for pattern in _SECRETS:
+            text = pattern.sub(rf"\g<1>{_HIDDEN}", text)
+        return text
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, session and trace, what `extra` gave, the error."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        super().__init__()
+        self._redacted = Redaction(secrets)
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": self._redacted(record.getMessage()),
+        }
+        correlation_id = session_of(record)
+        if correlation_id:
+            line["correlation_id"] = correlation_id
+            line["trace_id"] = correlation_id.replace("-", "")
+        for name, value in vars(record).items():
+            if name not in _OWN and name not in line:
+                line[name] = _HIDDEN if _SECRET_NAME.search(name) else self._plain(value)
+        if record.exc_info and record.exc_info[0]:
+            line["error"] = record.exc_info[0].__name__
+            line["stack"] = self._redacted(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False)
+
+    def _plain(self, value: Any) -> Any:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        return self._redacted(str(value))
+
+
+class _HumanFormatter(logging.Formatter):
+    def __init__(self, secrets: Iterable[str]) -> None:
+        super().__init__()
+        self._redacted = Redaction(secrets)
+
+    def format(self, record: logging.LogRecord) -> str:
+        correlation_id = session_of(record)
+        tail = f"  ({correlation_id})" if correlation_id else ""
+        stack = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        return self._redacted(f"{record.getMessage()}{tail}{stack}")
+
+
+def session_of(record: logging.LogRecord) -> str:
+    """The session that a line is about: of `extra`, else the one that it was logged inside."""
+    return str(getattr(record, "correlation_id", "") or _session.get())
+
+
+def _human_handler(stream: TextIO) -> logging.Handler:
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    console = Console(file=stream, soft_wrap=True)
+    return RichHandler(console=console, show_path=False, markup=False, log_time_format="%H:%M:%S")

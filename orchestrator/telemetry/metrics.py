@@ -1,0 +1,129 @@
+"""The metrics of a process, by Prometheus. Every name of ours stands in one table."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Final, TypeVar, cast
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+MESSAGES_RECEIVED: Final = "agents_messages_received"
+MESSAGES_SENT: Final = "agents_messages_sent"
+INPUTS_DROPPED: Final = "agents_inputs_dropped"
+DEAD_LETTERS: Final = "agents_dead_letters"
+TRANSACTIONS: Final = "agents_transactions"
+SESSIONS_SETTLED: Final = "agents_sessions_settled"
+KAFKA_ERRORS: Final = "agents_kafka_errors"
+HANDLING_SECONDS: Final = "agents_handling_seconds"
+TRANSACTION_SECONDS: Final = "agents_transaction_seconds"
+TRANSACTION_MESSAGES: Final = "agents_transaction_messages"
+SESSIONS_ACTIVE: Final = "agents_sessions_active"
+IN_FLIGHT: Final = "agents_in_flight"
+CONSUMER_LAG: Final = "agents_consumer_lag"
+
+_MILLISECONDS_TO_MINUTES: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
+_ONE_TO_THOUSANDS: Final = (1, 3, 10, 30, 100, 300, 1000, 3000)
+
+Metric = Counter | Gauge | Histogram
+M = TypeVar("M", Counter, Gauge, Histogram)
+
+
+@dataclass(frozen=True)
+class _Declared:
+    kind: type[Metric]
+    doc: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+_DECLARED: Final = {
+    MESSAGES_RECEIVED: _Declared(Counter, "Records read.", ("topic",)),
+    MESSAGES_SENT: _Declared(Counter, "Records written.", ("topic",)),
+    INPUTS_DROPPED: _Declared(Counter, "Duplicate, late and foreign inputs of sessions.", ("reason",)),
+    DEAD_LETTERS: _Declared(Counter, "Dead letters written.", ("service", "stage")),
+    TRANSACTIONS: _Declared(Counter, "Transactions by how they ended.", ("outcome",)),
+    SESSIONS_SETTLED: _Declared(Counter, "Sessions that ended or were parked.", ("outcome",)),
+    KAFKA_ERRORS: _Declared(Counter, "Errors that the Kafka client reported.", ("error",)),
+    HANDLING_SECONDS: _Declared(
+        Histogram, "Time in a handler.", ("service", "type"), _MILLISECONDS_TO_MINUTES
+    ),
+    TRANSACTION_SECONDS: _Declared(Histogram, "Time of a transaction.", (), _MILLISECONDS_TO_MINUTES),
+    TRANSACTION_MESSAGES: _Declared(Histogram, "Inputs of a transaction.", (), _ONE_TO_THOUSANDS),
+    SESSIONS_ACTIVE: _Declared(Gauge, "Sessions under way.", ("partition",)),
+    IN_FLIGHT: _Declared(Gauge, "Messages being handled.", ("service",)),
+    CONSUMER_LAG: _Declared(Gauge, "Committed records not read yet.", ("group", "topic", "partition")),
+}
+
+_log: Final = logging.getLogger(__name__)
+
+
+class ProcessMetrics:
+    """The metrics of one process: `sdk.Metrics`, and ours of `_DECLARED`. Any thread may call; no call fails.
+
+    A name that is not declared becomes a counter with the labels of its first use. What does not fit is
+    logged once and left out: a metric must not stop what it measures.
+    """
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._lock = Lock()
+        self._declared = dict(_DECLARED)
+        self._metrics: dict[str, Metric] = {}
+        self._children: dict[tuple[object, ...], Metric] = {}
+        self._refused: set[str] = set()
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        """Adds to a counter."""
+        child = self._child(Counter, name, labels)
+        if child is not None and amount >= 0:
+            child.inc(amount)
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Adds a value, in the unit of its name, to a histogram."""
+        child = self._child(Histogram, name, labels)
+        if child is not None:
+            child.observe(value)
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        """Sets a gauge."""
+        child = self._child(Gauge, name, labels)
+        if child is not None:
+            child.set(value)
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus' text format, of the type `CONTENT_TYPE`."""
+        return generate_latest(self._registry)
+
+    def _child(self, kind: type[M], name: str, labels: Mapping[str, str]) -> M | None:
+        key = (kind, name, *labels.items())
+        child = self._children.get(key)
+        if child is None:
+            with self._lock:
+                try:
+                    child = self._children[key] = self._made(kind, name, labels)
+                except (TypeError, ValueError) as error:
+                    self._refuse(name, error)
+                    return None
+        return cast("M", child)
+
+    def _made(self, kind: type[Metric], name: str, labels: Mapping[str, str]) -> Metric:
+        declared = self._declared.setdefault(
+            name, _Declared(kind, "Declared by a plug-in.", tuple(sorted(labels)))
+        )
+        if declared.kind is not kind or set(declared.labels) != set(labels):
+            raise TypeError(f"it is a {declared.kind.__name__} with the labels {', '.join(declared.labels)}")
+        metric = self._metrics.get(name)
+        if metric is None:
+            buckets: dict[str, Any] = {"buckets": declared.buckets} if declared.buckets else {}
+            metric = kind(name, declared.doc, declared.labels, registry=self._registry, **buckets)
+            self._metrics[name] = metric
+        return metric.labels(**labels) if labels else metric
+
+    def _refuse(self, name: str, error: Exception) -> None:
+        if name not in self._refused:
+            self._refused.add(name)
+            _log.warning("the metric %s is left out: %s", name, error)

@@ -1,0 +1,125 @@
+"""Exporting spans by OTLP, where an endpoint is configured; costing nothing where none is."""
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, Protocol
+
+from orchestrator.errors import ConfigurationError
+from orchestrator.telemetry import conventions as names
+from orchestrator.telemetry.context import EVERY_SESSION, Sampling
+from orchestrator.telemetry.spans import Span
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+ENDPOINT_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_ALWAYS: Final = frozenset({"", "always_on", "parentbased_always_on"})
+_NEVER: Final = frozenset({"always_off", "parentbased_always_off"})
+_RATIO: Final = frozenset({"traceidratio", "parentbased_traceidratio"})
+_FLUSH_MS: Final = 5_000
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Tracing(Protocol):
+    """Takes finished spans. Any thread may call; `emit` never waits and never fails."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether spans go anywhere: ask before making one."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """Which sessions are traced; the codec tells it to others in `traceparent`."""
+
+    def emit(self, span: Span) -> None:
+        """Exports a span some time soon, unless its session is not sampled."""
+
+    def close(self) -> None:
+        """Exports what is left, for at most five seconds."""
+
+
+class NoTracing:
+    """Spans go nowhere."""
+
+    enabled: Final = False
+    sampling: Final = EVERY_SESSION
+
+    def emit(self, span: Span) -> None:
+        """Forgets it."""
+
+    def close(self) -> None:
+        """There is nothing left."""
+
+
+class OtlpTracing:
+    """Spans go to an OTLP endpoint by gRPC, in batches, from a thread of their own."""
+
+    enabled: Final = True
+
+    def __init__(
+        self, endpoint: str, service: str, instance: str, sampling: Sampling = EVERY_SESSION
+    ) -> None:
+        # Half a second of imports that a process without an endpoint does not need.
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+        from orchestrator.telemetry.otel import Converter
+
+        self.sampling: Final = sampling
+        resource = Resource.create(
+            {"service.namespace": names.SERVICE, "service.name": service, "service.instance.id": instance}
+        )
+        self._convert = Converter(resource)
+        self._processor = BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint))
+
+    def emit(self, span: Span) -> None:
+        if self.sampling.sampled(span.correlation_id):
+            self._processor.on_end(self._converted(span))
+
+    def close(self) -> None:
+        self._processor.force_flush(_FLUSH_MS)
+        self._processor.shutdown()  # type: ignore[no-untyped-call]
+
+    def _converted(self, span: Span) -> "ReadableSpan":
+        return self._convert(span)
+
+
+def tracing_of(
+    environment: Mapping[str, str], service: str, instance: str, endpoint: str = ""
+) -> NoTracing | OtlpTracing:
+    """The tracing of a process: by our own setting `endpoint`, else by OpenTelemetry's variables.
+
+    Raises `ConfigurationError` for a sampler that there is not.
+    """
+    endpoint = endpoint or next(filter(None, map(environment.get, ENDPOINT_VARIABLES)), "")
+    if not endpoint or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return NoTracing()
+    sampling = sampling_of(environment)
+    return OtlpTracing(endpoint, service, instance, sampling) if sampling.ratio > 0 else NoTracing()
+
+
+def sampling_of(environment: Mapping[str, str]) -> Sampling:
+    """What `OTEL_TRACES_SAMPLER` asks for, its ratio taken of the bits that are random in our trace ids."""
+    sampler = environment.get("OTEL_TRACES_SAMPLER", "")
+    if sampler in _ALWAYS:
+        return EVERY_SESSION
+    if sampler in _NEVER:
+        return Sampling(0.0)
+    argument = environment.get("OTEL_TRACES_SAMPLER_ARG", "1.0")
+    try:
+        ratio = float(argument)
+    except ValueError:
+        ratio = -1.0
+    if sampler not in _RATIO or not 0.0 <= ratio <= 1.0:
+        raise ConfigurationError(
+            f"OTEL_TRACES_SAMPLER={sampler} with OTEL_TRACES_SAMPLER_ARG={argument} cannot be used: set always_on, "
+            "always_off, or traceidratio with a ratio from 0 to 1"
+        )
+    _log.warning(
+        "OTEL_TRACES_SAMPLER=%s is taken as a ratio of the last 56 bits of the trace id: OpenTelemetry's own "
+        "takes 64, and ours are UUIDs, of which it would sample none or all",
+        sampler,
+    )
+    return Sampling(ratio)

@@ -1,0 +1,102 @@
+"""Logs name the session they are about, and never show a secret."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from orchestrator.telemetry import logs
+
+SESSION = "0190b2c4-7f3a-7c1e-9d2b-3f4a5b6c7d8e"
+
+
+@pytest.fixture(autouse=True)
+def root_logger() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def stream() -> io.StringIO:
+    return io.StringIO()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_json_line_has_session_trace_and_what_was_added(stream: io.StringIO) -> None:
+    logs.configure(format="json", stream=stream)
+    with logs.session(SESSION):
+        logging.getLogger("x.y").info("step %s is ready", "routes", extra={"attempt": 2})
+    logging.getLogger("x").warning("no session", extra={"correlation_id": "given"})
+    first, second = lines(stream)
+    assert {name: first[name] for name in ("level", "logger", "message", "correlation_id", "attempt")} == {
+        "level": "info",
+        "logger": "x.y",
+        "message": "step routes is ready",
+        "correlation_id": SESSION,
+        "attempt": 2,
+    }
+    assert first["trace_id"] == SESSION.replace("-", "")
+    assert str(first["time"]).endswith("+00:00")
+    assert second["correlation_id"] == "given"
+
+
+def test_an_error_is_one_line_with_its_stack(stream: io.StringIO) -> None:
+    logs.configure(format="json", stream=stream)
+    try:
+        raise ValueError("password=hunter2")
+    except ValueError:
+        logging.getLogger("x").exception("failed")
+    [line] = lines(stream)
+    assert line["error"] == "ValueError"
+    assert "Traceback" in str(line["stack"])
+    assert "hunter2" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("form", ["json", "human"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the setting is s3cr3t-value",
+        'sasl.password="hunter2"',
+        "sasl.password: hunter2",
+        "basic.auth.user.info=user:hunter2",
+        "Authorization: Bearer hunter2hunter2",
+        "http://user:hunter2@registry:8081/subjects",
+        '{"api_key": "hunter2"}',
+    ],
+)
+def test_secrets_are_hidden_in_any_form(stream: io.StringIO, form: logs.Format, text: str) -> None:
+    logs.configure(format=form, secrets=["s3cr3t-value", ""], stream=stream)
+    logging.getLogger("x").warning("%s", text, extra={"password": "hunter2"})
+    assert "hunter2" not in stream.getvalue()
+    assert "s3cr3t" not in stream.getvalue()
+    assert "***" in stream.getvalue()
+
+
+def test_what_only_sounds_like_a_secret_stays(stream: io.StringIO) -> None:
+    logs.configure(format="json", stream=stream)
+    logging.getLogger("x").info("tokens: 500, key order-17, at a:b@c", extra={"tokens": 500})
+    assert lines(stream)[0]["message"] == "tokens: 500, key order-17, at a:b@c"
+    assert lines(stream)[0]["tokens"] == 500
+
+
+def test_for_people_a_line_ends_with_its_session(stream: io.StringIO) -> None:
+    logs.configure(format="human", stream=stream)
+    with logs.session(SESSION):
+        logging.getLogger("x").info("ready [not markup]")
+    assert f"ready [not markup]  ({SESSION})" in stream.getvalue()
+
+
+def test_auto_is_json_where_nobody_reads(stream: io.StringIO) -> None:
+    logs.configure(level="warning", stream=stream)
+    logging.getLogger("x").info("left out")
+    logging.getLogger("x").warning("kept")
+    assert [line["message"] for line in lines(stream)] == ["kept"]
