@@ -45,6 +45,11 @@ def call_id(correlation_id: str, kind: str, revision: int, step_id: str, attempt
     return derived_id("call", correlation_id, kind, revision, step_id, attempt)
 
 
+def review_call_id(plan_call_id: str, reviewer: str) -> str:
+    """Id of the wait for a reviewer's verdict on the plan that answered a call: on that plan and no other."""
+    return derived_id("review", plan_call_id, reviewer)
+
+
 def idempotency_key(correlation_id: str, revision: int, step_id: str) -> str:
     """What a tool may use to recognise the same work: stable over redelivery and retries of the step."""
     return derived_id("idempotency", correlation_id, revision, step_id)

@@ -90,11 +90,13 @@ def failed(call: Call, failure: Failure, usage: Usage, now: int) -> Draft:
 
 
 def late(session: Session, reply: Call, usage: Usage) -> Iterable[Draft]:
-    """What a reply that comes too late still tells: what it used. A timed-out run was counted as a run."""
-    if reply.call_id in session.uncounted:
-        rest = replace(usage, tool_calls=0)
-        if rest != NOTHING:
-            yield draft(events.UsageRecorded, call=reply, usage=rest)
+    """What a reply that comes too late still tells: what it used, but for runs that were counted already."""
+    counted = session.uncounted.get(reply.call_id)
+    if counted is None:
+        return
+    rest = replace(usage, tool_calls=max(0, usage.tool_calls - counted))
+    if rest != NOTHING:
+        yield draft(events.UsageRecorded, call=reply, usage=rest)
 
 
 def due(session: Session, now: int) -> tuple[Call, ...]:

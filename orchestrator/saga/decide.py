@@ -7,14 +7,16 @@ import msgspec
 
 from orchestrator.messages import commands, events, identity
 from orchestrator.messages.base import Command, Message, SessionEvent
+from orchestrator.saga.calls import IN_FLIGHT
 from orchestrator.saga.evolve import evolve
 from orchestrator.saga.inputs import Input, Submission, TimePassed
 from orchestrator.saga.moves import MOVES
+from orchestrator.saga.opening import held_back
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.record import REPLIES
 from orchestrator.saga.record.control import cancel_task
 from orchestrator.saga.record.intake import submit_task
-from orchestrator.saga.state import Phase, Session
+from orchestrator.saga.state import PendingRetry, Phase, Session, Task
 
 PRODUCER: Final = "orchestrator"
 MAX_MOVES: Final = 100_000
@@ -50,10 +52,19 @@ def next_due(session: Session) -> int | None:
     times = [session.task.deadline_at]
     if not session.parked:
         times += (call.due_at for call in session.calls.values())
-        times += (retry.retry_at for retry in session.retries.values())
+        times += (
+            retry.retry_at
+            for retry in session.retries.values()
+            if not _waits_its_turn(session, session.task, retry)
+        )
         if session.revision == 0 and session.cancel is None:
             times.append(session.task.not_before)
     return min(times)
+
+
+def _waits_its_turn(session: Session, task: Task, retry: PendingRetry) -> bool:
+    """Whether a retry waits for steps that run, whatever time it is."""
+    return retry.call.failed_kind in IN_FLIGHT and held_back(session, task, retry.call.step_id)
 
 
 def _recorded(session: Session | None, told: Input, now: int) -> Iterable[Draft]:

@@ -26,10 +26,6 @@ from orchestrator.saga.state import (
 )
 from orchestrator.saga.usage import add
 
-_TELLS_USAGE: Final = (CallKind.PLAN, CallKind.TOOL, CallKind.EVALUATION)
-_ONE_RUN: Final = Usage(tool_calls=1)
-
-
 ENDING: Final = (events.TaskCompleted, events.TaskFailed, events.TaskCancelled, events.TaskRefused)
 """Events after which a session is over."""
 
@@ -89,6 +85,7 @@ def plan_requested(session: Session, event: events.PlanRequested) -> Session:
         revision=event.call.revision,
         feedback=event.feedback,
         proposed=None,
+        proposal=None,
         reviews=(),
         ready=(),
         unevaluated=False,
@@ -101,6 +98,7 @@ def plan_proposed(session: Session, event: events.PlanProposed) -> Session:
     return replace(
         _answered(session, event.call, event.usage),
         proposed=event.plan,
+        proposal=event.call,
         reviews=(),
         calls={call.call_id: call for call in event.reviews},
     )
@@ -122,6 +120,7 @@ def plan_accepted(session: Session, event: events.PlanAccepted) -> Session:
         phase=Phase.EXECUTING,
         plan=plan,
         proposed=None,
+        proposal=None,
         steps={name: StepState(missing=count) for name, count in missing.items()},
         dependents=dependents,
         kept=_kept(plan),
@@ -134,7 +133,7 @@ def plan_accepted(session: Session, event: events.PlanAccepted) -> Session:
 
 def plan_rejected(session: Session, event: events.PlanRejected) -> Session:
     session = _without_calls(_answered(session, event.call, event.usage), *session.calls.values())
-    return replace(session, proposed=None, reviews=(), calls={}, feedback=event.failure.message)
+    return replace(session, proposed=None, proposal=None, reviews=(), feedback=event.failure.message)
 
 
 def step_ready(session: Session, event: events.PlanStepReady) -> Session:
@@ -144,7 +143,12 @@ def step_ready(session: Session, event: events.PlanStepReady) -> Session:
         session,
         steps={**session.steps, name: state},
         ready=tuple(other for other in session.ready if other != name),
-        retries={key: retry for key, retry in session.retries.items() if retry.call.step_id != name},
+        # An evaluation's name may be a step's too.
+        retries={
+            key: retry
+            for key, retry in session.retries.items()
+            if retry.call.step_id != name or retry.call.failed_kind not in IN_FLIGHT
+        },
         calls={**session.calls, event.call.call_id: event.call},
     )
 
@@ -247,7 +251,7 @@ def usage_recorded(session: Session, event: events.UsageRecorded) -> Session:
     return replace(
         session,
         used=add(session.used, event.usage),
-        uncounted=tuple(other for other in session.uncounted if other != event.call.call_id),
+        uncounted={key: runs for key, runs in session.uncounted.items() if key != event.call.call_id},
     )
 
 
@@ -281,13 +285,17 @@ def _answered(session: Session, call: Call, usage: Usage) -> Session:
 def _without_calls(session: Session, *given_up: Call) -> Session:
     """The session without these calls; what they used may still be told. A run that was asked for counts."""
     names = {call.call_id for call in given_up}
-    telling = tuple(call.call_id for call in given_up if call.kind in _TELLS_USAGE)
-    runs = (_ONE_RUN for call in given_up if call.kind is CallKind.TOOL)
+    # Whoever was asked for recovery told before what was used.
+    runs = {
+        call.call_id: int(call.kind is CallKind.TOOL)
+        for call in given_up
+        if call.kind is not CallKind.RECOVERY
+    }
     return replace(
         session,
         calls={key: call for key, call in session.calls.items() if key not in names},
-        uncounted=(*session.uncounted, *telling),
-        used=add(session.used, *runs),
+        uncounted={**session.uncounted, **runs},
+        used=add(session.used, Usage(tool_calls=sum(runs.values()))),
     )
 
 

@@ -1,6 +1,7 @@
 """What a decision is made of: drafts, which get their envelope when the decision is written down."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -12,6 +13,9 @@ class Draft(msgspec.Struct, frozen=True):
 
     kind: type[Message]
     fields: dict[str, Any]
+
+
+Drafts: TypeAlias = Sequence[Draft]
 
 
 def draft(kind: type[Message], **fields: Any) -> Draft:

@@ -106,6 +106,8 @@ class Session(Record, frozen=True, kw_only=True):
     plan: Plan | None = None
     proposed: Plan | None = None
     """A plan that waits for its reviews."""
+    proposal: Call | None = None
+    """The call that it answered."""
     reviews: tuple[Review, ...] = ()
 
     steps: dict[str, StepState] = {}  # noqa: RUF012 - msgspec copies it
@@ -121,8 +123,8 @@ class Session(Record, frozen=True, kw_only=True):
     """What is waited for, by call id."""
     retries: dict[str, PendingRetry] = {}  # noqa: RUF012 - msgspec copies it
     """Calls to be tried again, by the id of the attempt that failed."""
-    uncounted: tuple[str, ...] = ()
-    """Calls given up before they told what they used."""
+    uncounted: dict[str, int] = {}  # noqa: RUF012 - msgspec copies it
+    """Calls given up before they told what they used, and how many runs were counted for each."""
 
     unevaluated: bool = False
     """Whether a step succeeded since the last evaluation was asked for."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from orchestrator.messages import events
+from orchestrator.messages import events, identity
 from orchestrator.messages.plans import problems_of
 from orchestrator.messages.types import Call, CallKind, Failure, FailureKind, ReviewPolicy
-from orchestrator.saga.calls import failed, late, matching, micros, opened
+from orchestrator.saga.calls import failed, late, matching, micros
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
 
@@ -17,13 +17,13 @@ def plan_created(session: Session, reply: events.PlanCreated, now: int) -> Itera
         return
     if problems := problems_of(reply.plan):
         failure = Failure(kind=FailureKind.PERMANENT, code="invalid_plan", message="; ".join(problems))
-        yield failed(call, failure, reply.usage, now)
+        yield draft(events.PlanRejected, call=call, failure=failure, usage=reply.usage)
         return
     reviewers = session.task.profile.reviewers if session.task else ()
     if not reviewers:
         yield draft(events.PlanAccepted, call=call, plan=reply.plan, usage=reply.usage)
         return
-    reviews = tuple(_review_call(session, call, policy, now) for policy in reviewers)
+    reviews = tuple(_review_call(call, policy, now) for policy in reviewers)
     yield draft(events.PlanProposed, call=call, plan=reply.plan, reviews=reviews, usage=reply.usage)
 
 
@@ -36,19 +36,26 @@ def planning_failed(session: Session, reply: events.PlanningFailed, now: int) ->
 
 
 def plan_reviewed(session: Session, reply: events.PlanReviewed, _now: int) -> Iterable[Draft]:
-    """Counts for the plan under review only, and only from a reviewer that the profile names."""
-    for call in session.waiting_for(CallKind.REVIEW):
-        if call.step_id == reply.review.reviewer and call.revision == reply.revision:
-            yield draft(events.ReviewRecorded, call=call, review=reply.review, usage=reply.usage)
+    """Counts for the very plan under review, and only from a reviewer that the profile names."""
+    asked = Call(
+        call_id=identity.review_call_id(reply.plan_call_id, reply.review.reviewer),
+        kind=CallKind.REVIEW,
+        revision=reply.revision,
+        step_id=reply.review.reviewer,
+        due_at=0,
+    )
+    call = matching(session, asked, CallKind.REVIEW)
+    if call is None:
+        yield from late(session, asked, reply.usage)
+    else:
+        yield draft(events.ReviewRecorded, call=call, review=reply.review, usage=reply.usage)
 
 
-def _review_call(session: Session, call: Call, policy: ReviewPolicy, now: int) -> Call:
-    return opened(
-        session,
-        CallKind.REVIEW,
-        due_at=now + micros(policy.timeout_ms),
-        retry=call.retry,
+def _review_call(call: Call, policy: ReviewPolicy, now: int) -> Call:
+    return Call(
+        call_id=identity.review_call_id(call.call_id, policy.reviewer),
+        kind=CallKind.REVIEW,
         revision=call.revision,
         step_id=policy.reviewer,
-        attempt=call.attempt,
+        due_at=now + micros(policy.timeout_ms),
     )

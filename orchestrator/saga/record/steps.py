@@ -15,7 +15,8 @@ from orchestrator.saga.usage import NOTHING
 def tool_selected(session: Session, reply: events.ToolSelected, now: int) -> Iterable[Draft]:
     call = matching(session, reply.call, CallKind.SELECTION)
     if call is not None:
-        due_at = work_deadline(now, reply.timeout_ms)
+        # A cancelled session has said already how long it waits.
+        due_at = call.due_at if session.cancel is not None else work_deadline(now, reply.timeout_ms)
         running = replace(
             call, kind=CallKind.TOOL, tool=reply.tool, alternatives=reply.alternatives, due_at=due_at
         )

@@ -1,0 +1,159 @@
+"""The door: every call is opened here, with the command or the event that asks for it.
+
+What does not fit under the session's limits waits for calls that run, or ends in escalation.
+"""
+
+from msgspec.structs import replace
+
+from orchestrator.messages import commands, events
+from orchestrator.messages.types import CallKind, EvaluationPoint, Step, Usage
+from orchestrator.messages.values import steps_named
+from orchestrator.saga import calls
+from orchestrator.saga.giving_up import escalation, voided
+from orchestrator.saga.outputs import Drafts, draft
+from orchestrator.saga.state import PendingRetry, Session, StepStatus, Task
+from orchestrator.saga.usage import excess, limits_left
+
+_ONE_RUN = Usage(tool_calls=1)
+
+
+def plan_asked(session: Session, task: Task, revision: int, attempt: int, feedback: str, now: int) -> Drafts:
+    """`attempt` at the plan of a revision. What still runs of the one before is void."""
+    failure = excess(session, task, Usage())
+    if failure is not None:
+        return escalation(session, task, failure)
+    profile = task.profile
+    call = calls.opened(
+        session,
+        CallKind.PLAN,
+        due_at=calls.work_deadline(now, profile.planning_timeout_ms),
+        retry=profile.retry,
+        revision=revision,
+        attempt=attempt,
+    )
+    command = draft(
+        commands.CreatePlan,
+        call=call,
+        not_after=calls.expires(now),
+        planner=profile.planner,
+        goal=task.goal,
+        context=task.context,
+        memory=task.memory,
+        playbook=task.playbook,
+        tools=profile.tools,
+        limits=limits_left(session, task),
+        previous=session.plan,
+        evaluation=session.evaluation,
+        feedback=feedback,
+    )
+    return [*voided(session), draft(events.PlanRequested, call=call, feedback=feedback), command]
+
+
+def step_begun(
+    session: Session, task: Task, step_id: str, attempt: int, avoid: tuple[str, ...], now: int
+) -> Drafts | None:
+    """One attempt at a step; None while it has to wait for steps that run."""
+    if held_back(session, task, step_id):
+        return None
+    step = _step(session, step_id)
+    wanted = _wanted(step)
+    failure = excess(session, task, wanted)
+    if failure is not None:
+        return escalation(session, task, failure)
+    call = calls.opened(
+        session,
+        CallKind.SELECTION,
+        due_at=now + calls.micros(calls.SELECTION_MS),
+        retry=step.retry or task.profile.retry,
+        revision=session.revision,
+        step_id=step_id,
+        attempt=attempt,
+        avoid=avoid,
+        reserved=wanted,
+    )
+    inputs = {
+        name: output
+        for name in sorted(steps_named(step.arguments))
+        if (output := session.steps[name].output) is not None
+    }
+    return [
+        draft(
+            events.PlanStepReady,
+            call=call,
+            step=step,
+            inputs=inputs,
+            tools=task.profile.tools,
+            step_timeout_ms=task.limits.step_timeout_ms or 0,
+        )
+    ]
+
+
+def held_back(session: Session, task: Task, step_id: str) -> bool:
+    """Whether a step has to wait for steps that run: for a place beside them, or for what they may yet use."""
+    running = session.waiting_for(*calls.IN_FLIGHT)
+    if not running:
+        return False
+    if len(running) >= (task.limits.parallel_steps or 1):
+        return True
+    return excess(session, task, _wanted(_step(session, step_id))) is not None
+
+
+def evaluation_asked(session: Session, task: Task, number: int, attempt: int, now: int) -> Drafts:
+    """`attempt` at a session's evaluation of that number."""
+    failure = excess(session, task, Usage())
+    if failure is not None:
+        return escalation(session, task, failure)
+    assert session.plan is not None  # noqa: S101 - there is nothing to evaluate without one
+    policy = task.profile.evaluation
+    remaining = tuple(
+        name for name, state in session.steps.items() if state.status is not StepStatus.SUCCEEDED
+    )
+    point = EvaluationPoint.STEP if remaining else EvaluationPoint.PLAN
+    call = calls.opened(
+        session,
+        CallKind.EVALUATION,
+        due_at=calls.work_deadline(now, policy.timeout_ms),
+        retry=task.profile.retry,
+        revision=session.revision,
+        # One evaluation differs from the next by its number, as steps differ by their names.
+        step_id=f"evaluation-{number}",
+        attempt=attempt,
+    )
+    command = draft(
+        commands.EvaluateTask,
+        call=call,
+        not_after=calls.expires(now),
+        evaluator=policy.evaluator,
+        point=point,
+        goal=task.goal,
+        criteria=session.plan.criteria,
+        result=session.plan.result,
+        outputs={
+            name: state.output
+            for name, state in session.steps.items()
+            if name in session.kept and state.output is not None
+        },
+        remaining_steps=remaining,
+    )
+    return [draft(events.EvaluationRequested, call=call, point=point), command]
+
+
+def tried_again(session: Session, task: Task, retry: PendingRetry, now: int) -> Drafts | None:
+    """The next attempt at what failed; None while a step has to wait for steps that run."""
+    attempt = retry.call.attempt + 1
+    match retry.call.failed_kind:
+        case CallKind.PLAN:
+            return plan_asked(session, task, retry.call.revision, attempt, session.feedback, now)
+        case CallKind.EVALUATION:
+            return evaluation_asked(session, task, session.evaluations, attempt, now)
+        case _:
+            return step_begun(session, task, retry.call.step_id, attempt, retry.avoid, now)
+
+
+def _wanted(step: Step) -> Usage:
+    return replace(step.reserve, tool_calls=1) if step.reserve else _ONE_RUN
+
+
+def _step(session: Session, step_id: str) -> Step:
+    assert session.plan is not None  # noqa: S101 - steps belong to a plan
+    return next(step for step in session.plan.steps if step.step_id == step_id)

@@ -1,0 +1,146 @@
+"""Cancel is two facts: it is asked for, and it is done when tools in flight have answered or expired."""
+
+import pytest
+
+from orchestrator.messages import events
+from orchestrator.messages.types import CallKind, EvaluationPoint, EvaluationPolicy, ReviewPolicy, Usage
+from orchestrator.saga import Outcome, Phase
+from tests.support.saga import (
+    SECOND,
+    START,
+    Say,
+    agent,
+    bounded,
+    cancel,
+    completed,
+    done,
+    evaluation_failed,
+    exhausted,
+    failed,
+    given,
+    plan_created,
+    planning_failed,
+    retry,
+    selected,
+    task,
+    task_of_nobody,
+)
+
+REVIEWED = agent(reviewers=(ReviewPolicy(reviewer="safety"),))
+VOIDED = ("CancelRequested", "CallsVoided", "TaskCancelled")
+AT_ONCE = ("CancelRequested", "TaskCancelled")
+
+
+@pytest.mark.parametrize(
+    ("opening", "then"),
+    [
+        ((task(),), VOIDED),
+        ((task(not_before=START + 60 * SECOND),), AT_ONCE),
+        ((task(), planning_failed()), VOIDED),
+        ((task(), planning_failed(), retry("1m")), AT_ONCE),
+        ((task(profile=REVIEWED), plan_created("a")), VOIDED),
+        ((task(), plan_created("a"), failed("a")), VOIDED),
+        ((task(), plan_created("a"), failed("a"), retry("1m")), AT_ONCE),
+        ((task(), plan_created("a"), *done("a")), VOIDED),
+        ((task(), plan_created("a"), *done("a"), evaluation_failed()), VOIDED),
+        ((task(), plan_created("a"), failed("a"), exhausted()), AT_ONCE),
+    ],
+    ids=[
+        "planning",
+        "before its time",
+        "planning failed",
+        "planning to be retried",
+        "in review",
+        "step failed",
+        "step to be retried",
+        "evaluating",
+        "evaluation failed",
+        "parked",
+    ],
+)
+def test_where_no_tool_runs_a_cancel_ends_the_session_at_once(
+    opening: tuple[Say, ...], then: tuple[str, ...]
+) -> None:
+    session = given(*opening).when(cancel("never mind")).then(*then)
+    assert session.wrote(events.TaskCancelled).reason == "never mind"
+    assert session.state.outcome is Outcome.CANCELLED
+    assert session.due_in is None
+
+
+def test_a_cancel_waits_for_tools_that_run() -> None:
+    session = given(task(), plan_created("a", "b"), selected("a"))
+    session.when(cancel()).then("CancelRequested", "CallsVoided")
+    assert session.due_in == 10.0
+    session.when(completed("a")).then("StepSucceeded a")
+    session.when(failed("b")).then("CallFailed b", "TaskCancelled")
+    assert session.wrote(events.TaskCancelled).total.tool_calls == 2
+
+
+def test_a_cancel_does_not_wait_for_ever() -> None:
+    session = given(task(), plan_created("a", "b"), selected("a"), cancel())
+    session.after("10s").then("CallTimedOut TOOL a", "CallTimedOut SELECTION b", "TaskCancelled")
+
+
+def test_a_selection_on_its_way_does_not_make_a_cancel_wait_longer() -> None:
+    session = given(task(), plan_created("a"), cancel())
+    session.when(selected("a")).then("StepAssigned a")
+    assert session.due_in == 10.0
+    session.after("10s").then("CallTimedOut TOOL a", "TaskCancelled")
+
+
+def test_calls_that_expire_sooner_than_the_cancel_still_do() -> None:
+    session = given(task(), plan_created("a")).after("25s")
+    session.when(cancel())
+    assert session.due_in == 5.0
+
+
+def test_nothing_new_begins_in_a_cancelled_session() -> None:
+    session = given(task(profile=bounded(parallel_steps=1)), plan_created("a", "b"), cancel())
+    session.when(completed("a")).then("StepSucceeded a", "TaskCancelled")
+
+
+def test_cancelled_twice_is_cancelled_once() -> None:
+    session = given(task(), plan_created("a"), cancel("first"))
+    session.when(cancel("second")).then_nothing()
+    assert session.state.cancel == "first"
+
+
+def test_a_session_that_ended_is_not_cancelled() -> None:
+    session = given(task(), cancel())
+    session.when(cancel()).then_nothing()
+
+
+def test_the_deadline_does_not_wait_for_a_cancel() -> None:
+    session = given(task(profile=bounded(deadline_ms=5_000)), plan_created("a"), cancel())
+    session.after("5s").then("CallsVoided", "TaskCancelled")
+
+
+def test_evaluations_are_not_waited_for_while_a_tool_is() -> None:
+    each = agent(evaluation=EvaluationPolicy(after=EvaluationPoint.STEP))
+    session = given(task(profile=each), plan_created("a", "b"), *done("a"))
+    session.when(cancel())
+    assert [call.kind for call in session.state.calls.values()] == [CallKind.SELECTION]
+
+
+def test_a_cancel_that_comes_before_its_task_is_remembered() -> None:
+    session = given(cancel("never mind")).then("CancelRequested")
+    assert session.state.phase is Phase.AWAITED
+    session.when(task()).then("TaskReceived", "TaskCancelled")
+    assert session.wrote(events.TaskCancelled).total == Usage()
+
+
+def test_a_cancel_before_its_task_is_asked_twice_and_remembered_once() -> None:
+    given(cancel()).when(cancel()).then_nothing()
+
+
+def test_a_cancel_whose_task_never_comes_is_refused_after_an_hour() -> None:
+    session = given(cancel())
+    assert session.due_in == 3600.0
+    session.after("59m").then_nothing()
+    session.after("1m").then("RequestRefused")
+    assert "there is no session" in session.wrote(events.RequestRefused).reason
+    assert session.state.outcome is Outcome.REFUSED
+
+
+def test_a_task_that_is_refused_ends_a_session_that_was_cancelled_before() -> None:
+    given(cancel()).when(task_of_nobody()).then("TaskRefused")

@@ -1,0 +1,156 @@
+"""Every call has a deadline: a service that is dead or silent delays a session, it never strands it."""
+
+import pytest
+
+from orchestrator.messages import events
+from orchestrator.messages.timeouts import GRACE_MS, QUEUE_MS
+from orchestrator.messages.types import CallKind, FailureKind, Usage
+from orchestrator.saga import Outcome, Phase
+from tests.support.saga import (
+    NOTHING,
+    ONE_RUN,
+    SECOND,
+    Say,
+    agent,
+    bounded,
+    completed,
+    done,
+    failed,
+    given,
+    plan_created,
+    retry,
+    selected,
+    task,
+)
+
+WAY = (QUEUE_MS + GRACE_MS) / 1_000
+"""Seconds that work may wait in its topic, and its reply may take."""
+
+
+@pytest.mark.parametrize(
+    ("opening", "waits_for", "seconds", "name", "kind"),
+    [
+        ((), CallKind.PLAN, WAY + 60, "plan 1", FailureKind.TRANSIENT),
+        ((plan_created("a"),), CallKind.SELECTION, 30, "a", FailureKind.TRANSIENT),
+        (
+            (plan_created("a"), selected("a", timeout="20s")),
+            CallKind.TOOL,
+            WAY + 20,
+            "a",
+            FailureKind.UNKNOWN_OUTCOME,
+        ),
+        (
+            (plan_created("a"), *done("a")),
+            CallKind.EVALUATION,
+            WAY + 60,
+            "evaluation-1",
+            FailureKind.TRANSIENT,
+        ),
+    ],
+)
+def test_silence_is_a_failure_that_recovery_is_asked_about(
+    opening: tuple[Say, ...], waits_for: CallKind, seconds: float, name: str, kind: FailureKind
+) -> None:
+    session = given(task(), *opening)
+    assert session.due_in == seconds
+    session.after(f"{seconds - 0.001}s").then_nothing()
+    session.after("1ms").then(f"CallTimedOut {waits_for} {name}")
+    told = session.wrote(events.CallTimedOut)
+    assert told.call.kind is waits_for
+    assert told.next.kind is CallKind.RECOVERY
+    assert told.next.failed_kind is waits_for
+    assert told.next.failure.kind is kind
+    assert told.next.failure.code == "timed_out"
+    session.when(retry("1s"))
+    assert session.after("1s").outputs
+
+
+def test_calls_expire_in_the_order_of_their_deadlines() -> None:
+    session = given(task(), plan_created("a", "b"), selected("b", timeout="1s"))
+    session.after("5m").then("CallTimedOut SELECTION a", "CallTimedOut TOOL b")
+
+
+def test_a_run_that_was_asked_for_counts_although_nobody_tells_of_it() -> None:
+    session = given(task(), plan_created("a"), selected("a")).after("5m")
+    assert session.state.used == Usage(tool_calls=1)
+
+
+def test_usage_that_comes_late_counts_once_and_the_run_not_again() -> None:
+    session = given(task(), plan_created("a"), selected("a"))
+    late = session.prepared(completed("a", usage=Usage(tool_calls=1, tokens_input=10)))
+    session.after("5m")
+    session.when(late).then("UsageRecorded a")
+    session.when(late).then_nothing()
+    assert session.state.used == Usage(tool_calls=1, tokens_input=10)
+
+
+def test_a_late_reply_with_nothing_new_about_usage_is_dropped() -> None:
+    session = given(task(), plan_created("a"), selected("a"))
+    late = session.prepared(completed("a", usage=Usage(tool_calls=1)))
+    session.after("5m").when(late).then_nothing()
+
+
+def test_a_run_whose_selection_was_given_up_counts_with_all_that_it_used() -> None:
+    session = given(task(), plan_created("a"))
+    late_news, late_run = session.prepared(selected("a")), session.prepared(completed("a"))
+    session.after("30s").then("CallTimedOut SELECTION a")
+    assert session.state.used == NOTHING
+    session.when(late_news, late_run).then("UsageRecorded a")
+    assert session.state.used == ONE_RUN
+
+
+def test_late_usage_of_a_plan_counts() -> None:
+    session = given(task())
+    late = session.prepared(plan_created("a", usage=Usage(tokens_output=9)))
+    session.after("5m").when(late, late).then("UsageRecorded plan 1")
+    assert session.state.used == Usage(tokens_output=9)
+
+
+def test_a_late_reply_does_not_undo_the_time_out() -> None:
+    session = given(task(), plan_created("a"), selected("a"))
+    late = session.prepared(completed("a", "too late"))
+    session.after("5m").when(late)
+    session.when(retry("0s")).then("RecoveryRecorded a", "PlanStepReady a #2")
+    session.when(*done("a", "in time"))
+    assert session.state.succeeded == 1
+    assert session.wrote(events.StepSucceeded).call.attempt == 2
+
+
+def test_a_reply_that_is_handled_before_its_time_out_wins() -> None:
+    session = given(task(), plan_created("a"), selected("a"))
+    session.now += 200 * SECOND
+    session.when(completed("a"))
+    assert session.wrote(events.StepSucceeded)
+
+
+def test_the_session_fails_at_its_deadline_whatever_is_open() -> None:
+    session = given(task(profile=bounded(deadline_ms=20_000)), plan_created("a"))
+    assert session.due_in == 20.0
+    session.after("20s").then("CallsVoided", "TaskFailed")
+    assert session.state.outcome is Outcome.FAILED
+    assert session.wrote(events.TaskFailed).failure.code == "deadline_exceeded"
+    assert session.due_in is None
+
+
+def test_the_deadline_comes_before_calls_that_are_due_at_the_same_time() -> None:
+    session = given(task(profile=bounded(deadline_ms=30_000)), plan_created("a"))
+    session.after("30s").then("CallsVoided", "TaskFailed")
+
+
+def test_the_deadline_holds_while_a_retry_waits() -> None:
+    session = given(task(profile=bounded(deadline_ms=20_000)), plan_created("a"), failed("a"), retry("1h"))
+    session.after("20s").then("TaskFailed")
+
+
+def test_the_deadline_holds_while_the_task_waits_for_its_time() -> None:
+    session = given(task(not_before=0)).state
+    assert session.phase is Phase.PLANNING
+    later = given(task(profile=agent(), not_before=1_800_000_000_000_000, not_after=1_795_000_000_000_000))
+    later.now = 1_795_000_000_000_000
+    later.after("0s").then("TaskFailed")
+
+
+def test_what_is_due_never_lies_in_the_past() -> None:
+    session = given(task(), plan_created("a", "b")).after("45s")
+    assert session.due_in is not None
+    assert session.due_in > 0

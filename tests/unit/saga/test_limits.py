@@ -1,0 +1,108 @@
+"""Limits are kept at the door: what does not fit waits for what runs, or the session is escalated."""
+
+import pytest
+
+from orchestrator.messages import commands, events
+from orchestrator.messages.types import Limits, NextMove, Usage
+from tests.support.saga import (
+    ONE_RUN,
+    bounded,
+    completed,
+    done,
+    evaluated,
+    failed,
+    given,
+    plan_created,
+    planning_failed,
+    retry,
+    selected,
+    step,
+    task,
+)
+
+EXPENSIVE = Usage(tool_calls=1, tokens_input=300, tokens_output=300)
+
+
+def test_no_more_steps_run_side_by_side_than_allowed() -> None:
+    session = given(task(profile=bounded(parallel_steps=2))).when(plan_created("a", "b", "c"))
+    session.then("PlanAccepted plan 1", "PlanStepReady a", "PlanStepReady b")
+    session.when(*done("b")).then("StepAssigned b", "StepSucceeded b", "PlanStepReady c")
+
+
+def test_tool_runs_are_bounded_retries_included() -> None:
+    session = given(task(profile=bounded(tool_calls=1)), plan_created("a"), failed("a"), retry("1s"))
+    session.after("1s").then("TaskEscalated", "MessageDeadLettered")
+    failure = session.wrote(events.TaskEscalated).failure
+    assert failure.code == "limit_reached"
+    assert failure.message == "the session's limit of 1 tool_calls leaves no room for the next call"
+
+
+def test_a_step_that_does_not_fit_beside_another_waits_for_it() -> None:
+    session = given(task(profile=bounded(tool_calls=1)), plan_created("a", "b"))
+    assert [call.step_id for call in session.state.calls.values()] == ["a"]
+    session.when(*done("a")).then("StepAssigned a", "StepSucceeded a", "TaskEscalated", "MessageDeadLettered")
+
+
+def test_what_a_step_reserves_is_free_again_when_it_used_less() -> None:
+    reserve = Usage(tokens_input=600)
+    session = given(
+        task(profile=bounded(tokens=1_000)),
+        plan_created(step("a", reserve=reserve), step("b", reserve=reserve)),
+    )
+    assert [call.step_id for call in session.state.calls.values()] == ["a"]
+    session.when(*done("a", usage=Usage(tool_calls=1, tokens_input=400)))
+    assert session.wrote(events.PlanStepReady).call.step_id == "b"
+
+
+@pytest.mark.parametrize(
+    ("limits", "used"),
+    [
+        (Limits(tokens=500), Usage(tokens_input=250, tokens_output=250)),
+        (Limits(cost_micro_usd=90), Usage(cost_micro_usd=90)),
+    ],
+)
+def test_nothing_begins_once_a_limit_is_used_up(limits: Limits, used: Usage) -> None:
+    session = given(task(limits=limits)).when(plan_created("a", usage=used))
+    session.then("PlanAccepted plan 1", "TaskEscalated", "MessageDeadLettered")
+
+
+def test_a_failed_planning_that_used_the_limit_up_is_not_tried_again() -> None:
+    session = given(
+        task(limits=Limits(tokens=10)), planning_failed(usage=Usage(tokens_input=10)), retry("1s")
+    )
+    session.after("1s").then("TaskEscalated", "MessageDeadLettered")
+
+
+def test_an_evaluation_needs_room_too() -> None:
+    session = given(task(limits=Limits(tokens=600)), plan_created("a"), selected("a"))
+    session.when(completed("a", usage=EXPENSIVE)).then(
+        "StepSucceeded a", "TaskEscalated", "MessageDeadLettered"
+    )
+
+
+def test_a_limit_of_no_tokens_lets_a_session_run_that_uses_none() -> None:
+    session = given(
+        task(limits=Limits(tokens=0, cost_micro_usd=0)), plan_created("a"), *done("a"), evaluated()
+    )
+    assert session.wrote(events.TaskCompleted)
+
+
+def test_planners_are_told_what_is_left() -> None:
+    session = given(task(limits=Limits(tool_calls=5, tokens=1_000)), plan_created("a"), selected("a"))
+    session.when(completed("a", usage=EXPENSIVE), evaluated(NextMove.REVISE))
+    left = session.wrote(commands.CreatePlan).limits
+    assert (left.tool_calls, left.tokens) == (4, 400)
+
+
+def test_the_session_knows_what_it_used() -> None:
+    session = given(task(), plan_created("a", usage=Usage(tokens_input=5)), *done("a"), evaluated())
+    assert session.wrote(events.TaskCompleted).total == Usage(tool_calls=1, tokens_input=5, duration_ms=5)
+    assert session.state.used == Usage(tool_calls=1, tokens_input=5, duration_ms=ONE_RUN.duration_ms)
+
+
+def test_the_revision_that_does_not_fit_voids_its_predecessors_calls_once() -> None:
+    session = given(task(limits=Limits(tokens=600)), plan_created("a"), selected("a"))
+    session.when(completed("a", usage=Usage(tool_calls=1, tokens_input=599)))
+    session.when(evaluated(NextMove.REVISE, usage=Usage(tokens_input=1))).then(
+        "EvaluationRecorded evaluation-1", "TaskEscalated", "MessageDeadLettered"
+    )
