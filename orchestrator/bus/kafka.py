@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaException
@@ -12,11 +13,13 @@ from confluent_kafka.admin import AdminClient
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka_consumer import KafkaConsumer
 from orchestrator.bus.kafka_producer import KafkaProducer, KafkaTransactionalProducer
+from orchestrator.bus.kafka_stats import observed
 from orchestrator.bus.ports import Reading
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.topics import TopicNames, partition_counts
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages.catalogue import Topic
+from orchestrator.telemetry.metrics import ProcessMetrics
 
 C = TypeVar("C")
 
@@ -29,25 +32,34 @@ class KafkaBus:
     Names of groups, members and transactions get the prefix of the topics: two installations do not meet.
     """
 
-    def __init__(self, settings: BusSettings, reading: Mapping[str, Any] | None = None) -> None:
-        """`reading`: settings of librdkafka for consumers alone."""
+    def __init__(
+        self,
+        settings: BusSettings,
+        reading: Mapping[str, Any] | None = None,
+        metrics: ProcessMetrics | None = None,
+    ) -> None:
+        """`reading`: settings of librdkafka for consumers alone. `metrics` get lag and errors."""
         self._settings = settings
         self._reading = dict(reading or {})
+        self._metrics = metrics
         self._counts: dict[str, int] = {}
 
     def consumer(self, reading: Reading) -> KafkaConsumer:
         prefix = self._settings.topic_prefix
         instance = prefix + reading.instance if reading.instance else ""
-        config = {**self._reading, **self._client_config()}
         own = replace(reading, group=prefix + reading.group, instance=instance)
+
+        def config(fixed: Mapping[str, Any]) -> dict[str, Any]:
+            return self._config(fixed, self._reading)
+
         return _made(lambda: KafkaConsumer(own, self._settings, lambda: self.admin, config))
 
     def producer(self) -> KafkaProducer:
-        return _made(lambda: KafkaProducer(self._settings, self._client_config()))
+        return _made(lambda: KafkaProducer(self._settings, self._config))
 
     def transactional_producer(self, transactional_id: str) -> KafkaTransactionalProducer:
         own = self._settings.topic_prefix + transactional_id
-        return _made(lambda: KafkaTransactionalProducer(self._settings, self._client_config(), own))
+        return _made(lambda: KafkaTransactionalProducer(self._settings, self._config, own))
 
     def partitions(self, topic: Topic) -> int:
         name = TopicNames(self._settings.topic_prefix).full(topic)
@@ -63,10 +75,15 @@ class KafkaBus:
     @cached_property
     def admin(self) -> AdminClient:
         """For topics and watermarks; may be shared between threads."""
-        return _made(lambda: AdminClient(self._client_config()))
+        return _made(lambda: AdminClient(self._config({})))
 
-    def _client_config(self) -> dict[str, Any]:
-        return {**self._settings.kafka_config(), "logger": logging.getLogger("orchestrator.kafka")}
+    def _config(
+        self, fixed: Mapping[str, Any], defaults: Mapping[str, Any] = MappingProxyType({})
+    ) -> dict[str, Any]:
+        """Settings of one client: its defaults, the installation's over them, and what is fixed over these."""
+        logger = logging.getLogger("orchestrator.kafka")
+        config = {**defaults, **self._settings.kafka_config(), **fixed, "logger": logger}
+        return config if self._metrics is None else observed(config, self._metrics)
 
 
 def _made(make: Callable[[], C]) -> C:

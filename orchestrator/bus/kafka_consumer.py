@@ -59,10 +59,10 @@ _FIRST_AND_END: Final = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ig
 _OFFSET_GONE: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
 
 
-def consumer_config(reading: Reading, prefix: str) -> dict[str, Any]:
+def consumer_config(reading: Reading) -> dict[str, Any]:
     """What a consumer is set to, whatever else the installation says."""
     return {
-        "group.id": f"{prefix}{reading.group}",
+        "group.id": reading.group,
         "auto.offset.reset": reading.start.value,
         "partition.assignment.strategy": reading.assignor.value,
         "enable.auto.commit": False,
@@ -75,21 +75,22 @@ def consumer_config(reading: Reading, prefix: str) -> dict[str, Any]:
 
 
 class KafkaConsumer:
-    """A consumer of one cluster. `admin` is asked for watermarks and may be shared."""
+    """A consumer of one cluster. `config` completes what a consumer is set to; `admin` is asked for watermarks
+    and may be shared."""
 
     def __init__(
         self,
         reading: Reading,
         settings: BusSettings,
         admin: Callable[[], AdminClient],
-        client_config: Mapping[str, Any],
+        config: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     ) -> None:
         self._servers = settings.bootstrap_servers
         self._settings = settings
         self._names = TopicNames(settings.topic_prefix)
         self._admin = admin
         self._cooperative = reading.assignor is Assignor.COOPERATIVE
-        self._client = Consumer({**client_config, **consumer_config(reading, settings.topic_prefix)})
+        self._client = Consumer(dict(config(consumer_config(reading))))
         self._ends: dict[Position, int] = {}
         self._gone: set[Position] = set()
         self._failure: BaseException | None = None

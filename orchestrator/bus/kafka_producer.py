@@ -26,30 +26,26 @@ _POLL_S: Final = 0.1
 LINGER_MS: Final = 10
 
 
-def producer_config(prefix: str, transactional_id: str = "") -> dict[str, Any]:
+Config = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]
+"""Completes what a client is set to: what is fixed, and the defaults that an installation may change."""
+
+
+def producer_config(transactional_id: str = "") -> dict[str, Any]:
     """What a producer is set to, whatever else the installation says."""
-    return {
-        "enable.idempotence": True,
-        "partitioner": PARTITIONER,
-        **({"transactional.id": f"{prefix}{transactional_id}"} if transactional_id else {}),
-    }
+    fixed: dict[str, Any] = {"enable.idempotence": True, "partitioner": PARTITIONER}
+    if transactional_id:
+        # The commit tells of deliveries, so only failures need reporting: half the cost of a callback.
+        fixed |= {"transactional.id": transactional_id, "delivery.report.only.error": True}
+    return fixed
 
 
 class _Sender:
     """What both producers do: queue a record, waiting while there is no room."""
 
-    def __init__(
-        self, settings: BusSettings, client_config: Mapping[str, Any], transactional_id: str = ""
-    ) -> None:
+    def __init__(self, settings: BusSettings, config: Config, transactional_id: str = "") -> None:
         self._servers = settings.bootstrap_servers
         self._names = TopicNames(settings.topic_prefix)
-        self._client = Producer(
-            {
-                "linger.ms": LINGER_MS,
-                **client_config,
-                **producer_config(settings.topic_prefix, transactional_id),
-            }
-        )
+        self._client = Producer(dict(config(producer_config(transactional_id), {"linger.ms": LINGER_MS})))
 
     def _queue(self, outgoing: Outgoing, on_delivery: Callable[..., None] | None) -> None:
         optional: dict[str, Any] = {} if outgoing.partition is None else {"partition": outgoing.partition}
@@ -113,12 +109,6 @@ class KafkaProducer(_Sender):
 
 class KafkaTransactionalProducer(_Sender):
     """A producer of transactions."""
-
-    def __init__(
-        self, settings: BusSettings, client_config: Mapping[str, Any], transactional_id: str
-    ) -> None:
-        # A delivery is told of by the commit, so only failures need reporting: half the cost of a callback.
-        super().__init__(settings, {**client_config, "delivery.report.only.error": True}, transactional_id)
 
     def init(self, deadline: Deadline) -> None:
         self._until(deadline, "starting transactions", self._client.init_transactions)

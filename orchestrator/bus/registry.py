@@ -79,7 +79,7 @@ class RegistryIds:
         try:
             found = self._client.lookup_schema(subject, schema_of(entry))
         except Exception as error:
-            if _is_missing(error):
+            if is_missing(error):
                 raise ConfigurationError(
                     f"the registry at {self._settings.schema_registry_url} does not have this version's schema "
                     f"in {subject}: run `orchestrator schemas apply`"
@@ -99,7 +99,7 @@ class RegistryIds:
             )
             return json.loads(found.schema_str or "null")
         except Exception as error:
-            if not _is_missing(error):
+            if not _is_unknown(key, error):
                 raise registry_error(error, self._settings) from error
             # Ids are registered before anything is written with them, so an unknown one stays unknown: a flood
             # of them must not become a flood of requests.
@@ -138,6 +138,8 @@ def registry_error(error: Exception, settings: BusSettings) -> OrchestratorError
             return ConfigurationError(f"{where} refuses our credentials (HTTP {error.http_status_code})")
         case SchemaRegistryError(http_status_code=int(status)) if status >= 500 or status == 429:
             return UnavailableError(f"{where} cannot answer now (HTTP {status})")
+        case SchemaRegistryError(http_status_code=404) if not is_missing(error):
+            return ConfigurationError(f"{where} does not answer as a registry does: is the URL right?")
         case SchemaRegistryError():
             return ConfigurationError(
                 f"{where} answered: {error.error_message} (HTTP {error.http_status_code})"
@@ -150,5 +152,20 @@ def registry_error(error: Exception, settings: BusSettings) -> OrchestratorError
             return UnavailableError(f"{where} does not answer ({type(error).__name__}): is it running?")
 
 
-def _is_missing(error: Exception) -> bool:
-    return isinstance(error, SchemaRegistryError) and error.http_status_code == _NOT_FOUND
+def is_missing(error: Exception) -> bool:
+    """Whether a registry says that it does not have a subject or a schema. Something else at that address,
+    which has no such page, gives no code of a registry."""
+    return (
+        isinstance(error, SchemaRegistryError)
+        and error.http_status_code == _NOT_FOUND
+        and str(error.error_code).startswith(str(_NOT_FOUND))
+    )
+
+
+def _is_unknown(key: int | UUID, error: Exception) -> bool:
+    """Registries that know no GUIDs have no such page either."""
+    return is_missing(error) or (
+        isinstance(key, UUID)
+        and isinstance(error, SchemaRegistryError)
+        and error.http_status_code == _NOT_FOUND
+    )

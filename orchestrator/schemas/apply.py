@@ -7,7 +7,7 @@ from typing import Final
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from orchestrator.bus.registry import registry_error, schema_of, subject_of
+from orchestrator.bus.registry import is_missing, registry_error, schema_of, subject_of
 from orchestrator.bus.settings import BusSettings
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages.catalogue import CATALOGUE, Entry
@@ -15,7 +15,6 @@ from orchestrator.messages.catalogue import CATALOGUE, Entry
 COMPATIBILITY: Final = "FULL_TRANSITIVE"
 """Old readers read new messages and new readers old ones, over all versions: history is replayed for ever."""
 
-_NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
 
 
@@ -75,7 +74,8 @@ def _applied(client: SchemaRegistryClient, entry: Entry, settings: BusSettings) 
                 f"{subject}: the schema of {entry.name} is not compatible with an earlier version of it: "
                 f"{error.error_message}"
             ) from error
-        raise registry_error(error, settings) from error
+        refused = registry_error(error, settings)
+        raise type(refused)(f"{subject}: {refused}") from error
 
 
 def registered_id(client: SchemaRegistryClient, entry: Entry, settings: BusSettings) -> int | None:
@@ -83,7 +83,7 @@ def registered_id(client: SchemaRegistryClient, entry: Entry, settings: BusSetti
     try:
         found = client.lookup_schema(subject_of(entry, settings.topic_prefix), schema_of(entry))
     except Exception as error:
-        if isinstance(error, SchemaRegistryError) and error.http_status_code == _NOT_FOUND:
+        if is_missing(error):
             return None
         raise registry_error(error, settings) from error
     return found.schema_id

@@ -1,0 +1,41 @@
+"""What librdkafka's statistics and errors say, as metrics."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from confluent_kafka import KafkaError
+
+from orchestrator.telemetry.metrics import CONSUMER_LAG, KAFKA_ERRORS, ProcessMetrics
+
+INTERVAL_MS: Final = 10_000
+
+
+def observed(config: Mapping[str, Any], metrics: ProcessMetrics) -> dict[str, Any]:
+    """A client's settings with its errors counted and, for a consumer, its lag told every ten seconds."""
+    group = config.get("group.id")
+
+    def count_error(error: KafkaError) -> None:
+        metrics.count(KAFKA_ERRORS, error=error.name())
+
+    def tell_lag(statistics: str) -> None:
+        for topic, partition, lag in lags(json.loads(statistics)):
+            metrics.set(CONSUMER_LAG, lag, group=str(group), topic=topic, partition=partition)
+
+    watched: dict[str, Any] = {**config, "error_cb": count_error}
+    if group:
+        watched |= {"statistics.interval.ms": INTERVAL_MS, "stats_cb": tell_lag}
+    return watched
+
+
+def lags(statistics: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
+    """Topic, partition and the number of committed records between the last one read and the end.
+
+    librdkafka's own `consumer_lag` counts from the offset that this client committed, and offsets that go
+    through a transaction are not.
+    """
+    for name, topic in statistics["topics"].items():
+        for number, partition in topic["partitions"].items():
+            end, read = partition["ls_offset"], partition["app_offset"]
+            if end >= 0 and read >= 0:
+                yield name, number, max(0, end - read)
