@@ -10,7 +10,7 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Position, Producer
 from orchestrator.bus.reading import home_of
 from orchestrator.client.connection import ClientSettings, Connection, connect
-from orchestrator.client.dead_letters import DeadLetter, named, newest
+from orchestrator.client.dead_letters import DeadLetter, Wanted, every, named, newest
 from orchestrator.client.follower import Follower
 from orchestrator.client.handle import Handle, from_beginning
 from orchestrator.client.ids import new_session
@@ -63,10 +63,14 @@ class Client:
         key: str = "",
         tenant: str = "default",
         limits: Limits | None = None,
+        labels: Mapping[str, str] | None = None,
+        not_before: int | None = None,
+        not_after: int | None = None,
         correlation_id: str = "",
     ) -> Handle:
         """Hands a task in; returns when Kafka has it. Submitting the same session twice starts it once.
 
+        It is not started before `not_before` and worthless after `not_after`, both Unix microseconds.
         The session is new unless `key` (what the task is to its tenant) or `correlation_id` names it. Raises
         `ConfigurationError` for an id that is no UUID, `ContractError` for a context that JSON cannot hold,
         and `UnavailableError` when Kafka or the registry does not answer.
@@ -88,6 +92,9 @@ class Client:
             key=key,
             playbook=playbook,
             limits=limits,
+            labels=dict(labels or {}),
+            not_before=not_before,
+            not_after=not_after,
         )
         await self._send(command)
         return handle
@@ -106,9 +113,9 @@ class Client:
             CancelTask(command_id=asked, correlation_id=session, occurred_at=_now(), reason=reason)
         )
 
-    async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
-        """What could not be processed, the newest last."""
-        return await asyncio.to_thread(newest, self._bus, self._codec, limit, self._timeout_s)
+    async def dead_letters(self, limit: int = 100, wanted: Wanted = every) -> list[DeadLetter]:
+        """What could not be processed, the newest last; those that are `wanted` only."""
+        return await asyncio.to_thread(newest, self._bus, self._codec, limit, self._timeout_s, wanted)
 
     async def dead_letter(self, event_id: str) -> DeadLetter | None:
         """One dead letter by its id; None where there is none."""

@@ -1,7 +1,7 @@
 """Looking at what could not be processed."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from orchestrator.bus.codec import Codec
@@ -21,9 +21,19 @@ class DeadLetter:
     letter: MessageDeadLettered
 
 
-def newest(bus: Bus, codec: Codec, limit: int, patience_s: float) -> list[DeadLetter]:
-    """The dead letters written last, oldest of them first."""
-    return list(deque(_letters(bus, codec, patience_s), maxlen=limit))
+Wanted = Callable[[MessageDeadLettered], bool]
+
+
+def every(_letter: MessageDeadLettered) -> bool:
+    return True
+
+
+def newest(
+    bus: Bus, codec: Codec, limit: int, patience_s: float, wanted: Wanted = every
+) -> list[DeadLetter]:
+    """The wanted dead letters that were written last, oldest of them first."""
+    found = (one for one in _letters(bus, codec, patience_s) if wanted(one.letter))
+    return list(deque(found, maxlen=limit))
 
 
 def named(bus: Bus, codec: Codec, event_id: str, patience_s: float) -> DeadLetter | None:

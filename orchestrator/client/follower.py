@@ -88,11 +88,14 @@ class Follower:
         try:
             while self._serve():
                 try:
-                    batch = self._read() if self._at else []
+                    assigned = self._at
+                    batch = self._read() if assigned else []
                     # Served between reading and giving: whoever subscribed before a record was written gets it.
                     if not self._serve_waiting():
                         return
-                    self._give(batch)
+                    # After going back the batch comes again, behind what lies before it.
+                    if self._at is assigned:
+                        self._give(batch)
                 except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
                     self._fail(_explained(error))
         finally:

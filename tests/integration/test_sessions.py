@@ -1,0 +1,207 @@
+"""Sessions on a real Kafka: history written in transactions, read back, followed and recorded."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from orchestrator.bus.codec import Codec
+from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.kafka import KafkaBus
+from orchestrator.bus.registry import CatalogueIds
+from orchestrator.bus.settings import BusSettings
+from orchestrator.bus.topics import apply, plan
+from orchestrator.client import Client
+from orchestrator.client.connection import ClientSettings, Connected
+from orchestrator.errors import ConfigurationError
+from orchestrator.local import StackAddress
+from orchestrator.messages import events
+from orchestrator.messages.base import Event, SessionEvent
+from orchestrator.messages.catalogue import Topic
+from orchestrator.saga import Outcome
+from orchestrator.sessions.log import logged_events
+from orchestrator.sessions.replay import replay
+from orchestrator.testing.memory import MemoryValues
+from tests.support.samples import sample_of
+from tests.support.stories import completed_triage
+
+pytestmark = pytest.mark.integration
+
+PARTITIONS = 3
+_numbers = itertools.count()
+
+
+class Platform:
+    """Writes sessions as the orchestrator does, in transactions, and reports as services do."""
+
+    def __init__(self, bus: KafkaBus, codec: Codec) -> None:
+        self.bus = bus
+        self.codec = codec
+        self._history = bus.transactional_producer("history")
+        self._history.init(Deadline.after(60))
+        self._reports = bus.producer()
+
+    def writes(self, *own: Event, commit: bool = True) -> None:
+        self._history.begin()
+        for event in own:
+            self._history.send(self.codec.encode(event, source="/orchestrator/0"))
+        if commit:
+            self._history.commit(Deadline.after(60))
+        else:
+            self._history.abort(Deadline.after(60))
+
+    def reports(self, *told: Event) -> None:
+        for event in told:
+            self._reports.send(self.codec.encode(event, source="/service/0"))
+        assert self._reports.flush(Deadline.after(60)) == 0
+
+    def plays(self, story: list[Event]) -> None:
+        """The story, each run of own events in one transaction."""
+        for own, run in itertools.groupby(story, key=lambda event: isinstance(event, SessionEvent)):
+            if own:
+                self.writes(*run)
+            else:
+                self.reports(*run)
+
+    def close(self) -> None:
+        self._history.close()
+        self._reports.close()
+
+
+@pytest.fixture(scope="module")
+def settings(kafka_stack: StackAddress) -> BusSettings:
+    settings = BusSettings(
+        bootstrap_servers=kafka_stack.bootstrap_servers,
+        schema_registry_url=kafka_stack.schema_registry_url,
+        topic_prefix="sessions-test.",
+        partitions=PARTITIONS,
+    )
+    admin, deadline = KafkaBus(settings).admin, Deadline.after(60)
+    apply(plan(admin, settings, deadline), admin, settings, deadline)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def platform(settings: BusSettings) -> Iterator[Platform]:
+    platform = Platform(KafkaBus(settings), Codec(CatalogueIds()))
+    yield platform
+    platform.close()
+
+
+@pytest.fixture
+async def client(settings: BusSettings) -> AsyncIterator[Client]:
+    async with Client(Connected(KafkaBus(settings), Codec(CatalogueIds()), MemoryValues())) as client:
+        yield client
+
+
+def triage(correlation_id: str = "") -> list[Event]:
+    """A completed session of its own."""
+    number = next(_numbers)
+    told = completed_triage(f"integration-{number}").events
+    return [replace(event, correlation_id=correlation_id or event.correlation_id) for event in told]
+
+
+def test_a_session_is_read_straight_from_its_topics(platform: Platform) -> None:
+    story, neighbour = triage(), triage()
+    platform.plays(neighbour)
+    platform.plays(story)
+
+    logged = logged_events(platform.bus, platform.codec, story[0].correlation_id)
+
+    assert logged.problems == ()
+    assert sorted(logged.events, key=id_of) == sorted(story, key=id_of)
+    found = replay(logged.events)
+    assert found.problems == ()
+    assert found.session is not None
+    assert found.session.outcome is Outcome.COMPLETED
+
+
+def id_of(event: Event) -> str:
+    return event.event_id
+
+
+def test_the_history_alone_is_enough(platform: Platform) -> None:
+    story = triage()
+    platform.plays(story)
+
+    logged = logged_events(platform.bus, platform.codec, story[0].correlation_id, (Topic.SESSIONS,))
+
+    assert [event.sequence for event in logged.events if isinstance(event, SessionEvent)] == list(
+        range(1, 17)
+    )
+    assert replay(logged.events).session == replay(story).session
+
+
+def test_what_was_taken_back_did_not_happen(platform: Platform) -> None:
+    story = triage()
+    own = [event for event in story if isinstance(event, SessionEvent)]
+    platform.writes(*own[:3])
+    platform.writes(*own[3:9], commit=False)
+    platform.writes(*own[3:5])
+    platform.writes(*own[5:7], commit=False)
+
+    logged = logged_events(platform.bus, platform.codec, story[0].correlation_id)
+
+    assert list(logged.events) == own[:5]
+    assert replay(logged.events).problems == ()
+
+
+def test_a_gap_and_a_repetition_in_the_log_are_found(platform: Platform) -> None:
+    story = triage()
+    own = [event for event in story if isinstance(event, SessionEvent)]
+    platform.writes(*own[:4], own[2], *own[6:])
+
+    found = replay(logged_events(platform.bus, platform.codec, story[0].correlation_id).events)
+
+    assert found.problems == ("event 3 is there twice", "events 5 to 6 are missing")
+    assert found.session is not None
+    assert found.session.sequence == 4
+
+
+def test_a_session_without_records_has_no_events(platform: Platform) -> None:
+    assert logged_events(platform.bus, platform.codec, "unknown").events == ()
+
+
+async def test_a_client_sees_a_session_from_submit_to_result(client: Client, platform: Platform) -> None:
+    handle = await client.submit("why did latency rise?")
+    story = triage(handle.correlation_id)
+    taken_back = sample_of(
+        events.TaskFailed, correlation_id=handle.correlation_id, event_id="never", sequence=99
+    )
+    platform.writes(taken_back, commit=False)
+    platform.plays(story)
+
+    assert await handle.result(30) == "/checkout"
+    seen = [event async for event in handle.events()]
+    assert sorted(seen, key=id_of) == sorted(story, key=id_of)
+
+
+async def test_a_session_of_another_client_is_found(client: Client, platform: Platform) -> None:
+    story = triage()
+    platform.plays(story)
+
+    handle = await client.follow(story[0].correlation_id)
+
+    assert await handle.result(30) == "/checkout"
+    assert len([event async for event in handle.events()]) == len(story)
+
+
+async def test_the_end_is_found_behind_markers_that_no_record_follows(
+    client: Client, platform: Platform
+) -> None:
+    """Markers of transactions take offsets: who waits for the last record's offset waits for ever."""
+    handle = await client.submit("why?")
+    story = triage(handle.correlation_id)
+    platform.plays(story)
+    platform.writes(sample_of(events.TaskFailed, correlation_id=handle.correlation_id), commit=False)
+
+    assert len([event async for event in handle.events()]) == len(story)
+
+
+async def test_schemas_that_are_not_registered_are_named(settings: BusSettings, tmp_path: Path) -> None:
+    elsewhere = ClientSettings(**settings.model_dump(), values_folder=tmp_path)
+    async with Client(elsewhere) as client:
+        with pytest.raises(ConfigurationError, match="run `orchestrator schemas apply`"):
+            await client.submit("why?")
