@@ -5,7 +5,10 @@ nothing about durability may be claimed from it.
 """
 
 import ctypes
-from collections.abc import Mapping
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from ctypes import c_char_p, c_int, c_int32, c_size_t, c_void_p
 from functools import cache
 from types import TracebackType
@@ -19,6 +22,7 @@ _PRODUCER = 0
 _ERROR_TEXT_BYTES = 512
 
 _REBALANCE_DELAY_MS = 100
+_KNOCK_S = 0.01
 
 # Argument and result types as declared in rdkafka.h and rdkafka_mock.h.
 _SIGNATURES: dict[str, tuple[list[Any], Any]] = {
@@ -92,10 +96,11 @@ class EmbeddedCluster:
             raise OrchestratorError("librdkafka could not open its embedded cluster: is there a free port?")
         # The default of 3 s is for members that join one after another across a network.
         library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
-        # By default a group's first members wait 3 s for company; here they all come at once.
-        library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, _REBALANCE_DELAY_MS)
         try:
-            self._create_topics(library)
+            with _kept_awake(self.bootstrap_servers):
+                # By default a group's first members wait 3 s for company; here they all come at once.
+                library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, _REBALANCE_DELAY_MS)
+                self._create_topics(library)
         except OrchestratorError:
             self.stop()
             raise
@@ -117,6 +122,30 @@ class EmbeddedCluster:
                 raise OrchestratorError(
                     f"The embedded cluster refused topic {name!r}: {KafkaError(code).str()}."
                 )
+
+
+@contextmanager
+def _kept_awake(address: str) -> Iterator[None]:
+    """Knocks at the broker's door while it is being asked to do things.
+
+    The broker's thread can miss that it was asked, and then sleeps on for a second (seen in librdkafka 2.16);
+    a connection wakes it.
+    """
+    host, _, port = address.partition(",")[0].rpartition(":")
+    done = threading.Event()
+
+    def knock() -> None:
+        while not done.wait(_KNOCK_S):
+            with suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+                pass
+
+    knocking = threading.Thread(target=knock, daemon=True)
+    knocking.start()
+    try:
+        yield
+    finally:
+        done.set()
+        knocking.join()
 
 
 @cache
