@@ -34,7 +34,6 @@ _SIGNATURES: dict[str, tuple[list[Any], Any]] = {
     "rd_kafka_mock_cluster_destroy": ([c_void_p], None),
     "rd_kafka_mock_cluster_bootstraps": ([c_void_p], c_char_p),
     "rd_kafka_mock_group_initial_rebalance_delay_ms": ([c_void_p, c_int32], None),
-    "rd_kafka_mock_group_initial_rebalance_delay_ms": ([c_void_p, c_int], None),
     "rd_kafka_mock_topic_create": ([c_void_p, c_char_p, c_int, c_int], c_int),
 }
 
