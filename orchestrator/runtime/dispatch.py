@@ -65,6 +65,9 @@ class Dispatcher:
         self._queues: dict[bytes, deque[Work]] = {}
         """Work of a key that waits for the one before it; a key is here while any of its work is open."""
         self._by_call: dict[str, set[Work]] = {}
+        self._answered: deque[tuple[Work, OrchestratorError | None]] = deque()
+        """What the outbox told that the event loop has to hear of."""
+        self._is_told = False
 
     @property
     def running(self) -> int:
@@ -149,22 +152,29 @@ class Dispatcher:
             self._leave(work)
 
     def _sent(self, work: Work, error: OrchestratorError | None) -> None:
-        """On the outbox's thread."""
+        """On the outbox's thread. The event loop is woken only if it has to act, and once for many."""
         if work.key is None and error is None:
             self._reports.done(work)
-        else:
-            self._loop.call_soon_threadsafe(self._sent_or_not, work, error)
+            return
+        self._answered.append((work, error))
+        if not self._is_told:
+            self._is_told = True
+            self._loop.call_soon_threadsafe(self._take_answers)
 
-    def _sent_or_not(self, work: Work, error: OrchestratorError | None) -> None:
-        if error is None:
-            self._done(work)
-        elif isinstance(error, ContractError) and work.letters < _MOST_LETTERS:
-            work.task = self._loop.create_task(self._send_dead_letter(work, error))
-        elif isinstance(error, ContractError):
-            _log.error("not even a dead letter can be written for %s: %s", _place(work), error)
-            self._done(work)
-        else:
-            self._leave(work)
+    def _take_answers(self) -> None:
+        self._is_told = False
+        while self._answered:
+            work, error = self._answered.popleft()
+            if error is None:
+                self._done(work)
+            elif not isinstance(error, ContractError):
+                self._leave(work)
+            elif work.letters < _MOST_LETTERS:
+                work.task = self._loop.create_task(self._send_dead_letter(work, error))
+            else:
+                _log.error("not even a dead letter can be written for %s: %s", _place(work), error)
+                self._done(work)
+        self._start_ready()
 
     async def _send_dead_letter(self, work: Work, error: ContractError) -> None:
         self._send(work, await self._dead_letter(work, error))
@@ -234,6 +244,7 @@ class Dispatcher:
             else:
                 self._reports.end()
                 self._leave(work)
+        self._start_ready()
 
     def _done(self, work: Work) -> None:
         self._reports.done(work)
@@ -250,7 +261,6 @@ class Dispatcher:
         queue = self._queues[work.key]
         if queue:
             self._ready.append(queue.popleft())
-            self._loop.call_soon(self._start_ready)
         else:
             del self._queues[work.key]
 

@@ -1,0 +1,169 @@
+"""A cluster with workers on it: what tests of the worker loop share, on the embedded broker and a real one."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+from pydantic import SecretStr
+
+from orchestrator.bus.codec import Codec
+from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.kafka import KafkaBus
+from orchestrator.bus.ports import Commit, Outgoing, Position, Reading, Received, Start
+from orchestrator.bus.reading import all_of, read_to_end
+from orchestrator.bus.registry import CatalogueIds
+from orchestrator.bus.settings import BusSettings
+from orchestrator.bus.topics import apply, plan
+from orchestrator.messages import commands, events, types
+from orchestrator.messages.catalogue import Topic
+from orchestrator.messages.identity import derived_id
+from orchestrator.messages.values import json_value, read_json
+from orchestrator.runtime.host import Host, Surroundings
+from orchestrator.runtime.worker import Worker, WorkerSettings
+from orchestrator.sdk import Plugins, Service
+
+PATIENCE_S = 30.0
+
+
+class InlineValues:
+    """Every value is inline."""
+
+    async def load(self, value: types.Value | None) -> Any:
+        return read_json(value)
+
+    async def store(self, content: Any) -> types.Value:
+        return json_value(content)
+
+
+def command(number: int, session: str = "") -> commands.ExecuteTool:
+    """The tool call of a number: all its ids follow from it."""
+    return commands.ExecuteTool(
+        command_id=derived_id("test-command", number),
+        correlation_id=session or derived_id("test-session", number),
+        occurred_at=1,
+        call=types.Call(call_id=f"call-{number}", kind=types.CallKind.TOOL, step_id=str(number), due_at=1),
+        not_after=1,
+        arguments=types.Document(),
+        idempotency_key="",
+        timeout_ms=1_000,
+    )
+
+
+def number_of(message: Any) -> int:
+    """The number of a tool call, or of its reply."""
+    return int(message.call.step_id)
+
+
+def lab_settings(bootstrap_servers: str, prefix: str, partitions: int, **kafka: str) -> BusSettings:
+    passed_through = {name.replace("_", "."): SecretStr(value) for name, value in kafka.items()}
+    return BusSettings(
+        bootstrap_servers=bootstrap_servers, topic_prefix=prefix, partitions=partitions, kafka=passed_through
+    )
+
+
+class Lab:
+    """One installation: its topics are its own, whoever else uses the cluster."""
+
+    def __init__(self, settings: BusSettings) -> None:
+        self.settings = settings
+        self.bus = KafkaBus(settings)
+        self.codec = Codec(CatalogueIds())
+        self.producer = self.bus.producer()
+
+    @classmethod
+    def on(cls, bootstrap_servers: str, *, partitions: int = 4) -> "Lab":
+        """With new topics on a real cluster."""
+        lab = cls(lab_settings(bootstrap_servers, prefix=f"{uuid4().hex[:8]}.", partitions=partitions))
+        deadline = Deadline.after(PATIENCE_S)
+        apply(plan(lab.bus.admin, lab.settings, deadline), lab.bus.admin, lab.settings, deadline)
+        return lab
+
+    def execute(self, *numbers: int, session: str = "", partition: int | None = None) -> None:
+        """Asks for tool calls of these numbers."""
+        for number in numbers:
+            self.send(self.record(number, session, partition))
+        assert self.producer.flush(Deadline.after(PATIENCE_S)) == 0
+
+    def record(self, number: int, session: str = "", partition: int | None = None) -> Outgoing:
+        made = self.codec.encode(command(number, session), source="/test/0")
+        return Outgoing(made.topic, made.key, made.value, made.headers, partition)
+
+    def send(self, record: Outgoing) -> None:
+        self.producer.send(record)
+
+    def read(self, topic: Topic) -> list[Received]:
+        """What lies in a topic now."""
+        return list(read_to_end(self.bus, all_of(self.bus, topic), PATIENCE_S))
+
+    def messages(self, topic: Topic) -> list[Any]:
+        return [self.codec.decode(received) for received in self.read(topic)]
+
+    def completed(self) -> list[int]:
+        """Numbers of the calls that `ToolCompleted` answers, with repetitions."""
+        return sorted(
+            number_of(message)
+            for message in self.messages(Topic.EVENTS)
+            if isinstance(message, events.ToolCompleted)
+        )
+
+    def committed(self, group: str, topic: Topic = Topic.EXECUTE_COMMANDS) -> dict[Position, Commit]:
+        consumer = self.bus.consumer(Reading(group, Start.BEGINNING))
+        try:
+            return consumer.committed(all_of(self.bus, topic), Deadline.after(PATIENCE_S))
+        finally:
+            consumer.close()
+
+    @contextmanager
+    def host(self, *plugins: Any) -> Iterator[Host]:
+        """The shared parts of one process."""
+        host = Host(self.bus, self.codec, Surroundings(Plugins.of(*plugins), InlineValues()))
+        host.start(Deadline.after(PATIENCE_S))
+        try:
+            yield host
+        finally:
+            host.stop(Deadline.after(PATIENCE_S))
+
+    @contextmanager
+    def running(self, service: Service, *plugins: Any, **settings: float) -> Iterator[Worker]:
+        """A process with one worker, that has its partitions."""
+        with self.host(service, *plugins) as host, started(service, host, **settings) as worker:
+            yield worker
+
+
+@contextmanager
+def started(service: Service, host: Host, **settings: float) -> Iterator[Worker]:
+    """A worker that has its partitions; stopped in order at the end."""
+    worker = Worker(service, host, WorkerSettings(**settings))
+    worker.start()
+    try:
+        worker.wait_assigned(Deadline.after(PATIENCE_S))
+        yield worker
+    finally:
+        worker.stop(Deadline.after(PATIENCE_S))
+    assert worker.failure is None
+
+
+def echo(name: str = "echo", before: Callable[[int], Any] | None = None, **options: Any) -> Service:
+    """A service that answers tool calls, after awaiting what `before` makes of the call's number."""
+    service = Service(name, **options)
+
+    @service.on(commands.ExecuteTool)
+    async def run(message: commands.ExecuteTool, context: Any) -> events.ToolCompleted:
+        if before is not None:
+            await before(number_of(message))
+        reply: events.ToolCompleted = context.write(
+            events.ToolCompleted, call=message.call, tool="echo", output=json_value(None)
+        )
+        return reply
+
+    return service
+
+
+def until(condition: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
+    """Waits for a condition that other threads bring about."""
+    deadline = Deadline.after(patience_s)
+    while not condition():
+        assert not deadline.passed, f"waited {patience_s} s in vain: {what}"
+        time.sleep(0.005)
