@@ -159,7 +159,7 @@ def _command(folder: Path, port: int, management_port: int, options: Sequence[st
         "quarkus.http.access-log.enabled": "false",
         "apicurio.storage.kind": "sql",
         "apicurio.storage.sql.kind": "h2",
-        "apicurio.datasource.url": f"jdbc:h2:file:{data}",
+        "apicurio.datasource.url": f"jdbc:h2:file:{data};WRITE_DELAY=0",
     }
     return [
         str(jars.java()),
