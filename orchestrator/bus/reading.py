@@ -12,6 +12,9 @@ LOOKING = Reading(group="orchestrator-look", start=Start.BEGINNING)
 """How such a reader reads: it joins no group and commits nothing, so any number may look at once."""
 
 _WAIT_S = 0.1
+_MARKERS_S = 2.0
+"""How long to wait for a transaction that may be committed already: its markers follow the answer to its
+writer, within milliseconds on a healthy cluster. One that stays open longer has not happened yet."""
 _AT_ONCE = 500
 
 
@@ -32,24 +35,29 @@ def read_to_end(bus: Bus, positions: Iterable[Position], patience_s: float) -> I
     consumer = bus.consumer(LOOKING)
     try:
         deadline = Deadline.after(patience_s)
-        marks = consumer.watermarks(positions, deadline)
-        ends = {position: end for position, (begin, end) in marks.items() if begin < end}
-        consumer.assign({position: marks[position][0] for position in ends})
+        marks = consumer.watermarks(positions, deadline, read_uncommitted=True)
+        ends = {place: end for place, (begin, end) in marks.items() if begin < end}
+        committed = {place: end for place, (_, end) in consumer.watermarks(ends, deadline).items()}
+        consumer.assign({place: marks[place][0] for place in ends})
+        quiet = Deadline.after(_MARKERS_S)
         while ends:
             first = consumer.poll(min(_WAIT_S, deadline.remaining()))
             if first is not None:
-                deadline = Deadline.after(patience_s)
+                deadline, quiet = Deadline.after(patience_s), Deadline.after(_MARKERS_S)
                 for received in (first, *consumer.drain(_AT_ONCE)):
-                    place = (received.topic, received.partition)
-                    if received.offset < ends.get(place, 0):
+                    if received.offset < ends.get((received.topic, received.partition), 0):
                         yield received
             # Markers of transactions take offsets too, so the last record is not at the end.
             reached = consumer.position(ends)
-            ends = {position: end for position, end in ends.items() if reached.get(position, 0) < end}
+            ends = {place: end for place, end in ends.items() if reached.get(place, 0) < end}
+            if quiet.passed and all(reached.get(place, 0) >= committed[place] for place in ends):
+                return
             if ends and deadline.passed:
-                waiting = ", ".join(f"{topic}/{partition}" for topic, partition in ends)
-                raise UnavailableError(
-                    f"nothing came from {waiting} for {patience_s:.0f} s: is Kafka running?"
-                )
+                raise _silent(ends, patience_s)
     finally:
         consumer.close()
+
+
+def _silent(ends: Iterable[Position], patience_s: float) -> UnavailableError:
+    waiting = ", ".join(f"{topic}/{partition}" for topic, partition in ends)
+    return UnavailableError(f"nothing came from {waiting} for {patience_s:.0f} s: is Kafka running?")

@@ -108,6 +108,10 @@ class RegistryIds:
             self._unknown[key] = None
             raise self._unknown_schema(key) from error
 
+    def close(self) -> None:
+        """Ends connections to the registry."""
+        self._client.close()
+
     def _unknown_schema(self, key: int | UUID) -> ContractError:
         return ContractError(f"the registry at {self._settings.schema_registry_url} has no schema {key}")
 

@@ -37,7 +37,12 @@ class Client:
     """
 
     def __init__(self, platform: ClientSettings | Connection, timeout_s: float = TIMEOUT_S) -> None:
-        connection = connect(platform) if isinstance(platform, ClientSettings) else platform
+        if isinstance(platform, ClientSettings):
+            connection: Connection = (own := connect(platform))
+            self._disconnect = own.close
+        else:
+            connection = platform
+            self._disconnect = _nothing
         self.values = connection.values
         self.follower = Follower(connection.bus, connection.codec, timeout_s)
         self._bus = connection.bus
@@ -153,6 +158,7 @@ class Client:
         self.follower.close()
         if self._producer is not None:
             self._producer.close()
+        self._disconnect()
 
 
 def _session(tenant: str, key: str, correlation_id: str) -> str:
@@ -170,6 +176,10 @@ def _canonical(correlation_id: str) -> str:
     if session is None:
         raise ConfigurationError(f"{correlation_id!r} is no session id: write the UUID that submit printed")
     return session
+
+
+def _nothing() -> None:
+    """What is closed where somebody else connected."""
 
 
 def _now() -> int:

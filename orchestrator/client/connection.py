@@ -1,5 +1,6 @@
 """What a client talks to: a cluster, the form of its messages, and its large values."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Protocol
@@ -39,16 +40,16 @@ class Connection(Protocol):
 
 @dataclass(frozen=True)
 class Connected:
-    """A connection."""
+    """A connection. `close` ends what only this connection uses."""
 
     bus: Bus
     codec: Codec
     values: Values
+    close: Callable[[], None] = lambda: None
 
 
 def connect(settings: ClientSettings) -> Connected:
     """The cluster of these settings. Connects to nothing yet."""
-    store = FolderValues(settings.values_folder)
-    return Connected(
-        KafkaBus(settings), Codec(RegistryIds(settings)), MessageValues(store, settings.values_inline_bytes)
-    )
+    ids = RegistryIds(settings)
+    values = MessageValues(FolderValues(settings.values_folder), settings.values_inline_bytes)
+    return Connected(KafkaBus(settings), Codec(ids), values, ids.close)

@@ -28,9 +28,7 @@ def every(_letter: MessageDeadLettered) -> bool:
     return True
 
 
-def newest(
-    bus: Bus, codec: Codec, limit: int, patience_s: float, wanted: Wanted = every
-) -> list[DeadLetter]:
+def newest(bus: Bus, codec: Codec, limit: int, patience_s: float, wanted: Wanted = every) -> list[DeadLetter]:
     """The wanted dead letters that were written last, oldest of them first."""
     found = (one for one in _letters(bus, codec, patience_s) if wanted(one.letter))
     return list(deque(found, maxlen=limit))

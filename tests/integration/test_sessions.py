@@ -1,7 +1,9 @@
 """Sessions on a real Kafka: history written in transactions, read back, followed and recorded."""
 
 import itertools
+import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from msgspec.structs import replace
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka import KafkaBus
+from orchestrator.bus.reading import LOOKING, home_of
 from orchestrator.bus.registry import CatalogueIds
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.topics import apply, plan
@@ -42,6 +45,7 @@ class Platform:
         self._history = bus.transactional_producer("history")
         self._history.init(Deadline.after(60))
         self._reports = bus.producer()
+        self._looking = bus.consumer(LOOKING)
 
     def writes(self, *own: Event, commit: bool = True) -> None:
         self._history.begin()
@@ -51,6 +55,21 @@ class Platform:
             self._history.commit(Deadline.after(60))
         else:
             self._history.abort(Deadline.after(60))
+
+    @contextmanager
+    def still_open(self, event: Event) -> Iterator[None]:
+        """A transaction with the event, under way."""
+        before = self._end_of(event)
+        self._history.begin()
+        self._history.send(self.codec.encode(event, source="/orchestrator/0"))
+        while self._end_of(event) == before:
+            time.sleep(0.01)
+        yield
+        self._history.abort(Deadline.after(60))
+
+    def _end_of(self, event: Event) -> int:
+        home = home_of(self.bus, Topic.SESSIONS, event.correlation_id)
+        return self._looking.watermarks([home], Deadline.after(60), read_uncommitted=True)[home][1]
 
     def reports(self, *told: Event) -> None:
         for event in told:
@@ -68,6 +87,7 @@ class Platform:
     def close(self) -> None:
         self._history.close()
         self._reports.close()
+        self._looking.close()
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +166,17 @@ def test_what_was_taken_back_did_not_happen(platform: Platform) -> None:
 
     assert list(logged.events) == own[:5]
     assert replay(logged.events).problems == ()
+
+
+def test_a_transaction_that_stays_open_is_not_waited_for(platform: Platform) -> None:
+    story = triage()
+    own = [event for event in story if isinstance(event, SessionEvent)]
+    platform.writes(*own[:3])
+
+    with platform.still_open(own[3]):
+        logged = logged_events(platform.bus, platform.codec, story[0].correlation_id)
+
+    assert list(logged.events) == own[:3]
 
 
 def test_a_gap_and_a_repetition_in_the_log_are_found(platform: Platform) -> None:
