@@ -1,0 +1,101 @@
+"""Finding the session that somebody means: by its id, or by the beginning of it."""
+
+import re
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from orchestrator.cli.exits import NotFoundError
+from orchestrator.errors import UnavailableError
+from orchestrator.messages.identity import canonical_uuid
+
+if TYPE_CHECKING:
+    from orchestrator.app.wiring import Wiring
+    from orchestrator.sessions.projection import SessionRow
+    from orchestrator.sessions.store import SessionStore
+
+SHORTEST: Final = 8
+"""Characters of the shortest beginning of an id that is looked for."""
+
+_BEGINNING: Final = re.compile(r"[0-9a-f][0-9a-f-]{7,35}")
+
+
+def session_id(text: str) -> str:
+    """A session's id, or the beginning of one, in lower case. Raises `BadParameter` for anything else."""
+    if found := canonical_uuid(text):
+        return found
+    if _BEGINNING.fullmatch(text.lower()):
+        return text.lower()
+    raise typer.BadParameter(
+        f"{text!r} is no session id: write the UUID that submit printed, or its first {SHORTEST} characters or more"
+    )
+
+
+SessionId = Annotated[
+    str, typer.Argument(metavar="ID", parser=session_id, help="The session's id, or the beginning of it.")
+]
+
+
+def whole_id(given: str) -> str:
+    """Raises `NotFoundError` if it is the beginning of an id only."""
+    if canonical_uuid(given) != given:
+        raise NotFoundError(f"{given} is the beginning of an id: write the whole id")
+    return given
+
+
+def open_store() -> "SessionStore":
+    """The session store. Raises `UnavailableError` or `ConfigurationError` if it cannot be opened."""
+    from orchestrator.sessions.settings import SessionsSettings
+    from orchestrator.sessions.store import SessionStore
+
+    return SessionStore(SessionsSettings().url.get_secret_value())
+
+
+def recorded(store: "SessionStore", given: str) -> "SessionRow | None":
+    """The stored session of that id, or whose id alone begins so. Raises `NotFoundError` if several do."""
+    from orchestrator.sessions.queries import beginning_with
+
+    found = beginning_with(store, given, limit=2)
+    if len(found) > 1:
+        raise NotFoundError(f"several sessions begin with {given}: write more of the id")
+    return found[0] if found else None
+
+
+def existing(wiring: "Wiring", given: str, timeout_s: float) -> "tuple[str, SessionRow | None]":
+    """The id of a session that the store or the log knows, with its row in the store.
+
+    The store is asked first; the log needs the whole id, and one partition is read. Raises `NotFoundError`.
+    """
+    row = _recorded_if_possible(given)
+    if row is not None:
+        return row.correlation_id, row
+    if canonical_uuid(given) != given:
+        raise NotFoundError(
+            f"the session store knows no session that begins with {given}: write the whole id, then the "
+            "topics are searched as well"
+        )
+    if not _is_logged(wiring, given, timeout_s):
+        raise NotFoundError(
+            f"there is no session {given}: `orchestrator sessions list` shows those that are recorded; a task "
+            "that was just submitted may still be waiting"
+        )
+    return given, None
+
+
+def _recorded_if_possible(given: str) -> "SessionRow | None":
+    try:
+        store = open_store()
+    except UnavailableError:
+        return None
+    try:
+        return recorded(store, given)
+    finally:
+        store.close()
+
+
+def _is_logged(wiring: "Wiring", session: str, timeout_s: float) -> bool:
+    from orchestrator.messages.catalogue import Topic
+    from orchestrator.sessions.log import logged_events
+
+    logged = logged_events(wiring.bus, wiring.codec, session, topics=(Topic.SESSIONS,), patience_s=timeout_s)
+    return bool(logged.events)

@@ -1,0 +1,69 @@
+"""Is anybody there? Asked before anything is done, so that a wrong address costs no waiting.
+
+A client of Kafka tries for ever, and says only after its time-out that nothing listens at an address.
+"""
+
+import socket
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from orchestrator.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from orchestrator.bus.settings import BusSettings
+
+_KAFKA_PORT: Final = 9092
+_PORTS: Final = {"http": 80, "https": 443}
+_HELP: Final = "`orchestrator dev` starts both on this machine"
+
+Address = tuple[str, int]
+
+
+def require_servers(
+    settings: "BusSettings", timeout_s: float, *, kafka: bool = True, registry: bool = True
+) -> None:
+    """Raises `UnavailableError` if no broker, or no registry, takes a connection in time."""
+    brokers = [_broker(one) for one in settings.bootstrap_servers.split(",")] if kafka else []
+    registries = [_registry(one) for one in settings.schema_registry_url.split(",")] if registry else []
+    with ThreadPoolExecutor(2) as pool:
+        broker = pool.submit(_why_none_answers, brokers, timeout_s)
+        schemas = pool.submit(_why_none_answers, registries, timeout_s)
+    missing = []
+    if why := broker.result():
+        missing.append(
+            f"Kafka does not answer at {settings.bootstrap_servers} ({why}): is it running, and is "
+            "--bootstrap-servers (ORCHESTRATOR_BOOTSTRAP_SERVERS) its address?"
+        )
+    if why := schemas.result():
+        missing.append(
+            f"the schema registry does not answer at {settings.schema_registry_url} ({why}): is it running, "
+            "and is --schema-registry-url (ORCHESTRATOR_SCHEMA_REGISTRY_URL) its address?"
+        )
+    if missing:
+        raise UnavailableError("\n".join([*missing, _HELP]))
+
+
+def _why_none_answers(addresses: Iterable[Address], timeout_s: float) -> str:
+    """Empty if one of them takes a connection, or if there is none to ask."""
+    reason = ""
+    for host, port in addresses:
+        try:
+            socket.create_connection((host, port), timeout_s).close()
+        except OSError as error:
+            reason = error.strerror or str(error)
+        else:
+            return ""
+    return reason
+
+
+def _broker(text: str) -> Address:
+    # librdkafka allows a protocol before the host.
+    parts = urlsplit(text.strip() if "://" in text else f"//{text.strip()}")
+    return parts.hostname or "", parts.port or _KAFKA_PORT
+
+
+def _registry(url: str) -> Address:
+    parts = urlsplit(url.strip())
+    return parts.hostname or "", parts.port or _PORTS[parts.scheme]
