@@ -94,7 +94,7 @@ class Codec:
         body = received.value
         if body is None:
             raise ContractError("the record has no body")
-        key, start = _schema_of(received, body)
+        key, start = writer_schema(received, body)
         reader = self._readers.get(key) or self._reader(key)
         _check_type(received, reader)
         try:
@@ -136,8 +136,8 @@ class Codec:
         return reader
 
 
-def _schema_of(received: Received, body: bytes) -> tuple[int | UUID, int]:
-    """Id or GUID of the writer's schema, and where the body begins."""
+def writer_schema(received: Received, body: bytes) -> tuple[int | UUID, int]:
+    """Id or GUID of the writer's schema, and where the body begins. Raises `ContractError` if it names none."""
     framed = received.header(SCHEMA_HEADER)
     if framed is not None:
         return _schema_key(framed), 0

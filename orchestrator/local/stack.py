@@ -1,5 +1,6 @@
 """Kafka and the registry together: what a developer works with, and what the tests run on."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +24,21 @@ class StackAddress:
 class LocalStack:
     """A `LocalKafka` in `folder/kafka` and, unless told otherwise, a `LocalRegistry` in `folder/registry`.
 
-    `short_lived` is Kafka's. Not for several threads.
+    `kafka_ports` and `short_lived` are Kafka's, `registry_port` is the registry's. Not for several threads.
     """
 
     def __init__(
-        self, folder: Path, nodes: int = 1, *, registry: bool = True, short_lived: bool = False
+        self,
+        folder: Path,
+        nodes: int = 1,
+        *,
+        kafka_ports: Sequence[int] = (),
+        registry: bool = True,
+        registry_port: int | None = None,
+        short_lived: bool = False,
     ) -> None:
-        self.kafka = LocalKafka(folder / "kafka", nodes, short_lived=short_lived)
-        self.registry = LocalRegistry(folder / "registry") if registry else None
+        self.kafka = LocalKafka(folder / "kafka", nodes, ports=kafka_ports, short_lived=short_lived)
+        self.registry = LocalRegistry(folder / "registry", port=registry_port) if registry else None
         self._address: StackAddress | None = None
 
     def __enter__(self) -> Self:

@@ -39,6 +39,14 @@ def listed(store: SessionStore, wanted: Wanted) -> list[SessionRow]:
         return [as_session_row(row) for row in connection.execute(query).mappings()]
 
 
+def beginning_with(store: SessionStore, start: str, limit: int) -> list[SessionRow]:
+    """Sessions whose id begins so, in the order of their ids. `start` holds hexadecimal digits and dashes."""
+    query = sa.select(sessions).where(sessions.c.correlation_id.startswith(start, autoescape=True))
+    query = query.order_by(sessions.c.correlation_id).limit(limit)
+    with store.reading() as connection:
+        return [as_session_row(row) for row in connection.execute(query).mappings()]
+
+
 def as_session_row(row: sa.RowMapping) -> SessionRow:
     # SQLAlchemy's names are a kind of str that msgspec does not take for one.
     return msgspec.convert({str(name): value for name, value in row.items()}, SessionRow)
