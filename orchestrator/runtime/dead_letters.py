@@ -17,6 +17,8 @@ DECODE: Final = "decode"
 """Stage: the bytes are no message of the catalogue."""
 HANDLE: Final = "handle"
 """Stage: the handler raised, or its outputs cannot be sent."""
+UNDECODABLE: Final = "undecodable"
+"""Code of the failure of a body that is no message."""
 
 _BURST: Final = 100
 _PER_SECOND: Final = 10.0

@@ -5,15 +5,17 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Final
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.ports import Bus
-from orchestrator.errors import OrchestratorError
+from orchestrator.bus.ports import Bus, Received
+from orchestrator.errors import ContractError, OrchestratorError
 from orchestrator.messages.base import Message
+from orchestrator.messages.types import Failure
 from orchestrator.runtime.cancellations import Cancellations, VoidCalls
-from orchestrator.runtime.dead_letters import DeadLetterCap
+from orchestrator.runtime.dead_letters import DeadLetterCap, dead_letter, without_value
 from orchestrator.runtime.definitions import DefinitionsReader
 from orchestrator.runtime.dispatch import Handling
 from orchestrator.runtime.middleware import chain
@@ -80,9 +82,26 @@ class Host:
             self._loop_thread.join()
         self.loop.close()
 
+    def bury(self, received: Received, failure: Failure, service: str, stage: str) -> None:
+        """Writes a dead letter and waits for Kafka's answer. For threads other than the event loop's."""
+        asyncio.run_coroutine_threadsafe(self._dead_letters.admit(), self.loop).result()
+        letter = dead_letter(received, failure, service=service, stage=stage, now=self.surroundings.now())
+        self.surroundings.metrics.count("agents_dead_letters", service=service, stage=stage)
+        for attempt in (letter, without_value(letter)):
+            answers: SimpleQueue[OrchestratorError | None] = SimpleQueue()
+            self.outbox.send([self.codec.encode(attempt, source=self._source(service))], answers.put)
+            error = answers.get()
+            if not isinstance(error, ContractError):
+                break
+        if error is not None:
+            raise error
+
+    def _source(self, service: str) -> str:
+        return f"/{service}/{self.surroundings.instance}"
+
     def handling(self, service: Service) -> Handling:
         """How the messages of a service are handled here."""
-        source = f"/{service.name}/{self.surroundings.instance}"
+        source = self._source(service.name)
         return Handling(
             service=service.name,
             call=chain(service, self.surroundings.plugins.middleware.values()),

@@ -15,7 +15,7 @@ from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import CATALOGUE, avro_name
 from orchestrator.messages.events import MessageDeadLettered
 from orchestrator.runtime.assignment import Assignment
-from orchestrator.runtime.dead_letters import DECODE, HANDLE
+from orchestrator.runtime.dead_letters import DECODE, HANDLE, UNDECODABLE
 from orchestrator.runtime.dispatch import HANDLER_FAILED, Dispatcher
 from orchestrator.runtime.host import Host
 from orchestrator.runtime.offsets import LONGEST_INTAKE
@@ -25,8 +25,6 @@ from orchestrator.sdk.service import Service
 
 _log: Final = logging.getLogger(__name__)
 
-UNDECODABLE: Final = "undecodable"
-"""Code of the failure in a dead letter whose body is no message."""
 _UNACKNOWLEDGED: Final = 1_000
 """Messages beyond the capacity whose outputs may be on their way at a time."""
 _ORDERED_CAPACITY: Final = 3

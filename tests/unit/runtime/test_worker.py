@@ -15,7 +15,6 @@ from orchestrator.messages import commands, events, types
 from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.identity import derived_id
-from orchestrator.runtime.offsets import decode
 from orchestrator.sdk import Context, Service, ToolDefinition, middleware
 from orchestrator.sdk.definitions import tool_defined
 from orchestrator.sdk.roles import Next
