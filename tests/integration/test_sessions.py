@@ -23,9 +23,15 @@ from orchestrator.local import StackAddress
 from orchestrator.messages import events
 from orchestrator.messages.base import Event, SessionEvent
 from orchestrator.messages.catalogue import Topic
+from orchestrator.runtime.host import Host, Surroundings
+from orchestrator.runtime.sinks import SinkRunner, SinkSettings
 from orchestrator.saga import Outcome
+from orchestrator.sdk import Plugins, SinkPlugin
 from orchestrator.sessions.log import logged_events
+from orchestrator.sessions.queries import Wanted, listed, recorded_events
+from orchestrator.sessions.recorder import SessionRecorder
 from orchestrator.sessions.replay import replay
+from orchestrator.sessions.store import SessionStore
 from orchestrator.testing.memory import MemoryValues
 from tests.support.samples import sample_of
 from tests.support.stories import completed_triage
@@ -229,6 +235,49 @@ async def test_the_end_is_found_behind_markers_that_no_record_follows(
     platform.writes(sample_of(events.TaskFailed, correlation_id=handle.correlation_id), commit=False)
 
     assert len([event async for event in handle.events()]) == len(story)
+
+
+def test_the_recorder_stores_each_event_once_however_often_it_is_stopped(
+    platform: Platform, tmp_path: Path
+) -> None:
+    stories = [triage() for _ in range(12)]
+    url = f"sqlite:///{tmp_path / 'sessions.sqlite'}"
+    recorder = SinkPlugin("session-recorder", "agents.events.*", lambda: SessionRecorder(SessionStore(url)))
+    host = Host(platform.bus, platform.codec, Surroundings(Plugins(), MemoryValues()))
+    host.start(Deadline.after(60))
+    store = SessionStore(url)
+
+    for number, story in enumerate(stories):
+        running = SinkRunner(recorder, host, SinkSettings(batch=7))
+        running.start()
+        running.wait_ready(Deadline.after(60))
+        platform.plays(story)
+        if number % 3 == 0:
+            running.stop(Deadline.after(60))
+            continue
+        _until(store, story)
+        running.stop(Deadline.after(60))
+    running = SinkRunner(recorder, host)
+    running.start()
+    for story in stories:
+        _until(store, story)
+    running.stop(Deadline.after(60))
+    host.stop(Deadline.after(60))
+
+    for story in stories:
+        assert sorted(recorded_events(store, story[0].correlation_id), key=id_of) == sorted(story, key=id_of)
+    ours = {story[0].correlation_id for story in stories}
+    rows = [row for row in listed(store, Wanted(limit=1000)) if row.correlation_id in ours]
+    assert [(row.phase, row.tool_calls, row.sequence) for row in rows] == [("completed", 3, 16)] * 12
+    store.close()
+
+
+def _until(store: SessionStore, story: list[Event]) -> None:
+    """Waits until the whole story is recorded."""
+    deadline = Deadline.after(60)
+    while len(recorded_events(store, story[0].correlation_id)) < len(story):
+        assert not deadline.passed
+        time.sleep(0.02)
 
 
 async def test_schemas_that_are_not_registered_are_named(settings: BusSettings, tmp_path: Path) -> None:
