@@ -1,0 +1,227 @@
+"""Workers on a real Kafka: nothing that is done runs again, whoever comes, goes or dies."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from orchestrator.bus.deadline import Deadline
+from orchestrator.local import StackAddress
+from orchestrator.messages.catalogue import Topic
+from orchestrator.messages.identity import derived_id
+from orchestrator.runtime.offsets import decode
+from tests.support.workers import PATIENCE_S, Lab, echo, lab_settings, number_of, started, until
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def lab(kafka_stack: StackAddress) -> Lab:
+    return Lab.on(kafka_stack.bootstrap_servers)
+
+
+def test_a_restart_runs_only_what_was_not_done(lab: Lab) -> None:
+    ran: list[int] = []
+
+    async def hang_on_2(number: int) -> None:
+        ran.append(number)
+        if ran.count(2) == 1 and number == 2:
+            await asyncio.Event().wait()
+
+    service = echo(before=hang_on_2)
+    with lab.host(service) as host:
+        with started(service, host) as worker:
+            lab.execute(*range(8), partition=0)
+            until(lambda: len(lab.completed()) == 7, "all but one are answered")
+            worker.stop(Deadline.after(0.2))
+        first, metadata = lab.committed("echo")[Topic.EXECUTE_COMMANDS, 0]
+        assert (first, decode(metadata, first)) == (2, ([2], 8))
+
+        with started(service, host):
+            until(lambda: len(lab.completed()) == 8, "the last one is answered")
+
+    assert sorted(ran) == [0, 1, 2, 2, 3, 4, 5, 6, 7]
+    assert lab.committed("echo")[Topic.EXECUTE_COMMANDS, 0] == (8, "")
+
+
+def test_what_runs_at_most_once_is_not_run_again_though_it_was_cut_off(lab: Lab) -> None:
+    ran = []
+
+    async def hang_on_1(number: int) -> None:
+        ran.append(number)
+        if number == 1:
+            await asyncio.Event().wait()
+
+    service = echo(before=hang_on_1, at_most_once=lambda message: number_of(message) == 1)
+    with lab.running(service) as worker:
+        lab.execute(1, partition=0)
+        until(lambda: ran == [1], "it runs")
+        worker.stop(Deadline.after(0.1))
+    with lab.running(service):
+        lab.execute(2, partition=0)
+        until(lambda: lab.completed() == [2], "the next one is answered")
+
+    assert ran == [1, 2]
+
+
+def test_a_rebalance_does_not_run_finished_work_again(lab: Lab) -> None:
+    """A second copy comes while one call of each partition hangs and all behind them are done."""
+    ran: Counter[int] = Counter()
+    release = threading.Event()
+
+    async def hang_at_first(number: int) -> None:
+        ran[number] += 1
+        if number < 4:
+            await asyncio.to_thread(release.wait, PATIENCE_S)
+
+    service = echo(before=hang_at_first)
+    with lab.host(service) as here, lab.host(service) as there, started(service, here) as old:
+        for number in range(200):
+            lab.send(lab.record(number, partition=number % 4))
+        lab.producer.flush(Deadline.after(PATIENCE_S))
+        until(lambda: len(lab.completed()) == 196, "all but the first of each partition are answered")
+        with started(service, there) as new:
+            until(lambda: len(old._assignment.owned) == len(new._assignment.owned) == 2, "they share")
+            lab.execute(*range(200, 260))
+            release.set()
+            until(lambda: len(set(lab.completed())) == 260, "all are answered")
+
+    moved = [number for number in range(4) if ran[number] > 1]
+    assert len(moved) == 2
+    assert all(count == 1 for number, count in ran.items() if number not in moved)
+    assert lab.completed() == list(range(260))
+    assert sorted(lab.committed("echo").values())[-1][1] == ""
+
+
+def test_work_that_ends_within_the_grace_is_not_handed_over(lab: Lab) -> None:
+    """Short handlers end inside the revocation, so that what comes and goes costs nothing."""
+    ran: Counter[int] = Counter()
+
+    async def take_a_moment(number: int) -> None:
+        ran[number] += 1
+        await asyncio.sleep(0.05)
+
+    service = echo(before=take_a_moment, concurrency=20)
+    with lab.host(service) as here, lab.host(service) as there, started(service, here):
+        for number in range(600):
+            lab.send(lab.record(number))
+        lab.producer.flush(Deadline.after(PATIENCE_S))
+        until(lambda: len(ran) > 50, "it is under way")
+        with started(service, there):
+            until(lambda: len(ran) > 300, "both are under way")
+        until(lambda: len(set(lab.completed())) == 600, "all are answered")
+
+    assert lab.completed() == list(range(600))
+    assert set(ran.values()) == {1}
+
+
+def test_after_a_kill_nothing_that_was_done_runs_again(kafka_stack: StackAddress, tmp_path: Path) -> None:
+    lab = Lab.on(kafka_stack.bootstrap_servers, partitions=1)
+    journals = [tmp_path / "first", tmp_path / "second"]
+    arguments = (kafka_stack.bootstrap_servers, lab.settings.topic_prefix)
+
+    def begun(journal: Path) -> list[int]:
+        return sorted(map(int, journal.read_text().split())) if journal.exists() else []
+
+    for life, journal in enumerate(journals):
+        command = [sys.executable, "-m", "tests.support.worker_process", *arguments, str(journal)]
+        process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+        try:
+            lab.execute(*range(100 * life, 100 * life + 100))
+            until(lambda n=100 * life + 99: len(lab.completed()) == n, "all but 0 are answered")  # type: ignore[misc]
+            until(lambda n=100 * life + 100: _end_of_set(lab) == n, "they are committed")  # type: ignore[misc]
+        finally:
+            process.kill()
+            process.wait()
+
+    assert begun(journals[0]) == list(range(100))
+    assert begun(journals[1]) == [0, *range(100, 200)]
+    assert lab.completed() == list(range(1, 200))
+
+
+def _end_of_set(lab: Lab) -> int:
+    commits = lab.committed("echo")
+    if not commits:
+        return 0
+    first, metadata = commits[Topic.EXECUTE_COMMANDS, 0]
+    return decode(metadata, first)[1]
+
+
+def test_a_call_longer_than_the_poll_interval_keeps_its_partition(kafka_stack: StackAddress) -> None:
+    prefix = Lab.on(kafka_stack.bootstrap_servers).settings.topic_prefix
+    shortest = {"session_timeout_ms": "6000", "max_poll_interval_ms": "6000"}
+    lab = Lab(lab_settings(kafka_stack.bootstrap_servers, prefix, 4, **shortest))
+    ran = []
+
+    async def take_long(number: int) -> None:
+        ran.append(number)
+        await asyncio.sleep(7.5 if number == 0 else 0)
+
+    with lab.running(echo(before=take_long, concurrency=1)) as worker:
+        lab.execute(*range(3), partition=0)
+        owned = dict(worker._assignment.owned)
+        until(lambda: lab.completed() == [0, 1, 2], "all are answered")
+        assert worker._assignment.owned == owned
+
+    assert ran == [0, 1, 2]
+
+
+def test_stopping_finishes_what_runs_and_leaves_the_rest(lab: Lab) -> None:
+    async def take_a_moment(_number: int) -> None:
+        await asyncio.sleep(0.3)
+
+    with lab.running(echo(before=take_a_moment, concurrency=5)) as worker:
+        lab.execute(*range(50), partition=0)
+        until(lambda: len(lab.completed()) >= 5, "some are answered")
+        begun = time.monotonic()
+        worker.stop(Deadline.after(PATIENCE_S))
+        assert time.monotonic() - begun < 2
+
+    done = lab.completed()
+    first, metadata = lab.committed("echo")[Topic.EXECUTE_COMMANDS, 0]
+    left, end = decode(metadata, first)
+    assert len(done) == end - len(left)
+    assert done == [number for number in range(end) if number not in left]
+    assert len(done) < 50
+
+
+def test_markers_of_transactions_do_not_count_as_lag(lab: Lab) -> None:
+    producer = lab.bus.transactional_producer("history")
+    producer.init(Deadline.after(PATIENCE_S))
+    with lab.running(echo()):
+        for batch in range(3):
+            producer.begin()
+            for number in range(5):
+                producer.send(lab.record(batch * 5 + number, partition=0))
+            producer.commit(Deadline.after(PATIENCE_S))
+        until(
+            lambda: lab.committed("echo").get((Topic.EXECUTE_COMMANDS, 0)) == (18, ""),
+            "15 records and 3 markers are left behind",
+        )
+    producer.close()
+
+    assert lab.completed() == list(range(15))
+
+
+def test_a_rebalance_keeps_the_order_of_each_session(lab: Lab) -> None:
+    seen: dict[int, list[int]] = {key: [] for key in range(6)}
+
+    async def note(number: int) -> None:
+        seen[number % 6].append(number)
+        await asyncio.sleep(0.005)
+
+    service = echo(before=note, ordered=True, concurrency=10)
+    with lab.host(service) as here, lab.host(service) as there, started(service, here):
+        for number in range(300):
+            lab.send(lab.record(number, session=derived_id("session", number % 6)))
+        lab.producer.flush(Deadline.after(PATIENCE_S))
+        until(lambda: sum(map(len, seen.values())) > 30, "it is under way")
+        with started(service, there):
+            until(lambda: len(set(lab.completed())) == 300, "all are answered")
+
+    assert all(numbers == sorted(numbers) for numbers in seen.values())
