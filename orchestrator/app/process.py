@@ -1,21 +1,28 @@
 """One process: the orchestrator, services and sinks that were asked for, started and stopped together."""
 
 import logging
+import os
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
 from orchestrator.app.agents import DefinedAgents
+from orchestrator.app.observing import SessionObserver, observing
 from orchestrator.app.parts import OrchestratorPart, Part, WorkerPart
 from orchestrator.app.wiring import Wiring
 from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import ConfigurationError
 from orchestrator.runtime.host import Host, Surroundings, unix_micros
 from orchestrator.runtime.saga_loop import GROUP, SagaLoop
+from orchestrator.runtime.sinks import SinkRunner
 from orchestrator.runtime.worker import Worker
-from orchestrator.sdk import Service
 from orchestrator.sdk.plugins import Plugins
+from orchestrator.sdk.roles import Middleware
+from orchestrator.telemetry.http import Health, StatusServer
+from orchestrator.telemetry.metrics import ProcessMetrics
+from orchestrator.telemetry.tracing import Tracing, tracing_of
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +32,7 @@ START_S: Final = 60.0
 """How long everything together may take to start."""
 _WATCH_S: Final = 0.5
 _LAST_SENDS_S: Final = 5.0
+_OBSERVING: Final = "observing"
 
 
 def available(plugins: Plugins) -> tuple[str, ...]:
@@ -50,15 +58,22 @@ class Process:
         self.wiring = wiring
         self.names = chosen(names, plugins)
         self._plugins = plugins
+        self.metrics = ProcessMetrics()
         self._services = plugins.every_service()
-        self._host = Host(wiring.bus, wiring.codec, Surroundings(plugins, wiring.values))
+        self._tracings = {name: _tracing(name, wiring) for name in self.names}
+        observed = replace(plugins, middleware={_OBSERVING: self._observing(), **plugins.middleware})
+        surroundings = Surroundings(observed, wiring.values, str(wiring.settings.slot), self.metrics)
+        self._host = Host(wiring.bus, wiring.codec, surroundings)
         self._parts: dict[str, Part] = {}
+        self._status: StatusServer | None = None
+        self._started = False
         self._stopped = threading.Event()
 
     def start(self) -> None:
         """Returns when every part is ready. Raises what keeps one from starting; then nothing is left running."""
         deadline = Deadline.after(START_S)
         try:
+            self._serve_status()
             self._host.start(deadline)
             for name in self.names:
                 self._parts[name] = self._part(name)
@@ -68,6 +83,7 @@ class Process:
         except BaseException:
             self.stop()
             raise
+        self._started = True
         log.info("running %s", ", ".join(self.names))
 
     def wait(self) -> None:
@@ -83,6 +99,7 @@ class Process:
         if self._stopped.is_set():
             return
         self._stopped.set()
+        self._started = False
         deadline = Deadline.after(self.wiring.settings.drain_s)
         stopping = [threading.Thread(target=part.stop, args=(deadline,)) for part in self._parts.values()]
         for thread in stopping:
@@ -90,6 +107,15 @@ class Process:
         for thread in stopping:
             thread.join()
         self._host.stop(Deadline.after(_LAST_SENDS_S))
+        for tracing in self._tracings.values():
+            tracing.close()
+        if self._status is not None:
+            self._status.__exit__(None, None, None)
+
+    @property
+    def http_port(self) -> int | None:
+        """Where health and metrics are served; None where they are not."""
+        return self._status.port if self._status else None
 
     @property
     def parts(self) -> Mapping[str, Part]:
@@ -99,15 +125,35 @@ class Process:
     def _part(self, name: str) -> Part:
         if name == ORCHESTRATOR:
             return OrchestratorPart(self._saga_loop())
-        return WorkerPart(Worker(self._service(name), self._host))
-
-    def _service(self, name: str) -> Service:
-        return self._services[name]
+        if name in self._services:
+            return WorkerPart(Worker(self._services[name], self._host))
+        return SinkRunner(self._plugins.sinks[name], self._host)
 
     def _saga_loop(self) -> SagaLoop:
         wiring = self.wiring
         agents = DefinedAgents(self._host.definitions)
-        return SagaLoop(wiring.bus, wiring.codec, agents, unix_micros, wiring.settings.loop)
+        observer = SessionObserver(self._tracings[ORCHESTRATOR], self.metrics)
+        loop = wiring.settings.loop
+        return SagaLoop(wiring.bus, wiring.codec, agents, unix_micros, loop, observer.committed)
+
+    def _observing(self) -> Middleware:
+        return observing(self._tracings, self.metrics)
+
+    def _serve_status(self) -> None:
+        """Health is served before anything starts: a process that starts is alive and not ready."""
+        settings = self.wiring.settings
+        if settings.http_port is None:
+            return
+        health = Health()
+        health.alive_if("parts", self._failed_part)
+        health.ready_if("started", lambda: None if self._started else "starting, or stopping")
+        self._status = StatusServer(health, self.metrics, settings.http_host, settings.http_port)
+        self._status.__enter__()
+        log.info("health and metrics on http://%s:%d", settings.http_host, self._status.port)
+
+    def _failed_part(self) -> str | None:
+        failed = [name for name, part in self._parts.items() if part.failure is not None]
+        return f"failed: {', '.join(failed)}" if failed else None
 
     def __enter__(self) -> Self:
         self.start()
@@ -117,3 +163,9 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _tracing(name: str, wiring: Wiring) -> Tracing:
+    """Spans of one service, under its own name; nothing is loaded where no endpoint is configured."""
+    settings = wiring.settings
+    return tracing_of(os.environ, name, str(settings.slot), settings.otlp_endpoint)

@@ -156,7 +156,14 @@ CATALOGUE: Final = (
     *_entries(Topic.PROGRESS, "tool-executor", events.ToolProgressed),
     *_entries(Topic.DEFINITIONS, "tool-executor", events.ToolDefined),
     *_entries(Topic.DEFINITIONS, "user", events.AgentDefined, events.PlaybookDefined),
-    *_entries(Topic.SNAPSHOTS, "orchestrator", types.SessionSnapshot, types.PartitionCheckpoint),
+    *_entries(
+        Topic.SNAPSHOTS,
+        "orchestrator",
+        types.SessionSnapshot,
+        types.QuarantinedSession,
+        types.EndedSessions,
+        types.PartitionCheckpoint,
+    ),
     *_entries(Topic.DEAD_LETTERS, "any", events.MessageDeadLettered),
 )
 
@@ -188,7 +195,9 @@ def key_of(message: Message | Record) -> str:
             return f"playbook/{message.name}"
         case types.PartitionCheckpoint():
             return "checkpoint"
-        case Command() | Event() | types.SessionSnapshot():
+        case types.EndedSessions():
+            return f"ended/{message.chunk}"
+        case Command() | Event() | types.SessionSnapshot() | types.QuarantinedSession():
             return message.correlation_id
         case _:
             raise TypeError(f"{type(message).__name__} is not sent on its own")

@@ -313,6 +313,8 @@ class TaskCancelled(SessionEvent, frozen=True, kw_only=True):
     """Why."""
     total: types.Usage = types.Usage()
     """What the whole session used."""
+    received_at: int = 0
+    """When the task was accepted."""
 
 
 class TaskCompleted(SessionEvent, frozen=True, kw_only=True):
@@ -326,6 +328,8 @@ class TaskCompleted(SessionEvent, frozen=True, kw_only=True):
     """Plan revision that met it."""
     total: types.Usage = types.Usage()
     """What the whole session used."""
+    received_at: int = 0
+    """When the task was accepted."""
 
 
 class TaskEscalated(SessionEvent, frozen=True, kw_only=True):
@@ -339,6 +343,8 @@ class TaskEscalated(SessionEvent, frozen=True, kw_only=True):
     """When waiting ends and the task fails."""
     total: types.Usage = types.Usage()
     """What the whole session used."""
+    received_at: int = 0
+    """When the task was accepted."""
 
 
 class TaskEvaluated(Event, frozen=True, kw_only=True):
@@ -361,6 +367,8 @@ class TaskFailed(SessionEvent, frozen=True, kw_only=True):
     """Why."""
     total: types.Usage = types.Usage()
     """What the whole session used."""
+    received_at: int = 0
+    """When the task was accepted."""
 
 
 class TaskReceived(SessionEvent, frozen=True, kw_only=True):

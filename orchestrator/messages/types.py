@@ -82,6 +82,17 @@ class CriterionResult(Record, frozen=True, kw_only=True):
     """Why not, where it does not."""
 
 
+class EndedSessions(Record, frozen=True, kw_only=True):
+    """Sessions of a partition that ended before its low-water mark, so that a second submission of one starts nothing."""
+
+    hour: int
+    """The hour in which they ended: Unix time divided by 3600 seconds."""
+    chunk: int
+    """Number of the chunk, counted through all hours; a chunk is written again while it grows."""
+    ids: bytes
+    """Correlation ids, 16 bytes each, in the order in which the sessions ended."""
+
+
 class Evaluation(Record, frozen=True, kw_only=True):
     """What an evaluator found."""
 
@@ -181,6 +192,19 @@ class PartitionCheckpoint(Record, frozen=True, kw_only=True):
     """Version of the state's form in this partition's snapshots."""
 
 
+class QuarantinedSession(Record, frozen=True, kw_only=True):
+    """A session that cannot go on: its history or a decision about it is broken. Takes the place of its snapshot."""
+
+    correlation_id: str
+    """The session."""
+    sequence: int
+    """The last of its events that holds."""
+    quarantined_at: int
+    """When."""
+    reason: str
+    """Why, for people."""
+
+
 class Reference(Record, frozen=True, kw_only=True):
     """A place in a document that is filled from a step's output when the document is used (late binding)."""
 
@@ -234,21 +258,6 @@ class ReviewPolicy(Record, frozen=True, kw_only=True):
     """How long to wait for it, milliseconds."""
     on_timeout: ReviewVerdict = ReviewVerdict.REJECT
     """The verdict if it stays silent."""
-
-
-class SessionSnapshot(Record, frozen=True, kw_only=True):
-    """A session's state after one of its events, so that restoring need not read what came before."""
-
-    correlation_id: str
-    """The session."""
-    sequence: int
-    """The last event the state contains."""
-    state_version: int
-    """Version of the state's form; a reader refuses a newer one than it knows."""
-    state: bytes
-    """The state, MessagePack."""
-    sessions_offset: int
-    """Offset of that event's successor in the sessions topic."""
 
 
 class ToolDefinition(Record, frozen=True, kw_only=True):
@@ -336,6 +345,8 @@ class Call(Record, frozen=True, kw_only=True):
     """The step; for reviews, the reviewer."""
     attempt: int = 1
     """Number of the attempt, from 1."""
+    opened_at: int = 0
+    """When the attempt began."""
     due_at: int
     """When the orchestrator stops waiting."""
     retry: RetryPolicy = RetryPolicy()
@@ -378,6 +389,21 @@ class Document(Record, frozen=True, kw_only=True):
     """The document; null stands for JSON null, as for a document that is one reference."""
     references: tuple[Reference, ...] = ()
     """What to fill in, and where."""
+
+
+class SessionSnapshot(Record, frozen=True, kw_only=True):
+    """A session's state after one of its events, so that restoring need not read what came before."""
+
+    correlation_id: str
+    """The session."""
+    sequence: int
+    """The last event the state contains."""
+    state_version: int
+    """Version of the state's form; a reader refuses a newer one than it knows."""
+    state: Value
+    """The state, MessagePack; in the value store where a message could not hold it."""
+    sessions_offset: int
+    """Offset of that event's successor in the sessions topic."""
 
 
 class Step(Record, frozen=True, kw_only=True):

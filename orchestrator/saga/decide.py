@@ -49,16 +49,16 @@ def next_due(session: Session) -> int | None:
         return None
     if session.task is None:
         return session.awaited_until
-    times = [session.task.deadline_at]
-    if not session.parked:
-        times += (call.due_at for call in session.calls.values())
-        times += (
-            retry.retry_at
-            for retry in session.retries.values()
-            if not _waits_its_turn(session, session.task, retry)
-        )
-        if session.revision == 0 and session.cancel is None:
-            times.append(session.task.not_before)
+    task = session.task
+    times = [task.deadline_at]
+    if session.parked:
+        return min(times)
+    times += (call.due_at for call in session.calls.values())
+    if session.cancel is None:
+        waiting = session.retries.values()
+        times += (retry.retry_at for retry in waiting if not _waits_its_turn(session, task, retry))
+        if session.revision == 0:
+            times.append(task.not_before)
     return min(times)
 
 
@@ -115,6 +115,8 @@ class _Writing:
         self.correlation_id = correlation_id
         self.now = now
         self.outputs: list[Message] = []
+        # A repeated input may find the session later, with something due: its outputs are others then.
+        self._producer = f"{PRODUCER}/{session.sequence if session else 0}"
 
     def write(self, drafts: Iterable[Draft]) -> None:
         for made in drafts:
@@ -128,7 +130,7 @@ class _Writing:
         own_id = "command_id" if issubclass(kind, Command) else "event_id"
         agent, tenant = self._whose()
         fields: dict[str, Any] = {
-            own_id: identity.output_id(self.told.message_id, PRODUCER, len(self.outputs)),
+            own_id: identity.output_id(self.told.message_id, self._producer, len(self.outputs)),
             "correlation_id": self.correlation_id,
             "causation_id": self.told.message_id,
             "occurred_at": self.now,

@@ -113,7 +113,7 @@ def plan_accepted(session: Session, event: events.PlanAccepted) -> Session:
     missing = {step.step_id: len(dependencies(step)) for step in plan.steps}
     dependents: dict[str, tuple[str, ...]] = {}
     for step in plan.steps:
-        for name in dependencies(step):
+        for name in sorted(dependencies(step)):
             dependents[name] = (*dependents.get(name, ()), step.step_id)
     return replace(
         _answered(session, event.call, event.usage),
@@ -299,11 +299,12 @@ def _without_calls(session: Session, *given_up: Call) -> Session:
     )
 
 
-def _kept(plan: Plan) -> frozenset[str]:
+def _kept(plan: Plan) -> tuple[str, ...]:
+    steps = tuple(step.step_id for step in plan.steps)
     if any(not criterion.steps for criterion in plan.criteria):
-        return frozenset(step.step_id for step in plan.steps)
-    named = (frozenset(criterion.steps) for criterion in plan.criteria)
-    return steps_named(plan.result).union(*named)
+        return steps
+    named = steps_named(plan.result).union(*(criterion.steps for criterion in plan.criteria))
+    return tuple(name for name in steps if name in named)
 
 
 def _drop_unused_outputs(session: Session, done: str, steps: dict[str, StepState]) -> None:

@@ -18,6 +18,7 @@ def escalation(session: Session, task: Task, failure: Failure) -> Drafts:
             dead_letter_id=letter,
             expires_at=task.deadline_at,
             total=session.used,
+            received_at=task.received_at,
         ),
         draft(
             events.MessageDeadLettered,

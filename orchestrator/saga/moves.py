@@ -32,11 +32,19 @@ def meet_deadline(session: Session, task: Task, now: int) -> Drafts | None:
     if now < task.deadline_at:
         return None
     if session.cancel is not None:
-        return [*voided(session), draft(events.TaskCancelled, reason=session.cancel, total=session.used)]
+        return [
+            *voided(session),
+            draft(
+                events.TaskCancelled, reason=session.cancel, total=session.used, received_at=task.received_at
+            ),
+        ]
     failure = session.escalated or Failure(
         kind=FailureKind.PERMANENT, code="deadline_exceeded", message="the session's deadline has passed"
     )
-    return [*voided(session), draft(events.TaskFailed, failure=failure, total=session.used)]
+    return [
+        *voided(session),
+        draft(events.TaskFailed, failure=failure, total=session.used, received_at=task.received_at),
+    ]
 
 
 def expire_calls(session: Session, _task: Task, now: int) -> Drafts | None:
@@ -51,13 +59,15 @@ def expire_calls(session: Session, _task: Task, now: int) -> Drafts | None:
     return None
 
 
-def finish_cancel(session: Session, _task: Task, _now: int) -> Drafts | None:
+def finish_cancel(session: Session, task: Task, _now: int) -> Drafts | None:
     """Nothing new begins; the session ends when tools in flight have answered or expired."""
     if session.cancel is None:
         return None
     if session.waiting_for(*calls.IN_FLIGHT):
         return []
-    return [draft(events.TaskCancelled, reason=session.cancel, total=session.used)]
+    return [
+        draft(events.TaskCancelled, reason=session.cancel, total=session.used, received_at=task.received_at)
+    ]
 
 
 def hold_parked(session: Session, _task: Task, _now: int) -> Drafts | None:
@@ -95,6 +105,7 @@ def finish(session: Session, task: Task, _now: int) -> Drafts | None:
                     evaluation=session.evaluation,
                     revision=session.revision,
                     total=session.used,
+                    received_at=task.received_at,
                 ),
             ]
         case NextMove.GIVE_UP:

@@ -26,6 +26,7 @@ def plan_asked(session: Session, task: Task, revision: int, attempt: int, feedba
     call = calls.opened(
         session,
         CallKind.PLAN,
+        now=now,
         due_at=calls.work_deadline(now, profile.planning_timeout_ms),
         retry=profile.retry,
         revision=revision,
@@ -63,6 +64,7 @@ def step_begun(
     call = calls.opened(
         session,
         CallKind.SELECTION,
+        now=now,
         due_at=now + calls.micros(calls.SELECTION_MS),
         retry=step.retry or task.profile.retry,
         revision=session.revision,
@@ -112,6 +114,7 @@ def evaluation_asked(session: Session, task: Task, number: int, attempt: int, no
     call = calls.opened(
         session,
         CallKind.EVALUATION,
+        now=now,
         due_at=calls.work_deadline(now, policy.timeout_ms),
         retry=task.profile.retry,
         revision=session.revision,

@@ -113,7 +113,7 @@ class Session(Record, frozen=True, kw_only=True):
     steps: dict[str, StepState] = {}  # noqa: RUF012 - msgspec copies it
     dependents: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 - msgspec copies it
     """Steps that wait for a step, by its name."""
-    kept: frozenset[str] = frozenset()
+    kept: tuple[str, ...] = ()
     """Steps whose outputs the result or a criterion names."""
     succeeded: int = 0
     """How many steps of the plan are done."""

@@ -57,5 +57,6 @@ def _review_call(call: Call, policy: ReviewPolicy, now: int) -> Call:
         kind=CallKind.REVIEW,
         revision=call.revision,
         step_id=policy.reviewer,
+        opened_at=now,
         due_at=now + micros(policy.timeout_ms),
     )

@@ -1,0 +1,142 @@
+"""What a process tells of its work: spans of sessions, spans and timings of handlers."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from orchestrator.messages import commands, events
+from orchestrator.messages.base import Command, Event, Message
+from orchestrator.messages.catalogue import entry_of
+from orchestrator.messages.types import Call, CallKind, Usage
+from orchestrator.sdk.context import Context
+from orchestrator.sdk.roles import Middleware, Next
+from orchestrator.telemetry import metrics as names
+from orchestrator.telemetry import spans
+from orchestrator.telemetry.context import span_id
+from orchestrator.telemetry.metrics import ProcessMetrics
+from orchestrator.telemetry.spans import Span
+from orchestrator.telemetry.tracing import Tracing
+
+_ENDS: Final = (events.TaskCompleted, events.TaskFailed, events.TaskCancelled, events.TaskEscalated)
+
+
+class SessionObserver:
+    """Looks at what the orchestrator has committed: the tree of each session's trace, and counters."""
+
+    def __init__(self, tracing: Tracing, metrics: ProcessMetrics) -> None:
+        self._tracing = tracing
+        self._metrics = metrics
+
+    def committed(self, messages: Sequence[Message]) -> None:
+        """Called after each transaction with what it wrote, in order."""
+        for message in messages:
+            if isinstance(message, _ENDS):
+                self._metrics.count(names.SESSIONS_SETTLED, outcome=type(message).__name__)
+            if self._tracing.enabled:
+                span = span_of(message)
+                if span is not None:
+                    self._tracing.emit(span)
+
+
+def span_of(message: Message) -> Span | None:
+    """The span that is over with this event of the orchestrator's; None for all others."""
+    match message:
+        case events.TaskReceived():
+            return spans.session_root(
+                message.correlation_id, message.agent, message.tenant, message.occurred_at
+            )
+        case events.TaskCompleted() | events.TaskFailed() | events.TaskCancelled() | events.TaskEscalated():
+            return spans.session_summary(
+                message.correlation_id,
+                message.agent,
+                message.received_at,
+                message.occurred_at,
+                type(message).__name__,
+                message.total,
+                "" if isinstance(message, events.TaskCompleted) else _reason(message),
+            )
+        case events.PlanAccepted() | events.StepSucceeded() | events.EvaluationRecorded():
+            return _of_call(message, message.call, message.usage)
+        case events.PlanRejected():
+            return _of_call(message, message.call, message.usage, message.failure.code)
+        case events.ReviewRecorded():
+            return spans.reviewing(
+                message.correlation_id, message.call, message.call.opened_at, message.occurred_at
+            )
+        case events.CallFailed():
+            return _of_call(message, message.call, message.usage, _failure(message.call))
+        case events.CallTimedOut() if message.call.kind is not CallKind.RECOVERY:
+            return _of_call(message, message.call, Usage(), "timed_out")
+        case _:
+            return None
+
+
+def _of_call(event: Event, call: Call, usage: Usage, error: str = "") -> Span | None:
+    """The span of an attempt; that of a plan lasts until its reviews are in."""
+    if not call.opened_at:
+        return None
+    kind = call.failed_kind if call.kind is CallKind.RECOVERY else call.kind
+    make = {CallKind.PLAN: spans.planning, CallKind.EVALUATION: spans.evaluation}.get(
+        kind, spans.step_attempt
+    )
+    return make(event.correlation_id, call, call.opened_at, event.occurred_at, usage, error)
+
+
+def _failure(call: Call) -> str:
+    return call.failure.code if call.failure else "failed"
+
+
+def _reason(event: events.TaskFailed | events.TaskCancelled | events.TaskEscalated) -> str:
+    return "cancelled" if isinstance(event, events.TaskCancelled) else event.failure.code
+
+
+def observing(tracings: Mapping[str, Tracing], metrics: ProcessMetrics) -> Middleware:
+    """Middleware around every handler of a process: how long it took, and its spans. `tracings`: by service."""
+
+    async def observe(message: Message, context: Context, call_next: Next) -> Sequence[Message]:
+        started, began = context.now(), time.perf_counter()
+        failure = "cancelled"
+        try:
+            outputs = await call_next(message, context)
+            failure = ""
+        except Exception as error:
+            failure = type(error).__name__
+            raise
+        finally:
+            took = time.perf_counter() - began
+            kind = type(message).__name__
+            metrics.observe(names.HANDLING_SECONDS, took, service=context.service, type=kind)
+            tracing = tracings.get(context.service)
+            if tracing is not None and tracing.enabled and isinstance(message, Command | Event):
+                tracing.emit(_handled(message, context, started, failure))
+        if tracing is not None and tracing.enabled and isinstance(message, commands.ExecuteTool):
+            tracing.emit(_tool_call(message, outputs, started, context.now()))
+        return outputs
+
+    return Middleware("observing", frozenset(), observe)
+
+
+def _handled(message: Command | Event, context: Context, started: int, failure: str) -> Span:
+    call = getattr(message, "call", None)
+    parent = span_id(call.call_id) if isinstance(call, Call) else ""
+    return spans.processing(
+        message.correlation_id,
+        message.message_id,
+        context.service,
+        entry_of(type(message)).topic.value,
+        parent,
+        started,
+        context.now(),
+        failure,
+    )
+
+
+def _tool_call(message: commands.ExecuteTool, outputs: Sequence[Message], started: int, ended: int) -> Span:
+    reply = next(
+        (output for output in outputs if isinstance(output, events.ToolCompleted | events.ToolFailed)), None
+    )
+    usage = reply.usage if reply else Usage()
+    error = reply.failure.code if isinstance(reply, events.ToolFailed) else ""
+    return spans.tool_call(
+        message.correlation_id, message.call, message.call.tool, started, ended, usage, error
+    )
