@@ -50,7 +50,11 @@ def prepare(folder: Path) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     generator = load_module(str(example_folder() / "generate.py"))
     generator.generate(folder)
-    return {"ORCHESTRATOR_TOOLS_FILES_ROOT": str(folder), "ORCHESTRATOR_TOOLS_OUTPUT_ROOT": str(folder)}
+    return {
+        "ORCHESTRATOR_TOOLS_FILES_ROOT": str(folder),
+        "ORCHESTRATOR_TOOLS_OUTPUT_ROOT": str(folder),
+        "ORCHESTRATOR_SESSIONS_URL": f"sqlite:///{folder / 'sessions.sqlite'}",
+    }
 
 
 def run_demo(folder: Path, show: Callable[[Event], None]) -> Outcome:

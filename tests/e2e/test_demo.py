@@ -18,9 +18,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def outcome(data: Path) -> Outcome:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ORCHESTRATOR_SESSIONS_URL", f"sqlite:///{data / 'sessions.sqlite'}")
-        return run_demo(data, lambda _event: None)
+    return run_demo(data, lambda _event: None)
 
 
 def test_the_report_has_the_figures_that_another_computation_finds(outcome: Outcome, data: Path) -> None:
