@@ -93,8 +93,6 @@ class EmbeddedCluster:
         if not self._cluster:
             self.stop()
             raise OrchestratorError("librdkafka could not open its embedded cluster: is there a free port?")
-        # The default of 3 s is for members that join one after another across a network.
-        library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
         try:
             with _kept_awake(self.bootstrap_servers):
                 # By default a group's first members wait 3 s for company; here they all come at once.
@@ -106,11 +104,13 @@ class EmbeddedCluster:
 
     def stop(self) -> None:
         """End the broker and forget everything in it; calling it again does nothing."""
+        address = self.bootstrap_servers if self._cluster else ""
         # Locals first: a failure below must not leave a pointer that would be freed twice.
         cluster, self._cluster = self._cluster, None
         client, self._client = self._client, None
         if cluster:
-            _library().rd_kafka_mock_cluster_destroy(cluster)
+            with _kept_awake(address):
+                _library().rd_kafka_mock_cluster_destroy(cluster)
         if client:
             _library().rd_kafka_destroy(client)
 

@@ -90,8 +90,11 @@ class LocalKafka:
         Raises `UnavailableError` with the end of its log if a node dies or does not serve by the deadline;
         nothing is left running then.
         """
-        if self._nodes:
-            raise UnavailableError(f"The Kafka of {self._folder} is running already.")
+        self.launch(deadline)
+        self.await_ready(deadline)
+
+    def launch(self, deadline: Deadline) -> None:
+        """The first half of `start`, for starting something else meanwhile: the processes run, none serves."""
         self._lock.acquire()
         try:
             self.prepare()
@@ -99,6 +102,13 @@ class LocalKafka:
             self._nodes = [self._node(number, self._state) for number in range(1, self._count + 1)]
             for node in self._nodes:
                 node.start(deadline)
+        except BaseException:
+            self.stop()
+            raise
+
+    def await_ready(self, deadline: Deadline) -> None:
+        """The second half of `start`: wait until every node serves and knows all the others."""
+        try:
             for node in self._nodes:
                 node.await_ready(deadline, brokers=self._count)
         except BaseException:

@@ -50,6 +50,7 @@ class ServerProcess:
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._guardian is None and self.log.exists():
             self.log.replace(self.log.with_suffix(".previous.log"))
+        self._pid = 0
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             guardian = subprocess.Popen(  # noqa: S603 - our own script, and a command of ours
@@ -89,9 +90,8 @@ class ServerProcess:
     def terminate(self) -> None:
         """Ask it to end in order, and do not wait. A process that is gone is fine."""
         if self.running:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGTERM)
-                os.kill(self._pid, signal.SIGCONT)  # a paused process would not see the SIGTERM
+            self._signal(signal.SIGTERM)
+            self._signal(signal.SIGCONT)  # a paused process would not see the SIGTERM
 
     def stop(self, deadline: Deadline) -> None:
         """End it in order; with SIGKILL once the deadline has passed. A process that is gone is fine."""
@@ -101,8 +101,7 @@ class ServerProcess:
         try:
             self._reap(deadline.remaining())
         except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
+            self._signal(signal.SIGKILL)
             self._reap(None)
 
     def end_orphan(self, deadline: Deadline) -> None:
@@ -120,6 +119,14 @@ class ServerProcess:
                     os.kill(pid, signal.SIGKILL if kill_at.passed else signal.SIGTERM)
                 time.sleep(_POLL_SECONDS)
         self._pid_file.unlink()
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._guardian  # noqa: S101 - callers have looked
+        if self._pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, number)
+        else:  # the start was interrupted before the server had told its id; 0 would be our own group
+            self._guardian.send_signal(number)
 
     def _reap(self, timeout: float | None) -> None:
         assert self._guardian  # noqa: S101 - callers have looked

@@ -77,14 +77,26 @@ class LocalRegistry:
         Raises `UnavailableError` with the end of its log if it dies or does not serve by the deadline; nothing
         is left running then.
         """
+        self.launch(deadline)
+        self.await_ready(deadline)
+
+    def launch(self, deadline: Deadline) -> None:
+        """The first half of `start`, for starting something else meanwhile: it runs, but does not serve."""
         self._lock.acquire()
         try:
             self.prepare()
             self._process.end_orphan(deadline)
             self._lease_ports()
-            _serve(
-                self._process, self._folder, self._leases, startup_options(jars.registry_folder()), deadline
-            )
+            options = startup_options(jars.registry_folder())
+            self._process.start(_command(self._folder, self._leases, options))
+        except BaseException:
+            self.stop()
+            raise
+
+    def await_ready(self, deadline: Deadline) -> None:
+        """The second half of `start`: wait until it lists its subjects."""
+        try:
+            _await_answer(self._process, self._leases, deadline)
         except BaseException:
             self.stop()
             raise
@@ -124,17 +136,8 @@ class LocalRegistry:
         self._ports_file.write_text(json.dumps([self._leases[0].port]))
 
 
-def _serve(
-    process: ServerProcess,
-    folder: Path,
-    leases: Sequence[PortLease],
-    options: Sequence[str],
-    deadline: Deadline,
-) -> None:
-    """Start the registry and wait until it lists its subjects; `leases` are its API's and its management's."""
-    api, management = (lease.port for lease in leases)
-    process.start(_command(folder, api, management, options))
-    while not _answers(f"{_url(api)}/subjects"):
+def _await_answer(process: ServerProcess, leases: Sequence[PortLease], deadline: Deadline) -> None:
+    while not _answers(f"{_url(leases[0].port)}/subjects"):
         process.require_running()
         if deadline.passed:
             raise UnavailableError(
@@ -144,7 +147,9 @@ def _serve(
         time.sleep(_POLL_SECONDS)
 
 
-def _command(folder: Path, port: int, management_port: int, options: Sequence[str]) -> list[str]:
+def _command(folder: Path, leases: Sequence[PortLease], options: Sequence[str]) -> list[str]:
+    """The command line; `leases` are of the API's port and the management interface's."""
+    port, management_port = (lease.port for lease in leases)
     data = folder / "data" / "registry"
     if ";" in str(data):
         raise ConfigurationError(
@@ -191,7 +196,8 @@ def _train(option: str) -> None:
     with tempfile.TemporaryDirectory(prefix="registry-") as name:
         process = ServerProcess("registry", Path(name))
         try:
-            _serve(process, Path(name), leases, [option], deadline)
+            process.start(_command(Path(name), leases, [option]))
+            _await_answer(process, leases, deadline)
         finally:
             process.stop(deadline)
             for lease in leases:

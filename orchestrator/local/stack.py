@@ -1,7 +1,6 @@
 """Kafka and the registry together: what a developer works with, and what the tests run on."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -66,17 +65,19 @@ class LocalStack:
     def start(self, deadline: Deadline) -> StackAddress:
         """Start both side by side and wait until both serve.
 
-        Raises `UnavailableError` as they do; nothing is left running then.
+        Raises `UnavailableError` as they do; nothing is left running then, nor after an interrupt.
         """
         if self._address:
             raise UnavailableError("The local stack is running already.")
-        starters = [self.kafka.start, *([self.registry.start] if self.registry else [])]
-        with ThreadPoolExecutor(len(starters), thread_name_prefix="start") as pool:
-            starts = [pool.submit(start, deadline) for start in starters]
-        failures = [error for error in (start.exception() for start in starts) if error]
-        if failures:
+        try:
+            if self.registry:
+                self.registry.launch(deadline)
+            self.kafka.start(deadline)
+            if self.registry:
+                self.registry.await_ready(deadline)
+        except BaseException:
             self.stop()
-            raise failures[0]
+            raise
         self._address = StackAddress(self.kafka.bootstrap_servers, self.registry.url if self.registry else "")
         return self._address
 

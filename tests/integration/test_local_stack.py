@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
+from types import FrameType
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer
@@ -19,7 +20,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import ConfigurationError, UnavailableError
-from orchestrator.local import LocalKafka, LocalRegistry, StackAddress
+from orchestrator.local import LocalKafka, LocalRegistry, LocalStack, StackAddress
 from tests.support import kafka_stack as stacks
 
 pytestmark = pytest.mark.integration
@@ -35,6 +36,10 @@ ORDER_WITH_AMOUNT = """{"type": "record", "name": "Order", "fields": [
     {"name": "id", "type": "string"}, {"name": "amount", "type": "long"}]}"""
 ORDER_WITH_DEFAULT = """{"type": "record", "name": "Order", "fields": [
     {"name": "id", "type": "string"}, {"name": "amount", "type": "long", "default": 0}]}"""
+
+
+class Interrupted(BaseException):
+    """What a signal's handler raises in the midst of anything."""
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +105,11 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def running_in(folder: Path) -> str:
+    listed = subprocess.run(["ps", "-ww", "-eo", "args="], capture_output=True, text=True, check=True).stdout
+    return "\n".join(line for line in listed.splitlines() if str(folder) in line)
 
 
 def test_what_is_produced_is_consumed(kafka_stack: StackAddress) -> None:
@@ -234,6 +244,28 @@ def test_a_deadline_that_is_too_short_is_told_and_leaves_nothing(tmp_path: Path)
         kafka.start(Deadline.after(0.1))
 
     assert not list(tmp_path.rglob("*.pid"))
+
+
+@pytest.mark.parametrize("seconds", [0.2, 1.0])
+def test_an_interrupted_start_leaves_nothing(tmp_path: Path, seconds: float) -> None:
+    stack = LocalStack(tmp_path, registry=False, short_lived=True)
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        with pytest.raises(Interrupted):
+            stack.start(Deadline.after(START_SECONDS))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    assert not list(tmp_path.rglob("*.pid"))
+    with pytest.raises(UnavailableError, match="not running"):
+        _ = stack.address
+    assert not running_in(tmp_path)
 
 
 def test_a_killed_parent_takes_its_broker_along(tmp_path: Path) -> None:

@@ -115,6 +115,15 @@ def test_a_paused_server_can_be_stopped(server: ServerProcess, tmp_path: Path) -
     assert time.monotonic() - started < SECONDS / 2
 
 
+def test_a_start_that_was_interrupted_can_be_stopped(server: ServerProcess, tmp_path: Path) -> None:
+    server.start(waiting(tmp_path))
+    pid, server._pid = server.pid, 0
+
+    server.stop(Deadline.after(SECONDS))
+
+    assert eventually(lambda: not alive(pid))
+
+
 def test_a_killed_server_can_be_started_again_and_its_log_goes_on(
     server: ServerProcess, tmp_path: Path
 ) -> None:
