@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from time import perf_counter
 from typing import Final
 
 from orchestrator.bus.codec import Codec
@@ -16,11 +17,13 @@ from orchestrator.messages.base import Command, Event, Message
 from orchestrator.messages.types import Call
 from orchestrator.runtime.cancellations import VoidCalls
 from orchestrator.runtime.dead_letters import HANDLE, DeadLetterCap, dead_letter, without_value
+from orchestrator.runtime.observing import Observer
 from orchestrator.runtime.outbox import Outbox
 from orchestrator.runtime.work import Ownership, Reports, Work
 from orchestrator.sdk.context import Context, Platform
 from orchestrator.sdk.failures import failure_of
 from orchestrator.sdk.roles import Next
+from orchestrator.telemetry.metrics import DEAD_LETTERS
 
 _log: Final = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ class Handling:
     outbox: Outbox
     dead_letters: DeadLetterCap
     void_calls: VoidCalls
+    observer: Observer
     source: str
     """CloudEvents source of what it writes."""
 
@@ -184,11 +188,8 @@ class Dispatcher:
         message = work.message
         if work.failure is not None or not isinstance(message, Command | Event):
             return await self._dead_letter(work)
-        handling = self._handling
-        context = Context(handling.service, message, handling.platform)
         try:
-            outputs = await handling.call(message, context)
-            return await self._encoded(outputs)
+            return await self._handled(work, message)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -197,6 +198,21 @@ class Dispatcher:
             return await self._dead_letter(work, error)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything
             return await self._dead_letter(work, error)
+
+    async def _handled(self, work: Work, message: Command | Event) -> Sequence[Outgoing]:
+        handling = self._handling
+        observer, now = handling.observer, handling.platform.now
+        context = Context(handling.service, message, handling.platform)
+        begun = perf_counter()
+        try:
+            outputs = await handling.call(message, context)
+        except BaseException as error:
+            observer.handled(work.received, message, begun, now(), type(error).__name__)
+            raise
+        ended_at = now()
+        observer.handled(work.received, message, begun, ended_at)
+        observer.wrote(outputs, ended_at)
+        return await self._encoded(outputs, observer.traceparent(message))
 
     async def _dead_letter(self, work: Work, error: BaseException | None = None) -> Sequence[Outgoing]:
         handling = self._handling
@@ -210,7 +226,7 @@ class Dispatcher:
             failure.message,
             exc_info=error,
         )
-        handling.platform.metrics.count("agents_dead_letters", service=handling.service, stage=stage)
+        handling.platform.metrics.count(DEAD_LETTERS, service=handling.service, stage=stage)
         await handling.dead_letters.admit()
         now = handling.platform.now()
         letter = dead_letter(
@@ -219,12 +235,15 @@ class Dispatcher:
         work.letters += 1
         return await self._encoded((letter if work.letters == 1 else without_value(letter),))
 
-    async def _encoded(self, messages: Sequence[Message]) -> Sequence[Outgoing]:
+    async def _encoded(
+        self, messages: Sequence[Message], traceparent: str | None = None
+    ) -> Sequence[Outgoing]:
         """The records of messages. Waits for a registry that does not answer or lacks a schema."""
+        encode, source = self._handling.codec.encode, self._handling.source
         delay = _FIRST_RETRY_S
         while True:
             try:
-                return [self._handling.codec.encode(one, source=self._handling.source) for one in messages]
+                return [encode(one, source=source, traceparent=traceparent) for one in messages]
             except ContractError:
                 raise
             except OrchestratorError as error:

@@ -19,10 +19,13 @@ from orchestrator.runtime.dead_letters import DeadLetterCap, dead_letter, withou
 from orchestrator.runtime.definitions import DefinitionsReader
 from orchestrator.runtime.dispatch import Handling
 from orchestrator.runtime.middleware import chain
+from orchestrator.runtime.observing import Observer
 from orchestrator.runtime.outbox import Outbox
-from orchestrator.sdk.context import Metrics, NoMetrics, Platform, Values
+from orchestrator.sdk.context import Platform, Values
 from orchestrator.sdk.plugins import Plugins
 from orchestrator.sdk.service import Service
+from orchestrator.telemetry.metrics import DEAD_LETTERS, ProcessMetrics
+from orchestrator.telemetry.tracing import NoTracing, Tracing
 
 READERS_GROUP: Final = "orchestrator-broadcast"
 """Group of the readers that every process has for itself. They join no session of it and commit nothing."""
@@ -40,7 +43,8 @@ class Surroundings:
     plugins: Plugins
     values: Values
     instance: str = "0"
-    metrics: Metrics = field(default_factory=NoMetrics)
+    metrics: ProcessMetrics = field(default_factory=ProcessMetrics)
+    tracing: Tracing = field(default_factory=NoTracing)
     now: Callable[[], int] = unix_micros
 
 
@@ -86,7 +90,7 @@ class Host:
         """Writes a dead letter and waits for Kafka's answer. For threads other than the event loop's."""
         asyncio.run_coroutine_threadsafe(self._dead_letters.admit(), self.loop).result()
         letter = dead_letter(received, failure, service=service, stage=stage, now=self.surroundings.now())
-        self.surroundings.metrics.count("agents_dead_letters", service=service, stage=stage)
+        self.surroundings.metrics.count(DEAD_LETTERS, service=service, stage=stage)
         for attempt in (letter, without_value(letter)):
             answers: SimpleQueue[OrchestratorError | None] = SimpleQueue()
             self.outbox.send([self.codec.encode(attempt, source=self._source(service))], answers.put)
@@ -112,6 +116,7 @@ class Host:
             outbox=self.outbox,
             dead_letters=self._dead_letters,
             void_calls=self.void_calls,
+            observer=Observer(service.name, self.surroundings.metrics, self.surroundings.tracing),
             source=source,
         )
 

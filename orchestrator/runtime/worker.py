@@ -18,6 +18,7 @@ from orchestrator.runtime.assignment import Assignment
 from orchestrator.runtime.dead_letters import DECODE, HANDLE, UNDECODABLE
 from orchestrator.runtime.dispatch import HANDLER_FAILED, Dispatcher
 from orchestrator.runtime.host import Host
+from orchestrator.runtime.observing import MEASURE_S
 from orchestrator.runtime.offsets import LONGEST_INTAKE
 from orchestrator.runtime.work import Ownership, Reports, Work
 from orchestrator.sdk.failures import failure_of
@@ -76,6 +77,7 @@ class Worker:
         self._is_dirty = False
         self._read_at = 0.0
         self._commit_at = 0.0
+        self._measure_at = time.monotonic() + MEASURE_S
         self._fault: OrchestratorError | None = None
         """What reading raised when it had records to return first."""
         self._stop_by: Deadline | None = None
@@ -146,6 +148,7 @@ class Worker:
         self._start_held()
         # 4. commit when it is time, or when nothing comes
         self._commit_when_due()
+        self._measure()
 
     def _read(self) -> Sequence[Received] | None:
         """Records that are there; None where there is no room for any."""
@@ -212,6 +215,7 @@ class Worker:
     def _take(self, batch: Sequence[Received]) -> None:
         self._is_dirty = True
         self._read_at = time.monotonic()
+        self._handling.observer.received(batch)
         ready: list[Work] = []
         for received in batch:
             ownership = self._assignment.owned.get((received.topic, received.partition))
@@ -287,6 +291,20 @@ class Worker:
         if self._assignment.commit(self._assignment.owned.values()) and is_idle:
             # Only then: markers behind the last record show up when nothing is left to read.
             self._is_dirty = False
+
+    def _measure(self) -> None:
+        now = time.monotonic()
+        if now < self._measure_at:
+            return
+        self._measure_at = now + MEASURE_S
+        owned = self._assignment.owned
+        self._handling.observer.in_flight(self._submitted - self._reports.ended)
+        try:
+            ends = self._consumer.watermarks(owned, Deadline.after(_RETRY_S))
+        except OrchestratorError:
+            return  # a worker does not end for a number
+        committed = {place: each.committed[0] for place, each in owned.items() if each.committed}
+        self._handling.observer.lag(ends, committed)
 
     def _drain(self, deadline: Deadline) -> None:
         """Lets what is in flight end, polling for the group's sake with everything paused."""

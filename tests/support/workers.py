@@ -19,22 +19,13 @@ from orchestrator.bus.topics import apply, plan
 from orchestrator.messages import commands, events, types
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.identity import derived_id
-from orchestrator.messages.values import json_value, read_json
+from orchestrator.messages.values import json_value
 from orchestrator.runtime.host import Host, Surroundings
 from orchestrator.runtime.worker import Worker, WorkerSettings
 from orchestrator.sdk import Plugins, Service
+from orchestrator.testing.memory import MemoryValues
 
 PATIENCE_S = 30.0
-
-
-class InlineValues:
-    """Every value is inline."""
-
-    async def load(self, value: types.Value | None) -> Any:
-        return read_json(value)
-
-    async def store(self, content: Any) -> types.Value:
-        return json_value(content)
 
 
 def command(number: int, session: str = "") -> commands.ExecuteTool:
@@ -75,7 +66,9 @@ class Lab:
     @classmethod
     def on(cls, bootstrap_servers: str, *, partitions: int = 4) -> "Lab":
         """With new topics on a real cluster."""
-        lab = cls(lab_settings(bootstrap_servers, prefix=f"{uuid4().hex[:8]}.", partitions=partitions))
+        prefix = f"{uuid4().hex[:8]}."
+        # A member hears of a rebalance by its heartbeat, by default every 3 seconds.
+        lab = cls(lab_settings(bootstrap_servers, prefix, partitions, heartbeat_interval_ms="300"))
         deadline = Deadline.after(PATIENCE_S)
         apply(plan(lab.bus.admin, lab.settings, deadline), lab.bus.admin, lab.settings, deadline)
         return lab
@@ -118,7 +111,7 @@ class Lab:
     @contextmanager
     def host(self, *plugins: Any) -> Iterator[Host]:
         """The shared parts of one process."""
-        host = Host(self.bus, self.codec, Surroundings(Plugins.of(*plugins), InlineValues()))
+        host = Host(self.bus, self.codec, Surroundings(Plugins.of(*plugins), MemoryValues()))
         host.start(Deadline.after(PATIENCE_S))
         try:
             yield host
