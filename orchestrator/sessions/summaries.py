@@ -144,7 +144,8 @@ def call_name(call: types.Call) -> str:
     """What a call is about: `plan 2`, `step deploys`, `evaluation`."""
     kinds = {call.kind, call.failed_kind}
     if types.CallKind.EVALUATION in kinds:
-        return f"evaluation of step {call.step_id}" if call.step_id else "evaluation"
+        number = call.step_id.rpartition("-")[2]
+        return "evaluation" if number in ("", "1") else f"evaluation {number}"
     if types.CallKind.PLAN in kinds:
         return f"plan {call.revision}"
     if types.CallKind.REVIEW in kinds:
