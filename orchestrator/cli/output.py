@@ -68,7 +68,10 @@ def write_table(
             table.add_column(heading, no_wrap=True, min_width=max(width, len(heading)))
     for row in shown:
         table.add_row(*map(Text, row))
-    _console().print(table)
+    console = _console()
+    with console.capture() as lines:
+        console.print(table)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines.get().splitlines()))
 
 
 def write_fields(fields: Iterable[tuple[str, str]]) -> None:
