@@ -94,7 +94,7 @@ class Codec:
         body = received.value
         if body is None:
             raise ContractError("the record has no body")
-        key, start = writer_schema(received, body)
+        key, start = _schema_of(received, body)
         reader = self._readers.get(key) or self._reader(key)
         _check_type(received, reader)
         try:
@@ -105,6 +105,13 @@ class Codec:
             what = "ends early" if end > len(body) else f"goes on for {len(body) - end} bytes after its end"
             raise ContractError(f"the body does not fit the schema of {reader.name}: it {what}")
         return message
+
+    def writer_schema(self, received: Received) -> tuple[Any, int]:
+        """The schema that a record was written with, as parsed JSON, and where in its value the body begins: for
+        looking at what `decode` does not take. Raises as `decode` does.
+        """
+        key, start = _schema_of(received, received.value or b"")
+        return self._ids.schema(key), start
 
     @staticmethod
     def type_of(received: Received) -> str | None:
@@ -136,8 +143,8 @@ class Codec:
         return reader
 
 
-def writer_schema(received: Received, body: bytes) -> tuple[int | UUID, int]:
-    """Id or GUID of the writer's schema, and where the body begins. Raises `ContractError` if it names none."""
+def _schema_of(received: Received, body: bytes) -> tuple[int | UUID, int]:
+    """Id or GUID of the writer's schema, and where the body begins."""
     framed = received.header(SCHEMA_HEADER)
     if framed is not None:
         return _schema_key(framed), 0

@@ -52,7 +52,8 @@ def dev(
 ) -> None:
     """Starts Kafka, a registry and all services.
 
-    They are real and on this machine; topics and schemas are applied, and Ctrl-C ends everything. The first start fetches Kafka and the registry, about 200 MB.
+    They are real and on this machine; topics and schemas are applied, and Ctrl-C ends everything. The first
+    start fetches Kafka and the registry, about 200 MB.
     """
     from orchestrator.bus.deadline import Deadline
     from orchestrator.local import LocalStack

@@ -72,8 +72,6 @@ def show(
 
     Why, the message as it was, and the state of its session.
     """
-    from orchestrator.bus.registry import RegistryIds
-
     wiring = shell.wiring()
     wanted = letter.lower()
     letters = _newest(shell, wiring, 2, lambda one: one.event_id.startswith(wanted))
@@ -87,7 +85,7 @@ def show(
     if raw:
         _write_raw(found, raw)
         return
-    payload = payload_of(found.letter.original, RegistryIds(wiring.settings.bus))
+    payload = payload_of(found.letter.original, wiring.codec)
     if shell.writes_json:
         write_json(_summary(found) | _details(found, payload))
     else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.cli.output import printable
 
 if TYPE_CHECKING:
-    from orchestrator.bus.registry import SchemaIds
+    from orchestrator.bus.codec import Codec
     from orchestrator.messages.types import OriginalMessage
 
 _BYTES_A_LINE = 32
@@ -23,14 +23,14 @@ class Payload:
     """Full name of the Avro record."""
 
 
-def payload_of(original: "OriginalMessage", ids: "SchemaIds") -> Payload:
+def payload_of(original: "OriginalMessage", codec: "Codec") -> Payload:
     """The value as text if it is text, by its writer's schema if the registry has it, else in hexadecimal."""
     value = original.value
     if value is None:
         return Payload("none", None)
     if (text := as_text(value)) is not None:
         return Payload("text", text)
-    return _decoded(original, value, ids) or Payload("hex", value.hex(" "))
+    return _decoded(original, value, codec) or Payload("hex", value.hex(" "))
 
 
 def as_text(content: bytes) -> str | None:
@@ -48,11 +48,10 @@ def hex_lines(digits: str) -> list[str]:
     return [digits[start : start + width].rstrip() for start in range(0, len(digits), width)]
 
 
-def _decoded(original: "OriginalMessage", value: bytes, ids: "SchemaIds") -> Payload | None:
+def _decoded(original: "OriginalMessage", value: bytes, codec: "Codec") -> Payload | None:
     """By the writer's schema alone: what the platform could not take may still be read."""
     from fastavro import parse_schema, schemaless_reader
 
-    from orchestrator.bus.codec import writer_schema
     from orchestrator.bus.ports import Received
     from orchestrator.bus.resolution import name_of
     from orchestrator.errors import OrchestratorError
@@ -63,8 +62,7 @@ def _decoded(original: "OriginalMessage", value: bytes, ids: "SchemaIds") -> Pay
         received = Received(
             Topic(original.topic), original.partition, original.offset, 0, None, value, headers
         )
-        key, start = writer_schema(received, value)
-        schema = ids.schema(key)
+        schema, start = codec.writer_schema(received)
         body = io.BytesIO(value[start:])
         content = schemaless_reader(body, parse_schema(schema), None)
     except (OrchestratorError, ValueError, TypeError, KeyError, IndexError, EOFError):
