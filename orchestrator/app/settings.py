@@ -5,14 +5,16 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError
 
 from orchestrator.bus.settings import BusSettings, passed_through
 from orchestrator.client.connection import ClientSettings
 from orchestrator.errors import ConfigurationError
-from orchestrator.runtime.saga_loop import LoopSettings
+
+if TYPE_CHECKING:
+    from orchestrator.runtime.saga_loop import LoopSettings
 
 PREFIX: Final = "ORCHESTRATOR_"
 CONFIG_VARIABLE: Final = "ORCHESTRATOR_CONFIG"
@@ -54,7 +56,10 @@ class Settings(ClientSettings):
         return BusSettings(**{name: getattr(self, name) for name in BusSettings.model_fields})
 
     @property
-    def loop(self) -> LoopSettings:
+    def loop(self) -> "LoopSettings":
+        # Whoever only asks for settings, as most commands do, has no use for the runtime.
+        from orchestrator.runtime.saga_loop import LoopSettings
+
         return LoopSettings(slot=self.slot, batch=self.batch, active_sessions=self.active_sessions)
 
 
