@@ -6,7 +6,7 @@ import typer
 
 from orchestrator.cli.common import command
 from orchestrator.cli.exits import NotDoneError
-from orchestrator.cli.lookup import SessionId, existing, whole_id
+from orchestrator.cli.lookup import Known, SessionId, existing, whole_id
 from orchestrator.cli.output import write_json, write_line
 from orchestrator.cli.shell import Shell
 
@@ -31,9 +31,10 @@ def cancel(
     from orchestrator.sessions.projection import ENDED
 
     wiring = shell.wiring()
-    found, row = (whole_id(session), None) if force else existing(wiring, session, shell.timeout_s)
-    if row is not None and row.phase in ENDED:
-        raise NotDoneError(f"session {found} has ended already ({row.phase}): there is nothing to cancel")
+    known = Known(whole_id(session), "") if force else existing(wiring, session, shell.timeout_s)
+    found = known.correlation_id
+    if known.phase in ENDED:
+        raise NotDoneError(f"session {found} has ended already ({known.phase}): there is nothing to cancel")
 
     async def send() -> None:
         async with Client(wiring, timeout_s=shell.timeout_s) as client:

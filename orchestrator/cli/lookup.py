@@ -1,6 +1,7 @@
 """Finding the session that somebody means: by its id, or by the beginning of it."""
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -61,25 +62,34 @@ def recorded(store: "SessionStore", given: str) -> "SessionRow | None":
     return found[0] if found else None
 
 
-def existing(wiring: "Wiring", given: str, timeout_s: float) -> "tuple[str, SessionRow | None]":
-    """The id of a session that the store or the log knows, with its row in the store.
+@dataclass(frozen=True)
+class Known:
+    """A session that exists, and the phase that the store or its log tells."""
+
+    correlation_id: str
+    phase: str
+
+
+def existing(wiring: "Wiring", given: str, timeout_s: float) -> Known:
+    """The session that is meant, if the store or the log knows it.
 
     The store is asked first; the log needs the whole id, and one partition is read. Raises `NotFoundError`.
     """
     row = _recorded_if_possible(given)
     if row is not None:
-        return row.correlation_id, row
+        return Known(row.correlation_id, row.phase)
     if canonical_uuid(given) != given:
         raise NotFoundError(
             f"the session store knows no session that begins with {given}: write the whole id, then the "
             "topics are searched as well"
         )
-    if not _is_logged(wiring, given, timeout_s):
+    phase = _logged_phase(wiring, given, timeout_s)
+    if phase is None:
         raise NotFoundError(
             f"there is no session {given}: `orchestrator sessions list` shows those that are recorded; a task "
             "that was just submitted may still be waiting"
         )
-    return given, None
+    return Known(given, phase)
 
 
 def _recorded_if_possible(given: str) -> "SessionRow | None":
@@ -93,9 +103,18 @@ def _recorded_if_possible(given: str) -> "SessionRow | None":
         store.close()
 
 
-def _is_logged(wiring: "Wiring", session: str, timeout_s: float) -> bool:
+def _logged_phase(wiring: "Wiring", session: str, timeout_s: float) -> str | None:
+    from orchestrator.messages.base import SessionEvent
     from orchestrator.messages.catalogue import Topic
     from orchestrator.sessions.log import logged_events
+    from orchestrator.sessions.projection import begun, projected
+    from orchestrator.sessions.timeline import own_events
 
-    logged = logged_events(wiring.bus, wiring.codec, session, topics=(Topic.SESSIONS,), patience_s=timeout_s)
-    return bool(logged.events)
+    logged = logged_events(wiring.bus, wiring.codec, session, (Topic.SESSIONS,), timeout_s)
+    history: list[SessionEvent] = own_events(logged.events)
+    if not history:
+        return None
+    row = begun(history[0])
+    for event in history:
+        row = projected(row, event)
+    return row.phase

@@ -106,8 +106,7 @@ def watch(
     if session is None:
         watch_all(shell, wiring)
         return
-    found, _ = existing(wiring, session, shell.timeout_s)
-    watch_one(shell, wiring, found)
+    watch_one(shell, wiring, existing(wiring, session, shell.timeout_s).correlation_id)
 
 
 def _recorded(given: str) -> "list[Event]":
@@ -130,7 +129,7 @@ def _logged(shell: Shell, given: str) -> "list[Event]":
     from orchestrator.sessions.log import logged_events
 
     wiring = shell.wiring()
-    found, _ = existing(wiring, given, shell.timeout_s)
+    found = existing(wiring, given, shell.timeout_s).correlation_id
     logged = logged_events(wiring.bus, wiring.codec, found, patience_s=shell.timeout_s)
     for problem in logged.problems:
         write_note(f"warning: {problem}")

@@ -1,5 +1,6 @@
 """Running until a signal asks for the end: the first one lets work finish, the second one does not."""
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
+_log = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -31,7 +33,7 @@ def run_until_stopped(process: Running) -> None:
             process.start()
             process.wait()
         except Stopped:
-            pass
+            _log.info("asked to end: what is running may finish")
         finally:
             process.stop()
 
