@@ -1,6 +1,7 @@
 """What all workers of one process share: event loop, outbox, definitions, void calls."""
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,8 @@ from orchestrator.sdk.plugins import Plugins
 from orchestrator.sdk.service import Service
 from orchestrator.telemetry.metrics import DEAD_LETTERS, ProcessMetrics
 from orchestrator.telemetry.tracing import NoTracing, Tracing
+
+_log: Final = logging.getLogger(__name__)
 
 READERS_GROUP: Final = "orchestrator-broadcast"
 """Group of the readers that every process has for itself. They join no session of it and commit nothing."""
@@ -59,6 +62,7 @@ class Host:
         self.void_calls = VoidCalls()
         self.definitions = DefinitionsReader(bus, codec, READERS_GROUP)
         self.loop = asyncio.new_event_loop()
+        self._is_stopping = False
         self._dead_letters = DeadLetterCap()
         self._cancellations = Cancellations(bus, codec, self.void_calls, READERS_GROUP)
         self._loop_thread = threading.Thread(target=self._run_loop, name="handlers", daemon=True)
@@ -81,6 +85,7 @@ class Host:
         self.definitions.stop()
         self.outbox.stop(deadline)
         if self._loop_thread.ident is not None:
+            self._is_stopping = True
             asyncio.run_coroutine_threadsafe(_cancel_all(), self.loop).result(deadline.remaining() + 1)
             self.loop.call_soon_threadsafe(self.loop.stop)
             self._loop_thread.join()
@@ -156,7 +161,12 @@ class Host:
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        while not self._is_stopping:
+            try:
+                self.loop.run_forever()
+            except SystemExit as error:
+                # A task that a plug-in started called sys.exit: that ends the task, not all handlers.
+                _log.error("a task of a plug-in tried to end the process", exc_info=error)
 
 
 async def _cancel_all() -> None:

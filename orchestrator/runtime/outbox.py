@@ -53,10 +53,11 @@ class _Parcel:
 
 
 class Outbox:
-    """Sends parcels of records from any thread; records of a partition keep their order.
+    """Sends parcels of records from any thread; records of a partition keep their order, but for those that
+    the broker did not take.
 
-    What the broker did not take is sent again, without end, until it is acknowledged: ids are derived, so a
-    record that arrives twice is one. Only a record that does not fit (`ContractError`) is given up. A quiet
+    These are sent again, without end, until they are acknowledged: ids are derived, so a record that arrives
+    twice is one. Only a record that does not fit (`ContractError`) is given up. A quiet
     system sends at once; the more is sent, the longer records are gathered, up to `LINGER_S`: big requests.
     """
 

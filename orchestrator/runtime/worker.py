@@ -8,20 +8,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.headers import TYPE
 from orchestrator.bus.ports import Reading, Received, Start
-from orchestrator.errors import ContractError, OrchestratorError, UnavailableError
-from orchestrator.messages.base import Message
-from orchestrator.messages.catalogue import CATALOGUE, avro_name
+from orchestrator.errors import OrchestratorError, UnavailableError
+from orchestrator.messages.catalogue import CATALOGUE
 from orchestrator.messages.events import MessageDeadLettered
 from orchestrator.runtime.assignment import Assignment
-from orchestrator.runtime.dead_letters import DECODE, HANDLE, UNDECODABLE
-from orchestrator.runtime.dispatch import HANDLER_FAILED, Dispatcher
+from orchestrator.runtime.dispatch import Dispatcher
 from orchestrator.runtime.host import Host
+from orchestrator.runtime.incoming import Incoming
 from orchestrator.runtime.observing import MEASURE_S
 from orchestrator.runtime.offsets import LONGEST_INTAKE
-from orchestrator.runtime.work import Ownership, Reports, Work
-from orchestrator.sdk.failures import failure_of
+from orchestrator.runtime.work import Reports, Work
 from orchestrator.sdk.service import Service
 
 _log: Final = logging.getLogger(__name__)
@@ -32,7 +29,7 @@ _ORDERED_CAPACITY: Final = 3
 """Times the concurrency that an ordered service takes in, so that one busy key leaves room for others."""
 _RETRY_S: Final = 0.5
 _ASK_S: Final = 30.0
-"""How long a registry's answer, or the announcement, may take before the worker gives up."""
+"""How long the announcement may take before the worker gives up."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class WorkerSettings:
     """Between two commits under load. Work done since the last one runs again after a crash."""
     pressure_s: float = 1.0
     """Without room for so long, partitions are paused so that polling can go on."""
-    give_up_s: float = 3.0
+    give_up_s: float = 2.0
     """Deadline for giving partitions up; half of it is for letting short handlers end."""
 
 
@@ -68,10 +65,10 @@ class Worker:
         self._assignment = Assignment(
             service.name, self._consumer, self._dispatcher, self._reports, self._settings.give_up_s
         )
-        self._names = frozenset(avro_name(message).encode() for message in service.handlers)
+        self._incoming = Incoming(service, host.codec)
         self._capacity = service.concurrency * (_ORDERED_CAPACITY if service.ordered else 1)
         self._held: list[Work] = []
-        """Work that is committed as done before it starts."""
+        """Work that is committed as done before it starts, and what has to wait behind it."""
         self._submitted = 0
         self._pressed_since: float | None = None
         self._is_dirty = False
@@ -225,47 +222,18 @@ class Worker:
                 ownership = self._assignment.begin_anew(ownership)
             if not ownership.tracker.take(received.offset):
                 continue
-            kind = received.header(TYPE)
-            if kind is not None and kind not in self._names:
+            if not self._incoming.handles(received):
                 ownership.tracker.complete(received.offset)
                 continue
-            work = self._work_of(ownership, received)
+            work = self._incoming.work(ownership, received)
             self._submitted += 1
-            if work.once:
-                self._held.append(work)
-            else:
+            if not work.once:
                 ownership.open += 1
-                ready.append(work)
+            # Behind held work of an ordered service everything keeps its place.
+            is_held = work.once or (self._held and self.service.ordered)
+            (self._held if is_held else ready).append(work)
         if ready:
             self._dispatcher.submit(ready)
-
-    def _work_of(self, ownership: Ownership, received: Received) -> Work:
-        try:
-            message = self._decoded(received)
-        except ContractError as error:
-            return Work(ownership, received, None, failure_of(error, UNDECODABLE), DECODE)
-        work = Work(ownership, received, message)
-        try:
-            work.once = self.service.at_most_once(message)
-        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
-            work.failure, work.stage = failure_of(error, HANDLER_FAILED), HANDLE
-        if self.service.ordered:
-            work.key = received.key or b""
-        return work
-
-    def _decoded(self, received: Received) -> Message:
-        """The message. A registry that does not answer is waited for: the record is not to blame."""
-        deadline = Deadline.after(_ASK_S)
-        while True:
-            try:
-                message: Message = self._host.codec.decode(received)
-            except UnavailableError as error:
-                if deadline.passed:
-                    raise
-                _log.warning("%s cannot decode yet: %s", self.service.name, error)
-                time.sleep(_RETRY_S)
-            else:
-                return message
 
     def _start_held(self) -> None:
         """Commits as done what runs at most once, and hands it over when the group has taken that."""
@@ -274,10 +242,11 @@ class Worker:
         held = [work for work in self._held if work.ownership.starts]
         self._submitted -= len(self._held) - len(held)
         self._held = held
-        ownerships = {work.ownership for work in held}
-        if self._assignment.commit(ownerships, [(work.ownership, work.received.offset) for work in held]):
-            for work in held:
-                work.ownership.tracker.complete(work.received.offset)
+        once = [work for work in held if work.once]
+        places = [(work.ownership, work.received.offset) for work in once]
+        if self._assignment.commit({work.ownership for work in once}, places):
+            for ownership, offset in places:
+                ownership.tracker.complete(offset)
             self._held = []
             self._dispatcher.submit(held)
 

@@ -22,7 +22,7 @@ from orchestrator.sdk.messages import Definition, Message, commands, events, rep
 from orchestrator_services.tool_executor.running import OUTPUT_NOT_JSON, output_not_json, run
 from orchestrator_services.tool_executor.supervision import Rhythm, TimeLimitReached, supervised
 
-service = Service("tool-executor")
+service = Service("tool-executor", at_most_once=lambda message: bool(message.at_most_once))
 
 RHYTHM: Final = Rhythm()
 

@@ -58,6 +58,35 @@ def test_a_handler_that_raises_ends_in_a_dead_letter_and_the_partition_moves_on(
     assert [(header.name, header.value) for header in letter.original.headers] == list(sent.headers)
 
 
+@pytest.mark.parametrize("raised", [SystemExit(3), asyncio.CancelledError("mine"), ValueError("no")])
+def test_whatever_a_handler_raises_the_worker_goes_on(lab: Lab, raised: BaseException) -> None:
+    async def fail(number: int) -> None:
+        if number == 1:
+            raise raised
+
+    service = echo(before=fail)
+    with lab.running(service):
+        lab.execute(1, 2, partition=0)
+        until(lambda: offsets_committed(lab, service) == 2, "the partition moves on")
+
+    assert [letter.stage for letter in lab.messages(Topic.DEAD_LETTERS)] == ["handle"]
+    assert lab.completed() == [2]
+
+
+def test_what_runs_at_most_once_keeps_its_place_in_an_ordered_service(lab: Lab) -> None:
+    ran = []
+
+    async def note(number: int) -> None:
+        ran.append(number)
+
+    service = echo(before=note, ordered=True, at_most_once=lambda message: number_of(message) % 3 == 0)
+    lab.execute(*range(12), session=derived_id("one"))
+    with lab.running(service):
+        until(lambda: len(lab.completed()) == 12, "all are answered")
+
+    assert ran == list(range(12))
+
+
 def test_bytes_that_are_no_message_end_in_a_dead_letter_and_the_partition_moves_on(lab: Lab) -> None:
     good = lab.record(1)
     poison = Outgoing(good.topic, good.key, b"\x00\x00\x00\x00\x03not avro", good.headers)
