@@ -132,7 +132,9 @@ def plan_accepted(session: Session, event: events.PlanAccepted) -> Session:
 
 
 def plan_rejected(session: Session, event: events.PlanRejected) -> Session:
-    session = _without_calls(_answered(session, event.call, event.usage), *session.calls.values())
+    """Reviews that are still open are given up."""
+    session = _answered(session, event.call, event.usage)
+    session = _without_calls(session, *session.calls.values())
     return replace(session, proposed=None, proposal=None, reviews=(), feedback=event.failure.message)
 
 

@@ -88,6 +88,13 @@ def test_a_selection_on_its_way_does_not_make_a_cancel_wait_longer() -> None:
     session.after("10s").then("CallTimedOut TOOL a", "TaskCancelled")
 
 
+def test_what_recovery_wants_in_a_cancelled_session_does_not_happen() -> None:
+    session = given(task(), plan_created("a", "b"), cancel(), failed("a"))
+    session.when(retry("1s")).then("RecoveryRecorded a")
+    assert session.due_in == 10.0
+    session.after("1s").then_nothing()
+
+
 def test_calls_that_expire_sooner_than_the_cancel_still_do() -> None:
     session = given(task(), plan_created("a")).after("25s")
     session.when(cancel())

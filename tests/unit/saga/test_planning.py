@@ -58,6 +58,13 @@ def test_a_plan_that_cannot_run_is_rejected_and_another_asked_for(
     assert problem in session.wrote(commands.CreatePlan).feedback
 
 
+def test_what_a_plan_that_cannot_run_used_counts_once() -> None:
+    session = given(task())
+    plan = session.prepared(plan_created(*CYCLE, usage=Usage(tokens_output=9)))
+    session.when(plan).when(plan).then_nothing()
+    assert session.state.used == Usage(tokens_output=9)
+
+
 def test_a_planner_that_only_makes_plans_that_cannot_run_is_given_up_on() -> None:
     session = given(task(profile=agent(evaluation=EvaluationPolicy(max_revisions=1))))
     session.when(plan_created(*CYCLE)).then("PlanRejected plan 1", "TaskEscalated", "MessageDeadLettered")

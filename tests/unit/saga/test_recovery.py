@@ -155,6 +155,17 @@ def test_a_retry_that_has_to_wait_for_a_place_is_due_when_there_is_one() -> None
     session.when(*done("b")).then("StepAssigned b", "StepSucceeded b", "PlanStepReady a #2")
 
 
+def test_a_repeated_message_that_finds_something_due_writes_it_under_ids_of_its_own() -> None:
+    session = given(task(), plan_created("a"))
+    failure = session.prepared(failed("a"))
+    session.when(failure)
+    first = session.wrote(events.CallFailed)
+    session.when(retry("1s"))
+    session.now += SECOND
+    session.when(failure).then("PlanStepReady a #2")
+    assert session.wrote(events.PlanStepReady).event_id != first.event_id
+
+
 def test_a_delay_counts_from_when_the_orchestrator_hears_of_it() -> None:
     session = given(task(), plan_created("a"), failed("a"))
     said = session.prepared(retry("2s"))

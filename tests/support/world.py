@@ -1,0 +1,266 @@
+"""Services as the saga sees them: each output brings replies, which arrive in any order, late, twice or never.
+
+All that may go one way or the other is a choice; where no more choices are given, all goes well.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from orchestrator.messages import commands, events
+from orchestrator.messages.base import Message
+from orchestrator.messages.types import (
+    AgentProfile,
+    Call,
+    CallKind,
+    Evaluation,
+    EvaluationPoint,
+    EvaluationPolicy,
+    FailureKind,
+    Limits,
+    NextMove,
+    Plan,
+    Review,
+    ReviewPolicy,
+    ReviewVerdict,
+    Usage,
+)
+from orchestrator.messages.values import json_value
+from orchestrator.saga import Input, TimePassed, next_due
+from tests.support.saga import Scenario, cancel, failure, plan, step, task
+
+T = TypeVar("T")
+
+RESERVED = Usage(tokens_input=20, cost_micro_usd=5)
+"""What a step with a reservation may use in one attempt."""
+
+
+@dataclass
+class Choices:
+    """Answers to every question, from a list of numbers; the first option once they are used up."""
+
+    numbers: Sequence[int] = ()
+    _next: int = 0
+
+    def of(self, *options: T) -> T:
+        """One of the options; the first is the one where all goes well."""
+        if self.over:
+            return options[0]
+        self._next += 1
+        return options[self.numbers[self._next - 1] % len(options)]
+
+    @property
+    def over(self) -> bool:
+        return self._next >= len(self.numbers)
+
+
+@dataclass
+class World:
+    """A session and the replies that are on their way to it."""
+
+    choices: Choices
+    scenario: Scenario = field(default_factory=Scenario)
+    pool: list[Input] = field(default_factory=list)
+    told: list[Input] = field(default_factory=list)
+
+    def submit(self) -> None:
+        self.tell(task(profile=some_profile(self.choices))(self.scenario))
+
+    def tell(self, told: Input) -> tuple[Message, ...]:
+        outputs = self.scenario.tell(told)
+        self.told.append(told)
+        for output in outputs:
+            self.pool += self.services.replies(output, self.fate(output))
+        return outputs
+
+    def fate(self, _output: Message) -> Choices:
+        """What decides how services answer an output."""
+        return self.choices
+
+    @property
+    def services(self) -> "Services":
+        return Services(self.scenario.event)
+
+    def deliver(self) -> tuple[Message, ...]:
+        """Any of the replies on their way."""
+        return self.tell(self.pool.pop(self.choices.of(*range(len(self.pool)))))
+
+    def wait(self) -> tuple[Message, ...]:
+        """Until something is due."""
+        due = next_due(self.scenario.state)
+        assert due is not None
+        self.scenario.now = max(self.scenario.now, due)
+        return self.tell(TimePassed(message_id=self.scenario.new_id()))
+
+    def disturb(self) -> tuple[Message, ...]:
+        """Something that a broken world does: repeat, lose, delay; or a person who cancels."""
+        state = self.scenario.state
+        match self.choices.of(*["repeat"] * 4, *["lose"] * 3, *["wait"] * 4, *["dawdle"] * 4, "cancel"):
+            case "repeat":
+                return self.tell(self.choices.of(*self.told))
+            case "lose" if self.pool:
+                self.pool.pop(self.choices.of(*range(len(self.pool))))
+                return ()
+            case "wait" if not state.settled:
+                return self.wait()
+            case "dawdle":
+                self.scenario.now += self.choices.of(1, 1_000, 1_000_000, 30_000_000)
+                return ()
+            case "cancel":
+                return self.tell(cancel("never mind")(self.scenario))
+            case _:
+                return ()
+
+    def walk(self) -> Iterator[tuple[Message, ...]]:
+        """Outputs of one decision after the other, as long as there are choices."""
+        while not self.choices.over and not self.scenario.state.ended:
+            orderly = bool(self.pool) and self.choices.of(True, True, True, True, False)
+            yield self.deliver() if orderly else self.disturb()
+
+    def settle(self, most: int = 1_000) -> None:
+        """Lets every reply arrive, and time pass where there is none, until the session has settled."""
+        for _ in range(most):
+            if self.scenario.state.settled:
+                return
+            if self.pool:
+                self.deliver()
+            else:
+                self.wait()
+        raise AssertionError(f"not settled after {most} replies")
+
+    def run_out(self, most: int = 200) -> None:
+        """Lets time pass and nothing arrive until the session has ended."""
+        for _ in range(most):
+            if self.scenario.state.ended:
+                return
+            self.wait()
+        raise AssertionError(f"not ended after {most} time-outs")
+
+
+class Services:
+    """What services answer to what the orchestrator writes."""
+
+    def __init__(self, event: Callable[..., Any]) -> None:
+        self._event = event
+
+    def replies(self, output: Message, choices: Choices) -> list[Any]:
+        match output:
+            case commands.CreatePlan():
+                return [self._planned(output.call, choices)]
+            case events.PlanProposed():
+                return [self._reviewed(output, review, choices) for review in output.reviews]
+            case events.PlanStepReady():
+                return self._run(output, choices)
+            case events.CallFailed():
+                return [self._recovered(output.call, choices)]
+            case events.CallTimedOut() if output.next is not None:
+                return [self._recovered(output.next, choices)]
+            case commands.EvaluateTask():
+                return [self._evaluated(output, choices)]
+            case _:
+                return []
+
+    def _planned(self, call: Call, choices: Choices) -> Any:
+        used = Usage(tokens_output=choices.of(0, 3))
+        if choices.of(True, True, True, False):
+            return self._event(events.PlanCreated, call=call, plan=some_plan(choices), usage=used)
+        return self._event(events.PlanningFailed, call=call, failure=failure(), usage=used)
+
+    def _reviewed(self, proposed: events.PlanProposed, asked: Call, choices: Choices) -> Any:
+        verdict = choices.of(ReviewVerdict.ACCEPT, ReviewVerdict.ACCEPT, ReviewVerdict.REJECT)
+        return self._event(
+            events.PlanReviewed,
+            plan_call_id=proposed.call.call_id,
+            revision=asked.revision,
+            review=Review(reviewer=asked.step_id, verdict=verdict),
+        )
+
+    def _run(self, ready: events.PlanStepReady, choices: Choices) -> list[Any]:
+        call = ready.call
+        if not choices.of(True, True, True, True, False):
+            return [self._event(events.SelectionFailed, call=call, failure=failure(FailureKind.PERMANENT))]
+        run = replace(call, kind=CallKind.TOOL, tool="work")
+        reserved = ready.step.reserve or Usage()
+        used = replace(reserved, tool_calls=1, tokens_input=choices.of(reserved.tokens_input, 0))
+        reply: dict[str, Any] = {"call": run, "tool": "work", "usage": used}
+        if choices.of(True, True, False):
+            output = json_value([ready.step.step_id, *sorted(ready.inputs)])
+            end = self._event(events.ToolCompleted, output=output, **reply)
+        else:
+            end = self._event(events.ToolFailed, failure=failure(), **reply)
+        return [self._event(events.ToolSelected, call=call, tool="work", timeout_ms=30_000), end]
+
+    def _recovered(self, call: Call, choices: Choices) -> Any:
+        match choices.of("retry", "retry", "retry", "fallback", "exhausted"):
+            case "retry":
+                return self._event(events.RetryScheduled, call=call, delay_ms=choices.of(0, 500, 40_000))
+            case "fallback":
+                return self._event(events.FallbackChosen, call=call, avoid=(*call.avoid, call.tool))
+            case _:
+                return self._event(events.RecoveryExhausted, call=call, failure=call.failure or failure())
+
+    def _evaluated(self, command: commands.EvaluateTask, choices: Choices) -> Any:
+        onward = NextMove.CONTINUE if command.remaining_steps else NextMove.FINISH
+        if not choices.of(True, True, True, False):
+            return self._event(events.EvaluationFailed, call=command.call, failure=failure())
+        move = choices.of(*[onward] * 4, NextMove.REVISE, NextMove.GIVE_UP, NextMove.UNKNOWN)
+        found = Evaluation(goal_met=move is NextMove.FINISH, next=move)
+        result = json_value(sorted(command.outputs)) if command.result is not None else None
+        return self._event(events.TaskEvaluated, call=command.call, evaluation=found, result=result)
+
+
+class FatedWorld(World):
+    """A world in which each call's fate is its own, whatever comes before it: only the order is chosen."""
+
+    def __init__(self, script: Sequence[int], order: Sequence[int], profile: AgentProfile) -> None:
+        super().__init__(Choices(order))
+        self._script = script
+        self._after = profile.evaluation.after
+        self.tell(task(profile=profile)(self.scenario))
+
+    def fate(self, output: Message) -> Choices:
+        """Evaluations of steps are numbered as they come, so there is no call to tie a fate to: all go well."""
+        call = getattr(output, "call", None)
+        by_step = self._after is EvaluationPoint.STEP and isinstance(output, commands.EvaluateTask)
+        if not isinstance(call, Call) or call.attempt > 3 or by_step or not self._script:
+            return Choices()
+        places = (number + place for place, number in enumerate(call.call_id.encode()))
+        return Choices([self._script[place % len(self._script)] for place in places])
+
+
+def some_profile(choices: Choices) -> AgentProfile:
+    reviewers = [
+        ReviewPolicy(reviewer="safety", timeout_ms=30_000),
+        ReviewPolicy(reviewer="style", timeout_ms=5_000, on_timeout=ReviewVerdict.ACCEPT),
+    ]
+    return AgentProfile(
+        name="default",
+        reviewers=tuple(reviewers[: choices.of(0, 1, 2)]),
+        evaluation=EvaluationPolicy(
+            after=choices.of(EvaluationPoint.PLAN, EvaluationPoint.STEP), max_revisions=choices.of(3, 2, 1)
+        ),
+        limits=Limits(
+            deadline_ms=choices.of(3_600_000, 400_000),
+            parallel_steps=choices.of(3, 2, 1),
+            tool_calls=choices.of(None, 10, 4),
+            tokens=choices.of(None, None, 50),
+            cost_micro_usd=choices.of(None, None, 12),
+        ),
+    )
+
+
+def some_plan(choices: Choices) -> Plan:
+    """One to six steps, each after some of those before it; now and then a plan that cannot run."""
+    names = "abcdef"[: choices.of(2, 1, 3, 4, 5, 6)]
+    if choices.of(False, False, False, False, False, False, True):
+        return plan(step("a", needs=("a",)))
+    steps = []
+    for place, name in enumerate(names):
+        earlier = names[:place]
+        needs = tuple(other for other in earlier if choices.of(False, True))
+        uses = {f"from-{other}": other for other in earlier if choices.of(False, False, True)}
+        reserve = choices.of(None, None, RESERVED)
+        steps.append(step(name, needs=needs, uses=uses, reserve=reserve))
+    return plan(*steps, result=choices.of(names[-1], ""), criteria=choices.of((), (names[0],)))

@@ -1,0 +1,215 @@
+"""What holds for every session, whatever services answer, in which order, how late and how often."""
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from orchestrator.messages import events, identity
+from orchestrator.messages.base import Message
+from orchestrator.messages.types import Limits, Usage
+from orchestrator.saga import ENDING, Decision, Session, TimePassed, decide, evolve, next_due
+from orchestrator.saga.calls import IN_FLIGHT
+from orchestrator.saga.usage import add, reserved, tokens
+from tests.support.saga import SESSION, Scenario
+from tests.support.world import Choices, FatedWorld, World, some_profile
+
+
+def long_script(seed: int) -> list[int]:
+    random = Random(seed)  # noqa: S311 - not for secrets
+    return [random.randrange(2**16) for _ in range(random.randrange(250))]
+
+
+numbers = st.lists(st.integers(0, 2**16), max_size=100) | st.integers(0, 2**64).map(long_script)
+"""What goes which way: short scripts, which shrink towards sessions in which all goes well, and long ones."""
+
+LATER = TimePassed(message_id=identity.derived_id("test", "later"))
+
+
+def world_of(script: Sequence[int]) -> World:
+    world = World(Choices(script))
+    world.submit()
+    return world
+
+
+@given(numbers)
+def test_a_message_handled_twice_changes_nothing(script: Sequence[int]) -> None:
+    world = world_of(script)
+    for _ in world.walk():
+        now = world.scenario.now
+        state = decide(world.scenario.session, LATER, SESSION, now).session
+        for told in world.told:
+            assert decide(state, told, SESSION, now).outputs == ()
+        for told in world.pool:
+            once = decide(state, told, SESSION, now)
+            assert decide(once.session, told, SESSION, now) == Decision(once.session, ())
+
+
+@given(numbers)
+def test_the_state_is_the_fold_of_the_history_and_survives_a_snapshot(script: Sequence[int]) -> None:
+    world = world_of(script)
+    for _ in world.walk():
+        state = world.scenario.state
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=Session) == state
+    replayed = None
+    for event in world.scenario.history:
+        replayed = evolve(replayed, event)
+    assert replayed == world.scenario.session
+
+
+@given(numbers)
+def test_a_restored_session_decides_as_the_live_one(script: Sequence[int]) -> None:
+    """To the byte: also the state that a dead letter holds."""
+    world = world_of(script)
+    for _ in world.walk():
+        live, now = world.scenario.state, world.scenario.now
+        restored = msgspec.msgpack.decode(msgspec.msgpack.encode(live), type=Session)
+        for told in world.pool:
+            assert decide(restored, told, SESSION, now) == decide(live, told, SESSION, now)
+
+
+@given(numbers)
+def test_history_is_gapless_and_ends_once(script: Sequence[int]) -> None:
+    world = world_of(script)
+    for _ in world.walk():
+        pass
+    world.settle()
+    world.run_out()
+    history = world.scenario.history
+    assert [event.sequence for event in history] == list(range(1, len(history) + 1))
+    assert [isinstance(event, ENDING) for event in history].count(True) == 1
+    assert isinstance(history[-1], ENDING)
+    for told in (*world.told, *world.pool):
+        assert decide(world.scenario.session, told, SESSION, world.scenario.now).outputs == ()
+
+
+@given(numbers)
+def test_ids_of_outputs_are_never_used_twice(script: Sequence[int]) -> None:
+    world = world_of(script)
+    written: list[Message] = []
+    for outputs in world.walk():
+        written += outputs
+    ids = [getattr(message, "event_id", "") or getattr(message, "command_id", "") for message in written]
+    assert len(set(ids)) == len(ids)
+
+
+@given(numbers)
+def test_no_step_succeeds_twice(script: Sequence[int]) -> None:
+    world = world_of(script)
+    for _ in world.walk():
+        pass
+    world.settle()
+    done = [
+        (event.call.revision, event.call.step_id)
+        for event in world.scenario.history
+        if isinstance(event, events.StepSucceeded)
+    ]
+    assert len(set(done)) == len(done)
+
+
+@given(numbers)
+def test_a_session_that_gets_its_replies_settles(script: Sequence[int]) -> None:
+    world = world_of(script)
+    for _ in world.walk():
+        pass
+    world.settle()
+
+
+@given(numbers)
+def test_a_session_that_gets_no_reply_ends(script: Sequence[int]) -> None:
+    world = world_of(script)
+    for _ in world.walk():
+        pass
+    world.run_out()
+
+
+@given(numbers)
+def test_what_is_due_never_lies(script: Sequence[int]) -> None:
+    """Nothing happens before it, and something happens at it."""
+    world = world_of(script)
+    for _ in world.walk():
+        state = world.scenario.state
+        due = next_due(state)
+        assert (due is None) == state.ended
+        if due is not None:
+            assert decide(state, LATER, SESSION, due).outputs
+            assert not decide(state, LATER, SESSION, due - 1).outputs
+
+
+@given(numbers)
+def test_time_that_passes_in_between_changes_nothing(script: Sequence[int]) -> None:
+    world = world_of(script)
+    for outputs in world.walk():
+        state, due = world.scenario.state, next_due(world.scenario.state)
+        if outputs and due is not None:
+            assert due > world.scenario.now
+            assert decide(state, LATER, SESSION, world.scenario.now).outputs == ()
+
+
+@given(numbers)
+def test_nothing_is_opened_beyond_the_limits(script: Sequence[int]) -> None:
+    world = world_of(script)
+    for outputs in world.walk():
+        state = world.scenario.state
+        assert state.task is not None
+        limits = state.task.limits
+        assert len(state.waiting_for(*IN_FLIGHT)) <= (limits.parallel_steps or 0)
+        if any(isinstance(output, events.PlanStepReady) for output in outputs) and not state.settled:
+            wanted = add(state.used, reserved(state))
+            assert wanted.tool_calls <= (limits.tool_calls or 0)
+            assert limits.tokens is None or tokens(wanted) <= limits.tokens
+            assert limits.cost_micro_usd is None or wanted.cost_micro_usd <= limits.cost_micro_usd
+
+
+@given(numbers)
+def test_runs_are_counted_at_most_once_each(script: Sequence[int]) -> None:
+    world = world_of(script)
+    for _ in world.walk():
+        pass
+    begun = [event for event in world.scenario.history if isinstance(event, events.PlanStepReady)]
+    assert world.scenario.state.used.tool_calls <= len(begun)
+
+
+@given(numbers)
+def test_what_replies_used_counts_once_whatever_becomes_of_them(script: Sequence[int]) -> None:
+    """In time or late, in force or void, told once or often."""
+    world = world_of(script)
+    for _ in world.walk():
+        replies = {told.message_id: told for told in world.told}.values()
+        used = [getattr(told, "usage", Usage()) for told in replies]
+        assert tokens(world.scenario.state.used) == sum(map(tokens, used))
+
+
+@given(numbers, numbers, numbers)
+def test_any_order_of_independent_replies_gives_the_same_end(
+    fates: Sequence[int], one_order: Sequence[int], other_order: Sequence[int]
+) -> None:
+    """Without limits, which depend on who comes first, and as long as each reply comes in time."""
+    profile = replace(some_profile(Choices(fates)), limits=Limits(parallel_steps=1 + len(fates) % 3))
+    one, other = FatedWorld(fates, one_order, profile), FatedWorld(fates, other_order, profile)
+    one.settle()
+    other.settle()
+    assert end_of(one.scenario) == end_of(other.scenario)
+
+
+def end_of(scenario: Scenario) -> dict[str, Any]:
+    """What must not depend on the order of replies.
+
+    That is how the session ended, under which plan, with which result and usage, and what became of every
+    step. It does not include the numbers of events, evaluations and feedback of several reviewers; and for a
+    session that was given up on, what other steps had reached at that moment.
+    """
+    state = scenario.state
+    end: dict[str, Any] = {"outcome": state.outcome, "revision": state.revision, "plan": state.plan}
+    if state.escalated is not None:
+        return end | {"escalated": state.escalated.code}
+    outputs = {
+        (event.call.revision, event.call.step_id): event.output
+        for event in scenario.history
+        if isinstance(event, events.StepSucceeded)
+    }
+    return end | {"result": state.result, "used": state.used, "steps": state.steps, "outputs": outputs}
