@@ -3,6 +3,7 @@
 # ruff: noqa: SLF001 - the names of librdkafka's own errors begin with an underscore
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -31,7 +32,7 @@ from orchestrator.bus.ports import (
 )
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.topics import TopicNames, done
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, UnavailableError
 from orchestrator.messages.catalogue import Topic
 
 _log: Final = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ _PASSING: Final = frozenset(
     }
 )
 _FIRST_AND_END: Final = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
+_AGAIN_S: Final = 0.05
 _OFFSET_GONE: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
 
 
@@ -185,8 +187,16 @@ class KafkaConsumer:
     ) -> dict[Position, tuple[int, int]]:
         positions = tuple(positions)
         level = IsolationLevel.READ_UNCOMMITTED if read_uncommitted else IsolationLevel.READ_COMMITTED
-        lows, highs = (self._offsets(positions, spec, level, deadline) for spec in _FIRST_AND_END)
-        return {position: (lows[position], highs[position]) for position in positions}
+        while True:
+            try:
+                lows, highs = (self._offsets(positions, spec, level, deadline) for spec in _FIRST_AND_END)
+            except UnavailableError:
+                # The admin client does not ask again after a partition has got its leader, or another one.
+                if deadline.passed:
+                    raise
+                time.sleep(_AGAIN_S)
+            else:
+                return {position: (lows[position], highs[position]) for position in positions}
 
     def _offsets(
         self, positions: Iterable[Position], spec: OffsetSpec, level: IsolationLevel, deadline: Deadline

@@ -30,6 +30,12 @@ _NO_ANSWER: Final = frozenset(
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.NOT_COORDINATOR,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.KAFKA_STORAGE_ERROR,
         KafkaError.UNSTABLE_OFFSET_COMMIT,
     }
 )
@@ -77,16 +83,16 @@ def translated(error: KafkaError, doing: str, servers: str) -> OrchestratorError
     """What a failed operation means to its caller. `doing` says what failed: 'reading', 'committing …'."""
     said = f"{error.str()} ({error.name()})"
     code = error.code()
-    if code in _FENCED:
-        return FencedError(f"{doing} failed: another instance took over our id: {said}")
-    if error.fatal():
-        return FatalError(f"{doing} failed for good: {said}")
     if error.txn_requires_abort():
         return AbortableError(f"{doing} failed: {said}")
-    if code in _NOT_OURS:
-        return OwnershipLost(f"{doing} failed: the group no longer counts us as the owner: {said}")
+    if code in _FENCED:
+        return FencedError(f"{doing} failed: another instance took over our id: {said}")
     if code in _REFUSED:
         return ConfigurationError(f"{doing} failed: the cluster at {servers} refuses us: {said}")
+    if error.fatal():
+        return FatalError(f"{doing} failed for good: {said}")
+    if code in _NOT_OURS:
+        return OwnershipLost(f"{doing} failed: the group no longer counts us as the owner: {said}")
     if code in _NOT_THERE:
         return ConfigurationError(
             f"{doing} failed: {said}: is topic_prefix right, and was `orchestrator topics apply` run?"

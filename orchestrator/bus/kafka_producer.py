@@ -3,6 +3,7 @@
 # ruff: noqa: SLF001 - the names of librdkafka's own errors begin with an underscore
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -81,8 +82,9 @@ class _Sender:
 
     def close(self) -> None:
         # Purged, not flushed: the owner has flushed what shall be sent. The client ends with its last reference.
-        self._client.purge(blocking=False)
-        self._client.poll(0)
+        with suppress(KafkaException):
+            self._client.purge(blocking=False)
+            self._client.poll(0)
 
 
 class KafkaProducer(_Sender):

@@ -50,7 +50,7 @@ class BusSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bootstrap_servers: str = Field("localhost:9092", min_length=1)
+    bootstrap_servers: Annotated[str, Field(min_length=1)] = "localhost:9092"
     """Addresses of brokers, `host:port`, separated by commas."""
     schema_registry_url: str = "http://localhost:8081"
     """Address of a Confluent-compatible registry; several, separated by commas, are tried in turn."""

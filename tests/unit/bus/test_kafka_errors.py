@@ -1,0 +1,263 @@
+"""What each answer of a broker means to the loops, told by librdkafka's built-in broker.
+
+It returns any error for any request. What it cannot show, isolation and stored offsets, is tested on a real
+Kafka in `tests/integration/test_bus.py`.
+"""
+
+import ctypes
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from confluent_kafka import KafkaError
+from pydantic import SecretStr
+
+from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.errors import AbortableError, AmbiguousCommit, FatalError, FencedError, OwnershipLost
+from orchestrator.bus.kafka import KafkaBus
+from orchestrator.bus.kafka_producer import KafkaTransactionalProducer
+from orchestrator.bus.ports import Consumer, GroupMetadata, Outgoing, Reading, Start
+from orchestrator.bus.settings import BusSettings
+from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
+from orchestrator.local import EmbeddedCluster
+from orchestrator.local.embedded import _library
+from orchestrator.messages.catalogue import Topic
+
+# Numbers of Kafka's protocol.
+PRODUCE, OFFSET_COMMIT, INIT_PRODUCER_ID, ADD_OFFSETS_TO_TXN, END_TXN, TXN_OFFSET_COMMIT = (
+    0,
+    8,
+    22,
+    25,
+    26,
+    28,
+)
+
+RECORD = Outgoing(Topic.EVENTS, b"k", b"v", ())
+OFFSETS = {(Topic.EVENTS, 0): (1, "1")}
+QUIET = {"log_level": SecretStr("0")}
+Answer = Callable[..., None]
+
+
+def soon() -> Deadline:
+    return Deadline.after(20)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[EmbeddedCluster]:
+    with EmbeddedCluster({f"agents.{topic}": 1 for topic in Topic}) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def bus(cluster: EmbeddedCluster) -> KafkaBus:
+    return bus_of(cluster)
+
+
+def bus_of(cluster: EmbeddedCluster) -> KafkaBus:
+    return KafkaBus(BusSettings(bootstrap_servers=cluster.bootstrap_servers, kafka=QUIET))
+
+
+@pytest.fixture
+def answers(cluster: EmbeddedCluster) -> Iterator[Answer]:
+    """Makes the broker answer the next requests of a kind with these errors."""
+    library = ctypes.CDLL(_library()._name)
+    mock = ctypes.c_void_p(cluster._cluster)
+
+    def push(request: int, *errors: int) -> None:
+        array = (ctypes.c_int * len(errors))(*errors)
+        library.rd_kafka_mock_push_request_errors_array(mock, request, ctypes.c_size_t(len(errors)), array)
+
+    yield push
+    for request in (PRODUCE, OFFSET_COMMIT, INIT_PRODUCER_ID, ADD_OFFSETS_TO_TXN, END_TXN, TXN_OFFSET_COMMIT):
+        library.rd_kafka_mock_clear_request_errors(mock, request)
+
+
+@pytest.fixture
+def slow(cluster: EmbeddedCluster) -> Iterator[Callable[[int], None]]:
+    """Makes the broker answer after so many milliseconds."""
+    library, mock = ctypes.CDLL(_library()._name), ctypes.c_void_p(cluster._cluster)
+    yield lambda milliseconds: library.rd_kafka_mock_broker_set_rtt(mock, 1, milliseconds)
+    library.rd_kafka_mock_broker_set_rtt(mock, 1, 0)
+
+
+_groups = itertools.count()
+
+
+@contextmanager
+def joined(cluster: EmbeddedCluster) -> Iterator[Consumer]:
+    """A consumer that is in a group of its own: the broker is slow to see a member leave."""
+    consumer = bus_of(cluster).consumer(Reading(f"group-{next(_groups)}", Start.BEGINNING))
+    assigned: list[object] = []
+    consumer.subscribe([Topic.EVENTS], assigned.append, lambda _: None, lambda _: None)
+    deadline = soon()
+    while not assigned and not deadline.passed:
+        consumer.poll(0.05)
+    yield consumer
+    consumer.close()
+
+
+@pytest.fixture(scope="module")
+def group(cluster: EmbeddedCluster) -> Iterator[GroupMetadata]:
+    with joined(cluster) as consumer:
+        yield consumer.group_metadata()
+
+
+@pytest.fixture
+def producer(bus: KafkaBus) -> Iterator[KafkaTransactionalProducer]:
+    producer = bus.transactional_producer("slot-0")
+    producer.init(soon())
+    yield producer
+    producer.close()
+
+
+def transaction(producer: KafkaTransactionalProducer, group: GroupMetadata, deadline: Deadline) -> None:
+    producer.begin()
+    producer.send(RECORD)
+    producer.send_offsets(OFFSETS, group, deadline)
+    producer.commit(deadline)
+
+
+@pytest.mark.parametrize(
+    ("request_kind", "errors"),
+    [
+        (PRODUCE, [KafkaError.NOT_LEADER_FOR_PARTITION]),
+        (ADD_OFFSETS_TO_TXN, [KafkaError.CONCURRENT_TRANSACTIONS]),
+        (TXN_OFFSET_COMMIT, [KafkaError.COORDINATOR_LOAD_IN_PROGRESS]),
+        (END_TXN, [KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR]),
+    ],
+)
+def test_answers_that_ask_to_try_again_are_tried_again(
+    producer: KafkaTransactionalProducer,
+    group: GroupMetadata,
+    answers: Answer,
+    request_kind: int,
+    errors: list[int],
+) -> None:
+    answers(request_kind, *errors)
+    transaction(producer, group, soon())
+
+
+@pytest.mark.parametrize(
+    "error", [KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_INSTANCE_ID]
+)
+def test_a_transaction_of_a_former_owner_is_aborted_and_the_next_one_works(
+    producer: KafkaTransactionalProducer, group: GroupMetadata, answers: Answer, error: int
+) -> None:
+    answers(TXN_OFFSET_COMMIT, error)
+    with pytest.raises(AbortableError):
+        transaction(producer, group, soon())
+    producer.abort(soon())
+    transaction(producer, group, soon())
+
+
+@pytest.mark.parametrize("error", [KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED])
+def test_a_producer_whose_id_was_taken_over_is_fenced(
+    producer: KafkaTransactionalProducer, group: GroupMetadata, answers: Answer, error: int
+) -> None:
+    answers(END_TXN, error)
+    with pytest.raises(FencedError, match="another instance took over"):
+        transaction(producer, group, soon())
+    with pytest.raises(FatalError):
+        producer.begin()
+
+
+def test_a_commit_that_is_not_answered_in_time_is_ambiguous(
+    producer: KafkaTransactionalProducer, group: GroupMetadata, slow: Callable[[int], None]
+) -> None:
+    producer.begin()
+    producer.send(RECORD)
+    producer.send_offsets(OFFSETS, group, soon())
+    assert producer._flushed(soon()) == 0
+    slow(3_000)
+    with pytest.raises(AmbiguousCommit, match="may be committed or not"):
+        producer.commit(Deadline.after(0.3))
+
+
+def test_a_commit_whose_records_did_not_arrive_is_not_ambiguous(
+    producer: KafkaTransactionalProducer, group: GroupMetadata, slow: Callable[[int], None]
+) -> None:
+    producer.begin()
+    producer.send_offsets(OFFSETS, group, soon())
+    slow(3_000)
+    producer.send(RECORD)
+    with pytest.raises(AbortableError, match="1 records of the transaction were not acknowledged"):
+        producer.commit(Deadline.after(0.3))
+
+
+def test_a_deadline_holds_while_transactions_start(bus: KafkaBus, slow: Callable[[int], None]) -> None:
+    slow(3_000)
+    producer = bus.transactional_producer("slot-1")
+    with pytest.raises(UnavailableError, match="starting transactions failed"):
+        producer.init(Deadline.after(0.3))
+    producer.close()
+
+
+def test_a_cluster_that_refuses_us_says_which_right_is_missing(bus: KafkaBus, answers: Answer) -> None:
+    answers(INIT_PRODUCER_ID, KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    producer = bus.transactional_producer("slot-2")
+    with pytest.raises(ConfigurationError, match="TRANSACTIONAL_ID_AUTHORIZATION_FAILED"):
+        producer.init(soon())
+    producer.close()
+
+
+@pytest.mark.parametrize("error", [KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID])
+def test_a_commit_after_a_rebalance_is_not_ours(
+    cluster: EmbeddedCluster, answers: Answer, error: int
+) -> None:
+    with joined(cluster) as member:
+        answers(OFFSET_COMMIT, error)
+        with pytest.raises(OwnershipLost):
+            member.commit(OFFSETS)
+
+
+def test_a_consumer_outside_its_group_has_no_metadata(bus: KafkaBus) -> None:
+    consumer = bus.consumer(Reading("group", Start.BEGINNING))
+    with pytest.raises(OwnershipLost):
+        consumer.group_metadata()
+    consumer.close()
+
+
+def test_a_delivery_is_told_with_its_outcome(bus: KafkaBus, answers: Answer) -> None:
+    producer = bus.producer()
+    told: list[object] = []
+    answers(PRODUCE, KafkaError.MSG_SIZE_TOO_LARGE)
+    producer.send(RECORD, told.append)
+    assert producer.flush(soon()) == 0
+    producer.send(RECORD, told.append)
+    assert producer.flush(soon()) == 0
+    assert isinstance(told[0], ContractError)
+    assert told[1:] == [None]
+    producer.close()
+
+
+def test_a_callback_that_raises_raises_from_poll(bus: KafkaBus) -> None:
+    def broken(_: object) -> None:
+        raise KeyError("why")
+
+    consumer = bus.consumer(Reading("other-group", Start.BEGINNING))
+    consumer.subscribe([Topic.EVENTS], broken, lambda _: None, lambda _: None)
+    with pytest.raises(KeyError, match="why"):
+        consumer.poll(20)
+    consumer.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("group.id", "each service has its own"), ("partitioner", "sessions meet by murmur2_random")],
+)
+def test_what_the_platform_relies_on_cannot_be_set(name: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        BusSettings(kafka={name: SecretStr("x")})
+
+
+def test_a_setting_that_librdkafka_does_not_know_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r'"sasl\.mechanismus"'):
+        KafkaBus(BusSettings(kafka={"sasl.mechanismus": SecretStr("x")})).producer()
+
+
+def test_a_cluster_that_is_not_there_is_named() -> None:
+    bus = KafkaBus(BusSettings(bootstrap_servers="127.0.0.1:1", kafka=QUIET))
+    with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1"):
+        bus.consumer(Reading("g", Start.BEGINNING)).committed([(Topic.EVENTS, 0)], Deadline.after(0.5))
