@@ -48,7 +48,7 @@ class BusSettings(BaseModel):
     `sasl.mechanism`. All of their values are taken for secrets and never shown.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     bootstrap_servers: Annotated[str, Field(min_length=1)] = "localhost:9092"
     """Addresses of brokers, `host:port`, separated by commas."""
