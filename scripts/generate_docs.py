@@ -1,4 +1,4 @@
-"""Writes what the documentation says of topics and messages, from the catalogue in the code.
+"""Writes what the documentation says of topics, messages and the saga, from the code.
 
 `python scripts/generate_docs.py` writes it, `--check` exits 1 and names the files that differ.
 """
@@ -7,6 +7,8 @@ import sys
 from itertools import groupby
 from pathlib import Path
 from typing import Final
+
+import saga_table
 
 from orchestrator.messages.catalogue import CATALOGUE, TOPICS, Entry, Topic, TopicSpec
 
@@ -72,6 +74,7 @@ def _message_row(entry: Entry) -> str:
 SECTIONS: Final = {
     ROOT / "docs" / "architecture.md": {"picture": picture},
     ROOT / "docs" / "topics.md": {"topics": topics},
+    ROOT / "docs" / "saga.md": {"table": saga_table.table},
 }
 
 
@@ -93,7 +96,7 @@ def main() -> int:
     stale = [path for path, text in generated().items() if path.read_text() != text]
     if "--check" in sys.argv[1:]:
         for path in stale:
-            print(f"{path.relative_to(ROOT)} differs from the catalogue: run `make docs`", file=sys.stderr)
+            print(f"{path.relative_to(ROOT)} differs from the code: run `make docs`", file=sys.stderr)
         return 1 if stale else 0
     for path, text in generated().items():
         path.write_text(text)

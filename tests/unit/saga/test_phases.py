@@ -1,0 +1,93 @@
+"""Every phase and input: each cell is handled, refused or dropped on purpose, and the docs print the table."""
+
+import subprocess
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from orchestrator.messages.base import SessionEvent
+from orchestrator.messages.catalogue import CATALOGUE
+from orchestrator.saga import Input, Phase, Submission, TimePassed
+from orchestrator.saga.evolve import _APPLIERS
+from orchestrator.saga.record import REPLIES
+
+ROOT = Path(__file__).parents[3]
+
+
+def _loaded() -> Any:
+    spec = spec_from_file_location("saga_table", ROOT / "scripts" / "saga_table.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+table = _loaded()
+CELLS: dict[str, dict[str, list[str]]] = table.cells()
+OWN = {entry.message.__name__ for entry in CATALOGUE if issubclass(entry.message, SessionEvent)}
+
+
+ALL = [
+    pytest.param(inputs, say, id=f"{situation}, {name}")
+    for situation, inputs in table.SITUATIONS.items()
+    for name, say in table.INPUTS.items()
+]
+
+
+@pytest.mark.parametrize(("inputs", "say"), ALL)
+def test_each_cell_writes_own_events_or_changes_nothing(inputs: Any, say: Any) -> None:
+    told = table.Told(*inputs)
+    before = told.session
+    outputs = told.tell(say(told))
+    if outputs:
+        assert isinstance(outputs[0], SessionEvent) or type(outputs[0]).__name__ == "CallsVoided"
+    else:
+        assert told.session == before
+
+
+def test_the_table_has_every_phase_and_every_input() -> None:
+    sessions = [table.Told(*inputs).session for inputs in table.SITUATIONS.values()]
+    phases = {session.phase for session in sessions if session}
+    assert phases == set(Phase)
+    kinds = {Submission: "SubmitTask", TimePassed: "time"}
+    assert {kinds.get(kind, kind.__name__) for kind in get_args(Input)} == set(table.INPUTS)
+    assert {kind.__name__ for kind in REPLIES} < set(table.INPUTS)
+
+
+def test_situations_are_called_by_their_phase() -> None:
+    for situation, inputs in table.SITUATIONS.items():
+        session = table.Told(*inputs).session
+        assert session is None or situation.startswith(session.phase.value)
+
+
+def test_every_situation_that_has_not_ended_leads_on_by_time_alone() -> None:
+    stuck = {situation for situation, row in CELLS.items() if not row["time"]}
+    assert stuck == {"unknown", "ENDED"}
+
+
+def test_an_ended_session_hears_nothing() -> None:
+    assert not any(CELLS["ENDED"].values())
+
+
+def test_a_session_that_has_not_ended_can_be_cancelled() -> None:
+    deaf = {situation for situation, row in CELLS.items() if "CancelRequested" not in row["CancelTask"]}
+    assert deaf == {
+        "AWAITED: a cancel came before its task",
+        "EXECUTING: a tool runs while the session is being cancelled",
+        "ENDED",
+    }
+
+
+def test_every_own_event_has_one_meaning_for_the_state() -> None:
+    assert {kind.__name__ for kind in _APPLIERS} == OWN
+
+
+def test_the_documentation_prints_this_table() -> None:
+    checked = subprocess.run(
+        [sys.executable, "scripts/generate_docs.py", "--check"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stderr
