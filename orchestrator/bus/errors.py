@@ -20,7 +20,14 @@ class FencedError(FatalError):
 
 
 class AbortableError(OrchestratorError):
-    """The transaction cannot be committed: abort it, drop what was staged, rewind; the producer lives on."""
+    """The transaction cannot be committed: abort it, drop what was staged, rewind; the producer lives on.
+
+    `refused` where a broker refuses one of its records for what it is, so that trying again does not help.
+    """
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 class AmbiguousCommit(OrchestratorError):  # noqa: N818 - named after the state it leaves

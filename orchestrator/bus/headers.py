@@ -6,7 +6,12 @@ from typing import Final
 
 from orchestrator.bus.ports import Headers, Received
 from orchestrator.messages.base import Command, Definition, Event, Message, Record
-from orchestrator.messages.types import PartitionCheckpoint, SessionSnapshot
+from orchestrator.messages.types import (
+    EndedSessions,
+    PartitionCheckpoint,
+    QuarantinedSession,
+    SessionSnapshot,
+)
 
 TYPE: Final = "ce_type"
 ID: Final = "ce_id"
@@ -49,10 +54,12 @@ def headers_of(message: Message | Record, avro_name: bytes, source: bytes, trace
 def message_id(message: Message | Record) -> str:
     """What `ce_id` says: the message's own id, or what a snapshot is of."""
     match message:
-        case SessionSnapshot():
+        case SessionSnapshot() | QuarantinedSession():
             return f"{message.correlation_id}/{message.sequence}"
         case PartitionCheckpoint():
             return f"checkpoint/{message.partition}/{message.batch}"
+        case EndedSessions():
+            return f"ended/{message.chunk}/{len(message.ids)}"
         case Command() | Event() | Definition():
             return message.message_id
         case _:

@@ -58,6 +58,7 @@ _TOO_LARGE: Final = frozenset(
         KafkaError.MSG_SIZE_TOO_LARGE,
         KafkaError.RECORD_LIST_TOO_LARGE,
         KafkaError.INVALID_MSG_SIZE,
+        KafkaError.INVALID_RECORD,
         KafkaError.OFFSET_METADATA_TOO_LARGE,
         KafkaError.INVALID_COMMIT_OFFSET_SIZE,
     }
@@ -84,7 +85,7 @@ def translated(error: KafkaError, doing: str, servers: str) -> OrchestratorError
     said = f"{error.str()} ({error.name()})"
     code = error.code()
     if error.txn_requires_abort():
-        return AbortableError(f"{doing} failed: {said}")
+        return AbortableError(f"{doing} failed: {said}", refused=code in _TOO_LARGE)
     if code in _FENCED:
         return FencedError(f"{doing} failed: another instance took over our id: {said}")
     if code in _REFUSED:

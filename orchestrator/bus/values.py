@@ -135,6 +135,12 @@ class MessageValues:
         """An inline value as it may travel: with its bytes in the store if they are many."""
         if value.inline is None or self._store is None or len(value.inline) <= self._inline_limit:
             return value
+        return self.stored(value)
+
+    def stored(self, value: Value) -> Value:
+        """As `placed`, however few its bytes are: for messages that would be too large."""
+        if value.inline is None or self._store is None:
+            return value
         uri = self._store.write(value.inline)
         return Value(media_type=value.media_type, uri=uri, size=value.size, sha256=value.sha256)
 

@@ -3,13 +3,17 @@
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from msgspec.structs import replace
+
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.partitioning import partition_of
 from orchestrator.bus.ports import Outgoing, Received
 from orchestrator.errors import ContractError
-from orchestrator.messages import commands, identity, types
+from orchestrator.messages import commands, identity
 from orchestrator.messages.base import Command, Event
 from orchestrator.messages.catalogue import Topic, avro_name
+from orchestrator.messages.types import AgentProfile
+from orchestrator.runtime.dead_letters import original
 from orchestrator.saga.inputs import Submission
 from orchestrator.saga.record import REPLIES
 
@@ -29,19 +33,6 @@ class Taken:
     message: Told
 
 
-def original(received: Received) -> types.OriginalMessage:
-    """The record, byte for byte, for dead letters and the history."""
-    return types.OriginalMessage(
-        topic=received.topic.value,
-        partition=received.partition,
-        offset=received.offset,
-        timestamp_ms=max(0, received.timestamp_ms),
-        key=received.key,
-        value=received.value,
-        headers=tuple(types.Header(name=name, value=value) for name, value in received.headers),
-    )
-
-
 class Intake:
     """Decodes what arrives in the orchestrator's partitions. Knows no session."""
 
@@ -54,7 +45,7 @@ class Intake:
 
         Raises `ContractError` for what can never be handled: it does not decode, or it missed its home twice.
         """
-        if received.topic is Topic.EVENTS and self._codec.type_of(received) not in _REPLY_NAMES:
+        if received.topic is Topic.EVENTS and self._is_for_others(received):
             return None
         message = self._codec.decode(received)
         if isinstance(message, commands.SubmitTask):
@@ -64,10 +55,14 @@ class Intake:
         correlation_id = identity.canonical_uuid(message.correlation_id)
         if correlation_id is None:
             raise ContractError(f"the correlation id {message.correlation_id!r} is no UUID")
-        home = self.home(correlation_id)
-        if received.topic is Topic.EVENTS or home == received.partition:
+        if self.home(correlation_id) == received.partition:
             return Taken(correlation_id, message)
         return self.forwarded(received, correlation_id)
+
+    def _is_for_others(self, received: Received) -> bool:
+        """Whether it says that it is something else than a reply. What says nothing is looked at."""
+        name = self._codec.type_of(received)
+        return name is not None and name not in _REPLY_NAMES
 
     def home(self, correlation_id: str) -> int:
         """The partition where everything about a session lies."""
@@ -92,14 +87,14 @@ class Intake:
         )
 
 
-def submission(
-    task: commands.SubmitTask, profile: types.AgentProfile | None, received: Received
-) -> Submission:
+def submission(task: commands.SubmitTask, profile: AgentProfile | None, received: Received) -> Submission:
     return Submission(task=task, profile=profile, original=original(received))
 
 
 def _identified(task: commands.SubmitTask, received: Received) -> commands.SubmitTask:
     """The task with the ids that its writer left out, derived from what is the same on every reading."""
+    if task.correlation_id and task.command_id:
+        return task
     correlation_id = task.correlation_id
     if not correlation_id and task.key:
         correlation_id = identity.session_of_key(task.tenant, task.key)
@@ -110,5 +105,4 @@ def _identified(task: commands.SubmitTask, received: Received) -> commands.Submi
     command_id = task.command_id or identity.derived_id(
         "command", received.topic, received.partition, received.offset
     )
-    fields = {name: getattr(task, name) for name in task.__struct_fields__}
-    return commands.SubmitTask(**{**fields, "correlation_id": correlation_id, "command_id": command_id})
+    return replace(task, correlation_id=correlation_id, command_id=command_id)

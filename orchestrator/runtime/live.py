@@ -1,29 +1,56 @@
 """What the orchestrator holds in memory: the live sessions of its partitions, as last committed."""
 
-import heapq
-from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from orchestrator.messages.catalogue import Topic
-from orchestrator.saga import Session, next_due
+import msgspec
 
-REMEMBERED_ENDS: Final = 100_000
-"""How many ended sessions a partition remembers, so that a second submission of one starts nothing."""
+from orchestrator.messages.catalogue import Topic, topic_spec
+from orchestrator.runtime.ended import Ended
+from orchestrator.saga import Session
 
 INPUT_TOPICS: Final = (Topic.EVENTS, Topic.CONTROL, Topic.TASKS)
 
+UPKEEP_MICROS: Final = 5_000_000
+"""How long a partition's positions and low-water mark may lag behind what is in memory."""
+MOST_BEHIND: Final = 200_000
+"""Records that the low-water mark may lie behind the end of sessions: restoring reads them, 15 s or so."""
+MOST_AGE_MICROS: Final = (topic_spec(Topic.SESSIONS).retention_ms or 0) * 1_000 // 4
+"""How old the first event may be that no snapshot holds: a quarter of the time after which it is deleted."""
 
-@dataclass(frozen=True)
-class LiveSession:
+
+class LiveSession(msgspec.Struct, frozen=True, gc=False):
     """A session and what its snapshot still lacks."""
 
     session: Session
     first_offset: int
     """Where in the sessions topic the first event lies that no snapshot holds; never above the true place."""
+    first_at: int
+    """When that was written, Unix microseconds."""
     bytes_since_snapshot: int = 0
     snapshot_bytes: int = 0
+    """Size of its snapshot; 0 where there is none."""
+
+    @property
+    def lacks(self) -> bool:
+        """Whether events are needed to restore it."""
+        return self.bytes_since_snapshot > 0 or not self.snapshot_bytes
+
+    def followed(self, session: Session, offset: int, at: int, size: int) -> "LiveSession":
+        """The session after more events of `size` bytes, the first of which lies at `offset` or behind."""
+        if self.lacks:
+            total = self.bytes_since_snapshot + size
+            return msgspec.structs.replace(self, session=session, bytes_since_snapshot=total)
+        return LiveSession(session, offset, at, size, self.snapshot_bytes)
+
+
+class Damaged(msgspec.Struct, frozen=True):
+    """A session whose history does not hold."""
+
+    sequence: int
+    """The last of its events that does."""
+    reason: str
+    session: Session | None = None
 
 
 @dataclass
@@ -38,18 +65,29 @@ class Partition:
     batch: int = 0
     """Number of the last transaction that wrote for this partition."""
     live: dict[str, LiveSession] = field(default_factory=dict)
-    ended: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    ended: Ended = field(default_factory=Ended)
     quarantined: set[str] = field(default_factory=set)
+    damaged: dict[str, Damaged] = field(default_factory=dict)
+    """Found while restoring, and not written down yet."""
     checkpoint_mark: int = -1
     """The low-water mark as written last; -1 where none was."""
-    checkpoint_at: int = 0
-    """When it was written, Unix microseconds."""
+    unsettled: bool = False
+    """Whether something is in memory that the next upkeep has to write down."""
     active: int = 0
     """Sessions that count for admission: those that people are not waited for."""
+    _upkeep_at: int = 0
 
     def session(self, correlation_id: str) -> Session | None:
         found = self.live.get(correlation_id)
         return found.session if found else None
+
+    def is_over(self, correlation_id: str) -> bool:
+        """Whether nothing that is told to this session has any effect."""
+        return (
+            correlation_id in self.quarantined
+            or correlation_id in self.damaged
+            or (correlation_id not in self.live and correlation_id in self.ended)
+        )
 
     def put(self, live: LiveSession) -> None:
         """Replaces a session's state, or adds it."""
@@ -60,15 +98,30 @@ class Partition:
         self.active -= self._counted(correlation_id)
         self.live.pop(correlation_id, None)
 
-    def remember_end(self, correlation_id: str) -> None:
+    def end(self, correlation_id: str, at: int) -> None:
         self.drop(correlation_id)
-        self.ended[correlation_id] = None
-        if len(self.ended) > REMEMBERED_ENDS:
-            self.ended.popitem(last=False)
+        self.ended.add(correlation_id, at)
 
-    def low_water_mark(self) -> int:
-        """From where on the sessions topic holds something that snapshots lack."""
-        return min((live.first_offset for live in self.live.values()), default=self.sessions_end)
+    def quarantine(self, correlation_id: str) -> None:
+        self.drop(correlation_id)
+        self.damaged.pop(correlation_id, None)
+        self.quarantined.add(correlation_id)
+
+    def wants_upkeep(self, now: int) -> bool:
+        """Asked for as often as wanted, it looks every few seconds."""
+        if now < self._upkeep_at:
+            return False
+        self._upkeep_at = now + UPKEEP_MICROS
+        return self.unsettled or bool(self.damaged) or bool(self.laggards(self.sessions_end, now))
+
+    def laggards(self, end: int, now: int) -> list[LiveSession]:
+        """Sessions that keep the low-water mark too far behind the end of sessions, or in the past."""
+        lowest, oldest = end - MOST_BEHIND, now - MOST_AGE_MICROS
+        return [
+            live
+            for live in self.live.values()
+            if (live.first_offset < lowest or live.first_at < oldest) and live.lacks
+        ]
 
     def _counted(self, correlation_id: str) -> int:
         session = self.session(correlation_id)
@@ -76,46 +129,4 @@ class Partition:
 
 
 def _counts(session: Session) -> int:
-    return 0 if session.parked else 1
-
-
-class Timers:
-    """When sessions are due. One entry a session is armed at a time; stale ones are skipped when they come up."""
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[int, str, int]] = []
-        self._armed: dict[str, int] = {}
-
-    def arm(self, partition: int, session: Session) -> None:
-        """Notes when the session is due, as it is now."""
-        due = next_due(session)
-        if due is None:
-            self._armed.pop(session.correlation_id, None)
-        elif self._armed.get(session.correlation_id) != due:
-            self._armed[session.correlation_id] = due
-            heapq.heappush(self._heap, (due, session.correlation_id, partition))
-
-    def forget(self, correlation_id: str) -> None:
-        self._armed.pop(correlation_id, None)
-
-    def next_at(self) -> int | None:
-        """The earliest due time, Unix microseconds."""
-        while self._heap:
-            due, correlation_id, _ = self._heap[0]
-            if self._armed.get(correlation_id) == due:
-                return due
-            heapq.heappop(self._heap)
-        return None
-
-    def due(self, now: int, limit: int) -> Iterator[tuple[str, int, int]]:
-        """At most `limit` sessions that are due, with their partition and due time. They stay armed."""
-        kept: list[tuple[int, str, int]] = []
-        while self._heap and self._heap[0][0] <= now and len(kept) < limit:
-            entry = heapq.heappop(self._heap)
-            due, correlation_id, partition = entry
-            if self._armed.get(correlation_id) == due:
-                kept.append(entry)
-        for entry in kept:
-            heapq.heappush(self._heap, entry)
-        for due, correlation_id, partition in kept:
-            yield correlation_id, partition, due
+    return 0 if session.parked or session.task is None else 1

@@ -6,20 +6,37 @@
    would hide a transaction whose markers are still on their way.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from typing import Final
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.errors import OffsetLost
 from orchestrator.bus.ports import Commit, Consumer, Received
+from orchestrator.bus.values import MessageValues
 from orchestrator.errors import ConfigurationError, ContractError
 from orchestrator.messages.base import SessionEvent
-from orchestrator.messages.catalogue import Topic
-from orchestrator.messages.types import PartitionCheckpoint, SessionSnapshot
-from orchestrator.runtime import snapshots
-from orchestrator.runtime.live import INPUT_TOPICS, LiveSession, Partition
-from orchestrator.saga import ENDING, STATE_VERSION, Session, evolve
+from orchestrator.messages.catalogue import Topic, entry_named
+from orchestrator.messages.identity import canonical_uuid
+from orchestrator.messages.types import (
+    EndedSessions,
+    PartitionCheckpoint,
+    QuarantinedSession,
+    SessionSnapshot,
+)
+from orchestrator.runtime import ended, snapshots
+from orchestrator.runtime.live import INPUT_TOPICS, Damaged, LiveSession, Partition
+from orchestrator.runtime.replay import Replay
+from orchestrator.saga import STATE_VERSION
+
+log = logging.getLogger(__name__)
+
+TELL_S: Final = 5.0
+"""How often progress is logged."""
+_AT_ONCE: Final = 1_000
 
 
 @dataclass
@@ -29,9 +46,9 @@ class Progress:
     partition: int
     snapshots: int = 0
     events: int = 0
+    live: int = 0
+    damaged: int = 0
     seconds: float = 0.0
-    damaged: list[str] = field(default_factory=list)
-    """Sessions whose history has a gap, with what is missing."""
 
 
 def restore(
@@ -40,14 +57,16 @@ def restore(
     consumer: Consumer,
     committed: Mapping[Topic, Commit],
     codec: Codec,
+    values: MessageValues,
     deadline: Deadline,
 ) -> tuple[Partition, Progress]:
     """The partition as its last committed transaction left it. `consumer` belongs to no group session.
 
     Raises `ConfigurationError` for a partition that cannot be trusted: another partition count, a newer state
-    version, history deleted above the mark, a checkpoint without a committed offset.
+    version, history deleted above the mark, a checkpoint without a committed offset. A session that cannot be
+    trusted is left in `damaged`, the others go on.
     """
-    return _Restore(number, partition_count, consumer, committed, codec, deadline).run()
+    return _Restore(number, partition_count, consumer, committed, codec, values, deadline).run()
 
 
 class _Restore:
@@ -58,53 +77,84 @@ class _Restore:
         consumer: Consumer,
         committed: Mapping[Topic, Commit],
         codec: Codec,
+        values: MessageValues,
         deadline: Deadline,
     ) -> None:
         self.partition_count = partition_count
         self.consumer = consumer
         self.committed = committed
         self.codec = codec
+        self.values = values
         self.deadline = deadline
         self.progress = Progress(number)
         self.partition = Partition(number, positions={}, sessions_end=0)
+        self.replay = Replay(self.partition)
         self.checkpoint: PartitionCheckpoint | None = None
-        self.headless: dict[str, int] = {}
-        """Sessions seen without their beginning, by the first sequence seen: ended ones, or damage."""
 
     def run(self) -> tuple[Partition, Progress]:
         started = time.monotonic()
         number = self.partition.number
+        for _, metadata in self.committed.values():
+            self._accept_count(partition_count_in(metadata))
         logs = ((Topic.SNAPSHOTS, number), (Topic.SESSIONS, number))
         marks = self.consumer.watermarks(logs, self.deadline, read_uncommitted=True)
-        self._read(logs[0], marks[logs[0]][0], marks[logs[0]][1], self._take_snapshot)
+        self._read(logs[0], *marks[logs[0]], self._take_snapshot)
         low, end = marks[logs[1]]
         self._read(logs[1], self._start_of_history(low), end, self._take_event)
-        self._judge()
-        self.partition.sessions_end = end
-        self.partition.batch = self._last_batch()
-        self.partition.positions = self._positions()
+        self.replay.finish()
+        self._complete(end)
         self.progress.seconds = time.monotonic() - started
         return self.partition, self.progress
 
+    def _complete(self, end: int) -> None:
+        partition, progress = self.partition, self.progress
+        for correlation_id in partition.live:
+            partition.ended.forget(correlation_id)
+        partition.sessions_end = end
+        partition.batch = self._last_batch()
+        partition.positions = self._positions()
+        partition.checkpoint_mark = self.checkpoint.low_water_mark if self.checkpoint else -1
+        progress.live, progress.damaged = len(partition.live), len(partition.damaged)
+
+    # -- snapshots
+
     def _take_snapshot(self, received: Received) -> None:
         if received.value is None:
-            self.partition.drop((received.key or b"").decode())
+            self._take_tombstone(received.key or b"")
             return
         match self.codec.decode(received):
             case PartitionCheckpoint() as found:
                 self._accept_checkpoint(found)
             case SessionSnapshot() as found:
-                session, offset, size = snapshots.read(found), found.sessions_offset, len(received.value)
-                self.partition.put(LiveSession(session, first_offset=offset, snapshot_bytes=size))
-                self.progress.snapshots += 1
+                self._take_session(found, len(received.value))
+            case EndedSessions() as found:
+                self.partition.ended.load(found)
+            case QuarantinedSession() as found:
+                self.partition.quarantine(found.correlation_id)
+
+    def _take_tombstone(self, key: bytes) -> None:
+        if key.startswith(ended.KEY):
+            self.partition.ended.unload(ended.number_in(key))
+        else:
+            name = key.decode()
+            self.partition.drop(name)
+            self.partition.damaged.pop(name, None)
+            self.partition.quarantined.discard(name)
+
+    def _take_session(self, found: SessionSnapshot, size: int) -> None:
+        self.progress.snapshots += 1
+        name = found.correlation_id
+        self.partition.damaged.pop(name, None)
+        try:
+            session = snapshots.read(found, self.values)
+        except ContractError as error:
+            self.partition.drop(name)
+            self.partition.damaged[name] = Damaged(found.sequence, str(error))
+        else:
+            self.partition.put(LiveSession(session, found.sessions_offset, 0, 0, size))
 
     def _accept_checkpoint(self, found: PartitionCheckpoint) -> None:
-        if found.partition_count != self.partition_count:
-            raise ConfigurationError(
-                f"the session topics had {found.partition_count} partitions when partition {found.partition} "
-                f"was written, and have {self.partition_count} now: sessions would lie in other partitions "
-                "than their history. Make topics with the old count, or let sessions end and use a new prefix"
-            )
+        self._accept_count(found.partition_count)
         if found.state_version > STATE_VERSION:
             raise ConfigurationError(
                 f"partition {found.partition} was written with state version {found.state_version}, this "
@@ -112,60 +162,56 @@ class _Restore:
             )
         self.checkpoint = found
 
+    def _accept_count(self, count: int) -> None:
+        if count not in (0, self.partition_count):
+            raise other_count(self.partition.number, count, self.partition_count)
+
+    # -- history
+
     def _start_of_history(self, low: int) -> int:
         if self.checkpoint is None:
             return low
-        mark = self.checkpoint.low_water_mark
+        number, mark = self.partition.number, self.checkpoint.low_water_mark
         if mark < low:
             raise ConfigurationError(
-                f"history of partition {self.partition.number} is needed from offset {mark}, but the sessions "
-                f"topic begins at {low}: its retention was too short, or records were deleted. Restore it from "
-                "a backup"
+                f"history of partition {number} is needed from offset {mark}, but the sessions topic begins "
+                f"at {low}: its retention was too short, or records were deleted. Restore it from a backup"
             )
-        if (Topic.EVENTS) not in self.committed:
+        if Topic.EVENTS not in self.committed:
             raise ConfigurationError(
-                f"partition {self.partition.number} has a checkpoint but its group has no committed offset: "
-                "the group was deleted or renamed. Set its offsets to where this partition was processed up to"
+                f"partition {number} has a checkpoint but its group has no committed offset: the group was "
+                "deleted or renamed, or nothing ran for longer than the brokers keep offsets. Set the offsets "
+                "of the group to where this partition was processed up to"
             )
         return mark
 
     def _take_event(self, received: Received) -> None:
-        message = self.codec.decode(received)
-        if not isinstance(message, SessionEvent):
-            raise ContractError(f"{type(message).__name__} does not belong into the sessions topic")
         self.progress.events += 1
-        self._fold(message, received)
+        try:
+            event = self.codec.decode(received)
+            if not isinstance(event, SessionEvent):
+                raise ContractError(f"{type(event).__name__} does not belong into the sessions topic")
+        except ContractError as error:
+            self._not_understood(received, error)
+        else:
+            self.replay.take(event, received.offset, len(received.value or b""))
 
-    def _fold(self, event: SessionEvent, received: Received) -> None:
-        correlation_id = event.correlation_id
-        live = self.partition.live.get(correlation_id)
-        before = live.session if live else None
-        sequence = before.sequence if before else 0
-        if correlation_id in self.partition.ended or event.sequence <= sequence:
-            return
-        if event.sequence != sequence + 1:
-            self.headless.setdefault(correlation_id, event.sequence)
-            if isinstance(event, ENDING):
-                self.headless.pop(correlation_id)
-                self.partition.remember_end(correlation_id)
-            return
-        session = evolve(before, event)
-        if session.ended:
-            self.partition.remember_end(correlation_id)
-            return
-        size = len(received.value or b"")
-        self.partition.put(_followed(live, session, received.offset, size))
+    def _not_understood(self, received: Received, error: ContractError) -> None:
+        """An event of a type that is not known was written by a newer version; all else is damage."""
+        name = self.codec.type_of(received)
+        place = f"offset {received.offset} of sessions in partition {received.partition}"
+        if name is not None and name.startswith("agents.events.") and entry_named(name) is None:
+            raise ConfigurationError(
+                f"at {place} lies a {name}, which this orchestrator does not know: run a version at least as "
+                "new as the one that wrote it"
+            ) from error
+        correlation_id = canonical_uuid((received.key or b"").decode("utf-8", "replace"))
+        if correlation_id is None:
+            log.error("nobody knows whose event lies at %s: %s", place, error)
+        else:
+            self.replay.damage(correlation_id, f"the event at {place} cannot be read: {error}")
 
-    def _judge(self) -> None:
-        """A session that began before the mark has ended since, or something is missing."""
-        for correlation_id, sequence in self.headless.items():
-            known = self.partition.session(correlation_id)
-            seen = known.sequence if known else 0
-            self.progress.damaged.append(
-                f"session {correlation_id}: after event {seen} comes event {sequence}"
-            )
-            self.partition.drop(correlation_id)
-            self.partition.quarantined.add(correlation_id)
+    # -- positions
 
     def _last_batch(self) -> int:
         numbers = [batch_number(metadata) for _, metadata in self.committed.values()]
@@ -181,31 +227,60 @@ class _Restore:
             for topic in INPUT_TOPICS
         }
 
-    def _read(self, log: tuple[Topic, int], start: int, end: int, take: Callable[[Received], None]) -> None:
+    def _read(
+        self, log_of: tuple[Topic, int], start: int, end: int, take: Callable[[Received], None]
+    ) -> None:
         if start >= end:
             return
-        self.consumer.assign({log: start})
-        while self.consumer.position([log]).get(log, start) < end:
+        topic, number = log_of
+        self.consumer.assign({log_of: start})
+        tell_at = time.monotonic() + TELL_S
+        at = start
+        while at < end:
             if self.deadline.passed:
                 raise ConfigurationError(
-                    f"partition {log[1]} could not be restored in time: {end - start} records of {log[0]} are "
+                    f"partition {number} could not be restored in time: {end - at} records of {topic} are left "
                     "to be read. Give it more time, or more orchestrators, so that each has fewer partitions"
                 )
+            if time.monotonic() >= tell_at:
+                tell_at += TELL_S
+                share = 100 * (at - start) // (end - start)
+                log.info("restoring partition %d: %d %% of %s is read", number, share, topic)
             for received in self._next():
                 if received.offset < end:
                     take(received)
+            at = self.consumer.position([log_of]).get(log_of, start)
 
     def _next(self) -> Iterable[Received]:
-        first = self.consumer.poll(0.1)
-        return [] if first is None else [first, *self.consumer.drain(1_000)]
+        try:
+            first = self.consumer.poll(0.1)
+            return [] if first is None else [first, *self.consumer.drain(_AT_ONCE)]
+        except OffsetLost as error:
+            raise ConfigurationError(
+                f"records were deleted while partition {self.partition.number} was restored: {error}"
+            ) from error
+
+
+def metadata_of(batch: int, partition_count: int) -> str:
+    """What is committed beside an offset: the number of the transaction, and of partitions."""
+    return f"{batch}/{partition_count}"
 
 
 def batch_number(metadata: str) -> int:
-    """The number of the transaction that committed an offset, out of the offset's metadata."""
-    return int(metadata) if metadata.isdigit() else 0
+    """The number of the transaction that committed an offset; 0 where something else did."""
+    number = metadata.partition("/")[0]
+    return int(number) if number.isdigit() else 0
 
 
-def _followed(live: LiveSession | None, session: Session, offset: int, size: int) -> LiveSession:
-    if live is None:
-        return LiveSession(session, first_offset=offset, bytes_since_snapshot=size)
-    return replace(live, session=session, bytes_since_snapshot=live.bytes_since_snapshot + size)
+def partition_count_in(metadata: str) -> int:
+    """How many partitions there were when an offset was committed; 0 where that is not said."""
+    count = metadata.partition("/")[2]
+    return int(count) if count.isdigit() else 0
+
+
+def other_count(partition: int, before: int, now: int) -> ConfigurationError:
+    return ConfigurationError(
+        f"the session topics had {before} partitions when partition {partition} was written, and have {now} "
+        "now: sessions would lie in other partitions than their history. Make topics with the old count, or "
+        "let sessions end and use a new prefix"
+    )

@@ -8,41 +8,35 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar, cast
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.errors import AbortableError, AmbiguousCommit, FencedError, OwnershipLost
-from orchestrator.bus.ports import (
-    Assignor,
-    Bus,
-    Consumer,
-    GroupMetadata,
-    Outgoing,
-    Position,
-    Reading,
-    Received,
-    Start,
-    TransactionalProducer,
-)
-from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
+from orchestrator.bus.errors import AbortableError, AmbiguousCommit, FatalError, FencedError, OwnershipLost
+from orchestrator.bus.ports import Bus, GroupMetadata, Outgoing, Received
+from orchestrator.bus.values import MessageValues
+from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
 from orchestrator.messages import commands, identity
 from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic
-from orchestrator.messages.types import AgentProfile, Failure, FailureKind
+from orchestrator.messages.types import AgentProfile
+from orchestrator.runtime.encoding import RECORD_BYTES, Encoder
 from orchestrator.runtime.intake import Intake, Taken, submission
-from orchestrator.runtime.live import Partition, Timers
-from orchestrator.runtime.restore import Progress, batch_number, restore
-from orchestrator.runtime.stage import CHECKPOINT_MICROS, Stage
-from orchestrator.saga import TimePassed
+from orchestrator.runtime.live import Partition
+from orchestrator.runtime.ownership import GROUP, Ownership
+from orchestrator.runtime.restore import Progress, metadata_of
+from orchestrator.runtime.stage import Stage, place_of
+from orchestrator.runtime.timers import Horizon
+from orchestrator.runtime.transactions import OnStep, Transactions
+from orchestrator.saga import Input, TimePassed
 
 log = logging.getLogger(__name__)
 
-GROUP: Final = "orchestrator"
+T = TypeVar("T")
+
 _SHORTEST_WAIT_S: Final = 0.001
-SUBSCRIBED: Final = (Topic.EVENTS, Topic.CONTROL)
 
 
 @dataclass(frozen=True)
@@ -57,12 +51,15 @@ class LoopSettings:
     """How long to wait for an event before looking for tasks."""
     transaction_s: float = 30.0
     """Time limit of one transaction's work."""
-    restore_s: float = 300.0
-    """Time limit of restoring all partitions of one assignment."""
+    restore_s: float = 240.0
+    """Time limit of restoring all partitions of one assignment: below the 300 s after which a member that does
+    not poll loses its partitions."""
     unavailable_wait_s: float = 1.0
     """How long to wait for a registry or broker before asking again."""
     aborts_before_halving: int = 3
-    """Aborts at the same offsets after which the batch is halved to find the culprit."""
+    """Aborts at the same offsets after which the batch is halved."""
+    record_bytes: int = RECORD_BYTES
+    """Largest record that the brokers take."""
 
 
 class Agents(Protocol):
@@ -79,322 +76,254 @@ class SagaLoop:
         self,
         bus: Bus,
         codec: Codec,
+        values: MessageValues,
         agents: Agents,
         clock: Callable[[], int],
         settings: LoopSettings,
         on_committed: Callable[[Sequence[Message]], None] = lambda _messages: None,
+        on_step: OnStep = lambda _step: None,
     ) -> None:
         self.settings = settings
-        self.partitions: dict[int, Partition] = {}
-        self.restored: list[Progress] = []
-        self.ready = threading.Event()
-        """Set while partitions are owned and restored."""
-        self._bus = bus
-        self._codec = codec
         self._agents = agents
         self._clock = clock
         self._on_committed = on_committed
+        self._on_step = on_step
         self._stopping = threading.Event()
-        self._partition_count = _common_count(bus)
-        self._intake = Intake(codec, self._partition_count)
-        self._timers = Timers()
-        self._read_up: dict[int, tuple[int, int]] = {}
-        """By partition: when the end of events was looked at, and where it lay."""
+        self._encoder = Encoder(codec, values, f"/{GROUP}/{settings.slot}", settings.record_bytes)
+        limits = (settings.transaction_s, settings.restore_s)
+        self._owned = Ownership(bus, self.name, self._encoder, limits)
+        self._transactions = Transactions(bus, self.name, on_step)
+        self._owned.before_restore = self._transactions.prepare
+        self._intake = Intake(codec, self._owned.partition_count)
+        self._horizon = Horizon(lambda numbers: self._owned.ends(Topic.EVENTS, numbers), clock)
         self._aborts = 0
-        self._batch_limit = settings.batch
-        self._last_batch = 0
+        self._limit = settings.batch
+        self._condemned: dict[str, str] = {}
+        """Inputs whose consequences the broker refused, and what it said."""
 
     @property
     def name(self) -> str:
         return f"{GROUP}-{self.settings.slot}"
+
+    @property
+    def ready(self) -> threading.Event:
+        """Set while partitions are owned and restored."""
+        return self._owned.ready
+
+    @property
+    def partitions(self) -> Mapping[int, Partition]:
+        """What it owns, as last committed. Belongs to the loop's thread."""
+        return self._owned.partitions
+
+    @property
+    def restored(self) -> Sequence[Progress]:
+        """How each restore went."""
+        return self._owned.restored
 
     def stop(self) -> None:
         """Asks the loop to end after the batch in hand. Any thread may call."""
         self._stopping.set()
 
     def run(self) -> None:
-        reading = Reading(GROUP, Start.ERROR, instance=self.name, assignor=Assignor.RANGE)
-        self._group = self._bus.consumer(reading)
-        self._tasks = self._bus.consumer(Reading(GROUP, Start.ERROR, small_queue=True))
-        self._reader = self._bus.consumer(Reading(f"{self.name}-restore", Start.ERROR))
-        self._producer = self._new_producer()
         try:
-            self._group.subscribe(SUBSCRIBED, self._assigned, self._revoked, self._revoked)
+            self._encoder.prepare()
+            self._owned.join()
             while not self._stopping.is_set():
                 self._cycle()
         finally:
-            self.ready.clear()
-            self._close()
+            self._transactions.close()
+            self._owned.leave()
 
     def _cycle(self) -> None:
-        received = self._take()
-        if not received and not self._is_due():
-            return
         try:
-            metadata = self._group.group_metadata()
-        except OwnershipLost:
-            self._rewind()
+            received = self._owned.take(self._limit, self.settings.active_sessions, self._patience())
+            now = self._clock()
+            upkeep = [number for number, found in self._owned.partitions.items() if found.wants_upkeep(now)]
+            if not received and not upkeep and not self._is_due(now):
+                return
+            metadata = self._owned.metadata()
+            self._on_step("decide")
+            stage = self._staged(received, now, upkeep)
+        except OwnershipLost as error:
+            log.info("a batch is read again: %s", error)
+            self._owned.rewind()
             return
-        now = self._clock()
-        try:
-            stage = self._staged(received, now)
         except UnavailableError as error:
             log.warning("inputs wait, because something they need does not answer: %s", error)
             self._stopping.wait(self.settings.unavailable_wait_s)
-            self._rewind()
+            self._owned.rewind()
             return
-        if not stage.outgoing:
-            stage.skip()
-            return
-        self._write(stage, metadata, now)
+        if stage.is_empty:
+            stage.skip(self._owned.timers)
+        else:
+            self._commit(stage, metadata)
 
     # -- 1. what there is to do
 
-    def _take(self) -> list[Received]:
-        """Events and control first; tasks as long as sessions may begin. Tasks are not waited for."""
-        first = self._group.poll(self._patience())
-        taken = [] if first is None else [first, *self._group.drain(self._batch_limit - 1)]
-        room = min(self._batch_limit - len(taken), self._room())
-        if room > 0:
-            taken += self._tasks.drain(room)
-        return [record for record in taken if record.partition in self.partitions]
-
     def _patience(self) -> float:
         """Seconds to wait for an event: until something is due, and no longer than a task may wait."""
-        due = self._timers.next_at()
+        due = self._owned.timers.next_at()
         idle = self.settings.idle_wait_s
         return idle if due is None else min(idle, max(_SHORTEST_WAIT_S, (due - self._clock()) / 1e6))
 
-    def _room(self) -> int:
-        active = sum(partition.active for partition in self.partitions.values())
-        return self.settings.active_sessions * len(self.partitions) - active
-
-    def _is_due(self) -> bool:
-        due = self._timers.next_at()
-        return due is not None and due <= self._clock()
+    def _is_due(self, now: int) -> bool:
+        due = self._owned.timers.next_at()
+        return due is not None and due <= now
 
     # -- 2. decide into a stage
 
-    def _staged(self, received: Sequence[Received], now: int) -> Stage:
-        source = f"/{GROUP}/{self.settings.slot}"
-        stage = Stage(self._last_batch + 1, self.partitions, self._codec, source)
+    def _staged(self, received: Sequence[Received], now: int, upkeep: Sequence[int]) -> Stage:
+        stage = Stage(self._owned.last_batch + 1, self._owned.partitions, self._encoder, now)
         for record in received:
-            stage.read(record)
-            self._tell(stage, record, now)
-        for correlation_id, partition, due in self._timers.due(now, self._batch_limit):
-            if self._has_read_up_to(partition, due):
-                session = stage.session(partition, correlation_id)
-                sequence = session.sequence if session else 0
-                told = TimePassed(message_id=identity.derived_id("due", correlation_id, sequence, due))
-                stage.tell(partition, correlation_id, told, now)
+            if stage.read(record):
+                self._tell(stage, record)
+        self._tell_times(stage)
+        if upkeep:
+            stage.keep_up(self._owned.ends(Topic.SESSIONS, upkeep), self._owned.partition_count)
+        stage.close()
         return stage
 
-    def _tell(self, stage: Stage, record: Received, now: int) -> None:
+    def _tell(self, stage: Stage, record: Received) -> None:
         try:
             taken = self._intake.take(record)
+        except (UnavailableError, ConfigurationError):
+            raise
         except ContractError as error:
-            failure = Failure(kind=FailureKind.PERMANENT, code="not_processable", message=str(error))
-            stage.reject(record, failure, "decode", now)
+            stage.reject(record, str(error), "decode")
+            return
+        except Exception as error:  # a bug in decoding must not stop the partition
+            log.exception("the record at %s cannot be decoded", place_of(record))
+            stage.reject(record, f"{type(error).__name__}: {error}", "decode")
             return
         if isinstance(taken, Outgoing):
-            stage.forward(taken)
+            stage.forward(record, taken)
         elif isinstance(taken, Taken):
-            self._tell_session(stage, record, taken, now)
+            message = taken.message
+            told = (
+                submission(message, self._agents.profile(message.agent), record)
+                if isinstance(message, commands.SubmitTask)
+                else cast("Input", message)
+            )
+            refused = self._condemned.get(place_of(record), "")
+            stage.tell(record.partition, taken.correlation_id, told, record, refused)
 
-    def _tell_session(self, stage: Stage, record: Received, taken: Taken, now: int) -> None:
-        message = taken.message
-        if isinstance(message, commands.SubmitTask):
-            told = submission(message, self._agents.profile(message.agent), record)
-            stage.tell(record.partition, taken.correlation_id, told, now, record)
-        else:
-            stage.tell(record.partition, taken.correlation_id, message, now, record)  # type: ignore[arg-type]
+    def _tell_times(self, stage: Stage) -> None:
+        """Tells sessions that they are due, once everything was read that may have come before."""
+        limit = self._limit if self._limit > 1 else 1 - len(stage.inputs)
+        due = self._owned.timers.due(stage.now, limit)
+        if not due:
+            return
+        latest = {number: at for at, _, number in due}
+        self._horizon.look(latest)
+        at_event = {number: self._owned.position(number) for number in latest}
+        for at, correlation_id, number in due:
+            if self._horizon.reached(number, at, at_event[number]):
+                session = stage.session(number, correlation_id)
+                sequence = session.sequence if session else 0
+                told = TimePassed(message_id=identity.derived_id("due", correlation_id, sequence, at))
+                stage.tell_time(number, correlation_id, told, self._condemned.get(told.message_id, ""))
 
-    def _has_read_up_to(self, partition: int, due: int) -> bool:
-        """Whether every event is read that lay in the topic at a look taken after the due time: replies that
-        waited behind an outage win over their time-outs."""
-        position: Position = (Topic.EVENTS, partition)
-        looked_at, end = self._read_up.get(partition, (-1, 0))
-        if looked_at < due:
-            looked_at = self._clock()
-            marks = self._reader.watermarks([position], self._deadline(), read_uncommitted=True)
-            end = marks[position][1]
-            self._read_up[partition] = (looked_at, end)
-        at = self._group.position([position]).get(
-            position, self.partitions[partition].positions[Topic.EVENTS]
-        )
-        return at >= end
+    # -- 3. write
 
-    # -- 3. and 4. write, then promote
-
-    def _write(self, stage: Stage, metadata: GroupMetadata, now: int) -> None:
-        stage.close(self._ends_to_checkpoint(stage, now), self._partition_count, now)
-        deadline = self._deadline()
+    def _commit(self, stage: Stage, metadata: GroupMetadata) -> None:
+        offsets = stage.offsets(metadata_of(stage.number, self._owned.partition_count))
+        epoch = self._owned.epoch
         try:
-            self._producer.begin()
-            for outgoing in stage.outgoing:
-                self._producer.send(outgoing)
-            self._producer.send_offsets(stage.offsets(), metadata, deadline)
-            self._producer.commit(deadline)
-        except AbortableError as error:
-            self._give_up(stage, error)
+            self._transactions.run(stage.outgoing, offsets, metadata, self._deadline())
         except AmbiguousCommit as error:
             log.warning("transaction %d: %s", stage.number, error)
-            self._resolve(stage)
-        except (UnavailableError, OwnershipLost) as error:
-            self._give_up(stage, error)
-        except FencedError:
-            self._replace_fenced_producer()
+            self._resolve(stage, epoch)
+        except FatalError as error:
+            self._mend(stage, epoch, error)
+        except (AbortableError, UnavailableError, OwnershipLost, ContractError) as error:
+            self._take_back(stage, epoch, error)
         else:
+            self._on_step("promote")
             self._promote(stage)
+
+    # -- 4. promote, or take back
 
     def _promote(self, stage: Stage) -> None:
         self._aborts = 0
-        self._batch_limit = self.settings.batch
-        self._last_batch = stage.number
-        stage.promote(self._timers)
+        self._limit = self.settings.batch
+        for told in stage.inputs if self._condemned else ():
+            self._condemned.pop(told, None)
+        self._owned.last_batch = stage.number
+        stage.promote(self._owned.timers)
         self._on_committed(stage.messages)
 
-    def _give_up(self, stage: Stage, error: Exception) -> None:
+    def _take_back(self, stage: Stage, epoch: int, error: OrchestratorError) -> None:
         """Aborts and rewinds. The same offsets aborted again and again: smaller batches find the culprit."""
         log.warning("transaction %d is taken back: %s", stage.number, error)
-        self._aborts += 1
-        if self._aborts >= self.settings.aborts_before_halving:
-            self._aborts = 0
-            self._batch_limit = max(1, self._batch_limit // 2)
+        self._narrow(stage, error)
         try:
-            self._producer.abort(self._deadline())
-        except (UnavailableError, AbortableError, FencedError):
-            self._replace_fenced_producer()
+            self._transactions.abort(self._deadline())
+        except FatalError as failed:
+            self._mend(stage, epoch, failed)
+        except (UnavailableError, AbortableError) as failed:
+            log.warning("transaction %d could not be aborted: %s", stage.number, failed)
+            self._resolve(stage, epoch)
         else:
-            self._rewind()
+            self._owned.rewind()
 
-    def _resolve(self, stage: Stage) -> None:
-        """Nobody knows whether the commit happened: the batch numbers in the committed offsets tell."""
-        self._producer.close()
-        self._producer = self._new_producer()
-        positions = [(Topic.EVENTS, number) for number in stage.touched()]
-        committed = self._group.committed(positions, self._deadline())
-        numbers = {
-            number: batch_number(committed.get((Topic.EVENTS, number), (0, ""))[1])
-            for number in stage.touched()
-        }
+    def _narrow(self, stage: Stage, error: OrchestratorError) -> None:
+        """Only a record that the broker refuses for itself condemns an input, an outage never does."""
+        self._aborts += 1
+        refused = isinstance(error, ContractError) or (isinstance(error, AbortableError) and error.refused)
+        if refused and len(stage.inputs) == 1:
+            self._condemned[stage.inputs[0]] = str(error)
+        if refused or self._aborts % self.settings.aborts_before_halving == 0:
+            self._limit = max(1, min(self._limit, len(stage.inputs)) // 2)
+
+    def _mend(self, stage: Stage, epoch: int, error: FatalError) -> None:
+        """The producer is of no use any more. Whoever was fenced goes on only while the slot is its own: two
+        on one slot would fence each other for ever. Raises `FencedError` otherwise."""
+        log.warning("transaction %d: %s", stage.number, error)
+        if isinstance(error, FencedError):
+            self._prove_membership()
+        self._resolve(stage, epoch)
+
+    def _prove_membership(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._patiently(self._owned.prove_membership)
+            except OwnershipLost:
+                self._owned.serve(self.settings.unavailable_wait_s)
+            else:
+                return
+
+    def _resolve(self, stage: Stage, epoch: int) -> None:
+        """Nobody knows whether the transaction was committed: the numbers in the committed offsets tell."""
+        self._transactions.give_up()
+        self._patiently(lambda: self._transactions.prepare(self._deadline()))
+        if epoch != self._owned.epoch:
+            # Restored since: what is live is what was committed.
+            self._owned.rewind()
+            return
+        numbers = self._patiently(lambda: self._owned.committed_batches(stage.touched()))
+        before = {number: self._owned.partitions[number].batch for number in numbers}
         if all(found == stage.number for found in numbers.values()):
+            log.info("transaction %d was committed", stage.number)
             self._promote(stage)
-        elif all(found == self.partitions[number].batch for number, found in numbers.items()):
-            self._rewind()
+            self._owned.rewind()
+        elif numbers == before:
+            log.info("transaction %d was not committed: its inputs are read again", stage.number)
+            self._owned.rewind()
         else:
-            self._restore_all()
+            self._patiently(self._owned.restore_all)
 
-    def _replace_fenced_producer(self) -> None:
-        """A new producer, only while the group still counts us in; otherwise `FencedError` ends the loop."""
-        self._producer.close()
-        self._group.commit(
-            {
-                (topic, partition.number): (offset, str(partition.batch))
-                for partition in self.partitions.values()
-                for topic, offset in partition.positions.items()
-            }
-        )
-        self._producer = self._new_producer()
-        self._rewind()
-
-    def _rewind(self) -> None:
-        """Reads on from what is committed."""
-        for partition in self.partitions.values():
-            self._group.seek({(topic, partition.number): partition.positions[topic] for topic in SUBSCRIBED})
-        self._assign_tasks()
-
-    def _ends_to_checkpoint(self, stage: Stage, now: int) -> dict[int, int]:
-        """Fresh ends of the sessions topic, for partitions whose checkpoint is old enough to be written."""
-        numbers = [
-            number
-            for number in stage.touched()
-            if now - self.partitions[number].checkpoint_at > CHECKPOINT_MICROS
-        ]
-        if not numbers:
-            return {}
-        positions: list[Position] = [(Topic.SESSIONS, number) for number in numbers]
-        marks = self._reader.watermarks(positions, self._deadline(), read_uncommitted=True)
-        return {number: marks[Topic.SESSIONS, number][1] for number in numbers}
-
-    # -- partitions come and go
-
-    def _assigned(self, positions: tuple[Position, ...]) -> dict[Position, int]:
-        numbers = sorted({number for _, number in positions})
-        missing = {(topic, number) for topic in SUBSCRIBED for number in numbers} - set(positions)
-        if missing:
-            raise ConfigurationError(
-                f"events and control are not assigned together: {sorted(missing)} missing"
-            )
-        self._restore(numbers)
-        return {(topic, number): self.partitions[number].positions[topic] for topic, number in positions}
-
-    def _revoked(self, positions: tuple[Position, ...]) -> None:
-        self.ready.clear()
-        for _, number in positions:
-            partition = self.partitions.pop(number, None)
-            for correlation_id in partition.live if partition else ():
-                self._timers.forget(correlation_id)
-        self._assign_tasks()
-
-    def _restore_all(self) -> None:
-        self._restore(sorted(self.partitions))
-        self._rewind()
-
-    def _restore(self, numbers: Sequence[int]) -> None:
-        deadline = Deadline.after(self.settings.restore_s)
-        wanted = [(topic, number) for number in numbers for topic in (*SUBSCRIBED, Topic.TASKS)]
-        committed = self._group.committed(wanted, deadline)
-        for number in numbers:
-            own = {topic: commit for (topic, found), commit in committed.items() if found == number}
-            partition, progress = restore(
-                number, self._partition_count, self._reader, own, self._codec, deadline
-            )
-            self.partitions[number] = partition
-            self.restored.append(progress)
-            self._last_batch = max(self._last_batch, partition.batch)
-            for live in partition.live.values():
-                self._timers.arm(number, live.session)
-            for problem in progress.damaged:
-                log.error("partition %d: %s; the session is quarantined", number, problem)
-        self._assign_tasks()
-        self.ready.set()
-        log.info("restored %d partitions", len(numbers))
-
-    def _assign_tasks(self) -> None:
-        self._tasks.assign(
-            {(Topic.TASKS, number): found.positions[Topic.TASKS] for number, found in self.partitions.items()}
-        )
-
-    def _new_producer(self) -> TransactionalProducer:
-        producer = self._bus.transactional_producer(self.name)
-        producer.init(self._deadline())
-        return producer
+    def _patiently(self, attempt: Callable[[], T]) -> T:
+        """Tries until there is an answer, or the loop is to end."""
+        while True:
+            try:
+                return attempt()
+            except UnavailableError as error:
+                if self._stopping.wait(self.settings.unavailable_wait_s):
+                    raise
+                log.warning("waiting for the cluster: %s", error)
 
     def _deadline(self) -> Deadline:
         return Deadline.after(self.settings.transaction_s)
 
-    def _close(self) -> None:
-        self._producer.close()
-        for consumer in (self._group, self._tasks, self._reader):
-            _closed(consumer)
 
-
-def _closed(consumer: Consumer) -> None:
-    try:
-        consumer.close()
-    except UnavailableError as error:
-        log.warning("a consumer did not close in time: %s", error)
-
-
-def _common_count(bus: Bus) -> int:
-    """Partitions of the session topics, which must be the same for all."""
-    topics = (Topic.TASKS, Topic.CONTROL, Topic.EVENTS, Topic.SESSIONS, Topic.SNAPSHOTS)
-    counts = {topic: bus.partitions(topic) for topic in topics}
-    if len(set(counts.values())) > 1:
-        found = ", ".join(f"{topic} {count}" for topic, count in counts.items())
-        raise ConfigurationError(
-            f"the session topics must have one partition count, and have: {found}. A session's messages "
-            "meet by partition number: make the topics anew with `orchestrator topics apply`"
-        )
-    return counts[Topic.EVENTS]
+__all__ = ["GROUP", "Agents", "LoopSettings", "SagaLoop"]

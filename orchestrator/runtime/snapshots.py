@@ -1,22 +1,24 @@
 """Snapshots of sessions and checkpoints of partitions: what restoring starts from."""
 
-from dataclasses import replace
 from typing import Final
 
 import msgspec
 
-from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Outgoing
-from orchestrator.errors import ContractError
+from orchestrator.bus.values import MessageValues
+from orchestrator.errors import ConfigurationError, ContractError
 from orchestrator.messages.catalogue import Topic
-from orchestrator.messages.types import PartitionCheckpoint, SessionSnapshot
-from orchestrator.runtime.live import LiveSession, Partition
+from orchestrator.messages.types import PartitionCheckpoint, QuarantinedSession, SessionSnapshot
+from orchestrator.messages.values import value_of
+from orchestrator.runtime.encoding import Encoder
+from orchestrator.runtime.live import LiveSession
 from orchestrator.saga import STATE_VERSION, Session
 
 SMALLEST: Final = 64 * 1024
 """Bytes of events a session must have before it is worth a snapshot."""
-
-SOURCE: Final = "/orchestrator"
+LARGEST_INLINE: Final = 512 * 1024
+"""Bytes of state beyond which it goes into the value store."""
+MEDIA_TYPE: Final = "application/msgpack"
 
 
 def wanted(live: LiveSession) -> bool:
@@ -25,42 +27,49 @@ def wanted(live: LiveSession) -> bool:
     return live.bytes_since_snapshot > max(SMALLEST, live.snapshot_bytes)
 
 
-def snapshot(codec: Codec, partition: Partition, session: Session, end: int) -> Outgoing:
+def snapshot(encoder: Encoder, partition: int, session: Session, end: int) -> Outgoing:
     """The session's state, for the snapshots topic. `end` lies at or before the event that comes next."""
+    state = value_of(msgspec.msgpack.encode(session), MEDIA_TYPE)
     record = SessionSnapshot(
         correlation_id=session.correlation_id,
         sequence=session.sequence,
         state_version=STATE_VERSION,
-        state=msgspec.msgpack.encode(session),
+        state=encoder.values.stored(state) if state.size > LARGEST_INLINE else state,
         sessions_offset=end,
     )
-    return replace(codec.encode(record, source=SOURCE), partition=partition.number)
+    return encoder.encode(record, partition)
 
 
-def tombstone(partition: Partition, correlation_id: str) -> Outgoing:
-    """Lets compaction forget an ended session's snapshot."""
-    return Outgoing(Topic.SNAPSHOTS, correlation_id.encode(), None, (), partition.number)
+def tombstone(partition: int, key: bytes) -> Outgoing:
+    """Lets compaction forget what lies under a key: an ended session's snapshot, an old chunk of ids."""
+    return Outgoing(Topic.SNAPSHOTS, key, None, (), partition)
 
 
-def checkpoint(codec: Codec, partition: Partition, partition_count: int, batch: int, mark: int) -> Outgoing:
+def quarantine(encoder: Encoder, partition: int, record: QuarantinedSession) -> Outgoing:
+    return encoder.encode(record, partition)
+
+
+def checkpoint(encoder: Encoder, partition: int, partition_count: int, batch: int, mark: int) -> Outgoing:
     record = PartitionCheckpoint(
-        partition=partition.number,
+        partition=partition,
         partition_count=partition_count,
         low_water_mark=mark,
         batch=batch,
         state_version=STATE_VERSION,
     )
-    return codec.encode(record, source=SOURCE)
+    return encoder.encode(record, partition)
 
 
-def read(record: SessionSnapshot) -> Session:
-    """The state in a snapshot. Raises `ContractError` for a form that is newer than ours, or damaged."""
+def read(record: SessionSnapshot, values: MessageValues) -> Session:
+    """The state in a snapshot. Raises `ConfigurationError` for a form that is newer than ours, and
+    `ContractError` for a damaged one."""
     if record.state_version > STATE_VERSION:
-        raise ContractError(
+        raise ConfigurationError(
             f"the snapshot of session {record.correlation_id} has state version {record.state_version}, "
             f"this orchestrator knows up to {STATE_VERSION}: run a version at least as new"
         )
+    state = values.fetched(record.state).inline or b""
     try:
-        return msgspec.msgpack.decode(record.state, type=Session)
-    except msgspec.DecodeError as error:
+        return msgspec.msgpack.decode(state, type=Session)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise ContractError(f"the snapshot of session {record.correlation_id} is damaged: {error}") from error

@@ -1,30 +1,32 @@
 """What one transaction will write, and what becomes of the live sessions once it is committed."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, TypeAlias
 
-from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Commit, Outgoing, Position, Received
-from orchestrator.messages import events, identity
+from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
 from orchestrator.messages.base import Message, SessionEvent
-from orchestrator.messages.catalogue import Topic
-from orchestrator.messages.types import Failure, FailureKind
-from orchestrator.messages.values import json_value
+from orchestrator.messages.types import Failure, FailureKind, QuarantinedSession
 from orchestrator.runtime import snapshots
-from orchestrator.runtime.intake import original
-from orchestrator.runtime.live import LiveSession, Partition, Timers
-from orchestrator.saga import Input, Session, decide
+from orchestrator.runtime.encoding import Encoder, TooLarge
+from orchestrator.runtime.ended import Chunk, key_of
+from orchestrator.runtime.live import LiveSession, Partition
+from orchestrator.runtime.quarantine import failed_instead, record_letter, refused, session_letter
+from orchestrator.runtime.timers import Timers
+from orchestrator.saga import Decision, Input, Session, Submission, TimePassed, decide, next_due
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT_MICROS: Final = 5_000_000
-"""How long a partition's low-water mark may lag before it is written again."""
-
-SERVICE: Final = "orchestrator"
-
 Partitions: TypeAlias = Mapping[int, Partition]
+
+MOST_LAGGARDS: Final = 100
+"""Sessions that one upkeep writes snapshots of: a transaction must not grow without bound."""
+
+
+_LONGEST_REASON: Final = 2_000
 
 
 @dataclass
@@ -38,91 +40,171 @@ class _Change:
 
 
 @dataclass
+class _Upkeep:
+    """What a partition's upkeep writes down."""
+
+    end: int
+    mark: int
+    chunks: tuple[tuple[Chunk, int], ...] = ()
+    """With how many ids each was written."""
+    expired: tuple[Chunk, ...] = ()
+    snapshots: dict[str, int] = field(default_factory=dict)
+    """Sizes, by session."""
+
+
+@dataclass
 class Stage:
-    """A batch being decided. Nothing live changes before `promote`."""
+    """A batch being decided, at the time `now`. Nothing live changes before `promote`."""
 
     number: int
     partitions: Partitions
-    codec: Codec
-    source: str
+    encoder: Encoder
+    now: int
     outgoing: list[Outgoing] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     """What is written, before encoding: for traces, logs and metrics after the commit."""
     dropped: int = 0
     """Inputs that changed nothing: late or repeated."""
+    inputs: list[str] = field(default_factory=list)
+    """What was taken in: places of records, ids of times."""
     _positions: dict[Position, int] = field(default_factory=dict)
     _changes: dict[tuple[int, str], _Change] = field(default_factory=dict)
     _events: dict[int, int] = field(default_factory=dict)
-    _quarantined: list[tuple[int, str]] = field(default_factory=list)
-    _checkpoints: dict[int, int] = field(default_factory=dict)
+    _quarantined: dict[tuple[int, str], None] = field(default_factory=dict)
+    _upkeep: dict[int, _Upkeep] = field(default_factory=dict)
+    _in_vain: list[str] = field(default_factory=list)
 
-    def read(self, received: Received) -> None:
-        """Notes that the record has been taken in, whatever comes of it."""
-        self._positions[received.topic, received.partition] = received.offset + 1
+    # -- taking in
+
+    def read(self, received: Received) -> bool:
+        """Notes that the record has been taken in, whatever comes of it; False for one that was before."""
+        place = (received.topic, received.partition)
+        at = self._positions.get(place)
+        if at is None:
+            at = self.partitions[received.partition].positions[received.topic]
+        if received.offset < at:
+            return False
+        self._positions[place] = received.offset + 1
+        self.inputs.append(place_of(received))
+        return True
 
     def session(self, partition: int, correlation_id: str) -> Session | None:
         change = self._changes.get((partition, correlation_id))
         return change.session if change else self.partitions[partition].session(correlation_id)
 
     def tell(
-        self, partition: int, correlation_id: str, told: Input, now: int, received: Received | None = None
+        self,
+        partition: int,
+        correlation_id: str,
+        told: Input,
+        received: Received | None = None,
+        too_large: str = "",
     ) -> None:
-        """Decides about one input. A session whose decision fails is quarantined, the others go on."""
-        owner = self.partitions[partition]
-        if correlation_id in owner.ended or correlation_id in owner.quarantined:
+        """Decides about one input. A session whose decision fails is quarantined, the others go on.
+
+        `too_large` says what the broker thought of this input's consequences when they were sent before.
+        """
+        if (partition, correlation_id) in self._quarantined or self.partitions[partition].is_over(
+            correlation_id
+        ):
             self.dropped += 1
             return
         session = self.session(partition, correlation_id)
         try:
-            decision = decide(session, told, correlation_id, now)
-            encoded = [self.codec.encode(output, source=self.source) for output in decision.outputs]
+            if too_large:
+                raise TooLarge(too_large)
+            self._decide(partition, correlation_id, session, told)
+        except (UnavailableError, ConfigurationError):
+            raise
+        except TooLarge as error:
+            self._tell_instead(partition, correlation_id, told, received, str(error))
         except Exception as error:  # a bug in a decision must not stop the other sessions
             log.exception("session %s cannot go on", correlation_id)
-            self._quarantine(partition, correlation_id, session, error, now, received)
-            return
-        if decision.session is None or not encoded:
-            self.dropped += 1
-            return
-        self.outgoing += encoded
-        self.messages += decision.outputs
-        change = self._changes.setdefault((partition, correlation_id), _Change(decision.session))
-        change.session = decision.session
-        for output, outgoing in zip(decision.outputs, encoded, strict=True):
-            if isinstance(output, SessionEvent):
-                change.event_bytes += len(outgoing.value or b"")
-                self._events[partition] = self._events.get(partition, 0) + 1
+            self.quarantine(
+                partition, correlation_id, f"{type(error).__name__}: {error}", "decision_failed", received
+            )
 
-    def forward(self, outgoing: Outgoing) -> None:
+    def tell_time(self, partition: int, correlation_id: str, told: TimePassed, too_large: str = "") -> None:
+        """Tells a session that it is due."""
+        self.inputs.append(told.message_id)
+        self.tell(partition, correlation_id, told, None, too_large)
+        if (partition, correlation_id) not in self._changes:
+            self._in_vain.append(correlation_id)
+
+    def forward(self, received: Received, outgoing: Outgoing) -> None:
         """Sends a record on, byte for byte."""
-        self.outgoing.append(outgoing)
+        if self.encoder.fits(outgoing):
+            self.outgoing.append(outgoing)
+        else:
+            self.reject(received, "too large to be forwarded to the partition of its session", "route")
 
-    def reject(self, received: Received, failure: Failure, stage: str, now: int) -> None:
+    def reject(self, received: Received, problem: str, stage: str) -> None:
         """Writes a dead letter for a record that nobody can process."""
-        key = (received.key or b"").decode("utf-8", "replace")
-        letter = _letter(
-            identity.canonical_uuid(key) or identity.session_at(*_place(received)),
-            identity.derived_id("dead-letter", *_place(received)),
-            received,
-            failure,
-            stage,
-            now,
-        )
-        self._write(letter)
+        failure = Failure(kind=FailureKind.PERMANENT, code="not_processable", message=problem)
+        self._write(record_letter(received, failure, stage, self.now))
 
-    def close(self, ends: Mapping[int, int], partition_count: int, now: int) -> None:
-        """Adds snapshots, tombstones and checkpoints. `ends`: fresh ends of the sessions topic, by partition."""
-        for (number, correlation_id), change in self._changes.items():
-            self._snapshot(self.partitions[number], correlation_id, change)
+    def quarantine(
+        self,
+        partition: int,
+        correlation_id: str,
+        reason: str,
+        code: str,
+        received: Received | None = None,
+        session: Session | None = None,
+    ) -> None:
+        """Gives a session up: a dead letter, and a note that outlives restarts."""
+        session = session or self.session(partition, correlation_id)
+        # Whatever an exception says: the dead letter of a broken session must not break as well.
+        reason = reason.encode("utf-8", "replace").decode()[:_LONGEST_REASON]
+        failure = Failure(kind=FailureKind.PERMANENT, code=code, message=reason)
+        self._quarantined[partition, correlation_id] = None
+        self._write(session_letter(correlation_id, session, failure, "decide", self.now, received))
+        note = QuarantinedSession(
+            correlation_id=correlation_id,
+            sequence=session.sequence if session else 0,
+            quarantined_at=self.now,
+            reason=reason,
+        )
+        self.outgoing.append(snapshots.quarantine(self.encoder, partition, note))
+
+    # -- what is written beside
+
+    def keep_up(self, ends: Mapping[int, int], partition_count: int) -> None:
+        """Moves low-water marks on, and gives damaged sessions up. `ends`: fresh ends of the sessions topic."""
         for number, end in ends.items():
             partition = self.partitions[number]
-            partition.sessions_end = max(partition.sessions_end, end)
-            mark = partition.low_water_mark()
-            if mark != partition.checkpoint_mark:
-                self._checkpoints[number] = mark
-                self.outgoing.append(
-                    snapshots.checkpoint(self.codec, partition, partition_count, self.number, mark)
+            for correlation_id, damage in partition.damaged.items():
+                self.quarantine(
+                    number, correlation_id, damage.reason, "history_damaged", session=damage.session
                 )
-            partition.checkpoint_at = now
+            behind = (
+                live
+                for live in partition.laggards(end, self.now)
+                if (number, live.session.correlation_id) not in self._changes
+            )
+            written = dict(self._snapshots_of(partition, islice(behind, MOST_LAGGARDS), end))
+            lacking = (
+                live.first_offset
+                for name, live in partition.live.items()
+                if live.lacks and name not in written
+            )
+            mark = min(lacking, default=end)
+            self._upkeep[number] = upkeep = _Upkeep(end, mark, snapshots=written)
+            if mark != partition.checkpoint_mark:
+                self._checkpoint(partition, upkeep, partition_count)
+
+    def close(self) -> None:
+        """Adds the snapshots and tombstones of what was decided."""
+        for (number, correlation_id), change in self._changes.items():
+            if (number, correlation_id) not in self._quarantined:
+                self._snapshot_if_wanted(self.partitions[number], correlation_id, change)
+
+    # -- when it is over
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no transaction is needed."""
+        return not self.outgoing and not self._upkeep
 
     def touched(self) -> frozenset[int]:
         """Partitions that the transaction writes for, or has read from."""
@@ -130,121 +212,158 @@ class Stage:
             [number for _, number in self._positions]
             + [number for number, _ in self._changes]
             + [number for number, _ in self._quarantined]
+            + list(self._upkeep)
         )
 
-    def offsets(self) -> dict[Position, Commit]:
-        """What is committed: the positions of every partition it touches, marked with its number."""
-        commits: dict[Position, Commit] = {}
-        for number in self.touched():
-            for topic, position in self.partitions[number].positions.items():
-                at = self._positions.get((topic, number), position)
-                commits[topic, number] = (at, str(self.number))
-        return commits
+    def offsets(self, metadata: str) -> dict[Position, Commit]:
+        """What is committed: the positions of every partition it touches."""
+        return {
+            (topic, number): (self._positions.get((topic, number), position), metadata)
+            for number in self.touched()
+            for topic, position in self.partitions[number].positions.items()
+        }
 
-    def skip(self) -> None:
-        """Nothing is to be written: what was read is left behind, and committed with the next transaction."""
+    def skip(self, timers: Timers) -> None:
+        """Nothing is to be written: what was read is left behind, and committed with the next upkeep."""
         for (topic, number), offset in self._positions.items():
             self.partitions[number].positions[topic] = offset
+            self.partitions[number].unsettled = True
+        for correlation_id in self._in_vain:
+            log.error(
+                "session %s is due, but has nothing to do: it waits for its next message", correlation_id
+            )
+            timers.forget(correlation_id)
 
     def promote(self, timers: Timers) -> None:
         """The transaction is committed: what was staged is live."""
-        self.skip()
+        self.skip(timers)
         for number in self.touched():
             self.partitions[number].batch = self.number
-        for number, mark in self._checkpoints.items():
-            self.partitions[number].checkpoint_mark = mark
-        for number, correlation_id in self._quarantined:
-            self.partitions[number].quarantined.add(correlation_id)
-            self.partitions[number].drop(correlation_id)
-            timers.forget(correlation_id)
+            self.partitions[number].unsettled = True
+        for number, upkeep in self._upkeep.items():
+            self._promote_upkeep(self.partitions[number], upkeep)
         for (number, correlation_id), change in self._changes.items():
-            self._promote(self.partitions[number], correlation_id, change, timers)
+            if (number, correlation_id) not in self._quarantined:
+                self._promote_change(self.partitions[number], correlation_id, change, timers)
+        for number, correlation_id in self._quarantined:
+            self.partitions[number].quarantine(correlation_id)
+            timers.forget(correlation_id)
         for number, count in self._events.items():
             self.partitions[number].sessions_end += count
 
-    def _promote(self, partition: Partition, correlation_id: str, change: _Change, timers: Timers) -> None:
-        timers.arm(partition.number, change.session)
-        if change.session.ended:
-            partition.remember_end(correlation_id)
-            return
-        live = partition.live.get(correlation_id)
-        if change.snapshot_bytes:
-            end = partition.sessions_end + self._events.get(partition.number, 0)
-            live = LiveSession(change.session, first_offset=end, snapshot_bytes=change.snapshot_bytes)
-        elif live is None:
-            live = LiveSession(
-                change.session,
-                first_offset=partition.sessions_end,
-                bytes_since_snapshot=change.event_bytes,
-            )
-        else:
-            total = live.bytes_since_snapshot + change.event_bytes
-            live = replace(live, session=change.session, bytes_since_snapshot=total)
-        partition.put(live)
+    # -- details of the above
 
-    def _snapshot(self, partition: Partition, correlation_id: str, change: _Change) -> None:
-        live = partition.live.get(correlation_id)
-        if change.session.ended:
-            if live is not None and live.snapshot_bytes:
-                self.outgoing.append(snapshots.tombstone(partition, correlation_id))
+    def _decide(self, partition: int, correlation_id: str, session: Session | None, told: Input) -> None:
+        decision = decide(session, told, correlation_id, self.now)
+        encoded = [self.encoder.encode(output) for output in decision.outputs]
+        if decision.session is None or not encoded:
+            self.dropped += 1
             return
-        before = live or LiveSession(change.session, first_offset=partition.sessions_end)
-        total = before.bytes_since_snapshot + change.event_bytes
-        if snapshots.wanted(replace(before, bytes_since_snapshot=total)):
-            end = partition.sessions_end + self._events.get(partition.number, 0)
-            outgoing = snapshots.snapshot(self.codec, partition, change.session, end)
-            change.snapshot_bytes = len(outgoing.value or b"")
-            self.outgoing.append(outgoing)
+        self._take(partition, correlation_id, decision, decision.session, encoded)
 
-    def _quarantine(
+    def _take(
         self,
         partition: int,
         correlation_id: str,
-        session: Session | None,
-        error: Exception,
-        now: int,
-        received: Received | None,
+        decision: Decision,
+        session: Session,
+        encoded: Iterable[Outgoing],
     ) -> None:
-        failure = Failure(
-            kind=FailureKind.PERMANENT, code="decision_failed", message=f"{type(error).__name__}: {error}"
+        change = self._changes.get((partition, correlation_id))
+        if change is None:
+            change = self._changes[partition, correlation_id] = _Change(session)
+        change.session = session
+        for output, outgoing in zip(decision.outputs, encoded, strict=True):
+            self.outgoing.append(outgoing)
+            self.messages.append(output)
+            if isinstance(output, SessionEvent):
+                change.event_bytes += len(outgoing.value or b"")
+                self._events[partition] = self._events.get(partition, 0) + 1
+
+    def _tell_instead(
+        self, partition: int, correlation_id: str, told: Input, received: Received | None, problem: str
+    ) -> None:
+        """What follows from the input would not fit into a message: the task is refused, the call fails."""
+        log.warning("session %s: %s", correlation_id, problem)
+        if isinstance(told, Submission) and told.refusal is None:
+            self.tell(partition, correlation_id, refused(told, problem), received)
+        elif failure := failed_instead(told, problem, self.now):
+            self._write(failure, partition)
+        else:
+            self.quarantine(partition, correlation_id, problem, "too_large", received)
+
+    def _snapshot_if_wanted(self, partition: Partition, correlation_id: str, change: _Change) -> None:
+        live = partition.live.get(correlation_id)
+        if change.session.ended:
+            if live is not None and live.snapshot_bytes:
+                key = correlation_id.encode()
+                self.outgoing.append(snapshots.tombstone(partition.number, key))
+            return
+        after = self._followed(partition, live, change)
+        if snapshots.wanted(after):
+            end = partition.sessions_end + self._events.get(partition.number, 0)
+            for _, size in self._snapshots_of(partition, [after], end):
+                change.snapshot_bytes = size
+
+    def _snapshots_of(
+        self, partition: Partition, sessions: Iterable[LiveSession], end: int
+    ) -> Iterable[tuple[str, int]]:
+        """Writes snapshots; gives the sizes. One that cannot be written is missed by nothing but restore time."""
+        for live in sessions:
+            name = live.session.correlation_id
+            try:
+                outgoing = snapshots.snapshot(self.encoder, partition.number, live.session, end)
+            except (UnavailableError, ContractError) as error:
+                log.error("no snapshot of session %s can be written: %s", name, error)
+                continue
+            self.outgoing.append(outgoing)
+            yield name, len(outgoing.value or b"")
+
+    def _checkpoint(self, partition: Partition, upkeep: _Upkeep, partition_count: int) -> None:
+        number = partition.number
+        upkeep.chunks = tuple((chunk, len(chunk.ids)) for chunk in partition.ended.unwritten())
+        upkeep.expired = partition.ended.expired(self.now)
+        self.outgoing += [self.encoder.encode(chunk.record, number) for chunk, _ in upkeep.chunks]
+        self.outgoing += [snapshots.tombstone(number, key_of(chunk)) for chunk in upkeep.expired]
+        self.outgoing.append(
+            snapshots.checkpoint(self.encoder, number, partition_count, self.number, upkeep.mark)
         )
-        letter_id = identity.derived_id("quarantine", correlation_id, session.sequence if session else 0)
-        letter = _letter(correlation_id, letter_id, received, failure, "decide", now, session)
-        self._quarantined.append((partition, correlation_id))
-        self._write(letter)
 
-    def _write(self, message: Message) -> None:
+    def _promote_upkeep(self, partition: Partition, upkeep: _Upkeep) -> None:
+        partition.sessions_end = max(partition.sessions_end, upkeep.end)
+        partition.checkpoint_mark = upkeep.mark
+        partition.unsettled = bool(self.inputs)
+        for chunk, count in upkeep.chunks:
+            chunk.written = count
+        for chunk in upkeep.expired:
+            partition.ended.drop(chunk)
+        for name, size in upkeep.snapshots.items():
+            live = partition.live[name]
+            partition.put(LiveSession(live.session, upkeep.end, self.now, 0, size))
+
+    def _promote_change(
+        self, partition: Partition, correlation_id: str, change: _Change, timers: Timers
+    ) -> None:
+        timers.arm(partition.number, correlation_id, next_due(change.session))
+        if change.session.ended:
+            partition.end(correlation_id, self.now)
+        elif change.snapshot_bytes:
+            end = partition.sessions_end + self._events.get(partition.number, 0)
+            partition.put(LiveSession(change.session, end, self.now, 0, change.snapshot_bytes))
+        else:
+            partition.put(self._followed(partition, partition.live.get(correlation_id), change))
+
+    def _followed(self, partition: Partition, live: LiveSession | None, change: _Change) -> LiveSession:
+        offset, size = partition.sessions_end, change.event_bytes
+        if live is None:
+            return LiveSession(change.session, offset, self.now, size)
+        return live.followed(change.session, offset, self.now, size)
+
+    def _write(self, message: Message, partition: int | None = None) -> None:
         self.messages.append(message)
-        self.outgoing.append(self.codec.encode(message, source=self.source))
+        self.outgoing.append(self.encoder.encode(message, partition))
 
 
-def _place(received: Received) -> tuple[Topic, int, int]:
-    return received.topic, received.partition, received.offset
-
-
-def _letter(
-    correlation_id: str,
-    letter_id: str,
-    received: Received | None,
-    failure: Failure,
-    stage: str,
-    now: int,
-    session: Session | None = None,
-) -> events.MessageDeadLettered:
-    task = session.task if session else None
-    known = original(received) if received else task.submitted if task else None
-    if known is None:
-        raise ValueError(f"nothing is known of what session {correlation_id} was told")
-    return events.MessageDeadLettered(
-        event_id=letter_id,
-        correlation_id=correlation_id,
-        occurred_at=now,
-        agent=session.agent if session else "default",
-        tenant=session.tenant if session else "default",
-        original=known,
-        failure=failure,
-        service=SERVICE,
-        stage=stage,
-        state=json_value(session) if session else None,
-        sequence=session.sequence if session else None,
-    )
+def place_of(received: Received) -> str:
+    """Where a record lies, as one name."""
+    return f"{received.topic}/{received.partition}/{received.offset}"

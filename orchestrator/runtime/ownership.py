@@ -1,0 +1,260 @@
+"""The partitions of one slot: which they are, what lives in them, and where they are read on."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.errors import OwnershipLost
+from orchestrator.bus.ports import (
+    Assignor,
+    Bus,
+    Commit,
+    Consumer,
+    GroupMetadata,
+    Position,
+    Reading,
+    Received,
+    Start,
+)
+from orchestrator.errors import ConfigurationError, UnavailableError
+from orchestrator.messages.catalogue import Topic
+from orchestrator.runtime.encoding import Encoder
+from orchestrator.runtime.live import INPUT_TOPICS, Partition
+from orchestrator.runtime.restore import (
+    Progress,
+    batch_number,
+    metadata_of,
+    other_count,
+    partition_count_in,
+    restore,
+)
+from orchestrator.runtime.timers import Timers
+from orchestrator.saga import next_due
+
+log = logging.getLogger(__name__)
+
+GROUP: Final = "orchestrator"
+SUBSCRIBED: Final = (Topic.EVENTS, Topic.CONTROL)
+SESSION_TOPICS: Final = (*INPUT_TOPICS, Topic.SESSIONS, Topic.SNAPSHOTS)
+
+_OTHERS_S: Final = 5.0
+"""How long to wait for what other slots have committed."""
+
+
+class Ownership:
+    """Events and control are subscribed; a second consumer is assigned the same partitions of tasks by hand, so
+    that tasks may wait while replies go on; a third reads what is restored. Used by one thread.
+    """
+
+    def __init__(self, bus: Bus, name: str, encoder: Encoder, limits: tuple[float, float]) -> None:
+        """`limits`: of one answer and of restoring everything, seconds."""
+        self.partitions: dict[int, Partition] = {}
+        self.timers = Timers()
+        self.restored: list[Progress] = []
+        self.ready = threading.Event()
+        """Set while partitions are owned and restored."""
+        self.last_batch = 0
+        self.epoch = 0
+        """Changes whenever partitions came, went or were restored."""
+        self.partition_count = common_count(bus)
+        self.before_restore: Callable[[Deadline], object] = lambda _deadline: None
+        """Ends what a predecessor of this slot left open."""
+        self._encoder = encoder
+        self._answer_s, self._restore_s = limits
+        self._bus = bus
+        self._name = name
+        self._group: Consumer
+        self._tasks: Consumer
+        self._reader: Consumer
+        self._clients: list[Consumer] = []
+
+    def join(self) -> None:
+        """Joins the group. Raises `ConfigurationError` where topics have another partition count than before."""
+        self._group = self._consumer(
+            Reading(GROUP, Start.ERROR, instance=self._name, assignor=Assignor.RANGE)
+        )
+        self._tasks = self._consumer(Reading(GROUP, Start.ERROR, small_queue=True))
+        self._reader = self._consumer(Reading(f"{self._name}-restore", Start.ERROR))
+        self._refuse_other_count()
+        self._group.subscribe(SUBSCRIBED, self._assigned, self._revoked, self._revoked)
+
+    def leave(self) -> None:
+        """Ends the clients; a static member keeps its partitions until its session times out."""
+        self.ready.clear()
+        for consumer in self._clients:
+            try:
+                consumer.close()
+            except UnavailableError as error:
+                log.warning("a consumer did not close in time: %s", error)
+
+    # -- reading
+
+    def take(self, limit: int, active: int, patience_s: float) -> list[Received]:
+        """Events and control first; tasks as long as sessions may begin, without waiting for them.
+
+        `limit` records at most, `active` sessions a partition.
+        """
+        first = self._group.poll(patience_s)
+        taken = [] if first is None else [first, *self._group.drain(limit - 1)]
+        room = min(limit - len(taken), self._room(active))
+        if room > 0:
+            taken += self._tasks.drain(room)
+        return [record for record in taken if record.partition in self.partitions]
+
+    def serve(self, patience_s: float) -> None:
+        """Lets the group tell what it has to, and takes nothing: rewind afterwards."""
+        self._group.poll(patience_s)
+
+    def metadata(self) -> GroupMetadata:
+        """Of the batch just taken. Raises `OwnershipLost`."""
+        return self._group.group_metadata()
+
+    def position(self, number: int) -> int:
+        """Next event to be read of a partition."""
+        place = (Topic.EVENTS, number)
+        return self._group.position([place]).get(place, self.partitions[number].positions[Topic.EVENTS])
+
+    def rewind(self) -> None:
+        """Reads on from where the live states are."""
+        for partition in self.partitions.values():
+            self._group.seek({(topic, partition.number): partition.positions[topic] for topic in SUBSCRIBED})
+        self._assign_tasks()
+
+    # -- looking
+
+    def ends(self, topic: Topic, numbers: Iterable[int]) -> dict[int, int]:
+        """Ends of a topic's partitions, as `read_uncommitted` sees them."""
+        positions: list[Position] = [(topic, number) for number in numbers]
+        if not positions:
+            return {}
+        marks = self._reader.watermarks(positions, self._deadline(), read_uncommitted=True)
+        return {number: end for (_, number), (_, end) in marks.items()}
+
+    def committed_batches(self, numbers: Iterable[int]) -> dict[int, int]:
+        """Numbers of the last transactions that committed for these partitions; 0 where none did."""
+        places: dict[Position, int] = {(Topic.EVENTS, number): number for number in numbers}
+        committed = self._group.committed(places, self._deadline())
+        return {number: batch_number(committed.get(place, (0, ""))[1]) for place, number in places.items()}
+
+    def prove_membership(self) -> None:
+        """Asks the group whether we are the member that we think, by committing once more what is committed.
+
+        Raises `FencedError` where another process has our slot, `OwnershipLost` while the group rebalances.
+        """
+        places = [(topic, number) for number in self.partitions for topic in INPUT_TOPICS]
+        found = self._group.committed(places, self._deadline())
+        if not self.partitions:
+            raise OwnershipLost("no partition is assigned")
+        self._group.commit(found or self._first_commits())
+
+    # -- partitions come and go
+
+    def restore_all(self) -> None:
+        self._restore(sorted(self.partitions))
+        self.rewind()
+
+    def _assigned(self, positions: tuple[Position, ...]) -> dict[Position, int]:
+        numbers = sorted({number for _, number in positions})
+        missing = {(topic, number) for topic in SUBSCRIBED for number in numbers} - set(positions)
+        if missing:
+            raise ConfigurationError(
+                f"events and control are not assigned together: {sorted(missing)} missing"
+            )
+        self._restore(numbers)
+        self.ready.set()
+        return {(topic, number): self.partitions[number].positions[topic] for topic, number in positions}
+
+    def _revoked(self, positions: tuple[Position, ...]) -> None:
+        self.ready.clear()
+        for number in {number for _, number in positions}:
+            self._drop(number)
+        self._assign_tasks()
+
+    def _drop(self, number: int) -> None:
+        partition = self.partitions.pop(number, None)
+        for correlation_id in partition.live if partition else ():
+            self.timers.forget(correlation_id)
+        self.epoch += 1
+
+    def _restore(self, numbers: Sequence[int]) -> None:
+        deadline = Deadline.after(self._restore_s)
+        self.before_restore(deadline)
+        places = [(topic, number) for number in numbers for topic in INPUT_TOPICS]
+        committed = self._group.committed(places, deadline)
+        for number in numbers:
+            self._drop(number)
+            own = {topic: commit for (topic, found), commit in committed.items() if found == number}
+            self._restore_one(number, own, deadline)
+        self._assign_tasks()
+
+    def _restore_one(self, number: int, committed: dict[Topic, Commit], deadline: Deadline) -> None:
+        codec, values = self._encoder.codec, self._encoder.values
+        partition, progress = restore(
+            number, self.partition_count, self._reader, committed, codec, values, deadline
+        )
+        self.partitions[number] = partition
+        self.restored.append(progress)
+        self.last_batch = max(self.last_batch, partition.batch)
+        for name, live in partition.live.items():
+            self.timers.arm(number, name, next_due(live.session))
+        for name, damage in partition.damaged.items():
+            log.error("session %s is quarantined: %s", name, damage.reason)
+        log.info(
+            "restored partition %d in %.1f s: %d sessions, from %d snapshots and %d events",
+            number,
+            progress.seconds,
+            progress.live,
+            progress.snapshots,
+            progress.events,
+        )
+
+    def _room(self, active: int) -> int:
+        found = self.partitions.values()
+        return active * len(found) - sum(partition.active for partition in found)
+
+    def _assign_tasks(self) -> None:
+        self._tasks.assign(
+            {(Topic.TASKS, number): found.positions[Topic.TASKS] for number, found in self.partitions.items()}
+        )
+
+    def _first_commits(self) -> dict[Position, Commit]:
+        return {
+            (topic, number): (offset, metadata_of(found.batch, self.partition_count))
+            for number, found in self.partitions.items()
+            for topic, offset in found.positions.items()
+        }
+
+    def _refuse_other_count(self) -> None:
+        """Looks at all partitions: those that were added later have nothing that speaks against them."""
+        places: list[Position] = [(Topic.EVENTS, number) for number in range(self.partition_count)]
+        try:
+            committed = self._group.committed(places, Deadline.after(_OTHERS_S))
+        except UnavailableError as error:
+            log.warning("partition counts of other slots are not compared: %s", error)
+            return
+        for (_, number), (_, metadata) in committed.items():
+            count = partition_count_in(metadata)
+            if count not in (0, self.partition_count):
+                raise other_count(number, count, self.partition_count)
+
+    def _consumer(self, reading: Reading) -> Consumer:
+        consumer = self._bus.consumer(reading)
+        self._clients.append(consumer)
+        return consumer
+
+    def _deadline(self) -> Deadline:
+        return Deadline.after(self._answer_s)
+
+
+def common_count(bus: Bus) -> int:
+    """Partitions of the session topics, which must be the same for all."""
+    counts = {topic: bus.partitions(topic) for topic in SESSION_TOPICS}
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{topic} {count}" for topic, count in counts.items())
+        raise ConfigurationError(
+            f"the session topics must have one partition count, and have: {found}. A session's messages "
+            "meet by partition number: make the topics anew with `orchestrator topics apply`"
+        )
+    return counts[Topic.EVENTS]
