@@ -134,7 +134,9 @@ class Process:
         agents = DefinedAgents(self._host.definitions)
         observer = SessionObserver(self._tracings[ORCHESTRATOR], self.metrics)
         loop = wiring.settings.loop
-        return SagaLoop(wiring.bus, wiring.codec, wiring.values, agents, unix_micros, loop, observer.committed)
+        return SagaLoop(
+            wiring.bus, wiring.codec, wiring.values, agents, unix_micros, loop, observer.committed
+        )
 
     def _observing(self) -> Middleware:
         return observing(self._tracings, self.metrics)
