@@ -6,16 +6,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
-import yaml
-
-from orchestrator.errors import ConfigurationError
+from orchestrator.app.defining import definitions_of
 from orchestrator.messages import commands, events
 from orchestrator.messages.base import Command, Definition, Event, Message, SessionEvent
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.identity import derived_id, session_of_key
 from orchestrator.messages.types import AgentProfile
 from orchestrator.messages.values import json_value
-from orchestrator.sdk import Platform, Plugins, agent_defined, discover, playbook_defined
+from orchestrator.sdk import Platform, Plugins, agent_defined, discover
+from orchestrator.sdk.documents import parse_documents
 from orchestrator.sdk.plugins import Plugin
 from orchestrator.testing.clock import START, Clock
 from orchestrator.testing.handlers import Handlers
@@ -34,14 +33,14 @@ class Harness:
     """A platform in one process, without a broker. Use it as an async context manager.
 
     `plugins` are modules or single plug-ins; the installed ones (entry points) come along unless `installed`
-    is false. `agents` and `playbooks` are defined before the first task; an agent called `default` is there
-    anyway. A playbook is its YAML text, or the path of its file.
+    is false. `agents`, and the agents and playbooks of `documents` (YAML texts, or paths of files), are defined
+    before the first task; an agent called `default` is there anyway.
 
     Time stands still. With `auto_advance` it moves by itself to what a session has put off (a retry's delay, a
     task's `not_before`), never to a time-out: those wait for `advance`. What a tool sleeps or a time limit that
     a service keeps by itself is real time.
 
-    >>> async with Harness(weather, playbooks=[trip]) as harness:
+    >>> async with Harness(weather, documents=[trip]) as harness:
     ...     session = await harness.submit("pack for Oslo", context={"city": "Oslo"})
     ...     assert session.result == ["umbrella"]
     """
@@ -50,7 +49,7 @@ class Harness:
         self,
         *plugins: ModuleType | Plugin,
         agents: Iterable[AgentProfile] = (),
-        playbooks: Iterable[str | Path] = (),
+        documents: Iterable[str | Path] = (),
         installed: bool = True,
         auto_advance: bool = True,
         patience_s: float = 10.0,
@@ -76,7 +75,8 @@ class Harness:
         self._delivering = False
         self._sent = 0
         self._defined: list[Definition] = [agent_defined(profile, start) for profile in agents]
-        self._defined += [_playbook(source, start) for source in playbooks]
+        for source in documents:
+            self._defined += _documents(source, start)
 
     async def __aenter__(self) -> Self:
         for definition in self._defined:
@@ -226,9 +226,9 @@ class Harness:
         return derived_id("harness", self._sent)
 
 
-def _playbook(source: str | Path, now: int) -> events.PlaybookDefined:
-    text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
-    content = yaml.safe_load(text)
-    if not isinstance(content, Mapping) or "playbook" not in content:
-        raise ConfigurationError("a playbook is a YAML mapping that begins with `playbook: NAME`")
-    return playbook_defined(str(content["playbook"]), str(content.get("version", 1)), text, now)
+
+def _documents(source: str | Path, now: int) -> Iterable[Definition]:
+    """The agents and playbooks of a YAML text, or of a file."""
+    if isinstance(source, Path):
+        return definitions_of(parse_documents(source.read_text(encoding="utf-8"), str(source)), now)
+    return definitions_of(parse_documents(source), now)

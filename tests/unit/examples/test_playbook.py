@@ -23,7 +23,7 @@ def session(data: Path) -> HarnessSession:
         async with Harness(
             incident_example.load("tools"),
             agents=parse_documents(agent, "agent.yaml").profiles,
-            playbooks=[incident_example.FOLDER / "playbook.yaml"],
+            documents=[incident_example.FOLDER / "playbook.yaml"],
         ) as harness:
             return await harness.submit("Why did latency rise?", agent="triage")
 

@@ -254,7 +254,7 @@ async def test_a_message_that_does_not_fit_its_schema_is_refused(travelling: Har
 
 async def test_only_what_has_a_name_is_a_playbook() -> None:
     with pytest.raises(ConfigurationError, match="playbook: NAME"):
-        Harness(installed=False, playbooks=["steps: {}"])
+        Harness(installed=False, documents=["steps: {}"])
 
 
 async def test_a_session_that_nobody_asked_for_is_not_there(travelling: Harness) -> None:
