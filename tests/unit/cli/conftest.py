@@ -1,0 +1,121 @@
+"""The command line, run in this process: with a session store of its own, and on an embedded broker."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestrator.app import wiring
+from orchestrator.app.settings import Settings
+from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.ports import Outgoing, Producer
+from orchestrator.cli.main import app
+from orchestrator.local.embedded import EmbeddedCluster
+from orchestrator.messages.base import Message
+from orchestrator.messages.catalogue import TOPICS
+from orchestrator.sessions.store import SessionStore
+
+PARTITIONS = 4
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> Any:
+        return json.loads(self.err.splitlines()[-1])["error"]
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder without settings, and an environment without any but the session store's."""
+    for name in os.environ:
+        if name.startswith("ORCHESTRATOR_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("ORCHESTRATOR_SESSIONS_URL", f"sqlite:///{tmp_path / 'sessions.sqlite'}")
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run() -> Run:
+    """Runs a command; whatever it raises that is no exit is raised here."""
+    runner = CliRunner()
+
+    def invoke(*arguments: str, given: str | None = None) -> Ended:
+        result = runner.invoke(app, list(arguments), input=given, prog_name="orchestrator")
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Ended(result.exit_code, result.stdout, result.stderr)
+
+    return invoke
+
+
+@pytest.fixture
+def store(place: Path) -> Iterator[SessionStore]:
+    store = SessionStore(f"sqlite:///{place / 'sessions.sqlite'}")
+    yield store
+    store.close()
+
+
+class Installation:
+    """An embedded cluster, written to as the platform would."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.wiring = wiring.connect_embedded(settings)
+        self._producer: Producer = self.wiring.bus.producer()
+
+    def tells(self, *messages: Message) -> None:
+        for message in messages:
+            self._producer.send(self.wiring.codec.encode(message, source="/test/0"))
+        assert self._producer.flush(Deadline.after(10)) == 0
+
+    def sends(self, outgoing: Outgoing) -> None:
+        self._producer.send(outgoing)
+        assert self._producer.flush(Deadline.after(10)) == 0
+
+    def close(self) -> None:
+        self._producer.close()
+
+
+@pytest.fixture(scope="module")
+def _embedded() -> Iterator[Installation]:
+    counts = {f"agents.{spec.topic}": spec.partitions or PARTITIONS for spec in TOPICS}
+    with EmbeddedCluster(counts) as cluster:
+        settings = Settings(
+            bootstrap_servers=cluster.bootstrap_servers,
+            # There is none, but somebody who takes connections: whether one answers is asked first.
+            schema_registry_url=f"http://{cluster.bootstrap_servers}",
+            partitions=PARTITIONS,
+        )
+        installation = Installation(settings)
+        yield installation
+        installation.close()
+
+
+@pytest.fixture
+def installation(_embedded: Installation, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    """The cluster that commands find in their environment; the catalogue numbers its schemas."""
+    monkeypatch.setattr(wiring, "connect", wiring.connect_embedded)
+    monkeypatch.setenv("ORCHESTRATOR_BOOTSTRAP_SERVERS", _embedded.settings.bootstrap_servers)
+    monkeypatch.setenv("ORCHESTRATOR_SCHEMA_REGISTRY_URL", _embedded.settings.schema_registry_url)
+    return _embedded

@@ -1,0 +1,283 @@
+"""`submit`, `cancel`, `sessions watch` and `--from-log` on an embedded broker: the tests are the platform."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from orchestrator.bus.reading import all_of, read_to_end
+from orchestrator.messages import commands, events, identity
+from orchestrator.messages.base import Command, Event
+from orchestrator.messages.catalogue import Topic
+from orchestrator.messages.types import Failure, FailureKind, Limits
+from orchestrator.messages.values import read_json
+from tests.support.samples import sample_of
+from tests.support.stories import Story, completed_triage
+from tests.unit.cli.conftest import Installation, Run
+
+
+def sent(installation: Installation, topic: Topic) -> list[Command]:
+    """What lies in a topic."""
+    wiring = installation.wiring
+    return [wiring.codec.decode(one) for one in read_to_end(wiring.bus, all_of(wiring.bus, topic), 10)]
+
+
+def task_of(installation: Installation, goal: str) -> commands.SubmitTask:
+    found = [one for one in sent(installation, Topic.TASKS) if isinstance(one, commands.SubmitTask)]
+    return next(task for task in found if task.goal == goal)
+
+
+@contextmanager
+def answering(installation: Installation, goal: str, tell: Callable[[str], list[Event]]) -> Iterator[None]:
+    """Tells a story of the session that the task of this goal begins, as soon as the task is there."""
+
+    def answer() -> None:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            for task in sent(installation, Topic.TASKS):
+                if isinstance(task, commands.SubmitTask) and task.goal == goal:
+                    installation.tells(*tell(task.correlation_id))
+                    return
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def completed(session: str) -> list[Event]:
+    return [
+        replace(event, correlation_id=session, event_id=identity.derived_id(session, event.event_id))
+        for event in completed_triage().events
+    ]
+
+
+def failed(session: str) -> list[Event]:
+    failure = Failure(kind=FailureKind.PERMANENT, code="no_tea", message="there is no tea")
+    begun = completed(session)[:2]
+    return [*begun, sample_of(events.TaskFailed, correlation_id=session, sequence=3, failure=failure)]
+
+
+def test_submit_hands_over_everything_it_was_told(run: Run, installation: Installation, place: Path) -> None:
+    place.joinpath("context.json").write_text('{"log": "access.log"}')
+
+    ended = run(
+        *("submit", "everything", "--context", "context.json", "--playbook", "tea", "--agent", "cook"),
+        *("--tenant", "kitchen", "--label", "team=blue", "--label", "why=a=b", "--deadline", "15m"),
+        *(
+            "--step-timeout",
+            "5s",
+            "--tool-calls",
+            "3",
+            "--tokens",
+            "9",
+            "--cost-usd",
+            "0.5",
+            "--parallel-steps",
+            "2",
+        ),
+        *("--not-before", "2026-03-01T09:30:00Z", "--not-after", "2026-03-02T09:30:00Z"),
+    )
+
+    assert ended.code == 0, ended.err
+    task = task_of(installation, "everything")
+    assert ended.out == f"{task.correlation_id}\n"
+    assert read_json(task.context) == {"log": "access.log"}
+    assert (task.playbook, task.agent, task.tenant) == ("tea", "cook", "kitchen")
+    assert task.labels == {"team": "blue", "why": "a=b"}
+    assert task.limits == Limits(
+        deadline_ms=900_000,
+        step_timeout_ms=5_000,
+        tool_calls=3,
+        tokens=9,
+        cost_micro_usd=500_000,
+        parallel_steps=2,
+    )
+    assert (task.not_before, task.not_after) == (1_772_357_400_000_000, 1_772_443_800_000_000)
+
+
+def test_submit_prints_the_id_for_programs(run: Run, installation: Installation) -> None:
+    ended = run("submit", "for programs", "-o", "json")
+
+    assert ended.document == {"correlation_id": task_of(installation, "for programs").correlation_id}
+    assert task_of(installation, "for programs").limits is None
+
+
+def test_a_key_names_the_session(run: Run, installation: Installation) -> None:
+    first, second = (run("submit", "keyed", "--key", "order-17").out for _ in range(2))
+
+    assert first == second == f"{identity.session_of_key('default', 'order-17')}\n"
+
+
+def test_context_may_come_from_stdin(run: Run, installation: Installation) -> None:
+    run("submit", "piped", "--context", "-", given='{"cups": 2}')
+
+    assert read_json(task_of(installation, "piped").context) == {"cups": 2}
+
+
+def test_submit_waits_for_the_result(run: Run, installation: Installation) -> None:
+    with answering(installation, "waited for", completed):
+        ended = run("submit", "waited for", "--wait", "--timeout", "30s")
+
+    assert (ended.code, ended.out, ended.err) == (0, "/checkout\n", "")
+
+
+def test_submit_waits_for_the_result_as_json(run: Run, installation: Installation) -> None:
+    with answering(installation, "as json", completed):
+        ended = run("submit", "as json", "--wait", "-o", "json")
+
+    session = task_of(installation, "as json").correlation_id
+    assert ended.document == {"correlation_id": session, "phase": "completed", "result": "/checkout"}
+
+
+def test_progress_is_shown_beside_the_result(run: Run, installation: Installation) -> None:
+    with answering(installation, "with progress", completed):
+        ended = run("submit", "with progress", "--wait", "--progress")
+
+    assert ended.out == "/checkout\n"
+    heading, *lines = ended.err.splitlines()
+    assert heading == f"session {task_of(installation, 'with progress').correlation_id}"
+    assert len(lines) == len(completed_triage().events)
+    assert "TaskReceived         task for triage: why did latency rise?" in lines[0]
+
+
+def test_a_task_that_fails_ends_the_wait_with_its_reason(run: Run, installation: Installation) -> None:
+    with answering(installation, "in vain", failed):
+        ended = run("submit", "in vain", "--wait", "-o", "json")
+
+    assert ended.code == 1
+    assert ended.document["phase"] == "failed"
+    assert ended.document["failure"]["code"] == "no_tea"
+    assert ended.error["type"] == "task_failed"
+    assert ended.error["correlation_id"] == ended.document["correlation_id"]
+    assert "there is no tea" in ended.error["message"]
+
+
+def test_who_waited_long_enough_is_told_how_to_go_on(run: Run, installation: Installation) -> None:
+    ended = run("submit", "for ever", "--wait", "--timeout", "100ms")
+
+    session = task_of(installation, "for ever").correlation_id
+    assert ended.code == 5
+    assert ended.out == ""
+    assert f"`orchestrator sessions watch {session}`" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "there is no file c.json: write the path of a JSON file, or - for stdin"),
+        (
+            b"{'log': 1}",
+            "c.json is no JSON: Expecting property name enclosed in double quotes in line 1, column 2",
+        ),
+        (b"[1]", "c.json holds no JSON object"),
+        (b"\xff", "c.json is not UTF-8 text"),
+    ],
+)
+def test_a_context_that_cannot_be_used_is_refused_first(
+    run: Run, place: Path, content: bytes | None, said: str
+) -> None:
+    if content is not None:
+        place.joinpath("c.json").write_bytes(content)
+
+    ended = run("submit", "x", "--context", "c.json")
+
+    assert ended.code == 2
+    assert said in ended.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--label", "blue"),
+        ("--timeout", "5s"),
+        ("--wait", "--timeout", "soon"),
+        ("--not-after", "tomorrow"),
+        ("--cost-usd", "-1"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_first(run: Run, words: tuple[str, ...]) -> None:
+    assert run("submit", "x", *words).code == 2
+
+
+def test_a_session_is_watched_until_it_has_settled(run: Run, installation: Installation) -> None:
+    story = completed_triage("watched")
+    installation.tells(*story.events)
+
+    ended = run("sessions", "watch", story.correlation_id, "-o", "json")
+
+    seen = [json.loads(line) for line in ended.out.splitlines()]
+    assert ended.code == 0
+    assert sorted(entry["type"] for entry in seen) == sorted(type(event).__name__ for event in story.events)
+    assert all(entry["correlation_id"] == story.correlation_id for entry in seen)
+
+
+def test_a_session_is_shown_from_its_log(run: Run, installation: Installation) -> None:
+    story = completed_triage("logged")
+    installation.tells(*story.events)
+
+    shown = run("sessions", "show", story.correlation_id, "--from-log", "-o", "json").document
+
+    assert shown["result"] == "/checkout"
+    assert len(shown["timeline"]) == len(story.events)
+
+
+def test_an_unknown_session_is_neither_watched_nor_shown_nor_cancelled(
+    run: Run, installation: Installation
+) -> None:
+    unknown = "0192f0c0-0000-7000-8000-00000000dead"
+
+    for words in (("sessions", "watch"), ("sessions", "show", "--from-log"), ("cancel",)):
+        ended = run(*words, unknown)
+        assert ended.code == 1
+        assert f"there is no session {unknown}" in ended.err
+    assert not [one for one in sent(installation, Topic.CONTROL) if one.correlation_id == unknown]
+
+
+def test_a_running_session_is_asked_to_be_cancelled(run: Run, installation: Installation) -> None:
+    story = Story("running")
+    installation.tells(*completed(story.correlation_id)[:2])
+
+    ended = run("cancel", story.correlation_id, "--reason", "not needed", "-o", "json")
+
+    assert ended.document == {"correlation_id": story.correlation_id}
+    asked = [one for one in sent(installation, Topic.CONTROL) if one.correlation_id == story.correlation_id]
+    assert [one.reason for one in asked if isinstance(one, commands.CancelTask)] == ["not needed"]
+
+
+def test_a_session_that_has_ended_is_not_cancelled(run: Run, installation: Installation) -> None:
+    story = completed_triage("ended")
+    installation.tells(*story.events)
+
+    ended = run("cancel", story.correlation_id)
+
+    assert ended.code == 1
+    assert "has ended already (completed): there is nothing to cancel" in ended.err
+
+
+def test_a_task_on_its_way_is_cancelled_by_force(run: Run, installation: Installation) -> None:
+    on_its_way = "0192f0c0-0000-7000-8000-00000000beef"
+
+    assert run("cancel", on_its_way, "--force").code == 0
+    assert run("cancel", on_its_way[:8], "--force").code == 1
+    assert [one.correlation_id for one in sent(installation, Topic.CONTROL)].count(on_its_way) == 1
+
+
+def test_interrupting_a_wait_says_that_the_session_goes_on(
+    run: Run, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_waiting: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asyncio, "timeout", interrupted)
+
+    assert run("submit", "interrupted", "--wait").code == 130

@@ -1,0 +1,23 @@
+"""What people and programs read."""
+
+import pytest
+
+from orchestrator.cli.output import printable, write_table
+
+
+def test_a_stranger_does_not_command_the_terminal() -> None:
+    assert printable("tea\x1b[2J\x07 and\ttoast\nnow") == "tea\\x1b[2J\\x07 and\ttoast\nnow"
+
+
+def test_without_a_terminal_nothing_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    write_table(("name", "why"), [("a" * 60, "because " * 60)], folded=("why",))
+
+    heading, row = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["name", "why"]
+    assert row == "a" * 60 + "  " + ("because " * 60).rstrip()
+
+
+def test_what_looks_like_markup_is_text(capsys: pytest.CaptureFixture[str]) -> None:
+    write_table(("goal",), [("[bold]why[/bold]?",)])
+
+    assert "[bold]why[/bold]?" in capsys.readouterr().out

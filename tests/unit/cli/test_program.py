@@ -1,0 +1,98 @@
+"""The program as a whole: help, version, completion, usage errors, and what it loads."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from orchestrator.cli import main
+from tests.unit.cli.conftest import Run
+
+COMMANDS = (
+    "demo",
+    "dev",
+    "run",
+    "submit",
+    "cancel",
+    "sessions",
+    "dlq",
+    "agents",
+    "tools",
+    "topics",
+    "schemas",
+    "config",
+)
+HEAVY = ("confluent_kafka", "pydantic", "sqlalchemy", "msgspec", "rich", "orchestrator.sdk")
+
+
+def test_help_names_every_command(run: Run) -> None:
+    shown = run("--help")
+
+    assert shown.code == 0
+    listed = [line.split()[0] for line in shown.out.partition("Commands:")[2].splitlines() if line.strip()]
+    assert tuple(listed) == COMMANDS
+    assert "..." not in shown.out.partition("Commands:")[2], "a help text is cut: shorten its first sentence"
+
+
+def test_every_command_takes_the_common_options(run: Run) -> None:
+    for words in (
+        ("submit",),
+        ("sessions", "show"),
+        ("dlq", "list"),
+        ("topics", "apply"),
+        ("config", "check"),
+    ):
+        shown = run(*words, "--help").out
+        for option in ("--output", "--config", "--bootstrap-servers", "--connect-timeout", "--log-level"):
+            assert option in shown, words
+
+
+def test_the_version_is_told(run: Run) -> None:
+    assert run("--version").out.startswith("orchestrator 0.")
+
+
+def test_help_loads_nothing_that_is_slow() -> None:
+    """`--help` and completion are to answer in a fraction of a second."""
+    check = f"import sys, orchestrator.cli.main; print([name for name in {HEAVY} if name in sys.modules])"
+
+    loaded = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+
+    assert loaded.stdout.strip() == "[]"
+
+
+def test_the_shell_completes_commands() -> None:
+    environment = {
+        **os.environ,
+        "_ORCHESTRATOR_COMPLETE": "complete_bash",
+        "COMP_WORDS": "orchestrator se",
+        "COMP_CWORD": "1",
+    }
+    program = Path(sys.executable).with_name("orchestrator")
+
+    completed = subprocess.run([program], env=environment, capture_output=True, text=True, check=False)
+
+    assert completed.stdout.split() == ["sessions"]
+
+
+def test_a_wrong_command_line_ends_with_2_and_a_suggestion(run: Run) -> None:
+    ended = run("sesions", "list")
+
+    assert ended.code == 2
+    assert "Did you mean 'sessions'?" in ended.err
+
+
+def test_a_wrong_command_line_is_json_for_who_asked_for_json(run: Run) -> None:
+    for words in (("-o", "json", "submit"), ("submit", "--output=json"), ("submit", "-ojson")):
+        ended = run(*words)
+        assert ended.code == 2
+        assert ended.error == {"type": "usage", "message": "Missing argument 'GOAL'."}
+
+
+def test_the_command_line_knows_no_service() -> None:
+    """What ours can do, a stranger's can do: services come in as plug-ins only."""
+    for path in Path(main.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.startswith("orchestrator_services") for name in names), path
