@@ -1,7 +1,7 @@
 """Avro's binary encoding, compiled: from each schema of ours one function that writes and one that reads.
 
-Straight-line Python between a model and its bytes is four to eight times as fast as fastavro with dicts to
-write, and twice as fast to read (see `docs/decisions/compiled-codec.md`). fastavro stays the reference that
+Straight-line Python between a model and its bytes is three to eight times as fast as fastavro with dicts to
+write, and up to twice as fast to read (see `docs/decisions/0009-compiled-codec.md`). fastavro stays the reference that
 the tests compare every byte with, and reads what other writers' schemas say (`resolution`).
 Source of the encoding: Apache Avro 1.12 specification, section "Binary encoding".
 """
