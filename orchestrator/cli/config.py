@@ -94,7 +94,7 @@ def _store_problems() -> tuple[str, ...]:
 
 def _as_text(value: Any) -> str:
     match value:
-        case None | "" | [] | {}:
+        case _ if value in (None, "", [], {}):
             return "-"
         case dict():
             return ", ".join(f"{name}={inner}" for name, inner in value.items())

@@ -23,9 +23,10 @@ def demo(
         typer.Option(metavar="DIR", help="Where the example's files are made. [default: a temporary folder]"),
     ] = None,
 ) -> None:
-    """Runs an example session, with everything in this process: finds out why a service became slow.
+    """Runs an example session in this process.
 
-    The broker is librdkafka's own and keeps nothing; `orchestrator dev` starts a real one.
+    It finds out why a service became slow. The broker is librdkafka's own and keeps nothing; `orchestrator dev`
+    starts a real one.
     """
     if folder is not None:
         _run(shell, folder)

@@ -9,7 +9,19 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from orchestrator.cli import cancel, config, definitions, dev, dlq, run, schemas, sessions, submit, topics
+from orchestrator.cli import (
+    cancel,
+    config,
+    definitions,
+    demo,
+    dev,
+    dlq,
+    run,
+    schemas,
+    sessions,
+    submit,
+    topics,
+)
 from orchestrator.cli.common import root
 from orchestrator.cli.exits import ExitCode
 from orchestrator.cli.shell import write_json_error
@@ -66,6 +78,7 @@ def orchestrator(
     """Runs AI agents on Kafka."""
 
 
+app.command()(demo.demo)
 app.command()(dev.dev)
 app.command()(run.run)
 app.command()(submit.submit)
