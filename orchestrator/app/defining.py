@@ -1,6 +1,6 @@
 """Telling the installation which agents and playbooks exist."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from orchestrator.app.wiring import Wiring
@@ -29,6 +29,7 @@ def read_folder(folder: Path) -> Documents:
     problems: list[str] = []
     playbooks: list[PlaybookDocument] = []
     profiles: list[AgentProfile] = []
+    places: dict[str, Path] = {}
     for path in files:
         try:
             found = parse_documents(path.read_text(encoding="utf-8"), str(path))
@@ -37,11 +38,23 @@ def read_folder(folder: Path) -> Documents:
         except (OSError, UnicodeDecodeError) as error:
             problems.append(f"{path}: cannot be read: {error}")
         else:
+            problems += _defined_elsewhere(found, path, places)
             playbooks += found.playbooks
             profiles += found.profiles
     if problems:
         raise ConfigurationError(*problems)
     return Documents(tuple(playbooks), tuple(profiles))
+
+
+def _defined_elsewhere(found: Documents, path: Path, places: dict[str, Path]) -> Iterator[str]:
+    """Names that an earlier file has too. Notes those of this file in `places`."""
+    names = [
+        *(f"playbook {document.playbook.playbook}" for document in found.playbooks),
+        *(f"agent {profile.name}" for profile in found.profiles),
+    ]
+    for name in names:
+        if (earlier := places.setdefault(name, path)) != path:
+            yield f"{path}: {name} is defined in {earlier} already: the later one would replace it"
 
 
 def definitions_of(documents: Documents, now: int) -> tuple[Definition, ...]:

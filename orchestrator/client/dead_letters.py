@@ -29,9 +29,15 @@ def every(_letter: MessageDeadLettered) -> bool:
 
 
 def newest(bus: Bus, codec: Codec, limit: int, patience_s: float, wanted: Wanted = every) -> list[DeadLetter]:
-    """The wanted dead letters that were written last, oldest of them first."""
-    found = (one for one in _letters(bus, codec, patience_s) if wanted(one.letter))
-    return list(deque(found, maxlen=limit))
+    """The wanted dead letters that were written last, oldest of them first, each once however often it lies
+    there: whoever wrote it may not have been sure of the first time."""
+    known: set[str] = set()
+    found: deque[DeadLetter] = deque(maxlen=limit)
+    for one in _letters(bus, codec, patience_s):
+        if wanted(one.letter) and one.letter.event_id not in known:
+            known.add(one.letter.event_id)
+            found.append(one)
+    return list(found)
 
 
 def named(bus: Bus, codec: Codec, event_id: str, patience_s: float) -> DeadLetter | None:
