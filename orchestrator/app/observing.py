@@ -1,18 +1,13 @@
-"""What a process tells of its work: spans of sessions, spans and timings of handlers."""
+"""What the orchestrator tells of its work: the tree of each session's trace, and counters."""
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from orchestrator.messages import commands, events
-from orchestrator.messages.base import Command, Event, Message
-from orchestrator.messages.catalogue import entry_of
+from orchestrator.messages import events
+from orchestrator.messages.base import Event, Message
 from orchestrator.messages.types import Call, CallKind, Usage
-from orchestrator.sdk.context import Context
-from orchestrator.sdk.roles import Middleware, Next
 from orchestrator.telemetry import metrics as names
 from orchestrator.telemetry import spans
-from orchestrator.telemetry.context import span_id
 from orchestrator.telemetry.metrics import ProcessMetrics
 from orchestrator.telemetry.spans import Span
 from orchestrator.telemetry.tracing import Tracing
@@ -88,55 +83,3 @@ def _failure(call: Call) -> str:
 
 def _reason(event: events.TaskFailed | events.TaskCancelled | events.TaskEscalated) -> str:
     return "cancelled" if isinstance(event, events.TaskCancelled) else event.failure.code
-
-
-def observing(tracings: Mapping[str, Tracing], metrics: ProcessMetrics) -> Middleware:
-    """Middleware around every handler of a process: how long it took, and its spans. `tracings`: by service."""
-
-    async def observe(message: Message, context: Context, call_next: Next) -> Sequence[Message]:
-        started, began = context.now(), time.perf_counter()
-        failure = "cancelled"
-        try:
-            outputs = await call_next(message, context)
-            failure = ""
-        except Exception as error:
-            failure = type(error).__name__
-            raise
-        finally:
-            took = time.perf_counter() - began
-            kind = type(message).__name__
-            metrics.observe(names.HANDLING_SECONDS, took, service=context.service, type=kind)
-            tracing = tracings.get(context.service)
-            if tracing is not None and tracing.enabled and isinstance(message, Command | Event):
-                tracing.emit(_handled(message, context, started, failure))
-        if tracing is not None and tracing.enabled and isinstance(message, commands.ExecuteTool):
-            tracing.emit(_tool_call(message, outputs, started, context.now()))
-        return outputs
-
-    return Middleware("observing", frozenset(), observe)
-
-
-def _handled(message: Command | Event, context: Context, started: int, failure: str) -> Span:
-    call = getattr(message, "call", None)
-    parent = span_id(call.call_id) if isinstance(call, Call) else ""
-    return spans.processing(
-        message.correlation_id,
-        message.message_id,
-        context.service,
-        entry_of(type(message)).topic.value,
-        parent,
-        started,
-        context.now(),
-        failure,
-    )
-
-
-def _tool_call(message: commands.ExecuteTool, outputs: Sequence[Message], started: int, ended: int) -> Span:
-    reply = next(
-        (output for output in outputs if isinstance(output, events.ToolCompleted | events.ToolFailed)), None
-    )
-    usage = reply.usage if reply else Usage()
-    error = reply.failure.code if isinstance(reply, events.ToolFailed) else ""
-    return spans.tool_call(
-        message.correlation_id, message.call, message.call.tool, started, ended, usage, error
-    )

@@ -4,12 +4,11 @@ import logging
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
 from orchestrator.app.agents import DefinedAgents
-from orchestrator.app.observing import SessionObserver, observing
+from orchestrator.app.observing import SessionObserver
 from orchestrator.app.parts import OrchestratorPart, Part, WorkerPart
 from orchestrator.app.wiring import Wiring
 from orchestrator.bus.deadline import Deadline
@@ -19,7 +18,6 @@ from orchestrator.runtime.saga_loop import GROUP, SagaLoop
 from orchestrator.runtime.sinks import SinkRunner
 from orchestrator.runtime.worker import Worker
 from orchestrator.sdk.plugins import Plugins
-from orchestrator.sdk.roles import Middleware
 from orchestrator.telemetry.http import Health, StatusServer
 from orchestrator.telemetry.metrics import ProcessMetrics
 from orchestrator.telemetry.tracing import Tracing, tracing_of
@@ -32,7 +30,6 @@ START_S: Final = 60.0
 """How long everything together may take to start."""
 _WATCH_S: Final = 0.5
 _LAST_SENDS_S: Final = 5.0
-_OBSERVING: Final = "observing"
 
 
 def available(plugins: Plugins) -> tuple[str, ...]:
@@ -61,8 +58,8 @@ class Process:
         self.metrics = ProcessMetrics()
         self._services = plugins.every_service()
         self._tracings = {name: _tracing(name, wiring) for name in self.names}
-        observed = replace(plugins, middleware={_OBSERVING: self._observing(), **plugins.middleware})
-        surroundings = Surroundings(observed, wiring.values, str(wiring.settings.slot), self.metrics)
+        instance = str(wiring.settings.slot)
+        surroundings = Surroundings(plugins, wiring.values, instance, self.metrics, self._tracings)
         self._host = Host(wiring.bus, wiring.codec, surroundings)
         self._parts: dict[str, Part] = {}
         self._status: StatusServer | None = None
@@ -137,9 +134,6 @@ class Process:
         return SagaLoop(
             wiring.bus, wiring.codec, wiring.values, agents, unix_micros, loop, observer.committed
         )
-
-    def _observing(self) -> Middleware:
-        return observing(self._tracings, self.metrics)
 
     def _serve_status(self) -> None:
         """Health is served before anything starts: a process that starts is alive and not ready."""

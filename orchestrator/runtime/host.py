@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Final
@@ -47,7 +47,8 @@ class Surroundings:
     values: Values
     instance: str = "0"
     metrics: ProcessMetrics = field(default_factory=ProcessMetrics)
-    tracing: Tracing = field(default_factory=NoTracing)
+    tracings: Mapping[str, Tracing] = field(default_factory=dict)
+    """Where spans go, by service: each is a service of its own in a trace, also where one process runs several."""
     now: Callable[[], int] = unix_micros
 
 
@@ -121,9 +122,13 @@ class Host:
             outbox=self.outbox,
             dead_letters=self._dead_letters,
             void_calls=self.void_calls,
-            observer=Observer(service.name, self.surroundings.metrics, self.surroundings.tracing),
+            observer=self._observer(service),
             source=source,
         )
+
+    def _observer(self, service: Service) -> Observer:
+        tracing = self.surroundings.tracings.get(service.name, NoTracing())
+        return Observer(service.name, self.surroundings.metrics, tracing)
 
     def _platform(self, source: str) -> Platform:
         given = self.surroundings

@@ -226,7 +226,6 @@ class Harness:
         return derived_id("harness", self._sent)
 
 
-
 def _documents(source: str | Path, now: int) -> Iterable[Definition]:
     """The agents and playbooks of a YAML text, or of a file."""
     if isinstance(source, Path):

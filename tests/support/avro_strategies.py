@@ -41,7 +41,7 @@ def _values(avro: Any) -> st.SearchStrategy[Any]:
             named = model_of(name)
             return st.sampled_from(list(named)) if issubclass(named, StrEnum) else models(name)
         case primitive:
-            return _PRIMITIVES[primitive]
+            return _PRIMITIVES[str(primitive)]
 
 
 _PRIMITIVES: dict[str, st.SearchStrategy[Any]] = {

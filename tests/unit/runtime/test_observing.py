@@ -49,7 +49,7 @@ def run_one(lab: Lab, surroundings: Surroundings) -> Any:
 
 def test_spans_of_the_handling_and_of_the_tool_run_hang_in_the_sessions_trace(lab: Lab) -> None:
     tracing = MemoryTracing()
-    reply = run_one(lab, Surroundings(Plugins(), MemoryValues(), tracing=tracing))
+    reply = run_one(lab, Surroundings(Plugins(), MemoryValues(), tracings={echo().name: tracing}))
 
     session = command(1).correlation_id
     processing, run = tracing.spans
