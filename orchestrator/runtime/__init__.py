@@ -1,0 +1,1 @@
+"""Processes at work: the saga loop, workers and sinks, each with its thread."""
