@@ -14,7 +14,7 @@ help: ## This list
 
 $(BOOT)/bin/uv:
 	python3 -m venv $(BOOT)
-	$(BOOT)/bin/python -m pip install --quiet uv
+	$(BOOT)/bin/python -m pip install --quiet uv==0.13.9
 
 ifeq ($(UV),$(CURDIR)/$(BOOT)/bin/uv)
 $(STAMP): $(BOOT)/bin/uv
