@@ -1,8 +1,8 @@
 """Avro's binary encoding, compiled: from each schema of ours one function that writes and one that reads.
 
 Straight-line Python between a model and its bytes is three to eight times as fast as fastavro with dicts to
-write, and up to twice as fast to read (see `docs/decisions/0009-compiled-codec.md`). fastavro stays the reference that
-the tests compare every byte with, and reads what other writers' schemas say (`resolution`).
+write, and up to twice as fast to read (`docs/decisions/0009-compiled-codec.md`). fastavro stays the reference
+that the tests compare every byte with, and reads what other writers' schemas say (`resolution`).
 Source of the encoding: Apache Avro 1.12 specification, section "Binary encoding".
 """
 
