@@ -138,7 +138,7 @@ def plan_rejected(session: Session, event: events.PlanRejected) -> Session:
     return replace(session, proposed=None, proposal=None, reviews=(), feedback=event.failure.message)
 
 
-def step_ready(session: Session, event: events.PlanStepReady) -> Session:
+def plan_step_ready(session: Session, event: events.PlanStepReady) -> Session:
     name = event.step.step_id
     state = replace(session.steps[name], status=StepStatus.RUNNING, attempts=event.call.attempt)
     return replace(
@@ -334,7 +334,7 @@ _APPLIERS: Final[dict[type[SessionEvent], Callable[[Session, Any], Session]]] = 
     events.ReviewRecorded: review_recorded,
     events.PlanAccepted: plan_accepted,
     events.PlanRejected: plan_rejected,
-    events.PlanStepReady: step_ready,
+    events.PlanStepReady: plan_step_ready,
     events.StepAssigned: step_assigned,
     events.StepSucceeded: step_succeeded,
     events.StepFailed: step_failed,

@@ -1,0 +1,69 @@
+"""One grammar of names: commands imperative, events past tense, one function for a message named after it."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from orchestrator.messages.base import Command, Event, Message
+from orchestrator.messages.catalogue import CATALOGUE, Entry
+from orchestrator.saga.evolve import _APPLIERS
+from orchestrator.saga.record import REPLIES
+from orchestrator.sdk import discover
+
+IMPERATIVE = {"Submit", "Create", "Execute", "Evaluate", "Cancel"}
+PARTICIPLES = {"Chosen"}
+"""Past participles that do not end in -ed."""
+NOT_PAST = {
+    "PlanStepReady": "a state that begins, named by the flow",
+    "ToolHeartbeat": "a sign of life, named as the field names it",
+}
+
+NAMES = [pytest.param(entry, id=entry.message.__name__) for entry in CATALOGUE]
+
+
+def words(name: str) -> list[str]:
+    return re.findall(r"[A-Z][a-z]+", name)
+
+
+def function_name(message: type[Message]) -> str:
+    return "_".join(words(message.__name__)).lower()
+
+
+@pytest.mark.parametrize("entry", NAMES)
+def test_commands_are_imperative_and_events_past_tense(entry: Entry) -> None:
+    name = entry.message.__name__
+    if issubclass(entry.message, Command):
+        assert words(name)[0] in IMPERATIVE, f"{name} is no order: begin with a verb"
+    elif entry.kind == "event" and name not in NOT_PAST:
+        past = [word for word in words(name) if word.endswith("ed") or word in PARTICIPLES]
+        assert past, f"{name} is no fact: say what happened"
+
+
+@pytest.mark.parametrize("kind", _APPLIERS, ids=lambda kind: kind.__name__)
+def test_what_an_event_means_is_a_function_of_its_name(kind: type[Event]) -> None:
+    assert _APPLIERS[kind].__name__ == function_name(kind)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("kind", REPLIES, ids=lambda kind: kind.__name__)
+def test_what_a_reply_does_is_a_function_of_its_name(kind: type[Event]) -> None:
+    recorder: Callable[..., Any] = REPLIES[kind]  # type: ignore[index]
+    assert recorder.__name__ == function_name(kind)
+
+
+def test_handlers_of_our_services_are_named_after_their_message() -> None:
+    for service in discover().services.values():
+        for kind, handler in service.handlers.items():
+            shared = [other for other in service.handlers.values() if other is handler]
+            assert len(shared) > 1 or _named_after(handler, kind), (
+                f"{service.name} handles {kind.__name__} in {_name(handler)}: call it {function_name(kind)}"
+            )
+
+
+def _named_after(handler: object, kind: type[Message]) -> bool:
+    return _name(handler) == function_name(kind)
+
+
+def _name(handler: object) -> str:
+    return getattr(handler, "__name__", "")
