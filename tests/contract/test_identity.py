@@ -1,0 +1,40 @@
+"""Ids that can be derived are derived, always to the same value: history refers to them for ever."""
+
+from uuid import UUID, uuid5
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.messages import identity
+
+SESSION = "0190b5a4-7c1e-7c3a-9d57-6f2f0f6b2a11"
+
+
+def test_ids_are_what_they_were() -> None:
+    assert str(identity.NAMESPACE) == "c0dc2bf4-96b7-5432-8d95-dcbc051e89bd"
+    assert identity.session_of_key("default", "order-17") == "ed92b7ec-bd5d-57d1-8af2-2c8988cfc638"
+    assert identity.call_id(SESSION, "TOOL", 1, "a", 2) == "dc8ccb86-c6e1-53e1-a953-e31b5371b377"
+    assert identity.output_id(SESSION, "orchestrator/3", 0) == "012f69f3-534e-53d4-90a0-1691a4b61c66"
+
+
+@given(st.lists(st.text(max_size=20) | st.integers(), max_size=4))
+def test_a_derived_id_is_a_version_5_uuid(parts: list[object]) -> None:
+    expected = uuid5(identity.NAMESPACE, "/".join(map(str, parts)))
+    assert identity.derived_id(*parts) == str(expected)
+
+
+@pytest.mark.parametrize(
+    "text", [SESSION, SESSION.upper(), SESSION.replace("-", ""), f"{{{SESSION}}}", f"urn:uuid:{SESSION}"]
+)
+def test_every_way_to_write_a_uuid_is_one_id(text: str) -> None:
+    assert identity.canonical_uuid(text) == SESSION
+
+
+@pytest.mark.parametrize("text", ["", "order-17", "0190b5a4"])
+def test_what_is_no_uuid_is_no_id(text: str) -> None:
+    assert identity.canonical_uuid(text) is None
+
+
+def test_the_trace_is_the_session() -> None:
+    assert identity.trace_id(SESSION) == UUID(SESSION).int
