@@ -37,9 +37,14 @@ SessionId = Annotated[
 ]
 
 
+def is_whole(given: str) -> bool:
+    """Whether it is an id, and not the beginning of one."""
+    return canonical_uuid(given) == given
+
+
 def whole_id(given: str) -> str:
     """Raises `NotFoundError` if it is the beginning of an id only."""
-    if canonical_uuid(given) != given:
+    if not is_whole(given):
         raise NotFoundError(f"{given} is the beginning of an id: write the whole id")
     return given
 
@@ -78,7 +83,7 @@ def existing(wiring: "Wiring", given: str, timeout_s: float) -> Known:
     row = _recorded_if_possible(given)
     if row is not None:
         return Known(row.correlation_id, row.phase)
-    if canonical_uuid(given) != given:
+    if not is_whole(given):
         raise NotFoundError(
             f"the session store knows no session that begins with {given}: write the whole id, then the "
             "topics are searched as well"

@@ -106,7 +106,7 @@ def watch(
     if session is None:
         watch_all(shell, wiring)
         return
-    watch_one(shell, wiring, existing(wiring, session, shell.timeout_s).correlation_id)
+    watch_one(shell, wiring, session)
 
 
 def _recorded(given: str) -> "list[Event]":

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.cli import times
+from orchestrator.cli.exits import NotFoundError
+from orchestrator.cli.lookup import existing, is_whole
 from orchestrator.cli.output import write_json_line, write_line
 from orchestrator.cli.shell import Shell
 
@@ -15,25 +17,49 @@ if TYPE_CHECKING:
 
 _WAIT_S: Final = 1.0
 _AT_ONCE: Final = 500
+_ON_ITS_WAY_S: Final = 3.0
+"""How long a task may take to be accepted by an orchestrator that has room for it, and more."""
 
 
-def watch_one(shell: Shell, wiring: "Wiring", session: str) -> None:
-    """Shows the session's events from its beginning until it has settled."""
+def watch_one(shell: Shell, wiring: "Wiring", given: str) -> None:
+    """Shows the session's events from its beginning until it has settled.
+
+    One that is not there yet may be a task on its way: its first event is waited for a little. Raises
+    `NotFoundError` when none comes.
+    """
     import asyncio
 
-    asyncio.run(_follow(shell, wiring, session))
+    try:
+        session, missing = existing(wiring, given, shell.timeout_s).correlation_id, None
+    except NotFoundError as error:
+        if not is_whole(given):
+            raise
+        session, missing = given, error
+    asyncio.run(_follow(shell, wiring, session, missing))
 
 
-async def _follow(shell: Shell, wiring: "Wiring", session: str) -> None:
+async def _follow(shell: Shell, wiring: "Wiring", session: str, missing: NotFoundError | None) -> None:
+    import asyncio
+
     from orchestrator.client import Client
 
     async with Client(wiring, timeout_s=shell.timeout_s) as client:
-        handle = await client.follow(session)
-        async for event in handle.events():
-            if shell.writes_json:
-                write_json_line(event_document(event))
-            else:
-                write_line(event_line(event))
+        events = (await client.follow(session)).events()
+        try:
+            async with asyncio.timeout(_ON_ITS_WAY_S if missing else None):
+                first = await anext(events)
+        except TimeoutError:
+            raise missing or NotFoundError(session) from None
+        _show(shell, first)
+        async for event in events:
+            _show(shell, event)
+
+
+def _show(shell: Shell, event: "Event") -> None:
+    if shell.writes_json:
+        write_json_line(event_document(event))
+    else:
+        write_line(event_line(event))
 
 
 def watch_all(shell: Shell, wiring: "Wiring") -> None:

@@ -221,6 +221,18 @@ def test_a_session_is_watched_until_it_has_settled(run: Run, installation: Insta
     assert all(entry["correlation_id"] == story.correlation_id for entry in seen)
 
 
+def test_a_task_that_is_on_its_way_is_waited_for(run: Run, installation: Installation) -> None:
+    story = completed_triage("on its way")
+    later = threading.Timer(1.0, installation.tells, story.events)
+    later.start()
+
+    ended = run("sessions", "watch", story.correlation_id)
+
+    later.join()
+    assert ended.code == 0
+    assert len(ended.out.splitlines()) == len(story.events)
+
+
 def test_a_session_is_shown_from_its_log(run: Run, installation: Installation) -> None:
     story = completed_triage("logged")
     installation.tells(*story.events)

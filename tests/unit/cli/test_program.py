@@ -6,7 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from orchestrator.cli import main
+from orchestrator.cli.exits import ExitCode, NotFoundError, exit_code_of, kind_of
+from orchestrator.client import TaskEscalatedError
+from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
+from orchestrator.messages.types import Failure
 from tests.unit.cli.conftest import Run
 
 COMMANDS = (
@@ -96,3 +102,30 @@ def test_the_command_line_knows_no_service() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not any(name.startswith("orchestrator_services") for name in names), path
+
+
+def test_the_documentation_has_every_command_and_exit_code() -> None:
+    text = Path(__file__).parents[3].joinpath("docs/cli.md").read_text(encoding="utf-8")
+
+    assert [name for name in COMMANDS if f"| `{name}" not in text] == []
+    assert [code.name for code in ExitCode if f"| {code.value} |" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "kind"),
+    [
+        (ConfigurationError("x"), ExitCode.CONFIGURATION, "configuration"),
+        (UnavailableError("x"), ExitCode.UNAVAILABLE, "unavailable"),
+        (TimeoutError("x"), ExitCode.TIMEOUT, "timeout"),
+        (ContractError("x"), ExitCode.NOT_DONE, "contract"),
+        (NotFoundError("x"), ExitCode.NOT_DONE, "not_found"),
+        (
+            TaskEscalatedError("id", "waits", Failure(code="x", message="y")),
+            ExitCode.NOT_DONE,
+            "task_escalated",
+        ),
+    ],
+)
+def test_each_class_of_errors_has_its_code_and_its_name(error: Exception, code: ExitCode, kind: str) -> None:
+    assert exit_code_of(error) is code
+    assert kind_of(error) == kind
