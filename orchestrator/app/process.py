@@ -19,7 +19,6 @@ from orchestrator.runtime.sinks import SinkRunner
 from orchestrator.runtime.worker import Worker
 from orchestrator.sdk.plugins import Plugins
 from orchestrator.telemetry.http import Health, StatusServer
-from orchestrator.telemetry.metrics import ProcessMetrics
 from orchestrator.telemetry.tracing import Tracing, tracing_of
 
 log = logging.getLogger(__name__)
@@ -55,7 +54,7 @@ class Process:
         self.wiring = wiring
         self.names = chosen(names, plugins)
         self._plugins = plugins
-        self.metrics = ProcessMetrics()
+        self.metrics = wiring.metrics
         self._services = plugins.every_service()
         self._tracings = {name: _tracing(name, wiring) for name in self.names}
         instance = str(wiring.settings.slot)

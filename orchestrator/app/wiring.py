@@ -1,14 +1,15 @@
 """From settings to the ports that everything is built on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from orchestrator.app.settings import Settings
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.kafka import KafkaBus
 from orchestrator.bus.ports import Bus
-from orchestrator.bus.registry import CatalogueIds, RegistryIds, SchemaIds
+from orchestrator.bus.schema_ids import CatalogueIds, SchemaIds
 from orchestrator.bus.values import FolderValues, MessageValues
+from orchestrator.telemetry.metrics import ProcessMetrics
 
 # The embedded broker answers a fetch when its wait is over, not when a record arrives.
 _EMBEDDED_READING: Final[dict[str, Any]] = {"fetch.wait.max.ms": 5}
@@ -22,18 +23,24 @@ class Wiring:
     bus: Bus
     codec: Codec
     values: MessageValues
+    metrics: ProcessMetrics = field(default_factory=ProcessMetrics)
 
 
 def connect(settings: Settings) -> Wiring:
     """The cluster of these settings. Connects to nothing yet."""
-    return _wired(settings, KafkaBus(settings.bus), RegistryIds(settings.bus))
+    # The registry's client takes half a second to import, which the embedded cluster does not need.
+    from orchestrator.bus.registry import RegistryIds
+
+    return _wired(settings, RegistryIds(settings.bus))
 
 
 def connect_embedded(settings: Settings) -> Wiring:
     """The embedded cluster: there is no registry, the catalogue numbers the schemas."""
-    return _wired(settings, KafkaBus(settings.bus, _EMBEDDED_READING), CatalogueIds())
+    return _wired(settings, CatalogueIds(), _EMBEDDED_READING)
 
 
-def _wired(settings: Settings, bus: Bus, ids: SchemaIds) -> Wiring:
+def _wired(settings: Settings, ids: SchemaIds, reading: dict[str, Any] | None = None) -> Wiring:
+    metrics = ProcessMetrics()
+    bus = KafkaBus(settings.bus, reading, metrics)
     values = MessageValues(FolderValues(settings.values_folder), settings.values_inline_bytes)
-    return Wiring(settings, bus, Codec(ids), values)
+    return Wiring(settings, bus, Codec(ids), values, metrics)

@@ -1,11 +1,11 @@
-"""Schema ids: from a registry, or fixed by the catalogue where one process is the whole world.
+"""Schema ids from a registry.
 
 Services never register a schema: `orchestrator schemas apply` does, when a version is deployed.
 """
 
 import json
 from collections.abc import Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import UUID
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
@@ -13,41 +13,11 @@ from confluent_kafka.schema_registry.error import OAuthTokenError, SchemaRegistr
 
 from orchestrator.bus.settings import BusSettings
 from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
-from orchestrator.messages.catalogue import CATALOGUE, Entry
+from orchestrator.messages.catalogue import Entry
 from orchestrator.messages.schemas import self_contained
 
 _NOT_FOUND: Final = 404
 _UNKNOWN_IDS_KEPT: Final = 1000
-
-
-class SchemaIds(Protocol):
-    """Which number stands for which schema on the wire. Any thread may call."""
-
-    def require(self, entries: Iterable[Entry]) -> None:
-        """Raises `ConfigurationError` that names every entry whose schema has no id."""
-
-    def id_of(self, entry: Entry) -> int:
-        """The id that our schema of an entry has."""
-
-    def schema(self, key: int | UUID) -> Any:
-        """The schema of an id, or of a GUID, as parsed JSON. Raises `ContractError` for an unknown one."""
-
-
-class CatalogueIds:
-    """Ids by place in the catalogue, from 1: for a cluster that keeps nothing and needs no registry."""
-
-    _IDS: Final = {entry.name: number for number, entry in enumerate(CATALOGUE, 1)}
-
-    def require(self, entries: Iterable[Entry]) -> None:
-        """Every entry has one."""
-
-    def id_of(self, entry: Entry) -> int:
-        return self._IDS[entry.name]
-
-    def schema(self, key: int | UUID) -> Any:
-        if isinstance(key, UUID) or not 0 < key <= len(CATALOGUE):
-            raise ContractError(f"there is no schema {key}: ids go from 1 to {len(CATALOGUE)}")
-        return self_contained(CATALOGUE[key - 1].name)
 
 
 class RegistryIds:

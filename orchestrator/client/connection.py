@@ -10,7 +10,6 @@ from pydantic import Field
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.kafka import KafkaBus
 from orchestrator.bus.ports import Bus
-from orchestrator.bus.registry import RegistryIds
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.values import FolderValues, MessageValues
 from orchestrator.sdk import Values
@@ -50,6 +49,9 @@ class Connected:
 
 def connect(settings: ClientSettings) -> Connected:
     """The cluster of these settings. Connects to nothing yet."""
+    # The registry's client takes half a second to import, which the embedded cluster does not need.
+    from orchestrator.bus.registry import RegistryIds
+
     ids = RegistryIds(settings)
     values = MessageValues(FolderValues(settings.values_folder), settings.values_inline_bytes)
     return Connected(KafkaBus(settings), Codec(ids), values, ids.close)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Received
-from orchestrator.bus.registry import CatalogueIds
+from orchestrator.bus.schema_ids import CatalogueIds
 from orchestrator.messages.base import Message
 
 PARTITION = 0

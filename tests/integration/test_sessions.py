@@ -13,7 +13,7 @@ from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka import KafkaBus
 from orchestrator.bus.reading import LOOKING, home_of
-from orchestrator.bus.registry import CatalogueIds
+from orchestrator.bus.schema_ids import CatalogueIds
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.topics import apply, plan
 from orchestrator.client import Client

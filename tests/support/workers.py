@@ -13,7 +13,7 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka import KafkaBus
 from orchestrator.bus.ports import Commit, Outgoing, Position, Reading, Received, Start
 from orchestrator.bus.reading import all_of, read_to_end
-from orchestrator.bus.registry import CatalogueIds
+from orchestrator.bus.schema_ids import CatalogueIds
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.topics import apply, plan
 from orchestrator.messages import commands, events, types

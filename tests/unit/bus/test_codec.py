@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from orchestrator.bus.avro import Model
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Outgoing, Received
-from orchestrator.bus.registry import CatalogueIds
+from orchestrator.bus.schema_ids import CatalogueIds
 from orchestrator.errors import ContractError
 from orchestrator.messages import commands, events, types
 from orchestrator.messages.catalogue import CATALOGUE, Entry, Topic, entry_of

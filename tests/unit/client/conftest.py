@@ -8,7 +8,7 @@ from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka import KafkaBus
 from orchestrator.bus.ports import Outgoing
-from orchestrator.bus.registry import CatalogueIds
+from orchestrator.bus.schema_ids import CatalogueIds
 from orchestrator.bus.settings import BusSettings
 from orchestrator.client import Client
 from orchestrator.client.connection import Connected
