@@ -181,6 +181,31 @@ def test_a_running_session_is_watched_and_cancelled(kitchen: Installation) -> No
     assert "has ended already (cancelled)" in again.stderr
 
 
+def test_who_stops_waiting_leaves_the_session_running(kitchen: Installation) -> None:
+    command = [
+        PROGRAM,
+        "submit",
+        "much tea",
+        "--agent",
+        "cook",
+        "--context",
+        _cups(kitchen, 9),
+        "--wait",
+        "--progress",
+    ]
+    with subprocess.Popen(command, env=kitchen.environment, stderr=subprocess.PIPE, text=True) as submitting:
+        assert submitting.stderr is not None
+        session = submitting.stderr.readline().split()[1]
+        assert any("StepAssigned" in line for line in submitting.stderr)
+        submitting.send_signal(signal.SIGINT)
+        said = submitting.stderr.read()
+
+    assert submitting.returncode == 130
+    assert f"session {session} goes on" in said
+    assert "Traceback" not in said
+    assert kitchen.run("cancel", session).returncode == 0
+
+
 def test_everything_is_watched_until_interrupted(kitchen: Installation) -> None:
     with subprocess.Popen(
         [PROGRAM, "sessions", "watch", "-o", "json"], env=kitchen.environment, stdout=subprocess.PIPE
