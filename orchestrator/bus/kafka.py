@@ -25,6 +25,13 @@ C = TypeVar("C")
 
 METADATA_TIMEOUT_S: Final = 10.0
 
+_READING: Final[Mapping[str, Any]] = {
+    # A killed process's partitions are read by others after this time; the client's default is 45 s.
+    "session.timeout.ms": 10_000,
+    "heartbeat.interval.ms": 1_000,
+}
+"""What consumers are set to unless the installation says otherwise."""
+
 
 class KafkaBus:
     """Makes the clients of one cluster, all with the same settings.
@@ -40,7 +47,7 @@ class KafkaBus:
     ) -> None:
         """`reading`: settings of librdkafka for consumers alone. `metrics` get lag and errors."""
         self._settings = settings
-        self._reading = dict(reading or {})
+        self._reading = {**_READING, **(reading or {})}
         self._metrics = metrics
         self._counts: dict[str, int] = {}
 
