@@ -2,11 +2,12 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.errors import OwnershipLost
+from orchestrator.bus.errors import FatalError, FencedError, OwnershipLost
 from orchestrator.bus.ports import (
     Assignor,
     Bus,
@@ -69,20 +70,21 @@ class Ownership:
         self._tasks: Consumer
         self._reader: Consumer
         self._clients: list[Consumer] = []
+        self._is_leaving = False
 
     def join(self) -> None:
-        """Joins the group. Raises `ConfigurationError` where topics have another partition count than before."""
+        """Joins the group; partitions come while `take` or `serve` runs."""
         self._group = self._consumer(
             Reading(GROUP, Start.ERROR, instance=self._name, assignor=Assignor.RANGE)
         )
         self._tasks = self._consumer(Reading(GROUP, Start.ERROR, small_queue=True))
         self._reader = self._consumer(Reading(f"{self._name}-restore", Start.ERROR))
-        self._refuse_other_count()
         self._group.subscribe(SUBSCRIBED, self._assigned, self._revoked, self._revoked)
 
     def leave(self) -> None:
         """Ends the clients; a static member keeps its partitions until its session times out."""
         self.ready.clear()
+        self._is_leaving = True
         for consumer in self._clients:
             try:
                 consumer.close()
@@ -96,8 +98,9 @@ class Ownership:
 
         `limit` records at most, `active` sessions a partition.
         """
-        first = self._group.poll(patience_s)
-        taken = [] if first is None else [first, *self._group.drain(limit - 1)]
+        with self._ended_when_fenced():
+            first = self._group.poll(patience_s)
+            taken = [] if first is None else [first, *self._group.drain(limit - 1)]
         room = min(limit - len(taken), self._room(active))
         if room > 0:
             taken += self._tasks.drain(room)
@@ -105,7 +108,8 @@ class Ownership:
 
     def serve(self, patience_s: float) -> None:
         """Lets the group tell what it has to, and takes nothing: rewind afterwards."""
-        self._group.poll(patience_s)
+        with self._ended_when_fenced():
+            self._group.poll(patience_s)
 
     def metadata(self) -> GroupMetadata:
         """Of the batch just taken. Raises `OwnershipLost`."""
@@ -147,7 +151,8 @@ class Ownership:
         found = self._group.committed(places, self._deadline())
         if not self.partitions:
             raise OwnershipLost("no partition is assigned")
-        self._group.commit(found or self._first_commits())
+        with self._ended_when_fenced():
+            self._group.commit(found or self._first_commits())
 
     # -- partitions come and go
 
@@ -167,6 +172,8 @@ class Ownership:
         return {(topic, number): self.partitions[number].positions[topic] for topic, number in positions}
 
     def _revoked(self, positions: tuple[Position, ...]) -> None:
+        if self._is_leaving:
+            return
         self.ready.clear()
         for number in {number for _, number in positions}:
             self._drop(number)
@@ -181,6 +188,8 @@ class Ownership:
     def _restore(self, numbers: Sequence[int]) -> None:
         deadline = Deadline.after(self._restore_s)
         self.before_restore(deadline)
+        if not self.restored:
+            self._refuse_other_count()
         places = [(topic, number) for number in numbers for topic in INPUT_TOPICS]
         committed = self._group.committed(places, deadline)
         for number in numbers:
@@ -238,6 +247,17 @@ class Ownership:
             count = partition_count_in(metadata)
             if count not in (0, self.partition_count):
                 raise other_count(number, count, self.partition_count)
+
+    @contextmanager
+    def _ended_when_fenced(self) -> Iterator[None]:
+        """The one thing that is fatal to a member of a classic group is another with its name; the client
+        does not say so every time."""
+        try:
+            yield
+        except FatalError as error:
+            raise FencedError(
+                f"another process runs as {self._name}: give each copy a slot of its own ({error})"
+            ) from error
 
     def _consumer(self, reading: Reading) -> Consumer:
         consumer = self._bus.consumer(reading)

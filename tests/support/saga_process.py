@@ -1,0 +1,104 @@
+"""A process with one slot of the orchestrator, to be killed: `python -m tests.support.saga_process SERVERS
+PREFIX PARTITIONS SLOT VALUES [STEP COUNT]`. It kills itself before the COUNT-th time that it comes to STEP.
+
+Says `ready` when it has its partitions. Ends with status 3 where another process has its slot.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.bus.errors import FencedError
+from tests.support.saga_lab import SagaLab
+from tests.support.workers import Lab, lab_settings, until
+
+FENCED = 3
+SESSION_MS = 6_000
+"""After how long a member counts as dead: the least that a broker takes."""
+
+
+def main(
+    servers: str, prefix: str, partitions: str, slot: str, values: str, step: str = "", at: str = "0"
+) -> None:
+    settings = lab_settings(
+        servers,
+        prefix,
+        int(partitions),
+        heartbeat_interval_ms="300",
+        session_timeout_ms=str(SESSION_MS),
+        max_poll_interval_ms="60000",
+    )
+    lab = SagaLab(Lab(settings), Path(values))
+    left = int(at)
+
+    def crash(name: str) -> None:
+        nonlocal left
+        if name == step:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    loop = lab.loop(int(slot), on_step=crash)
+
+    def tell() -> None:
+        loop.ready.wait()
+        print("ready", flush=True)  # noqa: T201 - the test waits for it
+
+    threading.Thread(target=tell, daemon=True).start()
+    try:
+        loop.run()
+    except FencedError:
+        sys.exit(FENCED)
+
+
+class SagaProcess:
+    """Such a process, as its test sees it."""
+
+    def __init__(self, lab: SagaLab, slot: int, values: Path, step: str = "", at: int = 0) -> None:
+        settings = lab.lab.settings
+        command = [sys.executable, "-m", "tests.support.saga_process", settings.bootstrap_servers]
+        command += [settings.topic_prefix, str(lab.partitions), str(slot), str(values), step, str(at)]
+        self._said: list[str] = []
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._reader = threading.Thread(target=self._listen, daemon=True)
+        self._reader.start()
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        self._said += iter(self.process.stdout.readline, "")
+
+    def until_ready(self) -> None:
+        until(lambda: bool(self._said) or self.process.poll() is not None, "the process has its partitions")
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, timeout_s: float = 60) -> int:
+        return self.process.wait(timeout_s)
+
+    def kill(self) -> None:
+        """As a machine dies: nothing is said to anybody."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(30)
+        self._reader.join(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@contextmanager
+def saga_process(lab: SagaLab, slot: int, values: Path, step: str = "", at: int = 0) -> Iterator[SagaProcess]:
+    process = SagaProcess(lab, slot, values, step, at)
+    try:
+        yield process
+    finally:
+        process.kill()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
