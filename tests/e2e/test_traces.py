@@ -26,7 +26,7 @@ class Collector(TraceServiceServicer):
         self.spans: list[tuple[str, Span]] = []
 
     def Export(  # noqa: N802 - the protocol names it
-        self, request: ExportTraceServiceRequest, context: grpc.ServicerContext
+        self, request: ExportTraceServiceRequest, _context: grpc.ServicerContext
     ) -> ExportTraceServiceResponse:
         for resource in request.resource_spans:
             names = {item.key: item.value.string_value for item in resource.resource.attributes}
