@@ -1,0 +1,62 @@
+"""A process as its operator sees it: what it runs, its one port, how it ends."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from orchestrator.app.process import Process, available
+from orchestrator.app.settings import Settings
+from orchestrator.app.wiring import Wiring, connect_embedded
+from orchestrator.errors import ConfigurationError
+from orchestrator.local import EmbeddedCluster
+from orchestrator.messages.catalogue import TOPICS
+from orchestrator.sdk import Plugins, Service, Sink, sink
+
+
+@pytest.fixture
+def wiring(tmp_path: Path) -> Iterator[Wiring]:
+    with EmbeddedCluster({f"agents.{spec.topic}": spec.partitions or 2 for spec in TOPICS}) as cluster:
+        settings = Settings(
+            bootstrap_servers=cluster.bootstrap_servers, values_folder=tmp_path / "values", http_port=0
+        )
+        yield connect_embedded(settings)
+
+
+def get(process: Process, path: str) -> tuple[int, str]:
+    """Status and body of an answer of the process's port."""
+    try:
+        with urlopen(f"http://127.0.0.1:{process.http_port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_a_process_that_runs_is_alive_and_ready_and_tells_its_metrics(wiring: Wiring) -> None:
+    with Process(wiring, ["orchestrator"], Plugins()) as process:
+        assert get(process, "/healthz")[0] == 200
+        assert get(process, "/readyz")[0] == 200
+        assert get(process, "/metrics")[0] == 200
+
+
+def test_an_unknown_service_is_refused_with_those_that_are_known(wiring: Wiring) -> None:
+    plugins = Plugins.of(Service("greeter"))
+    with pytest.raises(ConfigurationError, match="no service greter: known are orchestrator, greeter"):
+        Process(wiring, ["greter"], plugins)
+
+
+def test_all_is_everything_that_can_run() -> None:
+    plugins = Plugins.of(Service("greeter"))
+    assert available(plugins) == ("orchestrator", "greeter")
+
+
+def test_a_part_that_cannot_start_keeps_the_process_from_starting(wiring: Wiring) -> None:
+    @sink("ledger", "Task*")
+    def ledger() -> Sink:
+        raise ConfigurationError("the ledger's address is missing")
+
+    with pytest.raises(ConfigurationError, match="the ledger's address is missing"):
+        Process(wiring, ["ledger"], Plugins.of(ledger)).start()
