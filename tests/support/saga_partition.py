@@ -1,0 +1,126 @@
+"""A partition of sessions being told things in transactions, in memory, and restored again and again."""
+
+import itertools
+from pathlib import Path
+from typing import Any, cast
+
+from orchestrator.bus.codec import Codec
+from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.ports import Commit, Consumer
+from orchestrator.bus.schema_ids import CatalogueIds
+from orchestrator.bus.values import FolderValues, MessageValues
+from orchestrator.messages import commands, identity
+from orchestrator.messages.base import SessionEvent
+from orchestrator.messages.catalogue import Topic
+from orchestrator.messages.types import AgentProfile
+from orchestrator.runtime.encoding import Encoder
+from orchestrator.runtime.live import INPUT_TOPICS, Partition
+from orchestrator.runtime.restore import metadata_of, restore
+from orchestrator.runtime.stage import Stage
+from orchestrator.runtime.timers import Timers
+from orchestrator.saga import Input, Session, Submission, TimePassed, next_due
+from tests.support.memory_log import MemoryLog
+from tests.support.saga import ORIGINAL, START
+from tests.support.world import Choices, Services
+
+
+class SagaPartition:
+    """Sessions by number, the inputs that are on their way to them, and the log."""
+
+    def __init__(self, choices: Choices, values: Path) -> None:
+        self.now = START
+        self.choices = choices
+        self.log = MemoryLog()
+        self.partition = Partition(0, positions=dict.fromkeys(INPUT_TOPICS, 0), sessions_end=0)
+        self.timers = Timers()
+        self.pool: list[tuple[str, Input]] = []
+        self.told: list[tuple[str, Input]] = []
+        self.codec = Codec(CatalogueIds())
+        self.encoder = Encoder(self.codec, MessageValues(FolderValues(values)), "/orchestrator/0")
+        self._batch = 0
+        self._ids = itertools.count()
+
+    def new_number(self) -> int:
+        return next(self._ids)
+
+    def submit(self, number: int, profile: AgentProfile) -> None:
+        name = identity.derived_id("partition", number)
+        task = commands.SubmitTask(
+            command_id=identity.derived_id("submit", number),
+            correlation_id=name,
+            occurred_at=1,
+            goal="find out",
+        )
+        self.pool.append((name, Submission(task=task, profile=profile, original=ORIGINAL)))
+
+    def cancel(self, name: str) -> None:
+        made = commands.CancelTask(command_id=self._new_id(), correlation_id=name, occurred_at=self.now)
+        self.pool.append((name, made))
+
+    def transaction(self, *, commit: bool = True, upkeep: bool = False) -> None:
+        """Tells some of what is on its way; aborted, it is told again later."""
+        stage = Stage(self._batch + 1, {0: self.partition}, self.encoder, self.now)
+        inputs = [self._next() for _ in range(self.choices.of(1, 2, 3)) if self.pool]
+        for name, told in inputs:
+            stage.tell(0, name, told)
+        for due, name, number in self.timers.due(self.now, 10):
+            stage.tell_time(number, name, TimePassed(message_id=identity.derived_id(name, due)))
+        if upkeep:
+            stage.keep_up({0: self.log.end(Topic.SESSIONS)}, 1)
+        stage.close()
+        if not commit:
+            self.log.abort(stage.outgoing)
+            self.pool = inputs + self.pool
+        elif stage.is_empty:
+            stage.skip(self.timers)
+        else:
+            self.log.commit(stage.outgoing)
+            self._batch = stage.number
+            stage.promote(self.timers)
+            for output in stage.messages:
+                self._answer(output)
+
+    def wait(self) -> None:
+        """Until something is due."""
+        due = self.timers.next_at()
+        self.now = max(self.now + 1, due if due is not None else 0)
+
+    def restored(self) -> Partition:
+        committed: dict[Topic, Commit] = dict.fromkeys(INPUT_TOPICS, (0, metadata_of(self._batch, 1)))
+        reader = cast("Consumer", self.log)
+        found, _ = restore(0, 1, reader, committed, self.codec, self.encoder.values, Deadline.after(60))
+        return found
+
+    def sessions(self, partition: Partition) -> dict[str, Session]:
+        return {name: live.session for name, live in partition.live.items()}
+
+    def dues(self, partition: Partition) -> dict[str, int | None]:
+        return {name: next_due(live.session) for name, live in partition.live.items()}
+
+    def history(self) -> dict[str, list[int]]:
+        """Sequences as written, by session."""
+        found: dict[str, list[int]] = {}
+        for received in self.log._records[Topic.SESSIONS]:
+            event: SessionEvent = self.codec.decode(received)
+            found.setdefault(event.correlation_id, []).append(event.sequence)
+        return found
+
+    def _next(self) -> tuple[str, Input]:
+        """Any of what is on its way, or what was told before."""
+        if self.told and not self.choices.of(True, True, True, True, True, False):
+            return self.choices.of(*self.told)
+        taken = self.pool.pop(self.choices.of(*range(len(self.pool))))
+        self.told.append(taken)
+        return taken
+
+    def _answer(self, output: Any) -> None:
+        def event(kind: type[Any], **fields: Any) -> Any:
+            return kind(
+                event_id=self._new_id(), correlation_id=output.correlation_id, occurred_at=self.now, **fields
+            )
+
+        replies = Services(event).replies(output, self.choices)
+        self.pool += [(output.correlation_id, reply) for reply in replies]
+
+    def _new_id(self) -> str:
+        return identity.derived_id("told", next(self._ids))
