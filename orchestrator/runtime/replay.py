@@ -70,7 +70,12 @@ class Replay:
 
     def _fold(self, event: SessionEvent, live: LiveSession | None, offset: int, size: int) -> None:
         before: Session | None = live.session if live else None
-        session = evolve(before, event)
+        try:
+            session = evolve(before, event)
+        except Exception as error:  # noqa: BLE001 - one session that cannot be restored must not stop the others
+            reason = f"event {event.sequence} at offset {offset} cannot be applied: {type(error).__name__}: {error}"
+            self.damage(event.correlation_id, reason)
+            return
         if session.ended:
             self._seen.pop(event.correlation_id, None)
             self._partition.end(event.correlation_id, event.occurred_at)
