@@ -1,11 +1,23 @@
 """What holds for all tests."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
+
+from orchestrator.local import StackAddress
+from tests.support.kafka_stack import provide_stack
 
 # The same examples in every run, and no time limit an example: a busy machine must not fail a test.
 settings.register_profile("same-everywhere", deadline=None, derandomize=True)
 settings.load_profile("same-everywhere")
+
+
+@pytest.fixture(scope="session")
+def kafka_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackAddress]:
+    """One Kafka node and one registry for the whole run: use topics and subjects of your own."""
+    with provide_stack(tmp_path_factory.mktemp("stack")) as address:
+        yield address
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -162,7 +162,6 @@ class LiveReader:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="live-reader", daemon=True)
@@ -176,12 +175,11 @@ class LiveReader:
         self._thread.join()
         self._reader.close()
 
-    def records(self) -> list[Record]:
-        """What it has seen until now."""
+    def since(self, count: int) -> list[Record]:
+        """What it has seen after the first `count` records."""
         if self._failure is not None:
             raise self._failure
-        with self._lock:
-            return list(self._reader.records)
+        return self._reader.records[count:]
 
     def finish(self) -> list[Record]:
         """Everything that it has seen when it has caught up with the ends of now."""
@@ -194,7 +192,6 @@ class LiveReader:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                with self._lock:
-                    self._reader.poll()
+                self._reader.poll()
         except Exception as error:  # noqa: BLE001 - told to whoever waits for it
             self._failure = error

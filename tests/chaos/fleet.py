@@ -1,0 +1,128 @@
+"""Copies of the platform's processes that are killed, frozen and started again."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.chaos import workload
+from tests.support.installation import PROGRAM, Installation
+
+SERVICES: Final = ("planner", "tool-selector", "tool-executor", "evaluator", "recovery", "reviewer-chaos")
+MEMBERS: Final[Mapping[str, Sequence[str]]] = {
+    "orchestrator-0": ("orchestrator", "--slot", "0"),
+    "orchestrator-1": ("orchestrator", "--slot", "1"),
+    "services-0": (*SERVICES, "--slot", "0"),
+    "services-1": (*SERVICES, "--slot", "1"),
+}
+"""Two copies of everything; the services of a copy share a process, to keep the number of those bounded."""
+QUICK: Final = {
+    # The shortest that brokers take by default: dead members are noticed soon.
+    "ORCHESTRATOR_KAFKA_SESSION_TIMEOUT_MS": "6000",
+    "ORCHESTRATOR_KAFKA_HEARTBEAT_INTERVAL_MS": "500",
+    "ORCHESTRATOR_KAFKA_TRANSACTION_TIMEOUT_MS": "10000",
+}
+READY_S: Final = 90.0
+STOP_S: Final = 60.0
+
+
+@dataclass
+class Member:
+    """One copy: its process is replaced whenever it is started again."""
+
+    name: str
+    arguments: Sequence[str]
+    log: Path
+    environment: Mapping[str, str]
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            log.write(f"-- {self.name} starts\n".encode())
+            log.flush()
+            self.process = subprocess.Popen(
+                [PROGRAM, "run", *self.arguments], env=self.environment, stdout=log, stderr=log
+            )
+
+    @property
+    def running(self) -> "subprocess.Popen[bytes]":
+        assert self.process is not None, f"{self.name} was not started"
+        return self.process
+
+    @property
+    def has_ended(self) -> bool:
+        return self.running.poll() is not None
+
+    def kill(self) -> None:
+        self.running.kill()
+        self.running.wait()
+
+    def freeze(self) -> None:
+        self.running.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.running.send_signal(signal.SIGCONT)
+
+    def since_start(self) -> str:
+        """What it has logged since it was last started."""
+        return self.log.read_text(encoding="utf-8", errors="replace").rpartition("-- ")[2]
+
+    def await_ready(self) -> None:
+        deadline = time.monotonic() + READY_S
+        while '"running ' not in self.since_start():
+            assert not self.has_ended, self.since_start()
+            assert time.monotonic() < deadline, f"{self.name} is not ready: {self.since_start()}"
+            time.sleep(0.1)
+
+
+@dataclass
+class Fleet:
+    """The members of an installation, all started by `with` and stopped in order at its end."""
+
+    installation: Installation
+    members: dict[str, Member] = field(default_factory=dict)
+    fallen: list[str] = field(default_factory=list)
+    """What members logged that ended though nobody killed them."""
+
+    def __post_init__(self) -> None:
+        module = ("--module", str(Path(workload.__file__)), "--log-format", "json")
+        environment = {**self.installation.environment, **QUICK}
+        for name, arguments in MEMBERS.items():
+            log = self.installation.folder / f"{name}.log"
+            self.members[name] = Member(name, (*arguments, *module), log, environment)
+
+    def __enter__(self) -> "Fleet":
+        try:
+            for member in self.members.values():
+                member.start()
+            for member in self.members.values():
+                member.await_ready()
+        except BaseException:
+            self.end()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def restart_fallen(self) -> None:
+        """Whoever ended by itself is noted, and started again, as an installation would."""
+        for member in self.members.values():
+            if member.has_ended:
+                self.fallen.append(f"{member.name}: {member.since_start()[-4000:]}")
+                member.start()
+
+    def stop(self) -> dict[str, int]:
+        """Ends everybody with SIGTERM; gives their exit codes."""
+        for member in self.members.values():
+            member.running.terminate()
+        return {name: member.running.wait(STOP_S) for name, member in self.members.items()}
+
+    def end(self) -> None:
+        """Kills whoever still runs."""
+        for member in self.members.values():
+            if member.process is not None:
+                member.kill()

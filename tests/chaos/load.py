@@ -1,0 +1,101 @@
+"""Tasks handed in, and which of their sessions are not settled yet."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from orchestrator.app.settings import Settings, load
+from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.ports import Producer
+from orchestrator.client.connection import Connected, connect
+from orchestrator.messages import identity
+from orchestrator.messages.base import Command
+from orchestrator.messages.commands import CancelTask, SubmitTask
+from orchestrator.messages.values import json_value
+from tests.chaos.checker import TERMINAL
+from tests.chaos.topics import LiveReader
+from tests.chaos.workload import agent_of
+from tests.support.installation import Installation
+
+CANCELLED_EVERY: Final = 25
+"""One in so many tasks is cancelled while it runs."""
+CANCELLED_AFTER_S: Final = 4.0
+_SEND_S: Final = 60.0
+
+
+@dataclass
+class Load:
+    """Keeps sessions in flight."""
+
+    installation: Installation
+    live: LiveReader
+    submitted: int = 0
+    open: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        settings: Settings = load(environment=self.installation.environment)
+        self._connected: Connected = connect(settings)
+        self._producer: Producer = self._connected.bus.producer()
+        self._read = 0
+        self._cancels: list[tuple[float, str]] = []
+
+    def close(self) -> None:
+        self._producer.close()
+        self._connected.close()
+
+    def keep(self, count: int) -> None:
+        """Hands in as many tasks as are missing to `count` sessions in flight."""
+        self.look()
+        for _ in range(count - len(self.open)):
+            self._submit(self.submitted)
+            self.submitted += 1
+        now = time.monotonic()
+        while self._cancels and self._cancels[0][0] <= now:
+            _, session = self._cancels.pop(0)
+            command = identity.derived_id("cancel", session)
+            self._send(CancelTask(command_id=command, correlation_id=session, occurred_at=_now()))
+        self._flush()
+
+    def look(self) -> None:
+        """Forgets the sessions that have settled."""
+        for record in self.live.since(self._read):
+            self._read += 1
+            if record.topic == "sessions" and record.name in {*TERMINAL, "TaskEscalated"}:
+                self.open.discard(record.session)
+
+    def await_settled(self, seconds: float, each: Callable[[], None] = lambda: None) -> None:
+        """Returns when no session is in flight; `each` is called over and over meanwhile."""
+        deadline = time.monotonic() + seconds
+        while self.open:
+            assert time.monotonic() < deadline, f"{len(self.open)} sessions have not settled: {self.open}"
+            self.keep(0)
+            each()
+            time.sleep(0.2)
+
+    def _submit(self, number: int) -> None:
+        session = identity.derived_id("chaos", self.installation.prefix, number)
+        self._send(
+            SubmitTask(
+                command_id=identity.derived_id("submit", session),
+                correlation_id=session,
+                occurred_at=_now(),
+                agent=agent_of(number),
+                goal=f"task {number}",
+                context=json_value({"number": number}),
+            )
+        )
+        self.open.add(session)
+        if number % CANCELLED_EVERY == 11:
+            self._cancels.append((time.monotonic() + CANCELLED_AFTER_S, session))
+
+    def _send(self, command: Command) -> None:
+        self._producer.send(self._connected.codec.encode(command, source="/chaos"))
+
+    def _flush(self) -> None:
+        left = self._producer.flush(Deadline.after(_SEND_S))
+        assert not left, f"{left} records were not taken by the broker within {_SEND_S:.0f} s"
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
