@@ -21,6 +21,7 @@ from orchestrator.cli import (
     sessions,
     submit,
     topics,
+    verify,
 )
 from orchestrator.cli.common import root
 from orchestrator.cli.exits import ExitCode
@@ -83,6 +84,7 @@ app.command()(dev.dev)
 app.command()(run.run)
 app.command()(submit.submit)
 app.command()(cancel.cancel)
+app.command()(verify.verify)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(definitions.agents, name="agents")

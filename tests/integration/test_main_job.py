@@ -122,6 +122,13 @@ def test_the_same_business_key_starts_one_session(installation: Installation) ->
     assert [entry["type"] for entry in shown["timeline"]].count("TaskReceived") == 1
 
 
+def test_the_history_is_sound(installation: Installation, session: dict[str, Any]) -> None:
+    report = installation.json("verify")
+    assert report["sound"]
+    assert report["sessions"] >= 1
+    assert session["correlation_id"]
+
+
 def _recorded(installation: Installation, session_id: str) -> Any:
     """The session from the store, once the recorder has its end: it follows a little behind."""
     deadline = time.monotonic() + 20
