@@ -59,12 +59,16 @@ class Encoder:
         if isinstance(message, events.MessageDeadLettered) and message.state is not None:
             message = replace(message, state=self.values.placed(message.state))
         outgoing = self.codec.encode(message, source=self.source)
-        if size_of(outgoing) > self.limit:
+        if not self._own_fits(outgoing):
             outgoing = self._encoded_smaller(message)
         return outgoing if partition is None else replace(outgoing, partition=partition)
 
     def fits(self, outgoing: Outgoing) -> bool:
         return size_of(outgoing) <= self.limit
+
+    def _own_fits(self, outgoing: Outgoing) -> bool:
+        # Headers of ours are short; counting them costs more than a tenth of an encoding.
+        return len(outgoing.value or b"") < self.limit // 2 or self.fits(outgoing)
 
     def _encoded_smaller(self, message: Writable) -> Outgoing:
         outgoing = self.codec.encode(self._smaller(message), source=self.source)

@@ -1,6 +1,7 @@
 """From records to the saga's inputs: which session a record belongs to, and whether it lies where it should."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from msgspec.structs import replace
@@ -20,12 +21,14 @@ from orchestrator.saga.record import REPLIES
 FORWARDED: Final = "agents_forwarded"
 """Header of a record that was forwarded to its home partition: from where."""
 
+_ADDRESSES: Final = 20_000
+
 _REPLY_NAMES: Final = frozenset(avro_name(kind) for kind in REPLIES)
 
 Told: TypeAlias = Command | Event
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Taken:
     """A decoded input and its session."""
 
@@ -39,6 +42,8 @@ class Intake:
     def __init__(self, codec: Codec, partitions: int) -> None:
         self._codec = codec
         self._partitions = partitions
+        # A session is told a dozen things or more, and its address costs as much as half a decoding.
+        self._address = lru_cache(_ADDRESSES)(self._computed_address)
 
     def take(self, received: Received) -> Taken | Outgoing | None:
         """The input; or the record again, for the partition where it belongs; None for what is not for us.
@@ -52,10 +57,10 @@ class Intake:
             message = _identified(message, received)
         if not isinstance(message, Command | Event):
             raise ContractError(f"{type(message).__name__} belongs to no session")
-        correlation_id = identity.canonical_uuid(message.correlation_id)
+        correlation_id, home = self._address(message.correlation_id)
         if correlation_id is None:
             raise ContractError(f"the correlation id {message.correlation_id!r} is no UUID")
-        if self.home(correlation_id) == received.partition:
+        if home == received.partition:
             return Taken(correlation_id, message)
         return self.forwarded(received, correlation_id)
 
@@ -67,6 +72,11 @@ class Intake:
     def home(self, correlation_id: str) -> int:
         """The partition where everything about a session lies."""
         return partition_of(correlation_id, self._partitions)
+
+    def _computed_address(self, text: str) -> tuple[str | None, int]:
+        """A correlation id in its canonical form, None for what is none, and its home."""
+        canonical = identity.canonical_uuid(text)
+        return canonical, self.home(canonical) if canonical else -1
 
     def forwarded(self, received: Received, correlation_id: str) -> Outgoing:
         """The record for its home partition, with its key. Raises `ContractError` the second time."""

@@ -12,7 +12,7 @@ from orchestrator.saga.evolve import evolve
 from orchestrator.saga.inputs import Input, Submission, TimePassed
 from orchestrator.saga.moves import MOVES
 from orchestrator.saga.opening import held_back
-from orchestrator.saga.outputs import Draft, draft
+from orchestrator.saga.outputs import Draft, Drafts, draft
 from orchestrator.saga.record import REPLIES
 from orchestrator.saga.record.control import cancel_task
 from orchestrator.saga.record.intake import submit_task
@@ -90,12 +90,19 @@ def _settle(writing: "_Writing") -> None:
             if session.phase is Phase.AWAITED and now >= session.awaited_until:
                 writing.write([_no_task(writing)])
             return
-        found = (move(session, session.task, now) for move in MOVES)
-        drafts = next((made for made in found if made is not None), None)
+        drafts = _first_move(session, session.task, now)
         if not drafts:
             return
         writing.write(drafts)
     raise RuntimeError(f"session {writing.correlation_id} does not settle")
+
+
+def _first_move(session: Session, task: Task, now: int) -> Drafts | None:
+    for move in MOVES:
+        drafts = move(session, task, now)
+        if drafts is not None:
+            return drafts
+    return None
 
 
 def _no_task(writing: "_Writing") -> Draft:

@@ -10,12 +10,22 @@ NOTHING = Usage()
 
 
 def add(*usages: Usage) -> Usage:
+    """The sum. Most of what is added is nothing: no selection uses anything, few calls reserve."""
+    total = NOTHING
+    for usage in usages:
+        if usage is NOTHING or usage == NOTHING:
+            continue
+        total = usage if total is NOTHING else _sum(total, usage)
+    return total
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
     return Usage(
-        tool_calls=sum(usage.tool_calls for usage in usages),
-        tokens_input=sum(usage.tokens_input for usage in usages),
-        tokens_output=sum(usage.tokens_output for usage in usages),
-        cost_micro_usd=sum(usage.cost_micro_usd for usage in usages),
-        duration_ms=sum(usage.duration_ms for usage in usages),
+        tool_calls=one.tool_calls + other.tool_calls,
+        tokens_input=one.tokens_input + other.tokens_input,
+        tokens_output=one.tokens_output + other.tokens_output,
+        cost_micro_usd=one.cost_micro_usd + other.cost_micro_usd,
+        duration_ms=one.duration_ms + other.duration_ms,
     )
 
 
