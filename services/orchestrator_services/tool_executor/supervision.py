@@ -37,6 +37,8 @@ async def supervised(
     started = loop.time()
     next_sign = rhythm.first
     task = asyncio.ensure_future(run)
+    # Who is cancelled in the moment in which the run fails does not get to see the failure.
+    task.add_done_callback(_retrieved)
     sign: asyncio.Future[None] | None = None
     try:
         while not task.done():
@@ -54,7 +56,6 @@ async def supervised(
         if sign is not None:
             sign.cancel()
         if not task.done():
-            task.add_done_callback(_retrieved)
             task.cancel()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -306,6 +307,25 @@ async def test_cancelling_the_call_cancels_the_run_and_sends_no_reply() -> None:
     with pytest.raises(asyncio.CancelledError):
         await handling
     await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_a_run_that_fails_as_its_call_is_cancelled_leaves_no_complaint(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    handlings: list[asyncio.Future[Any]] = []
+
+    @tool()
+    async def unlucky() -> None:
+        handlings[0].cancel()
+        raise TransientError("just now")
+
+    handlings.append(asyncio.ensure_future(run(unlucky)))
+    with pytest.raises(asyncio.CancelledError):
+        await handlings[0]
+    await asyncio.sleep(0)
+    gc.collect()
+
+    assert caplog.text == ""
 
 
 async def test_a_tool_that_cancels_itself_has_failed() -> None:
