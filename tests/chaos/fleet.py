@@ -60,12 +60,6 @@ class Member:
         self.running.kill()
         self.running.wait()
 
-    def freeze(self) -> None:
-        self.running.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self.running.send_signal(signal.SIGCONT)
-
     def since_start(self) -> str:
         """What it has logged since it was last started."""
         return self.log.read_text(encoding="utf-8", errors="replace").rpartition("-- ")[2]
@@ -86,6 +80,8 @@ class Fleet:
     members: dict[str, Member] = field(default_factory=dict)
     fallen: list[str] = field(default_factory=list)
     """What members logged that ended though nobody killed them."""
+
+    frozen: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
     def __post_init__(self) -> None:
         module = ("--module", str(Path(workload.__file__)), "--log-format", "json")
@@ -115,6 +111,15 @@ class Fleet:
                 self.fallen.append(f"{member.name}: {member.since_start()[-4000:]}")
                 member.start()
 
+    def freeze(self, member: Member) -> "subprocess.Popen[bytes]":
+        """The member's process, which stands still from now on; another one may be started in its place."""
+        self.frozen.append(member.running)
+        member.running.send_signal(signal.SIGSTOP)
+        return member.running
+
+    def thaw(self, process: "subprocess.Popen[bytes]") -> None:
+        process.send_signal(signal.SIGCONT)
+
     def stop(self) -> dict[str, int]:
         """Ends everybody with SIGTERM; gives their exit codes."""
         for member in self.members.values():
@@ -123,6 +128,7 @@ class Fleet:
 
     def end(self) -> None:
         """Kills whoever still runs."""
-        for member in self.members.values():
-            if member.process is not None:
-                member.kill()
+        started = [member.process for member in self.members.values() if member.process is not None]
+        for process in (*started, *self.frozen):
+            process.kill()
+            process.wait()

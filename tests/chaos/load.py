@@ -22,6 +22,10 @@ CANCELLED_EVERY: Final = 25
 """One in so many tasks is cancelled while it runs."""
 CANCELLED_AFTER_S: Final = 4.0
 _SEND_S: Final = 60.0
+_PROGRESS: Final = 50
+"""So many events are progress."""
+_STANDSTILL_S: Final = 10.0
+"""A group notices within 6 s that a member has died."""
 
 
 @dataclass
@@ -32,6 +36,8 @@ class Load:
     live: LiveReader
     submitted: int = 0
     open: set[str] = field(default_factory=set)
+    history: int = 0
+    """Events that sessions have had."""
 
     def __post_init__(self) -> None:
         settings: Settings = load(environment=self.installation.environment)
@@ -57,12 +63,24 @@ class Load:
             self._send(CancelTask(command_id=command, correlation_id=session, occurred_at=_now()))
         self._flush()
 
+    def flow(self, count: int, seconds: float) -> None:
+        """Keeps sessions in flight for so long, and then until history has grown, unless it stands still."""
+        start = time.monotonic()
+        seen = self.history
+        while (now := time.monotonic()) < start + seconds or (
+            self.history < seen + _PROGRESS and now < start + seconds + _STANDSTILL_S
+        ):
+            self.keep(count)
+            time.sleep(0.05)
+
     def look(self) -> None:
         """Forgets the sessions that have settled."""
         for record in self.live.since(self._read):
             self._read += 1
-            if record.topic == "sessions" and record.name in {*TERMINAL, "TaskEscalated"}:
-                self.open.discard(record.session)
+            if record.topic == "sessions":
+                self.history += 1
+                if record.name in {*TERMINAL, "TaskEscalated"}:
+                    self.open.discard(record.session)
 
     def await_settled(self, seconds: float, each: Callable[[], None] = lambda: None) -> None:
         """Returns when no session is in flight; `each` is called over and over meanwhile."""
