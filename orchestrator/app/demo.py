@@ -89,7 +89,7 @@ def _embedded(folder: Path) -> Iterator[Wiring]:
     with EmbeddedCluster(topics) as cluster:
         settings = Settings(
             bootstrap_servers=cluster.bootstrap_servers,
-            values_folder=folder / "values",
+            values_url=str(folder / "values"),
             partitions=PARTITIONS,
         )
         yield connect_embedded(settings)

@@ -8,7 +8,7 @@ from orchestrator.bus.codec import Codec
 from orchestrator.bus.kafka import KafkaBus
 from orchestrator.bus.ports import Bus
 from orchestrator.bus.schema_ids import CatalogueIds, SchemaIds
-from orchestrator.bus.values import FolderValues, MessageValues
+from orchestrator.bus.values import MessageValues
 from orchestrator.telemetry.metrics import ProcessMetrics
 
 # The embedded broker answers a fetch when its wait is over, not when a record arrives.
@@ -42,5 +42,4 @@ def connect_embedded(settings: Settings) -> Wiring:
 def _wired(settings: Settings, ids: SchemaIds, reading: dict[str, Any] | None = None) -> Wiring:
     metrics = ProcessMetrics()
     bus = KafkaBus(settings.bus, reading, metrics)
-    values = MessageValues(FolderValues(settings.values_folder), settings.values_inline_bytes)
-    return Wiring(settings, bus, Codec(ids), values, metrics)
+    return Wiring(settings, bus, Codec(ids), settings.values(), metrics)

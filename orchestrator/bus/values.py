@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-import re
 import tempfile
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 from orchestrator.bus.ports import ValueStore
+from orchestrator.bus.value_uris import path_of, path_of_content, uri_of, verified
 from orchestrator.errors import ContractError, UnavailableError
 from orchestrator.messages.types import Value
 from orchestrator.messages.values import JSON, json_value, read_json, value_of
@@ -17,21 +17,17 @@ INLINE_LIMIT: Final = 32 * 1024
 """Largest value that travels in a message, bytes. Kafka's default limit of a message is 1 MB, and a session's
 messages carry several values."""
 
-_URI: Final = re.compile(r"values:sha256/([0-9a-f]{2})/([0-9a-f]{2})/([0-9a-f]{60})")
-
 
 class FolderValues:
-    """A value store in a folder, which several processes may share: `values:sha256/ab/cd/…`, the path below
-    the folder after the hash of the content.
-    """
+    """A value store in a folder, which several processes may share. The path below it is the URI's."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def write(self, content: bytes) -> str:
         """Raises `UnavailableError` where the folder cannot be written to."""
-        digest = sha256(content).hexdigest()
-        path = self._path(digest[:2], digest[2:4], digest[4:])
+        below = path_of_content(content)
+        path = self._folder / below
         try:
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,14 +36,12 @@ class FolderValues:
             raise UnavailableError(
                 f"the value store in {self._folder} cannot be written to: {error.strerror}"
             ) from error
-        return f"values:sha256/{digest[:2]}/{digest[2:4]}/{digest[4:]}"
+        return uri_of(below)
 
     def read(self, uri: str) -> bytes:
-        match = _URI.fullmatch(uri)
-        if match is None:
-            raise ContractError(f"{uri} is not in this value store: its URIs begin with values:sha256/")
+        path = self._folder / path_of(uri)
         try:
-            content = self._path(*match.groups()).read_bytes()
+            content = path.read_bytes()
         except FileNotFoundError as error:
             raise ContractError(
                 f"{uri} is not in the value store in {self._folder}: do all services share that folder?"
@@ -56,12 +50,7 @@ class FolderValues:
             raise UnavailableError(
                 f"the value store in {self._folder} cannot be read: {error.strerror}"
             ) from error
-        if sha256(content).hexdigest() != "".join(match.groups()):
-            raise ContractError(f"{uri} was altered: its content does not have that hash any more")
-        return content
-
-    def _path(self, first: str, second: str, rest: str) -> Path:
-        return self._folder / "sha256" / first / second / rest
+        return verified(uri, content)
 
 
 def _write_durably(path: Path, content: bytes) -> None:

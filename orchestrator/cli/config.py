@@ -35,6 +35,8 @@ def check(shell: Shell, module: Modules = None) -> None:
         settings = shell.settings(modules=tuple(module) if module else None)
     except ConfigurationError as error:
         problems += error.problems
+    if settings is not None:
+        problems += _values_problems(settings)
     problems += _plugin_problems(settings.modules if settings else module or ())
     problems += _store_problems()
     if problems:
@@ -70,6 +72,14 @@ def _plugin_problems(modules: "tuple[str, ...] | list[str]") -> tuple[str, ...]:
 
     try:
         discover(modules).every_service()
+    except ConfigurationError as error:
+        return error.problems
+    return ()
+
+
+def _values_problems(settings: "Settings") -> tuple[str, ...]:
+    try:
+        settings.values()
     except ConfigurationError as error:
         return error.problems
     return ()

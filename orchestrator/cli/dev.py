@@ -95,7 +95,7 @@ def _environment(address: "StackAddress", folder: Path) -> dict[str, str]:
     return {
         "ORCHESTRATOR_BOOTSTRAP_SERVERS": address.bootstrap_servers,
         "ORCHESTRATOR_SCHEMA_REGISTRY_URL": address.schema_registry_url,
-        "ORCHESTRATOR_VALUES_FOLDER": str(folder / _VALUES),
+        "ORCHESTRATOR_VALUES_URL": str(folder / _VALUES),
         "ORCHESTRATOR_SESSIONS_URL": f"sqlite:///{folder / _SESSIONS}",
     }
 
@@ -107,7 +107,7 @@ def _settings(shell: Shell, environment: "Mapping[str, str]", modules: tuple[str
         modules=modules,
         bootstrap_servers=environment["ORCHESTRATOR_BOOTSTRAP_SERVERS"],
         schema_registry_url=environment["ORCHESTRATOR_SCHEMA_REGISTRY_URL"],
-        values_folder=environment["ORCHESTRATOR_VALUES_FOLDER"],
+        values_url=environment["ORCHESTRATOR_VALUES_URL"],
     )
 
 

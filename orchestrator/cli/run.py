@@ -1,6 +1,5 @@
 """`orchestrator run`: the orchestrator, services and sinks, several of them in one process if need be."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -31,8 +30,12 @@ def run(
         typer.Option(min=0, max=65535, help="Port of /healthz, /readyz and /metrics; 0 takes a free one."),
     ] = None,
     http_host: Annotated[str | None, typer.Option(help="Where health and metrics are served.")] = None,
-    values_folder: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where large values lie; all processes share it.")
+    values_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where large values lie, a folder or s3://bucket/prefix; all processes share it.",
+        ),
     ] = None,
     active_sessions: Annotated[
         int | None, typer.Option(min=1, help="Sessions under way in one partition before its tasks wait.")
@@ -65,7 +68,7 @@ def run(
         slot=slot,
         http_port=http_port,
         http_host=http_host,
-        values_folder=values_folder,
+        values_url=values_url,
         active_sessions=active_sessions,
         drain_s=drain,
         log_format=log_format,

@@ -137,7 +137,6 @@ def _logged(shell: Shell, given: str) -> "list[Event]":
 
 
 def _view(shell: Shell, events: "Sequence[Event]", at: int | None) -> "SessionView":
-    from orchestrator.bus.values import FolderValues, MessageValues
     from orchestrator.errors import ContractError, UnavailableError
     from orchestrator.sessions.replay import replay
     from orchestrator.sessions.view import view_of
@@ -147,7 +146,7 @@ def _view(shell: Shell, events: "Sequence[Event]", at: int | None) -> "SessionVi
         write_note(f"warning: the history is damaged: {problem}")
     if replayed.session is None:
         raise NotFoundError("only what services report is there of this session, its own history is not")
-    values = MessageValues(FolderValues(shell.settings().values_folder))
+    values = shell.settings().values()
     try:
         return view_of(replayed.session, events, values.fetched)
     except (ContractError, UnavailableError) as error:

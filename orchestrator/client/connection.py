@@ -2,26 +2,37 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Protocol
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.kafka import KafkaBus
 from orchestrator.bus.ports import Bus
 from orchestrator.bus.settings import BusSettings
-from orchestrator.bus.values import FolderValues, MessageValues
+from orchestrator.bus.value_stores import location_of, value_store
+from orchestrator.bus.values import MessageValues
 from orchestrator.sdk import Values
 
 
 class ClientSettings(BusSettings):
     """An installation, as its clients need to know it."""
 
-    values_folder: Path = Path(".data/values")
-    """Where values lie that are too large to travel inside messages. Clients and services share it."""
+    values_url: str = ".data/values"
+    """Where values lie that are too large to travel inside messages: a folder, `file:///path`, or
+    `s3://bucket/prefix`, with `?endpoint_url=…&region=…` if need be. Clients and services share it."""
     values_inline_bytes: Annotated[int, Field(ge=0, le=900_000)] = 32 * 1024
     """Values up to this size travel inside messages."""
+
+    @field_validator("values_url")
+    @classmethod
+    def _valid_values_url(cls, url: str) -> str:
+        location_of(url)
+        return url
+
+    def values(self) -> MessageValues:
+        """The values of this installation's messages. Raises `ConfigurationError` for what is not installed."""
+        return MessageValues(value_store(self.values_url), self.values_inline_bytes)
 
 
 class Connection(Protocol):
@@ -53,5 +64,4 @@ def connect(settings: ClientSettings) -> Connected:
     from orchestrator.bus.registry import RegistryIds
 
     ids = RegistryIds(settings)
-    values = MessageValues(FolderValues(settings.values_folder), settings.values_inline_bytes)
-    return Connected(KafkaBus(settings), Codec(ids), values, ids.close)
+    return Connected(KafkaBus(settings), Codec(ids), settings.values(), ids.close)

@@ -20,7 +20,7 @@ from orchestrator.sdk import Plugins, Service, Sink, sink
 def wiring(tmp_path: Path) -> Iterator[Wiring]:
     with EmbeddedCluster({f"agents.{spec.topic}": spec.partitions or 2 for spec in TOPICS}) as cluster:
         settings = Settings(
-            bootstrap_servers=cluster.bootstrap_servers, values_folder=tmp_path / "values", http_port=0
+            bootstrap_servers=cluster.bootstrap_servers, values_url=str(tmp_path / "values"), http_port=0
         )
         yield connect_embedded(settings)
 

@@ -281,7 +281,7 @@ def _until(store: SessionStore, story: list[Event]) -> None:
 
 
 async def test_schemas_that_are_not_registered_are_named(settings: BusSettings, tmp_path: Path) -> None:
-    elsewhere = ClientSettings(**settings.model_dump(), values_folder=tmp_path)
+    elsewhere = ClientSettings(**settings.model_dump(), values_url=str(tmp_path))
     async with Client(elsewhere) as client:
         with pytest.raises(ConfigurationError, match="run `orchestrator schemas apply`"):
             await client.submit("why?")

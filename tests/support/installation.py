@@ -34,7 +34,7 @@ class Installation:
             "ORCHESTRATOR_SCHEMA_REGISTRY_URL": self.address.schema_registry_url,
             "ORCHESTRATOR_TOPIC_PREFIX": self.prefix,
             "ORCHESTRATOR_PARTITIONS": "4",
-            "ORCHESTRATOR_VALUES_FOLDER": str(self.folder / "values"),
+            "ORCHESTRATOR_VALUES_URL": str(self.folder / "values"),
             "ORCHESTRATOR_SESSIONS_URL": f"sqlite:///{self.folder / 'sessions.sqlite'}",
             **self.environment,
         }

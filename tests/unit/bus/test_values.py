@@ -40,34 +40,6 @@ def test_only_whole_values_have_a_name(folder: Path) -> None:
     assert [path for path in folder.rglob("*") if path.is_file()] == [folder / uri.removeprefix("values:")]
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "file:///etc/passwd",
-        "values:../../etc/passwd",
-        "values:sha256/../../../etc/passwd",
-        "values:sha256/ab/cd/" + "0" * 59 + "/",
-        "values:sha256/AB/cd/" + "0" * 60,
-        "",
-    ],
-)
-def test_no_uri_leads_out_of_the_folder(folder: Path, uri: str) -> None:
-    with pytest.raises(ContractError, match="is not in this value store"):
-        FolderValues(folder).read(uri)
-
-
-def test_a_missing_value_says_where_it_was_looked_for(folder: Path) -> None:
-    with pytest.raises(ContractError, match=r"do all services share that folder\?"):
-        FolderValues(folder).read("values:sha256/ab/cd/" + "0" * 60)
-
-
-def test_an_altered_value_is_refused(folder: Path) -> None:
-    uri = FolderValues(folder).write(b"content")
-    (folder / uri.removeprefix("values:")).write_bytes(b"contents")
-    with pytest.raises(ContractError, match="was altered"):
-        FolderValues(folder).read(uri)
-
-
 def test_a_folder_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UnavailableError, match="cannot be written to"):

@@ -1,0 +1,95 @@
+"""A bucket's own ways to fail: every error says which bucket, what to do, and no secret."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from orchestrator.bus.value_stores import value_store
+from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
+from tests.support.s3_server import CREDENTIALS, S3Server, s3_server
+
+pytestmark = pytest.mark.usefixtures("credentials")
+
+URI = "values:sha256/ab/cd/" + "0" * 60
+SECONDS = 20
+
+
+@contextmanager
+def refused(kind: type[OrchestratorError], says: str, place: str) -> Iterator[None]:
+    """Inside, one call fails within seconds, with a text that names the place and no secret."""
+    began = time.monotonic()
+    with pytest.raises(kind, match=says) as raised:
+        yield
+    assert time.monotonic() - began < SECONDS
+    assert place in str(raised.value)
+    assert CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in str(raised.value)
+    assert CREDENTIALS["AWS_ACCESS_KEY_ID"] not in str(raised.value)
+
+
+def test_a_server_that_is_gone_is_unavailable_within_seconds() -> None:
+    with s3_server() as server:
+        store = value_store(server.url(server.bucket("values")))
+        uri = store.write(b"content")
+
+    with refused(UnavailableError, "cannot be read: no answer", server.endpoint_url):
+        store.read(uri)
+    with refused(UnavailableError, "cannot be written to: no answer", "s3://values/"):
+        store.write(b"more content")
+
+
+def test_a_bucket_that_is_not_there_has_to_be_made(s3: S3Server) -> None:
+    store = value_store(s3.url("nobody-made-it"))
+    with refused(ConfigurationError, "there is no such bucket", "s3://nobody-made-it/"):
+        store.write(b"content")
+    with refused(ConfigurationError, "there is no such bucket", s3.endpoint_url):
+        store.read(URI)
+
+
+def test_missing_rights_are_for_the_operator(s3: S3Server) -> None:
+    store = value_store(s3.url(s3.bucket("without-rights")))
+    with s3.checking_rights():
+        with refused(ConfigurationError, "InvalidAccessKeyId; check the credentials", "s3://without-rights/"):
+            store.write(b"content")
+        with refused(ConfigurationError, "check the credentials", "s3://without-rights/"):
+            store.read(URI)
+
+
+def test_missing_credentials_are_for_the_operator(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in CREDENTIALS:
+        monkeypatch.delenv(name)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, "/nowhere")
+    with refused(ConfigurationError, "NoCredentialsError.: check the credentials", "s3://values-x/"):
+        value_store(s3.url("values-x")).write(b"content")
+
+
+def test_the_extra_is_named_when_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.bus.s3_values.find_spec", lambda _name: None)
+    with pytest.raises(ConfigurationError, match=r"install kafka-agent-orchestrator\[s3\]"):
+        value_store("s3://values")
+
+
+def test_who_uses_no_bucket_does_not_load_the_library(tmp_path: Path) -> None:
+    """Nor does who names one, before it is used."""
+    program = (
+        "import sys\n"
+        "from orchestrator.client.connection import ClientSettings\n"
+        f"ClientSettings(values_url={str(tmp_path)!r}).values()\n"
+        "assert 'orchestrator.bus.s3_values' not in sys.modules\n"
+        "ClientSettings(values_url='s3://bucket/prefix').values()\n"
+        "assert not {'boto3', 'botocore'} & sys.modules.keys()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_place_is_told_apart_from_another(s3: S3Server) -> None:
+    bucket = s3.bucket("shared-by-two")
+    uri = value_store(s3.url(bucket, "one")).write(b"content")
+    with pytest.raises(ContractError, match="s3://shared-by-two/two/"):
+        value_store(s3.url(bucket, "two")).read(uri)

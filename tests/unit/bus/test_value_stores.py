@@ -1,0 +1,158 @@
+"""What every value store does, tried on each; and which one a setting names."""
+
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from orchestrator.bus.ports import ValueStore
+from orchestrator.bus.value_stores import BucketLocation, location_of, value_store
+from orchestrator.bus.values import FolderValues
+from orchestrator.errors import ContractError
+from tests.support.s3_server import S3Server
+
+CONTENT = b"x" * 200_000
+_numbers = itertools.count()
+
+
+@dataclass
+class Stored:
+    """A store, and what lies in it, past the store. Paths begin below the store's root."""
+
+    store: ValueStore
+    paths: Callable[[], list[str]]
+    alter: Callable[[str, bytes], object]
+    delete: Callable[[str], object]
+    again: Callable[[], ValueStore]
+
+
+@pytest.fixture(params=["folder", "s3"])
+def stored(request: pytest.FixtureRequest) -> Stored:
+    made: Stored = request.getfixturevalue(f"in_{request.param}")
+    return made
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path) -> Stored:
+    folder = tmp_path / "values"
+    return Stored(
+        store=value_store(folder.as_uri()),
+        paths=lambda: [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()],
+        alter=lambda path, content: (folder / path).write_bytes(content),
+        delete=lambda path: (folder / path).unlink(),
+        again=lambda: value_store(str(folder)),
+    )
+
+
+@pytest.fixture
+def in_s3(s3: S3Server, credentials: None) -> Stored:
+    bucket = s3.bucket(f"values-{next(_numbers)}")
+    url = s3.url(bucket, "team/values")
+    return Stored(
+        store=value_store(url),
+        paths=lambda: [key.removeprefix("team/values/") for key in s3.keys(bucket)],
+        alter=lambda path, content: s3.client.put_object(
+            Bucket=bucket, Key=f"team/values/{path}", Body=content
+        ),
+        delete=lambda path: s3.client.delete_object(Bucket=bucket, Key=f"team/values/{path}"),
+        again=lambda: value_store(url),
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"content", bytes(range(256)), CONTENT])
+def test_what_is_written_is_read_by_another_process(stored: Stored, content: bytes) -> None:
+    uri = stored.store.write(content)
+    assert stored.again().read(uri) == content
+
+
+def test_the_uri_names_the_content_not_the_place(stored: Stored, tmp_path: Path) -> None:
+    uri = stored.store.write(CONTENT)
+    assert uri == FolderValues(tmp_path / "elsewhere").write(CONTENT)
+    assert stored.paths() == [uri.removeprefix("values:")]
+
+
+def test_what_is_there_is_not_written_again(stored: Stored) -> None:
+    uri = stored.store.write(CONTENT)
+    stored.alter(uri.removeprefix("values:"), b"altered")
+    assert stored.store.write(CONTENT) == uri
+    with pytest.raises(ContractError, match="was altered"):
+        stored.store.read(uri)
+
+
+def test_a_value_that_was_deleted_is_refused_with_where_it_was_looked_for(stored: Stored) -> None:
+    uri = stored.store.write(CONTENT)
+    stored.delete(uri.removeprefix("values:"))
+    with pytest.raises(ContractError, match=r"is not in the value store .*: do all services"):
+        stored.store.read(uri)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "file:///etc/passwd",
+        "s3://values-0/secret",
+        "values:../../etc/passwd",
+        "values:sha256/../../../etc/passwd",
+        "values:sha256/ab/cd/" + "0" * 59 + "/",
+        "values:sha256/AB/cd/" + "0" * 60,
+        "sha256/ab/cd/" + "0" * 60,
+    ],
+)
+def test_no_uri_leads_out_of_the_store(stored: Stored, uri: str) -> None:
+    with pytest.raises(ContractError, match="is not in this value store"):
+        stored.store.read(uri)
+
+
+def test_threads_share_a_store(stored: Stored) -> None:
+    contents = [bytes([number % 5]) * 50_000 for number in range(40)]
+
+    def there_and_back(content: bytes) -> bool:
+        return stored.store.read(stored.store.write(content)) == content
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(there_and_back, contents))
+    assert len(stored.paths()) == 5
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        (".data/values", Path(".data/values")),
+        ("/var/lib/values", Path("/var/lib/values")),
+        ("file:///var/lib/my%20values", Path("/var/lib/my values")),
+        ("s3://bucket", BucketLocation("bucket")),
+        ("s3://bucket/", BucketLocation("bucket")),
+        ("s3://bucket/a/b/", BucketLocation("bucket", "a/b/")),
+        (
+            "s3://bucket/a?endpoint_url=http://127.0.0.1:9000&region=eu-central-1",
+            BucketLocation("bucket", "a/", "http://127.0.0.1:9000", "eu-central-1"),
+        ),
+    ],
+)
+def test_a_setting_names_a_store(url: str, named: object) -> None:
+    assert location_of(url) == named
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("", "name a folder"),
+        ("gs://bucket", "there is no value store of this kind"),
+        ("file://values", "three slashes"),
+        ("s3://", "the bucket's name"),
+        ("s3://Bucket_1", "the bucket's name"),
+        ("s3://key:secret@bucket", "leave credentials out"),
+        ("s3://bucket?secret_key=secret", "secret_key: a bucket's options are endpoint_url and region"),
+        ("s3://bucket?endpoint_url=localhost:9000", "endpoint_url is a URL"),
+        ("s3://bucket?endpoint_url=http://key:secret@localhost", "leave credentials out"),
+    ],
+)
+def test_a_setting_that_names_none_is_refused_without_its_secrets(url: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says) as refused:
+        location_of(url)
+    assert ":secret" not in str(refused.value)
+    assert "=secret" not in str(refused.value)
