@@ -79,7 +79,7 @@ def test_a_cut_network_only_delays(lab: SagaLab, proxy: KafkaProxy) -> None:
         lab,
         proxy.bootstrap_servers,
         reconnect_backoff_max_ms="500",
-        socket_timeout_ms="10000",
+        socket_timeout_ms="3000",
         transaction_timeout_ms="3000",
     )
     with lab.running(bus=bus, transaction_s=2.0), lab.services():
