@@ -66,7 +66,7 @@ class Told:
     def time(self) -> Input:
         """The time when something is due."""
         self.now = (next_due(self.session) if self.session else None) or self.now
-        return TimePassed(message_id=identity.derived_id(self.now))
+        return TimePassed(message_id=identity.derived_id(self.now), until=self.now)
 
 
 Say: TypeAlias = Callable[[Told], Any]

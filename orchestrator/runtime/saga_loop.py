@@ -217,10 +217,12 @@ class SagaLoop:
         self._horizon.look(latest)
         at_event = {number: self._owned.position(number) for number in latest}
         for at, correlation_id, number in due:
-            if self._horizon.reached(number, at, at_event[number]):
+            until = self._horizon.reached(number, at, at_event[number])
+            if until is not None:
                 session = stage.session(number, correlation_id)
                 sequence = session.sequence if session else 0
-                told = TimePassed(message_id=identity.derived_id("due", correlation_id, sequence, at))
+                told_id = identity.derived_id("due", correlation_id, sequence, at)
+                told = TimePassed(message_id=told_id, until=until)
                 stage.tell_time(number, correlation_id, told, self._condemned.get(told.message_id, ""))
 
     # -- 3. write

@@ -81,10 +81,10 @@ class Horizon:
             for number, end in self._ends(fresh).items():
                 self._looks[number] = (now, end)
 
-    def reached(self, number: int, due: int, position: int) -> bool:
-        """Whether everything that lay in events at the due time has been read."""
+    def reached(self, number: int, due: int, position: int) -> int | None:
+        """Up to when everything that lay in events has been read; None where that is before the due time."""
         looked_at, end = self._looks.get(number, (-1, 0))
-        return looked_at >= due and position >= end
+        return looked_at if looked_at >= due and position >= end else None
 
     def forget(self, number: int) -> None:
         self._looks.pop(number, None)

@@ -10,7 +10,7 @@ from orchestrator.messages.base import Command, Message, SessionEvent
 from orchestrator.saga.calls import IN_FLIGHT
 from orchestrator.saga.evolve import evolve
 from orchestrator.saga.inputs import Input, Submission, TimePassed
-from orchestrator.saga.moves import MOVES
+from orchestrator.saga.moves import EXPIRING, MOVES
 from orchestrator.saga.opening import held_back
 from orchestrator.saga.outputs import Draft, Drafts, draft
 from orchestrator.saga.record import REPLIES
@@ -19,6 +19,7 @@ from orchestrator.saga.record.intake import submit_task
 from orchestrator.saga.state import PendingRetry, Phase, Session, Task
 
 PRODUCER: Final = "orchestrator"
+_LONG_AGO: Final = -1
 MAX_MOVES: Final = 100_000
 """Far above what any plan needs: reaching it means that two moves undo each other, which is a bug."""
 
@@ -83,23 +84,23 @@ def _recorded(session: Session | None, told: Input, now: int) -> Iterable[Draft]
 
 def _settle(writing: "_Writing") -> None:
     for _ in range(MAX_MOVES):
-        session, now = writing.session, writing.now
+        session = writing.session
         if session is None or session.ended:
             return
         if session.task is None:
-            if session.phase is Phase.AWAITED and now >= session.awaited_until:
+            if session.phase is Phase.AWAITED and writing.until >= session.awaited_until:
                 writing.write([_no_task(writing)])
             return
-        drafts = _first_move(session, session.task, now)
+        drafts = _first_move(session, session.task, writing)
         if not drafts:
             return
         writing.write(drafts)
     raise RuntimeError(f"session {writing.correlation_id} does not settle")
 
 
-def _first_move(session: Session, task: Task, now: int) -> Drafts | None:
+def _first_move(session: Session, task: Task, writing: "_Writing") -> Drafts | None:
     for move in MOVES:
-        drafts = move(session, task, now)
+        drafts = move(session, task, writing.until if move in EXPIRING else writing.now)
         if drafts is not None:
             return drafts
     return None
@@ -121,6 +122,8 @@ class _Writing:
         self.told = told
         self.correlation_id = correlation_id
         self.now = now
+        # Only what tells the time expires anything: another input may come before a reply that is older.
+        self.until = told.until if isinstance(told, TimePassed) else _LONG_AGO
         self.outputs: list[Message] = []
         # A repeated input may find the session later, with something due: its outputs are others then.
         self._producer = f"{PRODUCER}/{session.sequence if session else 0}"

@@ -25,6 +25,9 @@ class TimePassed(msgspec.Struct, frozen=True, kw_only=True):
     """Something may be due."""
 
     message_id: str
+    until: int
+    """Time-outs up to this time (Unix, microseconds) may be acted on: whatever was written before it has been
+    read, so a reply that waits behind an outage wins over its time-out."""
 
 
 Reply: TypeAlias = (

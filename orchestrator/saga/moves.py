@@ -161,6 +161,9 @@ def evaluate(session: Session, task: Task, now: int) -> Drafts | None:
     return evaluation_asked(session, task, session.evaluations + 1, 1, now)
 
 
+EXPIRING: Final[tuple[Move, ...]] = (meet_deadline, expire_calls)
+"""Moves that act on time having run out. Their time is the one up to which everything was read."""
+
 MOVES: Final[tuple[Move, ...]] = (
     meet_deadline,
     expire_calls,

@@ -65,7 +65,8 @@ class Saga:
             return False
         due, name = found
         before = self.sessions[name]
-        self._tell(name, TimePassed(message_id=identity.derived_id("due", name, before.sequence, due)))
+        told_id = identity.derived_id("due", name, before.sequence, due)
+        self._tell(name, TimePassed(message_id=told_id, until=self._now()))
         if self.sessions[name] == before:
             raise AssertionError(f"session {name} is due at {due}, and nothing happens then")
         return True

@@ -66,7 +66,7 @@ class Scenario:
     def after(self, duration: str) -> "Scenario":
         """Moves the clock, and tells the session once that time has passed."""
         self.now += milliseconds(duration) * 1_000
-        self.outputs = self.tell(TimePassed(message_id=self.new_id()))
+        self.outputs = self.tell(TimePassed(message_id=self.new_id(), until=self.now))
         return self
 
     def tell(self, told: Input) -> tuple[Message, ...]:

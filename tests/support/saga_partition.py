@@ -64,7 +64,9 @@ class SagaPartition:
         for name, told in inputs:
             stage.tell(0, name, told)
         for due, name, number in self.timers.due(self.now, 10):
-            stage.tell_time(number, name, TimePassed(message_id=identity.derived_id(name, due)))
+            stage.tell_time(
+                number, name, TimePassed(message_id=identity.derived_id(name, due), until=self.now)
+            )
         if upkeep:
             stage.keep_up({0: self.log.end(Topic.SESSIONS)}, 1)
         stage.close()

@@ -92,7 +92,7 @@ class World:
         due = next_due(self.scenario.state)
         assert due is not None
         self.scenario.now = max(self.scenario.now, due)
-        return self.tell(TimePassed(message_id=self.scenario.new_id()))
+        return self.tell(TimePassed(message_id=self.scenario.new_id(), until=self.scenario.now))
 
     def disturb(self) -> tuple[Message, ...]:
         """Something that a broken world does: repeat, lose, delay; or a person who cancels."""

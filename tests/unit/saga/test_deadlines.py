@@ -154,3 +154,11 @@ def test_what_is_due_never_lies_in_the_past() -> None:
     session = given(task(), plan_created("a", "b")).after("45s")
     assert session.due_in is not None
     assert session.due_in > 0
+
+
+def test_a_reply_wins_over_its_time_out_while_only_replies_are_read() -> None:
+    """After an outage a session reads an older reply to something else first."""
+    session = given(task(), plan_created("a", "b"))
+    session.now += 31 * SECOND
+    session.when(selected("b")).then("StepAssigned b")
+    session.when(selected("a")).then("StepAssigned a")
