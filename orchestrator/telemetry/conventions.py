@@ -16,7 +16,6 @@ TOOL: Final = "gen_ai.tool.name"
 TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
 TOKENS_INPUT: Final = "gen_ai.usage.input_tokens"
 TOKENS_OUTPUT: Final = "gen_ai.usage.output_tokens"
-ERROR_TYPE: Final = "error.type"
 
 MESSAGING_SYSTEM: Final = "messaging.system"
 MESSAGING_OPERATION: Final = "messaging.operation.type"
