@@ -44,6 +44,8 @@ _SMALL_QUEUE: Final = {
     "queued.max.messages.kbytes": 4096,
     "fetch.queue.backoff.ms": 20,
 }
+# That a partition has ended is told by the next fetch that finds nothing, which a broker holds back for 500 ms.
+_TO_THE_END: Final = {"fetch.wait.max.ms": 10}
 # What the client mends by itself; reading goes on when it has.
 _PASSING: Final = frozenset(
     {
@@ -73,6 +75,7 @@ def consumer_config(reading: Reading) -> dict[str, Any]:
         "isolation.level": "read_committed",
         **({"group.instance.id": reading.instance} if reading.instance else {}),
         **(_SMALL_QUEUE if reading.small_queue else {}),
+        **(_TO_THE_END if reading.to_the_end else {}),
     }
 
 

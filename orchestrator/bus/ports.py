@@ -196,13 +196,15 @@ class Assignor(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How a consumer reads. `instance` is the group instance id of a static member; `small_queue` keeps
-    prefetching low, for a consumer that is left unpolled while its owner is busy."""
+    prefetching low, for a consumer that is left unpolled while its owner is busy; `to_the_end` tells at once when
+    the end of a partition is reached, for one that reads what is there and then no more."""
 
     group: str
     start: Start
     instance: str = ""
     assignor: Assignor = Assignor.COOPERATIVE
     small_queue: bool = False
+    to_the_end: bool = False
 
 
 class Bus(Protocol):

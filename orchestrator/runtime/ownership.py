@@ -78,7 +78,7 @@ class Ownership:
             Reading(GROUP, Start.ERROR, instance=self._name, assignor=Assignor.RANGE)
         )
         self._tasks = self._consumer(Reading(GROUP, Start.ERROR, small_queue=True))
-        self._reader = self._consumer(Reading(f"{self._name}-restore", Start.ERROR))
+        self._reader = self._consumer(Reading(f"{self._name}-restore", Start.ERROR, to_the_end=True))
         self._group.subscribe(SUBSCRIBED, self._assigned, self._revoked, self._revoked)
 
     def leave(self) -> None:
@@ -196,6 +196,8 @@ class Ownership:
             self._drop(number)
             own = {topic: commit for (topic, found), commit in committed.items() if found == number}
             self._restore_one(number, own, deadline)
+        # Left assigned, it would fetch history for ever and keep it.
+        self._reader.assign({})
         self._assign_tasks()
 
     def _restore_one(self, number: int, committed: dict[Topic, Commit], deadline: Deadline) -> None:
