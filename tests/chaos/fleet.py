@@ -83,12 +83,21 @@ class Fleet:
 
     frozen: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
+    guests: dict[str, Member] = field(default_factory=dict)
+    """Further copies, that come and go."""
+
     def __post_init__(self) -> None:
+        self.members = {name: self._member(name, *arguments) for name, arguments in MEMBERS.items()}
+        for slot in ("2", "3"):
+            self.guests[f"orchestrator-{slot}"] = self._member(
+                f"orchestrator-{slot}", "orchestrator", "--slot", slot
+            )
+            self.guests[f"services-{slot}"] = self._member(f"services-{slot}", *SERVICES, "--slot", slot)
+
+    def _member(self, name: str, *arguments: str) -> Member:
         module = ("--module", str(Path(workload.__file__)), "--log-format", "json")
         environment = {**self.installation.environment, **QUICK}
-        for name, arguments in MEMBERS.items():
-            log = self.installation.folder / f"{name}.log"
-            self.members[name] = Member(name, (*arguments, *module), log, environment)
+        return Member(name, (*arguments, *module), self.installation.folder / f"{name}.log", environment)
 
     def __enter__(self) -> "Fleet":
         try:
@@ -128,7 +137,8 @@ class Fleet:
 
     def end(self) -> None:
         """Kills whoever still runs."""
-        started = [member.process for member in self.members.values() if member.process is not None]
+        everybody = (*self.members.values(), *self.guests.values())
+        started = [member.process for member in everybody if member.process is not None]
         for process in (*started, *self.frozen):
             process.kill()
             process.wait()

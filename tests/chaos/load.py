@@ -73,6 +73,13 @@ class Load:
             self.keep(count)
             time.sleep(0.05)
 
+    def pause(self, seconds: float) -> None:
+        """Lets time pass without handing in anything: nobody may be there to take it."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.look()
+            time.sleep(0.05)
+
     def look(self) -> None:
         """Forgets the sessions that have settled."""
         for record in self.live.since(self._read):
