@@ -1,0 +1,55 @@
+"""A cluster that counts what is sent to it, and otherwise is the one behind it."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from orchestrator.bus.ports import (
+    Bus,
+    Consumer,
+    OnDelivery,
+    Outgoing,
+    Producer,
+    Reading,
+    TransactionalProducer,
+)
+from orchestrator.messages.catalogue import Topic
+
+
+@dataclass
+class CountingBus:
+    """`sizes` are bytes of keys, values and headers, what was sent in aborted transactions included."""
+
+    bus: Bus
+    sizes: Counter[str] = field(default_factory=Counter)
+
+    def consumer(self, reading: Reading) -> Consumer:
+        return self.bus.consumer(reading)
+
+    def producer(self) -> Producer:
+        made = self.bus.producer()
+        send = made.send
+
+        def counted(outgoing: Outgoing, on_delivery: OnDelivery | None = None) -> None:
+            self._count(outgoing)
+            send(outgoing, on_delivery)
+
+        made.send = counted  # type: ignore[method-assign]
+        return made
+
+    def transactional_producer(self, transactional_id: str) -> TransactionalProducer:
+        made = self.bus.transactional_producer(transactional_id)
+        send = made.send
+
+        def counted(outgoing: Outgoing) -> None:
+            self._count(outgoing)
+            send(outgoing)
+
+        made.send = counted  # type: ignore[method-assign]
+        return made
+
+    def partitions(self, topic: Topic) -> int:
+        return self.bus.partitions(topic)
+
+    def _count(self, outgoing: Outgoing) -> None:
+        headers = sum(len(name) + len(value) for name, value in outgoing.headers)
+        self.sizes[outgoing.topic] += len(outgoing.key) + len(outgoing.value or b"") + headers
