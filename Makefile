@@ -40,12 +40,18 @@ test-fast: setup ## Tests that need no server
 soak: setup ## The long forms: hundreds of processes killed, brokers lost, storms of rebalances
 	$(RUN) pytest -m soak
 
+bench: setup ## All benchmarks on a real Kafka; `make bench-NAME` runs one
+	$(RUN) python -m benchmarks
+
+bench-%: setup
+	$(RUN) python -m benchmarks $*
+
 lint: setup ## ruff
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 
 types: setup ## mypy, strict
-	$(RUN) mypy orchestrator services/orchestrator_services scripts tests examples
+	$(RUN) mypy orchestrator services/orchestrator_services scripts tests examples benchmarks
 
 layers: setup ## Imports go down only; generated files match their sources
 	$(RUN) lint-imports

@@ -1,0 +1,92 @@
+"""The Kafka that is measured on, and installations of the platform on it."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from benchmarks.processes import cpu_seconds
+from orchestrator import schemas
+from orchestrator.app.defining import define, read_folder
+from orchestrator.app.settings import load
+from orchestrator.app.wiring import Wiring, connect
+from orchestrator.bus import topics
+from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.kafka import KafkaBus
+from orchestrator.bus.registry import registry_client
+from orchestrator.local import LocalStack, StackAddress
+from tests.support.installation import Installation
+
+AGENT: Final = Path(__file__).with_name("agent")
+PARTITIONS: Final = 8
+SET_UP_S: Final = 60.0
+SERVICES: Final = (
+    ("orchestrator",),
+    ("planner",),
+    ("tool-selector",),
+    ("tool-executor", "--module", str(AGENT / "tools.py")),
+    ("evaluator",),
+    ("recovery",),
+)
+"""One slot and one copy of each service, each a process."""
+
+
+@dataclass
+class Cluster:
+    """A running Kafka. `broker_pids` is empty for one that is not ours: its CPU time is not known then."""
+
+    address: StackAddress
+    folder: Path
+    broker_pids: tuple[int, ...] = ()
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    @property
+    def nodes(self) -> int:
+        return len(self.address.bootstrap_servers.split(","))
+
+    def broker_cpu(self) -> float:
+        """CPU seconds of all brokers so far."""
+        return cpu_seconds(self.broker_pids)
+
+    def installation(self, **environment: str) -> "Platform":
+        """New topics, schemas and the benchmark's agent. `environment`: settings by their names, in capitals."""
+        folder = self.folder / f"installation-{next(self._numbers)}"
+        folder.mkdir(parents=True)
+        own = {
+            "ORCHESTRATOR_PARTITIONS": str(PARTITIONS),
+            **{f"ORCHESTRATOR_{name}": value for name, value in environment.items()},
+        }
+        made = Platform(self.address, f"bench-{uuid4().hex[:8]}.", folder, own)
+        made.set_up()
+        return made
+
+
+class Platform(Installation):
+    """An installation with the ports that benchmarks reach it by."""
+
+    @cached_property
+    def wiring(self) -> Wiring:
+        return connect(load(environment=self.environment))
+
+    def set_up(self) -> None:
+        """Topics, schemas and the agent. What the program would do, without starting it three times."""
+        bus, deadline = self.wiring.settings.bus, Deadline.after(SET_UP_S)
+        admin = KafkaBus(bus).admin
+        topics.apply(topics.plan(admin, bus, deadline), admin, bus, deadline)
+        schemas.apply(registry_client(bus), bus)
+        define(self.wiring, read_folder(AGENT))
+
+
+@contextmanager
+def cluster(nodes: int = 1) -> Iterator[Cluster]:
+    """A Kafka of so many nodes and a registry, in a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        with LocalStack(folder / "stack", nodes) as stack:
+            pids = tuple(stack.kafka.pid(number) for number in range(1, nodes + 1))
+            yield Cluster(stack.address, folder, pids)

@@ -1,0 +1,107 @@
+"""Real sessions, recorded: what went into the orchestrator, and what it wrote for each input."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from confluent_kafka import Producer
+
+from benchmarks.cluster import SERVICES, Cluster, Platform
+from benchmarks.load import Load
+from orchestrator.bus.headers import CAUSATION_ID, TYPE
+from orchestrator.bus.partitioning import PARTITIONER
+from orchestrator.bus.ports import Outgoing, Received
+from orchestrator.bus.reading import all_of, read_to_end
+from orchestrator.bus.topics import TopicNames
+from orchestrator.messages.catalogue import Topic, avro_name
+from orchestrator.saga.record import REPLIES
+
+WRITTEN: Final = (Topic.SESSIONS, Topic.PLAN_COMMANDS, Topic.EVALUATE_COMMANDS)
+_REPLIES: Final = frozenset(avro_name(kind).encode() for kind in REPLIES)
+_PATIENCE_S: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Recording:
+    """`outputs` by the id of the input that caused them. The order of each partition is kept."""
+
+    tasks: Sequence[Outgoing]
+    replies: Sequence[Outgoing]
+    outputs: dict[bytes, list[Outgoing]]
+
+    @property
+    def inputs(self) -> int:
+        return len(self.tasks) + len(self.replies)
+
+    @property
+    def written(self) -> int:
+        return sum(map(len, self.outputs.values()))
+
+
+def record(cluster: Cluster, sessions: int) -> Recording:
+    """Runs so many sessions through all services, and keeps their messages."""
+    platform = cluster.installation()
+    load = Load(platform)
+    with platform.processes(*SERVICES):
+        load.submit(load.tasks(sessions))
+        load.await_completed(sessions)
+    load.close()
+    return recorded(platform)
+
+
+def recorded(platform: Platform) -> Recording:
+    """What lies in an installation's topics."""
+    outputs: dict[bytes, list[Outgoing]] = defaultdict(list)
+    for topic in WRITTEN:
+        for received in _read(platform, topic):
+            outputs[received.header(CAUSATION_ID) or b""].append(_again(received))
+    replies = [_again(one) for one in _read(platform, Topic.EVENTS) if one.header(TYPE) in _REPLIES]
+    return Recording([_again(one) for one in _read(platform, Topic.TASKS)], replies, dict(outputs))
+
+
+class Bulk:
+    """Records in an open transaction: readers see all of them at the same moment, after `release`."""
+
+    def __init__(self, platform: Platform, records: Sequence[Outgoing]) -> None:
+        names = TopicNames(platform.prefix)
+        self._producer = transactional(platform, "load")
+        self._producer.begin_transaction()
+        for one in records:
+            self._producer.produce(
+                names.full(one.topic),
+                one.value,
+                one.key,
+                partition=-1 if one.partition is None else one.partition,
+                headers=list(one.headers),
+            )
+            self._producer.poll(0)
+        self._producer.flush(_PATIENCE_S)
+
+    def release(self) -> None:
+        self._producer.commit_transaction(_PATIENCE_S)
+
+
+def transactional(platform: Platform, name: str) -> Producer:
+    """A plain producer that is ready for its first transaction."""
+    producer = Producer(
+        {
+            "bootstrap.servers": platform.address.bootstrap_servers,
+            "transactional.id": f"{platform.prefix}{name}",
+            "linger.ms": 10,
+            "delivery.report.only.error": True,
+            "partitioner": PARTITIONER,
+        }
+    )
+    producer.init_transactions(_PATIENCE_S)
+    return producer
+
+
+def _read(platform: Platform, topic: Topic) -> list[Received]:
+    bus = platform.wiring.bus
+    return list(read_to_end(bus, all_of(bus, topic), _PATIENCE_S))
+
+
+def _again(received: Received) -> Outgoing:
+    headers = tuple((name, value or b"") for name, value in received.headers)
+    return Outgoing(received.topic, received.key or b"", received.value, headers, received.partition)
