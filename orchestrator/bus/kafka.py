@@ -1,6 +1,5 @@
 """A cluster by confluent-kafka."""
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -12,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka_consumer import KafkaConsumer
+from orchestrator.bus.kafka_logs import kafka_logger
 from orchestrator.bus.kafka_producer import KafkaProducer, KafkaTransactionalProducer
 from orchestrator.bus.kafka_stats import observed
 from orchestrator.bus.ports import Reading
@@ -88,8 +88,7 @@ class KafkaBus:
         self, fixed: Mapping[str, Any], defaults: Mapping[str, Any] = MappingProxyType({})
     ) -> dict[str, Any]:
         """Settings of one client: its defaults, the installation's over them, and what is fixed over these."""
-        logger = logging.getLogger("orchestrator.kafka")
-        config = {**defaults, **self._settings.kafka_config(), **fixed, "logger": logger}
+        config = {**defaults, **self._settings.kafka_config(), **fixed, "logger": kafka_logger()}
         return config if self._metrics is None else observed(config, self._metrics)
 
 

@@ -11,7 +11,7 @@ from orchestrator.bus.ports import ValueStore
 from orchestrator.bus.value_uris import path_of, path_of_content, uri_of, verified
 from orchestrator.errors import ContractError, UnavailableError
 from orchestrator.messages.types import Value
-from orchestrator.messages.values import JSON, json_value, read_json, value_of
+from orchestrator.messages.values import json_value, read_json
 
 INLINE_LIMIT: Final = 32 * 1024
 """Largest value that travels in a message, bytes. Kafka's default limit of a message is 1 MB, and a session's
@@ -132,10 +132,6 @@ class MessageValues:
             return value
         uri = self._store.write(value.inline)
         return Value(media_type=value.media_type, uri=uri, size=value.size, sha256=value.sha256)
-
-    def placed_bytes(self, content: bytes, media_type: str = JSON) -> Value:
-        """A value of these bytes, as it may travel."""
-        return self.placed(value_of(content, media_type))
 
 
 def _verify(value: Value, content: bytes) -> None:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @command
 def verify(shell: Shell) -> None:
-    """Replays the sessions topic: gaps, repetitions, and snapshots that differ from their events.
+    """Replays every history and compares.
 
-    Changes nothing, and may run beside the orchestrator. Exits with 1 if it finds something.
+    Finds gaps, repetitions, and snapshots that differ from their events. Changes nothing, and may run beside the orchestrator. Exits with 1 if it finds something.
     """
     from orchestrator.runtime.verify import verify as verified
 

@@ -21,6 +21,7 @@ COMMANDS = (
     "run",
     "submit",
     "cancel",
+    "verify",
     "sessions",
     "dlq",
     "agents",
