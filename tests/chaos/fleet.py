@@ -117,7 +117,8 @@ class Fleet:
         """Whoever ended by itself is noted, and started again, as an installation would."""
         for member in self.members.values():
             if member.has_ended:
-                self.fallen.append(f"{member.name}: {member.since_start()[-4000:]}")
+                code = member.running.returncode
+                self.fallen.append(f"{member.name} ended with {code}: {member.since_start()[-4000:]}")
                 member.start()
 
     def freeze(self, member: Member) -> "subprocess.Popen[bytes]":
