@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def verify(shell: Shell) -> None:
     """Replays every history and compares.
 
-    Finds gaps, repetitions, and snapshots that differ from their events. Changes nothing, and may run beside the orchestrator. Exits with 1 if it finds something.
+    Finds gaps, repetitions, and snapshots that differ from their events. Changes nothing, and may run beside the
+    orchestrator. Exits with 1 if it finds something.
     """
     from orchestrator.runtime.verify import verify as verified
 
