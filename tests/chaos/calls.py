@@ -137,12 +137,14 @@ class _Partition:
         return self.taken.get(reply.message_id, self.late.get(reply.message_id))
 
     def _bounds_behind(self) -> list[float]:
-        """For each reply the offset of the first event that a later one caused."""
+        """For each reply the offset of the first event that a later one caused. One that was reported twice
+        caused what it did where it lay first."""
+        first = {reply.message_id: reply for reply in reversed(self.replies)}
         bounds: list[float] = []
         bound = float("inf")
         for reply in reversed(self.replies):
             bounds.append(bound)
-            shown_at = self._shown_at(reply)
+            shown_at = self._shown_at(reply) if first[reply.message_id] is reply else None
             bound = bound if shown_at is None else min(bound, shown_at)
         return bounds[::-1]
 

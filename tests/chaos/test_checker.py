@@ -149,6 +149,22 @@ def test_a_reply_that_comes_after_its_time_out_may_be_ignored() -> None:
     assert rules(check(story.records)) == {"settled"}
 
 
+def test_a_reply_that_comes_after_its_cancel_may_be_ignored_whatever_is_repeated_behind_it() -> None:
+    """A cancel comes by another topic: no reply tells when it was read."""
+    # given: a call that recovery is asked about, and a cancel that gives it up
+    story = Story()
+    story.ready(FIRST, "a", story.begin(FIRST))
+    broken = call(FIRST, "RECOVERY", "a")
+    failed = story.reply("ToolFailed", FIRST, call=call(FIRST, "TOOL", "a"))
+    story.history("CallFailed", FIRST, failed, call=broken)
+    story.history("CancelRequested", FIRST, "control-0")
+    # when: recovery answers, and a report that was taken long ago is repeated behind its answer
+    story.reply("RetryScheduled", FIRST, call=broken)
+    repeated = again(story.records, found(story.records, "ToolFailed"))
+    # then: nothing but the session that goes on is complained about
+    assert rules(check(repeated)) == {"settled"}
+
+
 def test_a_repeated_reply_may_be_ignored() -> None:
     records = sound()
     assert check(again(records, found(records, "ToolCompleted"))) == []
