@@ -22,6 +22,7 @@ from orchestrator.bus.ports import (
 from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.messages.catalogue import Topic
 from orchestrator.runtime.encoding import Encoder
+from orchestrator.runtime.gathering import GATHER_S, may_gather
 from orchestrator.runtime.live import INPUT_TOPICS, Partition
 from orchestrator.runtime.restore import (
     Progress,
@@ -94,16 +95,21 @@ class Ownership:
     # -- reading
 
     def take(self, limit: int, active: int, patience_s: float) -> list[Received]:
-        """Events and control first; tasks as long as sessions may begin, without waiting for them.
+        """Events and control first; tasks as long as sessions may begin. Whoever is likelier to come is waited
+        for: while no session is under way that is a task.
 
         `limit` records at most, `active` sessions a partition.
         """
+        is_quiet = not any(found.active for found in self.partitions.values())
         with self._ended_when_fenced():
-            first = self._group.poll(patience_s)
-            taken = [] if first is None else [first, *self._group.drain(limit - 1)]
+            taken = self._waited(self._group, limit, 0 if is_quiet else patience_s)
+            gathered_by = Deadline.after(GATHER_S)
+            while taken and len(taken) < limit and may_gather(taken) and not gathered_by.passed:
+                taken += self._waited(self._group, limit - len(taken), gathered_by.remaining())
         room = min(limit - len(taken), self._room(active))
         if room > 0:
-            taken += self._tasks.drain(room)
+            waits = is_quiet and not taken
+            taken += self._waited(self._tasks, room, patience_s) if waits else self._tasks.drain(room)
         return [record for record in taken if record.partition in self.partitions]
 
     def serve(self, patience_s: float) -> None:
@@ -220,6 +226,12 @@ class Ownership:
             progress.snapshots,
             progress.events,
         )
+
+    @staticmethod
+    def _waited(consumer: Consumer, limit: int, patience_s: float) -> list[Received]:
+        """One record, waited for, and what is there behind it."""
+        first = consumer.poll(patience_s)
+        return [] if first is None else [first, *consumer.drain(limit - 1)]
 
     def _room(self, active: int) -> int:
         found = self.partitions.values()
