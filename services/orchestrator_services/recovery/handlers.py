@@ -15,7 +15,7 @@ from orchestrator.sdk import (
     described,
 )
 from orchestrator.sdk.messages import Message, events, types
-from orchestrator_services.recovery.settings import RecoverySettings
+from orchestrator_services.recovery.settings import settings
 
 service = Service("recovery")
 
@@ -70,7 +70,7 @@ async def _decided(call: types.Call, kind: CallKind, failure: Failure, context: 
 
 async def _asked(failed: FailedCall, context: Context) -> Recovery:
     """The strategy's decision. One that is missing or broken gives up: a session must not hang."""
-    name = RecoverySettings().strategy
+    name = settings().strategy
     strategy = context.plugins.recoveries.get(name)
     if strategy is None:
         known = ", ".join(sorted(context.plugins.recoveries)) or "none"

@@ -1,5 +1,7 @@
 """Settings of recovery."""
 
+from functools import cache
+
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -10,3 +12,9 @@ class RecoverySettings(BaseSettings):
 
     strategy: str = "default"
     """Name of the strategy that decides."""
+
+
+@cache
+def settings() -> RecoverySettings:
+    """The settings of this process, read once: reading the environment takes longer than a decision."""
+    return RecoverySettings()

@@ -12,7 +12,7 @@ from orchestrator.sdk import (
 from orchestrator.sdk.messages import QUEUE_MS, Message, commands, events, idempotency_key, replace, types
 from orchestrator_services.tool_selector.arguments import Arguments
 from orchestrator_services.tool_selector.candidates import candidates
-from orchestrator_services.tool_selector.settings import ToolSelectorSettings
+from orchestrator_services.tool_selector.settings import settings
 
 service = Service("tool-selector")
 
@@ -59,7 +59,7 @@ async def _selection(message: events.PlanStepReady, context: Context) -> Selecti
 
 async def _chosen(selection: Selection, context: Context) -> ToolDefinition:
     """What the selector chose: one of the candidates, whatever it returned, for they are what is allowed."""
-    name = ToolSelectorSettings().strategy
+    name = settings().strategy
     selector = context.plugins.selectors.get(name)
     if selector is None:
         known = ", ".join(sorted(context.plugins.selectors)) or "none"

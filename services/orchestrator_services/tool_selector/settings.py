@@ -1,5 +1,7 @@
 """Settings of the tool selector."""
 
+from functools import cache
+
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -10,3 +12,9 @@ class ToolSelectorSettings(BaseSettings):
 
     strategy: str = "default"
     """Name of the selector that chooses among the tools that could do a step."""
+
+
+@cache
+def settings() -> ToolSelectorSettings:
+    """The settings of this process, read once: reading the environment takes longer than a decision."""
+    return ToolSelectorSettings()

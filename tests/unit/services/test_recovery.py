@@ -12,6 +12,7 @@ from orchestrator.messages import events
 from orchestrator.messages.types import CallKind, FailureKind, RetryPolicy, ToolDefinition
 from orchestrator.sdk import FailedCall, Retry
 from orchestrator.sdk import recovery as declare_recovery
+from tests.unit.services.conftest import Setting
 from tests.unit.services.support import World, call, event, failure
 
 MAIL = ToolDefinition(name="mail.send", at_most_once=True)
@@ -129,26 +130,26 @@ async def test_the_same_failure_handled_twice_gives_the_same_message() -> None:
     assert await decision_on(FailureKind.TRANSIENT) == await decision_on(FailureKind.TRANSIENT)
 
 
-async def test_another_strategy_is_named_by_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_another_strategy_is_named_by_a_setting(setting: Setting) -> None:
     @declare_recovery("patient")
     async def patient(failed: FailedCall) -> Retry:
         return Retry(delay_ms=86_400_000, reason="tomorrow")
 
-    monkeypatch.setenv("ORCHESTRATOR_RECOVERY_STRATEGY", "patient")
+    setting("ORCHESTRATOR_RECOVERY_STRATEGY", "patient")
     decision = await decision_on(FailureKind.PERMANENT, World(recovery, patient))
 
     assert decision.delay_ms == 86_400_000
 
 
 async def test_a_strategy_that_is_missing_or_raises_does_not_hang_the_session(
-    monkeypatch: pytest.MonkeyPatch,
+    setting: Setting,
 ) -> None:
     @declare_recovery("broken")
     async def broken(failed: FailedCall) -> Retry:
         raise KeyError("oops")
 
     for name, reason in (("nope", "there is no recovery strategy nope"), ("broken", "KeyError: 'oops'")):
-        monkeypatch.setenv("ORCHESTRATOR_RECOVERY_STRATEGY", name)
+        setting("ORCHESTRATOR_RECOVERY_STRATEGY", name)
         decision = await decision_on(FailureKind.TRANSIENT, World(recovery, broken))
 
         assert isinstance(decision, events.RecoveryExhausted)

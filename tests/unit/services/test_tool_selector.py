@@ -12,6 +12,7 @@ from orchestrator.messages.timeouts import QUEUE_MS
 from orchestrator.messages.types import CallKind, FailureKind, Step, ToolDefinition, ToolPolicy
 from orchestrator.sdk import Output, Selection, document
 from orchestrator.sdk import tool_selector as declare_selector
+from tests.unit.services.conftest import Setting
 from tests.unit.services.support import SESSION, START, World, call, event
 
 
@@ -237,13 +238,13 @@ async def test_a_schema_s_reference_is_never_fetched() -> None:
 
 
 async def test_a_stranger_s_selector_chooses_only_among_what_is_allowed(
-    monkeypatch: pytest.MonkeyPatch,
+    setting: Setting,
 ) -> None:
     @declare_selector("mine")
     async def mine(selection: Selection) -> ToolDefinition:
         return TOOLS["files.search" if "files.search" in selection.candidates else "mail.send"]
 
-    monkeypatch.setenv("ORCHESTRATOR_TOOL_SELECTOR_STRATEGY", "mine")
+    setting("ORCHESTRATOR_TOOL_SELECTOR_STRATEGY", "mine")
     arguments = {"path": "a", "pattern": "b"}
     selected, _ = await select(ready(arguments, capability="search"), mine)
     (failed,) = await select(ready(arguments, capability="search", avoid=("files.search",)), mine)
