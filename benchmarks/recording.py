@@ -89,6 +89,8 @@ def transactional(platform: Platform, name: str) -> Producer:
             "bootstrap.servers": platform.address.bootstrap_servers,
             "transactional.id": f"{platform.prefix}{name}",
             "linger.ms": 10,
+            # As the loop's: with the client's 100 ms a relay would mostly wait for the markers of its last commit.
+            "retry.backoff.ms": 2,
             "delivery.report.only.error": True,
             "partitioner": PARTITIONER,
         }
