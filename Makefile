@@ -9,7 +9,7 @@ STAMP := .venv/.synced
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast soak lint types layers check docs models fmt clean
+.PHONY: help setup demo test test-fast test-deploy soak lint types layers check docs models fmt clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -36,6 +36,9 @@ test: setup lint types layers ## All checks and all tests, on a real Kafka and r
 
 test-fast: setup ## Tests that need no server
 	$(RUN) pytest -m "not integration"
+
+test-deploy: setup ## Checks the chart with real Helm and offline schemas; builds the tools once, which takes minutes
+	$(RUN) pytest -m deploy tests/deploy
 
 soak: setup ## The long forms: hundreds of processes killed, brokers lost, storms of rebalances
 	$(RUN) pytest -m soak

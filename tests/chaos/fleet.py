@@ -38,13 +38,14 @@ class Member:
     log: Path
     environment: Mapping[str, str]
     process: "subprocess.Popen[bytes] | None" = None
+    program: Sequence[str] = (PROGRAM,)
 
     def start(self) -> None:
         with self.log.open("ab") as log:
             log.write(f"-- {self.name} starts\n".encode())
             log.flush()
             self.process = subprocess.Popen(
-                [PROGRAM, "run", *self.arguments], env=self.environment, stdout=log, stderr=log
+                [*self.program, "run", *self.arguments], env=self.environment, stdout=log, stderr=log
             )
 
     @property
@@ -64,10 +65,14 @@ class Member:
         """What it has logged since it was last started."""
         return self.log.read_text(encoding="utf-8", errors="replace").rpartition("-- ")[2]
 
+    @property
+    def is_ready(self) -> bool:
+        assert not self.has_ended, self.since_start()
+        return '"running ' in self.since_start()
+
     def await_ready(self) -> None:
         deadline = time.monotonic() + READY_S
-        while '"running ' not in self.since_start():
-            assert not self.has_ended, self.since_start()
+        while not self.is_ready:
             assert time.monotonic() < deadline, f"{self.name} is not ready: {self.since_start()}"
             time.sleep(0.1)
 

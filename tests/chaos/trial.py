@@ -8,7 +8,7 @@ from typing import Final
 from tests.chaos.checker import Run, check
 from tests.chaos.fleet import Fleet
 from tests.chaos.load import Load
-from tests.chaos.topics import LiveReader, Reader
+from tests.chaos.topics import LiveReader, Reader, Record
 from tests.support.installation import Installation
 
 SETTLED_S: Final = 600.0
@@ -22,8 +22,8 @@ class Trial:
     live: LiveReader
     read: Callable[[], Reader]
 
-    def conclude(self) -> None:
-        """Every session settles, all members end in order, and the topics tell a story without a fault."""
+    def conclude(self) -> list[Record]:
+        """Every session settles, all members end in order, and the topics tell a story without a fault: this one."""
         self.load.await_settled(SETTLED_S, self.fleet.restart_fallen)
         codes = self.fleet.stop()
         seen_meanwhile = self.live.finish()
@@ -33,6 +33,7 @@ class Trial:
         violations = check(records, seen_meanwhile)
         assert not violations, "\n".join(map(str, violations))
         assert Run(records).outcomes["TaskCompleted"] > self.load.submitted / 2
+        return records
 
 
 @contextmanager
