@@ -5,6 +5,7 @@ lowest first; arrays and maps are blocks of a count and items, with a size betwe
 """
 
 import struct
+from functools import lru_cache
 from typing import Any, Final
 
 PackError = struct.error
@@ -37,6 +38,8 @@ SMALL: Final = tuple(_coded(number << 1) for number in range(1 << 13))
 """Codes of the numbers from 0 that take at most two bytes: lengths, counts, revisions."""
 
 
+# The messages of one transaction name the same few times again and again.
+@lru_cache(maxsize=4_096, typed=True)
 def write_long(number: int) -> bytes:
     if _EIGHT_BYTES <= number < _NINE_BYTES:
         return _spread(number << 1).to_bytes(8, "little")

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeAlias
 
 from orchestrator.bus.ports import Headers, Received
 from orchestrator.messages.base import Command, Definition, Event, Message, Record
@@ -12,6 +12,9 @@ from orchestrator.messages.types import (
     QuarantinedSession,
     SessionSnapshot,
 )
+
+OfSession: TypeAlias = Command | Event
+Timed: TypeAlias = OfSession | Definition
 
 TYPE: Final = "ce_type"
 ID: Final = "ce_id"
@@ -40,9 +43,9 @@ def headers_of(message: Message | Record, avro_name: bytes, source: bytes, trace
         SPEC_VERSION,
         CONTENT_TYPE,
     ]
-    if isinstance(message, Command | Event | Definition):
+    if isinstance(message, Timed):
         headers.append((TIME, rfc3339(message.occurred_at).encode()))
-    if isinstance(message, Command | Event):
+    if isinstance(message, OfSession):
         headers.append((CORRELATION_ID, message.correlation_id.encode()))
         if message.causation_id:
             headers.append((CAUSATION_ID, message.causation_id.encode()))
@@ -54,14 +57,14 @@ def headers_of(message: Message | Record, avro_name: bytes, source: bytes, trace
 def message_id(message: Message | Record) -> str:
     """What `ce_id` says: the message's own id, or what a snapshot is of."""
     match message:
+        case Command() | Event() | Definition():
+            return message.message_id
         case SessionSnapshot() | QuarantinedSession():
             return f"{message.correlation_id}/{message.sequence}"
         case PartitionCheckpoint():
             return f"checkpoint/{message.partition}/{message.batch}"
         case EndedSessions():
             return f"ended/{message.chunk}/{len(message.ids)}"
-        case Command() | Event() | Definition():
-            return message.message_id
         case _:
             raise TypeError(f"{type(message).__name__} is not sent on its own")
 

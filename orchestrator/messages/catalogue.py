@@ -187,6 +187,8 @@ def topic_spec(topic: Topic) -> TopicSpec:
 def key_of(message: Message | Record) -> str:
     """Kafka key of a message: the session's id, or the name of what is defined."""
     match message:
+        case Command() | Event():
+            return message.correlation_id
         case events.ToolDefined():
             return f"tool/{message.tool.name}"
         case events.AgentDefined():
@@ -197,7 +199,7 @@ def key_of(message: Message | Record) -> str:
             return "checkpoint"
         case types.EndedSessions():
             return f"ended/{message.chunk}"
-        case Command() | Event() | types.SessionSnapshot() | types.QuarantinedSession():
+        case types.SessionSnapshot() | types.QuarantinedSession():
             return message.correlation_id
         case _:
             raise TypeError(f"{type(message).__name__} is not sent on its own")

@@ -9,20 +9,17 @@ from uuid import UUID, uuid5
 
 NAMESPACE: Final = uuid5(UUID(int=0), "kafka-agent-orchestrator")
 _PREFIX: Final = NAMESPACE.bytes
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""The hexadecimal digit with its two highest bits set to 10, as RFC 9562 has it."""
 
 
 def derived_id(*parts: object) -> str:
     """The version 5 UUID of the parts, joined by slashes.
 
-    Written out by hand, because `uuid5` costs three times as much.
+    Written out by hand, because `uuid5` costs four times as much.
     """
-    digest = bytearray(
-        sha1(_PREFIX + "/".join(map(str, parts)).encode(), usedforsecurity=False).digest()[:16]
-    )
-    digest[6] = digest[6] & 0x0F | 0x50
-    digest[8] = digest[8] & 0x3F | 0x80
-    text = digest.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = sha1(_PREFIX + "/".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 def output_id(input_id: str, producer: str, index: int) -> str:

@@ -19,7 +19,6 @@ from orchestrator.saga.record.intake import submit_task
 from orchestrator.saga.state import PendingRetry, Phase, Session, Task
 
 PRODUCER: Final = "orchestrator"
-_LONG_AGO: Final = -1
 MAX_MOVES: Final = 100_000
 """Far above what any plan needs: reaching it means that two moves undo each other, which is a bug."""
 
@@ -88,7 +87,7 @@ def _settle(writing: "_Writing") -> None:
         if session is None or session.ended:
             return
         if session.task is None:
-            if session.phase is Phase.AWAITED and writing.until >= session.awaited_until:
+            if session.phase is Phase.AWAITED and _is_over(writing.told, session.awaited_until):
                 writing.write([_no_task(writing)])
             return
         drafts = _first_move(session, session.task, writing)
@@ -98,9 +97,19 @@ def _settle(writing: "_Writing") -> None:
     raise RuntimeError(f"session {writing.correlation_id} does not settle")
 
 
+def _is_over(told: Input, at: int) -> bool:
+    return isinstance(told, TimePassed) and told.until >= at
+
+
 def _first_move(session: Session, task: Task, writing: "_Writing") -> Drafts | None:
+    """Only what tells the time expires anything: another input may come before a reply that is older."""
+    if isinstance(writing.told, TimePassed):
+        for move in EXPIRING:
+            drafts = move(session, task, writing.told.until)
+            if drafts is not None:
+                return drafts
     for move in MOVES:
-        drafts = move(session, task, writing.until if move in EXPIRING else writing.now)
+        drafts = move(session, task, writing.now)
         if drafts is not None:
             return drafts
     return None
@@ -122,42 +131,45 @@ class _Writing:
         self.told = told
         self.correlation_id = correlation_id
         self.now = now
-        # Only what tells the time expires anything: another input may come before a reply that is older.
-        self.until = told.until if isinstance(told, TimePassed) else _LONG_AGO
         self.outputs: list[Message] = []
         # A repeated input may find the session later, with something due: its outputs are others then.
         self._producer = f"{PRODUCER}/{session.sequence if session else 0}"
+        agent, tenant = _whose(session, told)
+        self._envelope: dict[str, Any] = {
+            "correlation_id": correlation_id,
+            "causation_id": told.message_id,
+            "occurred_at": now,
+            "agent": agent,
+            "tenant": tenant,
+        }
 
     def write(self, drafts: Iterable[Draft]) -> None:
         for made in drafts:
+            own: dict[str, Any] = {_own_id(made.kind): self._next_id()}
+            if issubclass(made.kind, SessionEvent):
+                own["sequence"] = (self.session.sequence if self.session else 0) + 1
             # A dead letter's id is known before: `TaskEscalated` names it.
-            message = made.kind(**self._envelope(made.kind) | made.fields)
+            message = made.kind(**{**self._envelope, **own, **made.fields})
             if isinstance(message, SessionEvent):
                 self.session = evolve(self.session, message)
             self.outputs.append(message)
 
-    def _envelope(self, kind: type[Message]) -> dict[str, Any]:
-        own_id = "command_id" if issubclass(kind, Command) else "event_id"
-        agent, tenant = self._whose()
-        fields: dict[str, Any] = {
-            own_id: identity.output_id(self.told.message_id, self._producer, len(self.outputs)),
-            "correlation_id": self.correlation_id,
-            "causation_id": self.told.message_id,
-            "occurred_at": self.now,
-            "agent": agent,
-            "tenant": tenant,
-        }
-        if issubclass(kind, SessionEvent):
-            fields["sequence"] = (self.session.sequence if self.session else 0) + 1
-        return fields
+    def _next_id(self) -> str:
+        return identity.output_id(self.told.message_id, self._producer, len(self.outputs))
 
-    def _whose(self) -> tuple[str, str]:
-        match self.told:
-            case Submission():
-                return self.told.task.agent, self.told.task.tenant
-            case commands.CancelTask() if self.session is None:
-                return self.told.agent, self.told.tenant
-            case _ if self.session is not None:
-                return self.session.agent, self.session.tenant
-            case _:
-                return "default", "default"
+
+def _own_id(kind: type[Message]) -> str:
+    return "command_id" if issubclass(kind, Command) else "event_id"
+
+
+def _whose(session: Session | None, told: Input) -> tuple[str, str]:
+    """Agent and tenant of what is written."""
+    match told:
+        case Submission():
+            return told.task.agent, told.task.tenant
+        case commands.CancelTask() if session is None:
+            return told.agent, told.tenant
+        case _ if session is not None:
+            return session.agent, session.tenant
+        case _:
+            return "default", "default"

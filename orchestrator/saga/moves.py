@@ -1,5 +1,6 @@
-"""The second half of a decision: what a session does next. `MOVES` is tried in order; the first that applies
-is made, and all are tried again. Cancel, deadline and parking are their order, not flags asked everywhere.
+"""The second half of a decision: what a session does next. `EXPIRING`, then `MOVES` are tried in order; the first
+that applies is made, and all are tried again. Cancel, deadline and parking are their order, not flags asked
+everywhere.
 """
 
 from collections.abc import Callable
@@ -137,6 +138,8 @@ def plan(session: Session, task: Task, now: int) -> Drafts | None:
 
 def retry_calls(session: Session, task: Task, now: int) -> Drafts | None:
     """Calls whose time to be tried again has come, the oldest first."""
+    if not session.retries:
+        return None
     due = [retry for retry in session.retries.values() if retry.retry_at <= now]
     for retry in sorted(due, key=lambda found: (found.retry_at, found.call.call_id)):
         drafts = tried_again(session, task, retry, now)
@@ -162,11 +165,10 @@ def evaluate(session: Session, task: Task, now: int) -> Drafts | None:
 
 
 EXPIRING: Final[tuple[Move, ...]] = (meet_deadline, expire_calls)
-"""Moves that act on time having run out. Their time is the one up to which everything was read."""
+"""Moves that act on time having run out, tried before all others. Their time is the one up to which everything
+was read."""
 
 MOVES: Final[tuple[Move, ...]] = (
-    meet_deadline,
-    expire_calls,
     finish_cancel,
     hold_parked,
     escalate,
