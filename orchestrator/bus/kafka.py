@@ -59,7 +59,7 @@ class KafkaBus:
         def config(fixed: Mapping[str, Any]) -> dict[str, Any]:
             return self._config(fixed, self._reading)
 
-        return _made(lambda: KafkaConsumer(own, self._settings, lambda: self.admin, config))
+        return _made(lambda: KafkaConsumer(own, self._settings, config))
 
     def producer(self) -> KafkaProducer:
         return _made(lambda: KafkaProducer(self._settings, self._config))
@@ -81,7 +81,7 @@ class KafkaBus:
 
     @cached_property
     def admin(self) -> AdminClient:
-        """For topics and watermarks; may be shared between threads."""
+        """For topics; may be shared between threads."""
         return _made(lambda: AdminClient(self._config({})))
 
     def _config(

@@ -3,23 +3,15 @@
 # ruff: noqa: SLF001 - the names of librdkafka's own errors begin with an underscore
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from confluent_kafka import (
-    OFFSET_INVALID,
-    Consumer,
-    IsolationLevel,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not re-exported
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import OffsetLost, OwnershipLost
 from orchestrator.bus.kafka_errors import error_of, translated
+from orchestrator.bus.kafka_watermarks import Watermarks
 from orchestrator.bus.ports import (
     Assignor,
     Commit,
@@ -31,8 +23,8 @@ from orchestrator.bus.ports import (
     Received,
 )
 from orchestrator.bus.settings import BusSettings
-from orchestrator.bus.topics import TopicNames, done
-from orchestrator.errors import OrchestratorError, UnavailableError
+from orchestrator.bus.topics import TopicNames
+from orchestrator.errors import OrchestratorError
 from orchestrator.messages.catalogue import Topic
 
 _log: Final = logging.getLogger(__name__)
@@ -58,8 +50,8 @@ _PASSING: Final = frozenset(
         KafkaError.NOT_COORDINATOR,
     }
 )
-_FIRST_AND_END: Final = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
-_AGAIN_S: Final = 0.05
+# A client that is never polled would keep its statistics for ever.
+_SILENT: Final = {"statistics.interval.ms": 0}
 _OFFSET_GONE: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
 
 
@@ -79,23 +71,28 @@ def consumer_config(reading: Reading) -> dict[str, Any]:
     }
 
 
+def looking_config(reading: Reading) -> dict[str, Any]:
+    """What the client is set to that sees the ends of logs as everybody wrote them; it joins no group."""
+    return {"group.id": reading.group, "isolation.level": "read_uncommitted"}
+
+
 class KafkaConsumer:
-    """A consumer of one cluster. `config` completes what a consumer is set to; `admin` is asked for watermarks
-    and may be shared."""
+    """A consumer of one cluster. `config` completes what a consumer is set to."""
 
     def __init__(
         self,
         reading: Reading,
         settings: BusSettings,
-        admin: Callable[[], AdminClient],
         config: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     ) -> None:
+        def all_seeing() -> Consumer:
+            return Consumer({**config(looking_config(reading)), **_SILENT})
+
         self._servers = settings.bootstrap_servers
-        self._settings = settings
         self._names = TopicNames(settings.topic_prefix)
-        self._admin = admin
         self._cooperative = reading.assignor is Assignor.COOPERATIVE
         self._client = Consumer(dict(config(consumer_config(reading))))
+        self._watermarks = Watermarks(self._client, all_seeing, self._names, self._servers)
         self._ends: dict[Position, int] = {}
         self._gone: set[Position] = set()
         self._failure: BaseException | None = None
@@ -188,32 +185,7 @@ class KafkaConsumer:
     def watermarks(
         self, positions: Iterable[Position], deadline: Deadline, *, read_uncommitted: bool = False
     ) -> dict[Position, tuple[int, int]]:
-        positions = tuple(positions)
-        level = IsolationLevel.READ_UNCOMMITTED if read_uncommitted else IsolationLevel.READ_COMMITTED
-        while True:
-            try:
-                lows, highs = (self._offsets(positions, spec, level, deadline) for spec in _FIRST_AND_END)
-            except UnavailableError:
-                # The admin client does not ask again after a partition has got its leader, or another one.
-                if deadline.passed:
-                    raise
-                time.sleep(_AGAIN_S)
-            else:
-                return {position: (lows[position], highs[position]) for position in positions}
-
-    def _offsets(
-        self, positions: Iterable[Position], spec: OffsetSpec, level: IsolationLevel, deadline: Deadline
-    ) -> dict[Position, int]:
-        asked = dict.fromkeys(self._partitions(dict.fromkeys(positions, OFFSET_INVALID)), spec)
-        if not asked:
-            return {}
-        answers = self._admin().list_offsets(
-            asked, isolation_level=level, request_timeout=deadline.remaining()
-        )
-        return {
-            self._position(partition): done(answer, "asking for watermarks", self._settings, deadline).offset
-            for partition, answer in answers.items()
-        }
+        return self._watermarks.of(positions, deadline, read_uncommitted=read_uncommitted)
 
     def seek(self, offsets: Mapping[Position, int]) -> None:
         for position, partition in zip(offsets, self._partitions(offsets), strict=True):
@@ -237,6 +209,7 @@ class KafkaConsumer:
     def close(self) -> None:
         if not self._closed:
             self._closed = True
+            self._watermarks.close()
             self._client.close()
             self._raise_failure()
 

@@ -165,7 +165,12 @@ class KafkaTransactionalProducer(_Sender):
         self._until(deadline, "aborting a transaction", self._client.abort_transaction)
 
     def _until(self, deadline: Deadline, doing: str, attempt: Callable[[float], None]) -> None:
-        """Repeats what may be repeated. Raises `UnavailableError` at the deadline."""
+        """Repeats what may be repeated. Raises `UnavailableError` at the deadline.
+
+        A call that ran out of time is never repeated: with no time left a second `commit_transaction` forgets
+        that it commits, and the answer to the first ends the process by an assertion (librdkafka 2.16,
+        `rd_kafka_txn_endtxn_complete`). The client counts milliseconds, so that is before the deadline.
+        """
         while True:
             try:
                 attempt(deadline.remaining())
@@ -174,7 +179,7 @@ class KafkaTransactionalProducer(_Sender):
                 failed = error_of(error)
                 if not failed.retriable() or failed.fatal() or failed.txn_requires_abort():
                     raise self._failure(failed, doing) from error
-                if deadline.passed:
+                if deadline.passed or failed.code() == KafkaError._TIMED_OUT:
                     raise UnavailableError(
                         f"{doing} failed: the cluster at {self._servers} did not answer in time: {failed.str()}"
                     ) from error

@@ -4,9 +4,9 @@ It returns any error for any request. What it cannot show, isolation and stored 
 Kafka in `tests/integration/test_bus.py`.
 """
 
-import ctypes
 import itertools
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -21,23 +21,12 @@ from orchestrator.bus.ports import Consumer, GroupMetadata, Outgoing, Reading, S
 from orchestrator.bus.settings import BusSettings
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
 from orchestrator.local import EmbeddedCluster
-from orchestrator.local.embedded import _library
 from orchestrator.messages.catalogue import Topic
-
-# Numbers of Kafka's protocol.
-PRODUCE, OFFSET_COMMIT, INIT_PRODUCER_ID, ADD_OFFSETS_TO_TXN, END_TXN, TXN_OFFSET_COMMIT = (
-    0,
-    8,
-    22,
-    25,
-    26,
-    28,
-)
+from tests.support.mock_broker import MockBroker, Request
 
 RECORD = Outgoing(Topic.EVENTS, b"k", b"v", ())
 OFFSETS = {(Topic.EVENTS, 0): (1, "1")}
 QUIET = {"log_level": SecretStr("0")}
-Answer = Callable[..., None]
 
 
 def soon() -> Deadline:
@@ -60,26 +49,10 @@ def bus_of(cluster: EmbeddedCluster) -> KafkaBus:
 
 
 @pytest.fixture
-def answers(cluster: EmbeddedCluster) -> Iterator[Answer]:
-    """Makes the broker answer the next requests of a kind with these errors."""
-    library = ctypes.CDLL(_library()._name)
-    mock = ctypes.c_void_p(cluster._cluster)
-
-    def push(request: int, *errors: int) -> None:
-        array = (ctypes.c_int * len(errors))(*errors)
-        library.rd_kafka_mock_push_request_errors_array(mock, request, ctypes.c_size_t(len(errors)), array)
-
-    yield push
-    for request in (PRODUCE, OFFSET_COMMIT, INIT_PRODUCER_ID, ADD_OFFSETS_TO_TXN, END_TXN, TXN_OFFSET_COMMIT):
-        library.rd_kafka_mock_clear_request_errors(mock, request)
-
-
-@pytest.fixture
-def slow(cluster: EmbeddedCluster) -> Iterator[Callable[[int], None]]:
-    """Makes the broker answer after so many milliseconds."""
-    library, mock = ctypes.CDLL(_library()._name), ctypes.c_void_p(cluster._cluster)
-    yield lambda milliseconds: library.rd_kafka_mock_broker_set_rtt(mock, 1, milliseconds)
-    library.rd_kafka_mock_broker_set_rtt(mock, 1, 0)
+def broker(cluster: EmbeddedCluster) -> Iterator[MockBroker]:
+    broker = MockBroker(cluster)
+    yield broker
+    broker.forget_answers()
 
 
 _groups = itertools.count()
@@ -122,20 +95,20 @@ def transaction(producer: KafkaTransactionalProducer, group: GroupMetadata, dead
 @pytest.mark.parametrize(
     ("request_kind", "errors"),
     [
-        (PRODUCE, [KafkaError.NOT_LEADER_FOR_PARTITION]),
-        (ADD_OFFSETS_TO_TXN, [KafkaError.CONCURRENT_TRANSACTIONS]),
-        (TXN_OFFSET_COMMIT, [KafkaError.COORDINATOR_LOAD_IN_PROGRESS]),
-        (END_TXN, [KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR]),
+        (Request.PRODUCE, [KafkaError.NOT_LEADER_FOR_PARTITION]),
+        (Request.ADD_OFFSETS_TO_TXN, [KafkaError.CONCURRENT_TRANSACTIONS]),
+        (Request.TXN_OFFSET_COMMIT, [KafkaError.COORDINATOR_LOAD_IN_PROGRESS]),
+        (Request.END_TXN, [KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR]),
     ],
 )
 def test_answers_that_ask_to_try_again_are_tried_again(
     producer: KafkaTransactionalProducer,
     group: GroupMetadata,
-    answers: Answer,
-    request_kind: int,
+    broker: MockBroker,
+    request_kind: Request,
     errors: list[int],
 ) -> None:
-    answers(request_kind, *errors)
+    broker.answer(request_kind, *errors)
     transaction(producer, group, soon())
 
 
@@ -143,9 +116,9 @@ def test_answers_that_ask_to_try_again_are_tried_again(
     "error", [KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_INSTANCE_ID]
 )
 def test_a_transaction_of_a_former_owner_is_aborted_and_the_next_one_works(
-    producer: KafkaTransactionalProducer, group: GroupMetadata, answers: Answer, error: int
+    producer: KafkaTransactionalProducer, group: GroupMetadata, broker: MockBroker, error: int
 ) -> None:
-    answers(TXN_OFFSET_COMMIT, error)
+    broker.answer(Request.TXN_OFFSET_COMMIT, error)
     with pytest.raises(AbortableError):
         transaction(producer, group, soon())
     producer.abort(soon())
@@ -154,9 +127,9 @@ def test_a_transaction_of_a_former_owner_is_aborted_and_the_next_one_works(
 
 @pytest.mark.parametrize("error", [KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED])
 def test_a_producer_whose_id_was_taken_over_is_fenced(
-    producer: KafkaTransactionalProducer, group: GroupMetadata, answers: Answer, error: int
+    producer: KafkaTransactionalProducer, group: GroupMetadata, broker: MockBroker, error: int
 ) -> None:
-    answers(END_TXN, error)
+    broker.answer(Request.END_TXN, error)
     with pytest.raises(FencedError, match="another instance took over"):
         transaction(producer, group, soon())
     with pytest.raises(FatalError):
@@ -164,38 +137,54 @@ def test_a_producer_whose_id_was_taken_over_is_fenced(
 
 
 def test_a_commit_that_is_not_answered_in_time_is_ambiguous(
-    producer: KafkaTransactionalProducer, group: GroupMetadata, slow: Callable[[int], None]
+    producer: KafkaTransactionalProducer, group: GroupMetadata, broker: MockBroker
 ) -> None:
     producer.begin()
     producer.send(RECORD)
     producer.send_offsets(OFFSETS, group, soon())
     assert producer._flushed(soon()) == 0
-    slow(3_000)
-    with pytest.raises(AmbiguousCommit, match="may be committed or not"):
+    with broker.slow(3_000), pytest.raises(AmbiguousCommit, match="may be committed or not"):
         producer.commit(Deadline.after(0.3))
+
+
+def test_an_answer_that_comes_after_the_deadline_harms_nobody(
+    bus: KafkaBus, group: GroupMetadata, broker: MockBroker
+) -> None:
+    for number in range(5):
+        producer = bus.transactional_producer(f"late-{number}")
+        producer.init(soon())
+        producer.begin()
+        producer.send(RECORD)
+        producer.send_offsets(OFFSETS, group, soon())
+        assert producer._flushed(soon()) == 0
+        with broker.slow(200):
+            with pytest.raises(AmbiguousCommit):
+                producer.commit(Deadline.after(0.05))
+            # Nothing tells when the answer has come, and asking for it is what must not be needed.
+            time.sleep(0.25)
+        producer.close()
 
 
 def test_a_commit_whose_records_did_not_arrive_is_not_ambiguous(
-    producer: KafkaTransactionalProducer, group: GroupMetadata, slow: Callable[[int], None]
+    producer: KafkaTransactionalProducer, group: GroupMetadata, broker: MockBroker
 ) -> None:
     producer.begin()
     producer.send_offsets(OFFSETS, group, soon())
-    slow(3_000)
-    producer.send(RECORD)
-    with pytest.raises(AbortableError, match="1 records of the transaction were not acknowledged"):
-        producer.commit(Deadline.after(0.3))
+    with broker.slow(3_000):
+        producer.send(RECORD)
+        with pytest.raises(AbortableError, match="1 records of the transaction were not acknowledged"):
+            producer.commit(Deadline.after(0.3))
 
 
-def test_a_deadline_holds_while_transactions_start(bus: KafkaBus, slow: Callable[[int], None]) -> None:
-    slow(3_000)
+def test_a_deadline_holds_while_transactions_start(bus: KafkaBus, broker: MockBroker) -> None:
     producer = bus.transactional_producer("slot-1")
-    with pytest.raises(UnavailableError, match="starting transactions failed"):
+    with broker.slow(3_000), pytest.raises(UnavailableError, match="starting transactions failed"):
         producer.init(Deadline.after(0.3))
     producer.close()
 
 
-def test_a_cluster_that_refuses_us_says_which_right_is_missing(bus: KafkaBus, answers: Answer) -> None:
-    answers(INIT_PRODUCER_ID, KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+def test_a_cluster_that_refuses_us_says_which_right_is_missing(bus: KafkaBus, broker: MockBroker) -> None:
+    broker.answer(Request.INIT_PRODUCER_ID, KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
     producer = bus.transactional_producer("slot-2")
     with pytest.raises(ConfigurationError, match="TRANSACTIONAL_ID_AUTHORIZATION_FAILED"):
         producer.init(soon())
@@ -204,10 +193,10 @@ def test_a_cluster_that_refuses_us_says_which_right_is_missing(bus: KafkaBus, an
 
 @pytest.mark.parametrize("error", [KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID])
 def test_a_commit_after_a_rebalance_is_not_ours(
-    cluster: EmbeddedCluster, answers: Answer, error: int
+    cluster: EmbeddedCluster, broker: MockBroker, error: int
 ) -> None:
     with joined(cluster) as member:
-        answers(OFFSET_COMMIT, error)
+        broker.answer(Request.OFFSET_COMMIT, error)
         with pytest.raises(OwnershipLost):
             member.commit(OFFSETS)
 
@@ -219,10 +208,10 @@ def test_a_consumer_outside_its_group_has_no_metadata(bus: KafkaBus) -> None:
     consumer.close()
 
 
-def test_a_delivery_is_told_with_its_outcome(bus: KafkaBus, answers: Answer) -> None:
+def test_a_delivery_is_told_with_its_outcome(bus: KafkaBus, broker: MockBroker) -> None:
     producer = bus.producer()
     told: list[object] = []
-    answers(PRODUCE, KafkaError.MSG_SIZE_TOO_LARGE)
+    broker.answer(Request.PRODUCE, KafkaError.MSG_SIZE_TOO_LARGE)
     producer.send(RECORD, told.append)
     assert producer.flush(soon()) == 0
     producer.send(RECORD, told.append)

@@ -1,0 +1,64 @@
+"""What librdkafka's built-in broker does when it is told to: errors for any request, slow answers, lost leaders."""
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+from orchestrator.local import EmbeddedCluster
+from orchestrator.local.embedded import _library
+
+BROKER = 1
+NO_BROKER = -1
+
+
+class Request(IntEnum):
+    """Kinds of requests, by their numbers in Kafka's protocol."""
+
+    PRODUCE = 0
+    LIST_OFFSETS = 2
+    OFFSET_COMMIT = 8
+    OFFSET_FETCH = 9
+    FIND_COORDINATOR = 10
+    JOIN_GROUP = 11
+    HEARTBEAT = 12
+    SYNC_GROUP = 14
+    INIT_PRODUCER_ID = 22
+    ADD_PARTITIONS_TO_TXN = 24
+    ADD_OFFSETS_TO_TXN = 25
+    END_TXN = 26
+    TXN_OFFSET_COMMIT = 28
+
+
+class MockBroker:
+    """Drives the broker of an embedded cluster, by its functions `rd_kafka_mock_*`."""
+
+    def __init__(self, cluster: EmbeddedCluster) -> None:
+        self._library = ctypes.CDLL(_library()._name)
+        self._cluster = ctypes.c_void_p(cluster._cluster)
+
+    def answer(self, request: Request, *errors: int) -> None:
+        """The next requests of this kind get these errors, whoever sends them."""
+        array = (ctypes.c_int * len(errors))(*errors)
+        count = ctypes.c_size_t(len(errors))
+        self._library.rd_kafka_mock_push_request_errors_array(self._cluster, int(request), count, array)
+
+    def forget_answers(self) -> None:
+        for request in Request:
+            self._library.rd_kafka_mock_clear_request_errors(self._cluster, int(request))
+
+    @contextmanager
+    def slow(self, milliseconds: int) -> Iterator[None]:
+        """Every answer takes that long."""
+        self._library.rd_kafka_mock_broker_set_rtt(self._cluster, BROKER, milliseconds)
+        try:
+            yield
+        finally:
+            self._library.rd_kafka_mock_broker_set_rtt(self._cluster, BROKER, 0)
+
+    def lead(self, topic: str, partition: int, broker: int = BROKER) -> None:
+        """Makes the broker lead a partition; `NO_BROKER` leaves it without a leader."""
+        code = self._library.rd_kafka_mock_partition_set_leader(
+            self._cluster, topic.encode(), partition, broker
+        )
+        assert code == 0, f"{topic} [{partition}] got no leader: {code}"
