@@ -6,7 +6,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from orchestrator.bus.deadline import Deadline
@@ -14,6 +14,7 @@ from orchestrator.bus.kafka_consumer import KafkaConsumer
 from orchestrator.bus.kafka_logs import kafka_logger
 from orchestrator.bus.kafka_producer import KafkaProducer, KafkaTransactionalProducer
 from orchestrator.bus.kafka_stats import observed
+from orchestrator.bus.kafka_watermarks import Watermarks
 from orchestrator.bus.ports import Reading
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.topics import TopicNames, partition_counts
@@ -50,6 +51,7 @@ class KafkaBus:
         self._reading = {**_READING, **(reading or {})}
         self._metrics = metrics
         self._counts: dict[str, int] = {}
+        self._watermarks = self._looking("read_committed"), self._looking("read_uncommitted")
 
     def consumer(self, reading: Reading) -> KafkaConsumer:
         prefix = self._settings.topic_prefix
@@ -59,7 +61,7 @@ class KafkaBus:
         def config(fixed: Mapping[str, Any]) -> dict[str, Any]:
             return self._config(fixed, self._reading)
 
-        return _made(lambda: KafkaConsumer(own, self._settings, config))
+        return _made(lambda: KafkaConsumer(own, self._settings, self._watermarks, config))
 
     def producer(self) -> KafkaProducer:
         return _made(lambda: KafkaProducer(self._settings, self._config))
@@ -83,6 +85,16 @@ class KafkaBus:
     def admin(self) -> AdminClient:
         """For topics; may be shared between threads."""
         return _made(lambda: AdminClient(self._config({})))
+
+    def _looking(self, level: str) -> Watermarks:
+        names = TopicNames(self._settings.topic_prefix)
+        fixed = {"group.id": f"{self._settings.topic_prefix}watermarks", "isolation.level": level}
+
+        def make() -> Consumer:
+            # Polled only when it is asked for something, it would keep its statistics till then.
+            return _made(lambda: Consumer({**self._config(fixed), "statistics.interval.ms": 0}))
+
+        return Watermarks(make, names, self._settings.bootstrap_servers)
 
     def _config(
         self, fixed: Mapping[str, Any], defaults: Mapping[str, Any] = MappingProxyType({})

@@ -50,8 +50,6 @@ _PASSING: Final = frozenset(
         KafkaError.NOT_COORDINATOR,
     }
 )
-# A client that is never polled would keep its statistics for ever.
-_SILENT: Final = {"statistics.interval.ms": 0}
 _OFFSET_GONE: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
 
 
@@ -71,28 +69,22 @@ def consumer_config(reading: Reading) -> dict[str, Any]:
     }
 
 
-def looking_config(reading: Reading) -> dict[str, Any]:
-    """What the client is set to that sees the ends of logs as everybody wrote them; it joins no group."""
-    return {"group.id": reading.group, "isolation.level": "read_uncommitted"}
-
-
 class KafkaConsumer:
-    """A consumer of one cluster. `config` completes what a consumer is set to."""
+    """A consumer of one cluster. `config` completes what a consumer is set to; `watermarks` are those of what
+    is committed, and of everything that was written."""
 
     def __init__(
         self,
         reading: Reading,
         settings: BusSettings,
+        watermarks: tuple[Watermarks, Watermarks],
         config: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     ) -> None:
-        def all_seeing() -> Consumer:
-            return Consumer({**config(looking_config(reading)), **_SILENT})
-
         self._servers = settings.bootstrap_servers
         self._names = TopicNames(settings.topic_prefix)
         self._cooperative = reading.assignor is Assignor.COOPERATIVE
         self._client = Consumer(dict(config(consumer_config(reading))))
-        self._watermarks = Watermarks(self._client, all_seeing, self._names, self._servers)
+        self._committed, self._written = watermarks
         self._ends: dict[Position, int] = {}
         self._gone: set[Position] = set()
         self._failure: BaseException | None = None
@@ -185,7 +177,7 @@ class KafkaConsumer:
     def watermarks(
         self, positions: Iterable[Position], deadline: Deadline, *, read_uncommitted: bool = False
     ) -> dict[Position, tuple[int, int]]:
-        return self._watermarks.of(positions, deadline, read_uncommitted=read_uncommitted)
+        return (self._written if read_uncommitted else self._committed).of(positions, deadline)
 
     def seek(self, offsets: Mapping[Position, int]) -> None:
         for position, partition in zip(offsets, self._partitions(offsets), strict=True):
@@ -209,7 +201,6 @@ class KafkaConsumer:
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            self._watermarks.close()
             self._client.close()
             self._raise_failure()
 

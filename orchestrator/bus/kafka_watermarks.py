@@ -1,7 +1,7 @@
 """Where the logs of partitions begin and end.
 
-Asked of a consumer's own client with a call that waits. `AdminClient.list_offsets` would ask for many at once,
-but it hands its request to the client's thread before it has finished with it (librdkafka 2.16,
+Asked with a call that waits. `AdminClient.list_offsets` would need no thread, but it hands its request to the
+client's thread before it has finished with it (librdkafka 2.16,
 `rd_kafka_topic_partition_list_query_leaders_async`): a time-out that passes at once, or metadata that arrives
 meanwhile, and the process dies of corrupted memory. Brokers that die bring about both.
 """
@@ -9,8 +9,10 @@ meanwhile, and the process dies of corrupted memory. Brokers that die bring abou
 # ruff: noqa: SLF001 - the names of librdkafka's own errors begin with an underscore
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
+from threading import Lock
 from typing import Final
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
@@ -29,73 +31,74 @@ _FIRST_AND_END: Final = (OFFSET_BEGINNING, OFFSET_END)
 
 
 class Watermarks:
-    """Asks through `client`, which sees what is committed. `uncommitted` makes the client that sees all; it is
-    made when it is first needed. Used by one thread."""
+    """Asks through one client of its own, made by `make` when it is first needed: a broker answers a connection
+    in order, and behind a fetch that waits for records an answer takes half a second. Any thread may call;
+    they wait for each other, which on a quiet machine takes a millisecond.
+    """
 
-    def __init__(
-        self, client: Consumer, uncommitted: Callable[[], Consumer], names: TopicNames, servers: str
-    ) -> None:
-        self._client = client
-        self._make_uncommitted = uncommitted
+    def __init__(self, make: Callable[[], Consumer], names: TopicNames, servers: str) -> None:
+        self._make = make
         self._names = names
         self._servers = servers
+        self._lock = Lock()
 
-    def of(
-        self, positions: Iterable[Position], deadline: Deadline, *, read_uncommitted: bool
-    ) -> dict[Position, tuple[int, int]]:
-        """As `ports.Consumer.watermarks` does. A partition without a leader is waited for."""
+    def of(self, positions: Iterable[Position], deadline: Deadline) -> dict[Position, tuple[int, int]]:
+        """The first offset that is there and the one behind the last. A partition without a leader is waited
+        for. Raises `UnavailableError`, and `ConfigurationError` for a partition that is not there."""
         places = {(self._names.full(topic), number): (topic, number) for topic, number in positions}
-        if not places:
-            return {}
-        client = self._uncommitted if read_uncommitted else self._client
-        while True:
+        while places:
             try:
-                firsts, ends = (self._offsets(client, places, at, deadline) for at in _FIRST_AND_END)
+                firsts, ends = (self._offsets(places, at, deadline) for at in _FIRST_AND_END)
             except UnavailableError:
                 if deadline.passed:
                     raise
-                self._look_for_leaders(client, places, deadline)
+                self._look_for_leaders(places, deadline)
                 time.sleep(_AGAIN_S)
             else:
                 return {position: (firsts[place], ends[place]) for place, position in places.items()}
-
-    def close(self) -> None:
-        if "_uncommitted" in self.__dict__:
-            self._uncommitted.close()
+        return {}
 
     @cached_property
-    def _uncommitted(self) -> Consumer:
-        return self._make_uncommitted()
+    def _client(self) -> Consumer:
+        return self._make()
 
-    def _offsets(
-        self, client: Consumer, places: Iterable[tuple[str, int]], at: int, deadline: Deadline
-    ) -> dict[tuple[str, int], int]:
-        asked = [TopicPartition(topic, number, at) for topic, number in places]
+    @contextmanager
+    def _turn(self, deadline: Deadline) -> Iterator[Consumer]:
+        """The client, for one call. What it has to tell is told first: nobody else polls it."""
+        if not self._lock.acquire(timeout=deadline.remaining()):
+            raise UnavailableError(f"{_DOING} failed: the cluster at {self._servers} does not answer others")
         try:
-            answers = client.offsets_for_times(asked, timeout=_a_while(deadline))
+            self._client.poll(0)
+            yield self._client
         except KafkaException as error:
             raise self._failure(error_of(error)) from error
+        finally:
+            self._lock.release()
+
+    def _offsets(
+        self, places: Iterable[tuple[str, int]], at: int, deadline: Deadline
+    ) -> dict[tuple[str, int], int]:
+        asked = [TopicPartition(topic, number, at) for topic, number in places]
+        with self._turn(deadline) as client:
+            answers = client.offsets_for_times(asked, timeout=_a_while(deadline))
         for answer in answers:
             if answer.error is not None:
                 raise self._failure(answer.error)
         return {(answer.topic, answer.partition): answer.offset for answer in answers}
 
-    def _look_for_leaders(
-        self, client: Consumer, places: Iterable[tuple[str, int]], deadline: Deadline
-    ) -> None:
+    def _look_for_leaders(self, places: Iterable[tuple[str, int]], deadline: Deadline) -> None:
         """Brings what the client knows of leaders up to date, which it does not do by itself while it knows of
-        a topic. Raises `ConfigurationError` for a partition that is not there."""
+        a topic."""
         for topic in {topic for topic, _ in places}:
             try:
-                found = client.list_topics(topic, timeout=_a_while(deadline)).topics[topic]
-            except KafkaException as error:
-                self._raise_unless_passing(error_of(error))
+                with self._turn(deadline) as client:
+                    found = client.list_topics(topic, timeout=_a_while(deadline)).topics[topic]
+            except UnavailableError:
                 return
             if found.error is not None:
                 self._raise_unless_passing(found.error)
                 return
-            missing = [each for name, each in places if name == topic and each not in found.partitions]
-            if missing:
+            if any(number not in found.partitions for name, number in places if name == topic):
                 raise translated(KafkaError(KafkaError._UNKNOWN_PARTITION), _DOING, self._servers)
 
     def _raise_unless_passing(self, error: KafkaError) -> None:

@@ -24,6 +24,8 @@ QUICK: Final = {
     "ORCHESTRATOR_KAFKA_SESSION_TIMEOUT_MS": "6000",
     "ORCHESTRATOR_KAFKA_HEARTBEAT_INTERVAL_MS": "500",
     "ORCHESTRATOR_KAFKA_TRANSACTION_TIMEOUT_MS": "10000",
+    # Where a process ends by a signal, its threads' stacks are in its log.
+    "PYTHONFAULTHANDLER": "1",
 }
 READY_S: Final = 90.0
 STOP_S: Final = 60.0
