@@ -176,6 +176,26 @@ def test_a_commit_whose_records_did_not_arrive_is_not_ambiguous(
             producer.commit(Deadline.after(0.3))
 
 
+def test_a_coordinator_that_is_not_found_for_longer_than_the_deadline_makes_a_producer_useless(
+    bus: KafkaBus, group: GroupMetadata, broker: MockBroker
+) -> None:
+    """The call would not come back by itself, whatever its time-out."""
+    stuck = bus.transactional_producer("stuck")
+    stuck.init(soon())
+    stuck.begin()
+    stuck.send(RECORD)
+    broker.answer(Request.FIND_COORDINATOR, *[KafkaError.COORDINATOR_NOT_AVAILABLE] * 100)
+    with pytest.raises(FatalError, match="does not come back"):
+        stuck.send_offsets(OFFSETS, group, Deadline.after(0.2))
+    stuck.close()
+
+    broker.forget_answers()
+    another = bus.transactional_producer("stuck")
+    another.init(soon())
+    transaction(another, group, soon())
+    another.close()
+
+
 def test_a_deadline_holds_while_transactions_start(bus: KafkaBus, broker: MockBroker) -> None:
     producer = bus.transactional_producer("slot-1")
     with broker.slow(3_000), pytest.raises(UnavailableError, match="starting transactions failed"):
