@@ -19,7 +19,7 @@ from orchestrator.bus.ports import (
     Received,
     Start,
 )
-from orchestrator.errors import ConfigurationError, UnavailableError
+from orchestrator.errors import ConfigurationError, OrchestratorError, UnavailableError
 from orchestrator.messages.catalogue import Topic
 from orchestrator.runtime.encoding import Encoder
 from orchestrator.runtime.gathering import GATHER_S, may_gather
@@ -43,6 +43,10 @@ SESSION_TOPICS: Final = (*INPUT_TOPICS, Topic.SESSIONS, Topic.SNAPSHOTS)
 
 _OTHERS_S: Final = 5.0
 """How long to wait for what other slots have committed."""
+
+
+class NotRestored(OrchestratorError):  # noqa: N818 - named after the state it tells
+    """Partitions came that could not be restored now: join anew, or nobody reads them."""
 
 
 class Ownership:
@@ -89,8 +93,17 @@ class Ownership:
         for consumer in self._clients:
             try:
                 consumer.close()
-            except UnavailableError as error:
-                log.warning("a consumer did not close in time: %s", error)
+            except OrchestratorError as error:
+                log.warning("a consumer did not close in order: %s", error)
+        self._clients.clear()
+
+    def rejoin(self) -> None:
+        """Leaves and joins with new clients, knowing nothing; partitions come while `take` runs."""
+        self.leave()
+        self._is_leaving = False
+        for number in list(self.partitions):
+            self._drop(number)
+        self.join()
 
     # -- reading
 
@@ -173,7 +186,10 @@ class Ownership:
             raise ConfigurationError(
                 f"events and control are not assigned together: {sorted(missing)} missing"
             )
-        self._restore(numbers)
+        try:
+            self._restore(numbers)
+        except (FatalError, UnavailableError) as error:
+            raise NotRestored(f"partitions {numbers} could not be restored: {error}") from error
         self.ready.set()
         return {(topic, number): self.partitions[number].positions[topic] for topic, number in positions}
 

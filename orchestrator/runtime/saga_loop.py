@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar, cast
+from typing import Final, Protocol, cast
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
@@ -25,7 +25,7 @@ from orchestrator.messages.types import AgentProfile
 from orchestrator.runtime.encoding import RECORD_BYTES, Encoder
 from orchestrator.runtime.intake import Intake, Taken, submission
 from orchestrator.runtime.live import Partition
-from orchestrator.runtime.ownership import GROUP, Ownership
+from orchestrator.runtime.ownership import GROUP, NotRestored, Ownership
 from orchestrator.runtime.restore import Progress, metadata_of
 from orchestrator.runtime.stage import Stage, place_of
 from orchestrator.runtime.timers import Horizon
@@ -34,9 +34,9 @@ from orchestrator.saga import Input, TimePassed
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 _SHORTEST_WAIT_S: Final = 0.001
+_PEACE_OF_RESTORES: Final = 2
+"""Times the longest restore: a rival that restores hears only then that it was fenced."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,8 @@ class SagaLoop:
         self._horizon = Horizon(lambda numbers: self._owned.ends(Topic.EVENTS, numbers), clock)
         self._aborts = 0
         self._limit = settings.batch
+        self._peace = Deadline.after(0)
+        """Until when a second fatal error ends the loop."""
         self._condemned: dict[str, str] = {}
         """Inputs whose consequences the broker refused, and what it said."""
 
@@ -129,10 +131,32 @@ class SagaLoop:
             self._encoder.prepare()
             self._owned.join()
             while not self._stopping.is_set():
-                self._cycle()
+                self._turn()
         finally:
             self._transactions.close()
             self._owned.leave()
+
+    def _turn(self) -> None:
+        try:
+            self._cycle()
+        except (FatalError, NotRestored, UnavailableError) as error:
+            self._join_anew(error)
+
+    def _join_anew(self, error: OrchestratorError) -> None:
+        """Whatever state clients are in, new ones find out what was committed.
+
+        That goes for a membership that was taken over, too: a static member is told so after its own rejoin
+        whose answer was lost. Who is told again soon has a rival, and ends: two on one slot would fence each
+        other for ever.
+        """
+        if isinstance(error, FatalError):
+            if not self._peace.passed:
+                raise error
+            self._peace = Deadline.after(_PEACE_OF_RESTORES * self.settings.restore_s)
+        log.warning("%s joins its group anew: %s", self.name, error)
+        self._transactions.give_up()
+        self._owned.rejoin()
+        self._stopping.wait(self.settings.unavailable_wait_s)
 
     def _cycle(self) -> None:
         try:
@@ -278,8 +302,8 @@ class SagaLoop:
             self._limit = max(1, min(self._limit, len(stage.inputs)) // 2)
 
     def _mend(self, stage: Stage, epoch: int, error: FatalError) -> None:
-        """The producer is of no use any more. Whoever was fenced goes on only while the slot is its own: two
-        on one slot would fence each other for ever. Raises `FencedError` otherwise."""
+        """The producer is of no use any more. Whoever was fenced goes on only while the slot is its own.
+        Raises `FencedError` otherwise."""
         log.warning("transaction %d: %s", stage.number, error)
         if isinstance(error, FencedError):
             self._prove_membership()
@@ -288,21 +312,22 @@ class SagaLoop:
     def _prove_membership(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._patiently(self._owned.prove_membership)
+                self._owned.prove_membership()
             except OwnershipLost:
                 self._owned.serve(self.settings.unavailable_wait_s)
             else:
                 return
 
     def _resolve(self, stage: Stage, epoch: int) -> None:
-        """Nobody knows whether the transaction was committed: the numbers in the committed offsets tell."""
+        """Nobody knows whether the transaction was committed: the numbers in the committed offsets tell.
+        Raises `UnavailableError` if they are not answered in time."""
         self._transactions.give_up()
-        self._patiently(lambda: self._transactions.prepare(self._deadline()))
+        self._transactions.prepare(self._deadline())
         if epoch != self._owned.epoch:
             # Restored since: what is live is what was committed.
             self._owned.rewind()
             return
-        numbers = self._patiently(lambda: self._owned.committed_batches(stage.touched()))
+        numbers = self._owned.committed_batches(stage.touched())
         before = {number: self._owned.partitions[number].batch for number in numbers}
         if all(found == stage.number for found in numbers.values()):
             log.info("transaction %d was committed", stage.number)
@@ -312,17 +337,7 @@ class SagaLoop:
             log.info("transaction %d was not committed: its inputs are read again", stage.number)
             self._owned.rewind()
         else:
-            self._patiently(self._owned.restore_all)
-
-    def _patiently(self, attempt: Callable[[], T]) -> T:
-        """Tries until there is an answer, or the loop is to end."""
-        while True:
-            try:
-                return attempt()
-            except UnavailableError as error:
-                if self._stopping.wait(self.settings.unavailable_wait_s):
-                    raise
-                log.warning("waiting for the cluster: %s", error)
+            self._owned.restore_all()
 
     def _deadline(self) -> Deadline:
         return Deadline.after(self.settings.transaction_s)
