@@ -2,19 +2,10 @@
 
 import argparse
 import json
-from collections.abc import Callable
-from typing import Any, Final
 
-from benchmarks import saga_loop, sessions
-from benchmarks.cluster import Cluster, cluster
+from benchmarks.cluster import cluster
+from benchmarks.suite import BENCHMARKS
 from benchmarks.table import print_table
-
-BENCHMARKS: Final[dict[str, tuple[int, Callable[[Cluster, str], dict[str, Any]]]]] = {
-    "saga_loop": (1, saga_loop.run),
-    "sessions": (1, sessions.run),
-    "sessions3": (3, sessions.run),
-}
-"""Brokers that each needs, and what runs it."""
 
 
 def main() -> None:

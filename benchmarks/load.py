@@ -1,8 +1,8 @@
-"""Tasks handed in, and their ends awaited, by a client that does as little as can be done."""
+"""Tasks and replies handed in, and what becomes of them awaited, by a client that does as little as can be done."""
 
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
 
 from benchmarks.cluster import Platform
 from orchestrator.bus.deadline import Deadline
@@ -10,6 +10,7 @@ from orchestrator.bus.headers import TYPE
 from orchestrator.bus.ports import Outgoing, Received
 from orchestrator.bus.reading import LOOKING, all_of
 from orchestrator.client.ids import new_session
+from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic, avro_name
 from orchestrator.messages.commands import SubmitTask
 from orchestrator.messages.events import TaskCancelled, TaskCompleted, TaskEscalated, TaskFailed
@@ -24,7 +25,7 @@ _OTHER_ENDS: Final = {avro_name(kind).encode() for kind in (TaskFailed, TaskCanc
 
 
 class Load:
-    """Hands tasks in and sees their sessions end."""
+    """Hands messages in, and sees what the orchestrator writes from now on into sessions."""
 
     def __init__(self, platform: Platform) -> None:
         self._codec = platform.wiring.codec
@@ -34,30 +35,64 @@ class Load:
         marks = self._consumer.watermarks(places, Deadline.after(PATIENCE_S), read_uncommitted=True)
         self._consumer.assign({place: end for place, (_, end) in marks.items()})
 
-    def tasks(self, count: int) -> list[Outgoing]:
-        """Tasks that are ready to be sent."""
-        return [self._codec.encode(_task(number), source="/benchmark") for number in range(count)]
+    def tasks(self, count: int, **fields: Any) -> list[Outgoing]:
+        """Tasks that are ready to be sent. `fields`: of `SubmitTask`, beyond those that all have."""
+        return [self.encoded(_task(number, **fields)) for number in range(count)]
 
-    def submit(self, tasks: Sequence[Outgoing]) -> None:
-        for task in tasks:
-            self._producer.send(task)
+    def encoded(self, message: Message) -> Outgoing:
+        return self._codec.encode(message, source="/benchmark")
+
+    def submit(self, records: Sequence[Outgoing]) -> None:
+        """Returns when the broker has all of them."""
+        for record in records:
+            self._producer.send(record)
         left = self._producer.flush(Deadline.after(PATIENCE_S))
         if left:
-            raise RuntimeError(f"{left} tasks were not taken by the broker")
+            raise RuntimeError(f"{left} records were not taken by the broker")
+
+    def say(self, message: Message) -> None:
+        self.submit([self.encoded(message)])
 
     def await_completed(self, count: int) -> None:
         """Returns when so many more sessions have completed. Raises at any other end."""
+        self._await(count, _is_completed)
+
+    def await_events(self, kind: type[Message], count: int) -> list[Received]:
+        """The next so many events of a kind, as they came; what lies between them is passed over."""
+        name, found = avro_name(kind).encode(), list[Received]()
+
+        def is_one(received: Received) -> bool:
+            if received.header(TYPE) != name:
+                return False
+            found.append(received)
+            return True
+
+        self._await(count, is_one)
+        return found
+
+    def events(self) -> Iterator[Received]:
+        """Events as they come, each as soon as it is there. Raises when none comes for long."""
         deadline = Deadline.after(PATIENCE_S)
-        while count > 0:
-            if deadline.passed:
-                raise RuntimeError(f"{count} sessions did not end within {PATIENCE_S:.0f} s")
+        while not deadline.passed:
             first = self._consumer.poll(_WAIT_S)
             if first is not None:
-                count -= sum(map(_is_completed, (first, *self._consumer.drain(_AT_ONCE))))
+                yield first
+                yield from self._consumer.drain(_AT_ONCE)
+                deadline = Deadline.after(PATIENCE_S)
+        raise RuntimeError(f"nothing was written for {PATIENCE_S:.0f} s")
 
     def close(self) -> None:
         self._producer.close()
         self._consumer.close()
+
+    def _await(self, count: int, counts: Callable[[Received], bool]) -> None:
+        deadline = Deadline.after(PATIENCE_S)
+        while count > 0:
+            if deadline.passed:
+                raise RuntimeError(f"{count} more did not come within {PATIENCE_S:.0f} s")
+            first = self._consumer.poll(_WAIT_S)
+            if first is not None:
+                count -= sum(map(counts, (first, *self._consumer.drain(_AT_ONCE))))
 
 
 def _is_completed(received: Received) -> bool:
@@ -67,7 +102,7 @@ def _is_completed(received: Received) -> bool:
     return kind == _COMPLETED
 
 
-def _task(number: int) -> SubmitTask:
+def _task(number: int, **fields: Any) -> SubmitTask:
     session = new_session()
     return SubmitTask(
         command_id=derived_id("submit", session),
@@ -76,4 +111,5 @@ def _task(number: int) -> SubmitTask:
         agent="benchmark",
         goal=f"benchmark {number}",
         context=json_value({"item": number}),
+        **fields,
     )

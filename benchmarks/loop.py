@@ -1,0 +1,93 @@
+"""The saga loop in this process, wired as `orchestrator run` wires it."""
+
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Final, Self
+
+from orchestrator.app.agents import DefinedAgents
+from orchestrator.app.observing import SessionObserver
+from orchestrator.app.wiring import Wiring
+from orchestrator.bus.deadline import Deadline
+from orchestrator.messages.base import Message
+from orchestrator.runtime.definitions import DefinitionsReader
+from orchestrator.runtime.host import READERS_GROUP, unix_micros
+from orchestrator.runtime.saga_loop import SagaLoop
+from orchestrator.telemetry.tracing import NoTracing
+
+PATIENCE_S: Final = 300.0
+
+
+class RunningLoop:
+    """The loop in a thread, from `with` on restored and ready. `on_committed` is told, on that thread, what each
+    transaction wrote. `failure` is what it ended with by itself."""
+
+    def __init__(self, wiring: Wiring, on_committed: Callable[[Sequence[Message]], None]) -> None:
+        self.failure: Exception | None = None
+        self._definitions = DefinitionsReader(wiring.bus, wiring.codec, READERS_GROUP)
+        observer = SessionObserver(NoTracing(), wiring.metrics)
+
+        def committed(messages: Sequence[Message]) -> None:
+            observer.committed(messages)
+            on_committed(messages)
+
+        self.loop = SagaLoop(
+            wiring.bus,
+            wiring.codec,
+            wiring.values,
+            DefinedAgents(self._definitions),
+            unix_micros,
+            wiring.settings.loop,
+            committed,
+        )
+        self._thread = threading.Thread(target=self._run, name="orchestrator")
+
+    def __enter__(self) -> Self:
+        self._definitions.start()
+        self._definitions.catch_up(Deadline.after(PATIENCE_S))
+        self._thread.start()
+        deadline = Deadline.after(PATIENCE_S)
+        while not self.loop.ready.wait(0.01):
+            if self.failure is not None or deadline.passed:
+                self._end()
+                raise RuntimeError("the loop got no partitions") from self.failure
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        self.loop.stop()
+        self._thread.join()
+        self._definitions.stop()
+
+    def _run(self) -> None:
+        try:
+            self.loop.run()
+        except Exception as error:  # noqa: BLE001 - told to whoever waits for the loop
+            self.failure = error
+
+
+class Ends:
+    """Waits for so many events of a kind to be committed."""
+
+    def __init__(self) -> None:
+        self._kind: type[Message] = Message
+        self._left = 0
+        self._done = threading.Event()
+
+    def expect(self, kind: type[Message], count: int) -> None:
+        self._kind, self._left = kind, count
+        self._done.clear()
+
+    def committed(self, messages: Sequence[Message]) -> None:
+        kind = self._kind
+        self._left -= sum(type(message) is kind for message in messages)
+        if self._left <= 0:
+            self._done.set()
+
+    def wait(self) -> None:
+        if not self._done.wait(PATIENCE_S):
+            raise RuntimeError(f"{self._left} times {self._kind.__name__} did not come")

@@ -1,0 +1,21 @@
+"""What there is to measure."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from benchmarks import burst, restore, saga_loop, sessions, timers, worker
+from benchmarks.cluster import Cluster
+
+Run = Callable[[Cluster, str], dict[str, Any]]
+"""Takes a cluster and the form, `short` or `long`; gives figures."""
+
+BENCHMARKS: Final[dict[str, tuple[int, Run]]] = {
+    "saga_loop": (1, saga_loop.run),
+    "sessions": (1, sessions.run),
+    "restore": (1, restore.run),
+    "worker": (1, worker.run),
+    "burst": (1, burst.run),
+    "timers": (1, timers.run),
+    "sessions3": (3, sessions.run),
+}
+"""Brokers that each needs, and what runs it."""
