@@ -1,18 +1,18 @@
 """`python -m benchmarks [NAME…] [--short]`: runs benchmarks, all of them unless told which."""
 
 import argparse
-import json
+from collections.abc import Sequence
 
 from benchmarks.cluster import cluster
 from benchmarks.suite import BENCHMARKS
-from benchmarks.table import print_table
+from benchmarks.table import report
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}")
     parser.add_argument("--short", action="store_true", help="the form of a few seconds")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     names = given.names or list(BENCHMARKS)
     if unknown := set(names) - set(BENCHMARKS):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")
@@ -22,9 +22,7 @@ def main() -> None:
         if chosen:
             with cluster(nodes) as running:
                 for run in chosen:
-                    result = run(running, form)
-                    print_table(result)
-                    print(json.dumps(result), flush=True)
+                    report(run(running, form))
 
 
 if __name__ == "__main__":

@@ -19,11 +19,11 @@ from orchestrator.messages.commands import CreatePlan
 from orchestrator.messages.events import PlanAccepted, PlanRequested, TaskReceived
 
 WAITING: Final = {"short": 2_000, "long": 50_000}
-REPLIES: Final = {"short": 20, "long": 100}
+REPLIES: Final = {"short": 10, "long": 100}
 """Replies that are measured before the burst, and as many again while it waits."""
-TAKEN: Final = {"short": 200, "long": 2_000}
+TAKEN: Final = {"short": 100, "long": 2_000}
 """Tasks of the burst that are let in, to see in which order."""
-WATCHED_S: Final = {"short": 3.0, "long": 30.0}
+WATCHED_S: Final = {"short": 1.0, "long": 30.0}
 _LOOK_S: Final = 0.1
 _PATIENCE_S: Final = 60.0
 _RECEIVED: Final = avro_name(TaskReceived).encode()

@@ -1,10 +1,17 @@
-"""Results for people."""
+"""Results for people and for programs."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+
+def report(result: Mapping[str, Any]) -> None:
+    """Prints a table, and then everything as one JSON object in a line."""
+    print_table(result)
+    print(json.dumps(result), flush=True)
 
 
 def print_table(result: Mapping[str, Any]) -> None:

@@ -16,13 +16,13 @@ from orchestrator.messages.events import PlanRequested, TaskReceived
 from orchestrator.runtime.host import unix_micros
 
 PENDING: Final = {"short": 2_000, "long": 100_000}
-IDLE_S: Final = {"short": 3.0, "long": 30.0}
+IDLE_S: Final = {"short": 2.0, "long": 30.0}
 SETTLE_S: Final = 6.0
 """Longer than the loop's upkeep takes to come round, so that what was just read is written down."""
 DUE_A_SECOND: Final = 100
 OTHERS_A_SECOND: Final = 100
-WINDOW_S: Final = {"short": 3, "long": 30}
-LEAD_S: Final = 3
+WINDOW_S: Final = {"short": 2, "long": 30}
+LEAD_S: Final = 2
 """From handing the tasks in until the first one is due."""
 _FAR_MICROS: Final = 2 * 3_600_000_000
 _PLAN_REQUESTED: Final = avro_name(PlanRequested).encode()
