@@ -2,10 +2,9 @@
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import count
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -43,7 +42,7 @@ class Cluster:
     address: StackAddress
     folder: Path
     broker_pids: tuple[int, ...] = ()
-    _numbers: Iterator[int] = field(default_factory=count)
+    _platforms: "list[Platform]" = field(default_factory=list)
 
     @property
     def nodes(self) -> int:
@@ -55,15 +54,21 @@ class Cluster:
 
     def installation(self, **environment: str) -> "Platform":
         """New topics, schemas and the benchmark's agent. `environment`: settings by their names, in capitals."""
-        folder = self.folder / f"installation-{next(self._numbers)}"
+        folder = self.folder / f"installation-{len(self._platforms)}"
         folder.mkdir(parents=True)
         own = {
             "ORCHESTRATOR_PARTITIONS": str(PARTITIONS),
             **{f"ORCHESTRATOR_{name}": value for name, value in environment.items()},
         }
         made = Platform(self.address, f"bench-{uuid4().hex[:8]}.", folder, own)
+        self._platforms.append(made)
         made.set_up()
         return made
+
+    def close(self) -> None:
+        """Ends what its installations have open."""
+        for platform in self._platforms:
+            platform.wiring.close()
 
 
 class Platform(Installation):
@@ -78,7 +83,8 @@ class Platform(Installation):
         bus, deadline = self.wiring.settings.bus, Deadline.after(SET_UP_S)
         admin = KafkaBus(bus).admin
         topics.apply(topics.plan(admin, bus, deadline), admin, bus, deadline)
-        schemas.apply(registry_client(bus), bus)
+        with registry_client(bus) as registry:
+            schemas.apply(registry, bus)
         define(self.wiring, read_folder(AGENT))
 
 
@@ -89,4 +95,5 @@ def cluster(nodes: int = 1) -> Iterator[Cluster]:
         folder = Path(name)
         with LocalStack(folder / "stack", nodes) as stack:
             pids = tuple(stack.kafka.pid(number) for number in range(1, nodes + 1))
-            yield Cluster(stack.address, folder, pids)
+            with closing(Cluster(stack.address, folder, pids)) as made:
+                yield made

@@ -1,5 +1,6 @@
 """From settings to the ports that everything is built on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ class Wiring:
     codec: Codec
     values: MessageValues
     metrics: ProcessMetrics = field(default_factory=ProcessMetrics)
+    close: Callable[[], None] = lambda: None
+    """Ends connections to the registry. The bus's clients are closed by whoever made them."""
 
 
 def connect(settings: Settings) -> Wiring:
@@ -31,7 +34,8 @@ def connect(settings: Settings) -> Wiring:
     # The registry's client takes half a second to import, which the embedded cluster does not need.
     from orchestrator.bus.registry import RegistryIds
 
-    return _wired(settings, RegistryIds(settings.bus))
+    ids = RegistryIds(settings.bus)
+    return _wired(settings, ids, close=ids.close)
 
 
 def connect_embedded(settings: Settings) -> Wiring:
@@ -39,7 +43,12 @@ def connect_embedded(settings: Settings) -> Wiring:
     return _wired(settings, CatalogueIds(), _EMBEDDED_READING)
 
 
-def _wired(settings: Settings, ids: SchemaIds, reading: dict[str, Any] | None = None) -> Wiring:
+def _wired(
+    settings: Settings,
+    ids: SchemaIds,
+    reading: dict[str, Any] | None = None,
+    close: Callable[[], None] = lambda: None,
+) -> Wiring:
     metrics = ProcessMetrics()
     bus = KafkaBus(settings.bus, reading, metrics)
-    return Wiring(settings, bus, Codec(ids), settings.values(), metrics)
+    return Wiring(settings, bus, Codec(ids), settings.values(), metrics, close)

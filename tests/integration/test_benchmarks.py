@@ -4,6 +4,7 @@ machine. Rates are for quiet machines, and no test's business.
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def cluster(kafka_stack: StackAddress, tmp_path: Path) -> Cluster:
-    return Cluster(kafka_stack, tmp_path)
+def cluster(kafka_stack: StackAddress, tmp_path: Path) -> Iterator[Cluster]:
+    with closing(Cluster(kafka_stack, tmp_path)) as made:
+        yield made
 
 
 @pytest.fixture
@@ -28,7 +30,9 @@ def three_brokers(kafka_stack: StackAddress, tmp_path: Path) -> Iterator[Cluster
     """With the registry that all tests share: how many brokers there are is nothing to it."""
     with LocalKafka(tmp_path / "kafka", 3, short_lived=True) as kafka:
         address = StackAddress(kafka.bootstrap_servers, kafka_stack.schema_registry_url)
-        yield Cluster(address, tmp_path, tuple(kafka.pid(number) for number in (1, 2, 3)))
+        pids = tuple(kafka.pid(number) for number in (1, 2, 3))
+        with closing(Cluster(address, tmp_path, pids)) as made:
+            yield made
 
 
 def figures(name: str, cluster: Cluster) -> Any:

@@ -1,78 +1,18 @@
 """What the loop waits for: news gathers with what is behind it, answers do not, a quiet loop waits for tasks."""
 
-from collections import deque
-from typing import Any
-
 import pytest
 
-from orchestrator.bus.headers import TYPE
-from orchestrator.bus.ports import Reading, Received
 from orchestrator.messages import commands, events
 from orchestrator.messages.base import Message
-from orchestrator.messages.catalogue import Topic, avro_name, entry_of
 from orchestrator.runtime.gathering import may_gather
-from orchestrator.runtime.live import LiveSession, Partition
-from orchestrator.runtime.ownership import Ownership
-from orchestrator.saga import Session
 from orchestrator.saga.record import REPLIES
-from tests.support.saga import Scenario, task
+from tests.support.scripted import Scripted, owning, record, under_way
 
 ANSWERS = [kind for kind in REPLIES if kind is not events.ToolSelected]
 
 
-def record(kind: type[Message], *, named: bool = True) -> Received:
-    headers = ((TYPE, avro_name(kind).encode()),) if named else ()
-    return Received(entry_of(kind).topic, 0, 0, 0, None, b"", headers)
-
-
 SELECTED, STARTED = record(events.ToolSelected), record(events.ToolStarted)
 COMPLETED, SUBMITTED = record(events.ToolCompleted), record(commands.SubmitTask)
-
-
-class Scripted:
-    """A consumer that has these records, and notes how long it was waited for each time."""
-
-    def __init__(self, *records: Received) -> None:
-        self.records = deque(records)
-        self.waits: list[float] = []
-
-    def poll(self, timeout_s: float) -> Received | None:
-        self.waits.append(timeout_s)
-        return self.records.popleft() if self.records else None
-
-    def drain(self, _n: int) -> list[Received]:
-        return []
-
-    def subscribe(self, *_: Any) -> None:
-        """The partitions are here already."""
-
-
-class ScriptedBus:
-    def __init__(self, *consumers: Scripted) -> None:
-        self.consumers = deque(consumers)
-
-    def consumer(self, _reading: Reading) -> Any:
-        return self.consumers.popleft()
-
-    def partitions(self, _topic: Topic) -> int:
-        return 1
-
-
-def owning(group: Scripted, tasks: Scripted, *sessions: Session) -> Ownership:
-    bus: Any = ScriptedBus(group, tasks, Scripted())
-    nobody: Any = None
-    owned = Ownership(bus, "orchestrator-0", nobody, (1.0, 1.0))
-    owned.join()
-    partition = owned.partitions[0] = Partition(0, {}, 0)
-    for session in sessions:
-        partition.put(LiveSession(session, 0, 0))
-    return owned
-
-
-def under_way() -> Session:
-    scenario = Scenario()
-    scenario.tell(task()(scenario))
-    return scenario.state
 
 
 @pytest.mark.parametrize("kind", ANSWERS, ids=lambda kind: kind.__name__)
