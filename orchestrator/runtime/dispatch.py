@@ -19,6 +19,7 @@ from orchestrator.runtime.cancellations import VoidCalls
 from orchestrator.runtime.dead_letters import HANDLE, DeadLetterCap, dead_letter, without_value
 from orchestrator.runtime.observing import Observer
 from orchestrator.runtime.outbox import Outbox
+from orchestrator.runtime.quarantine import failed_instead
 from orchestrator.runtime.work import Ownership, Reports, Work
 from orchestrator.sdk.context import Context, Platform
 from orchestrator.sdk.failures import failure_of
@@ -181,7 +182,12 @@ class Dispatcher:
         self._start_ready()
 
     async def _send_dead_letter(self, work: Work, error: ContractError) -> None:
-        self._send(work, await self._dead_letter(work, error))
+        """In place of outputs that no broker takes. A session that waits for one of them hears why it does not
+        come, instead of waiting until its call is overdue."""
+        now = self._handling.platform.now()
+        instead = [failed_instead(output, str(error), now) for output in work.outputs]
+        told = await self._encoded([failed for failed in instead if failed is not None])
+        self._send(work, [*await self._dead_letter(work, error), *told])
 
     async def _records(self, work: Work) -> Sequence[Outgoing]:
         """What is to be sent for a record: the handler's outputs, or its dead letter."""
@@ -212,6 +218,7 @@ class Dispatcher:
         ended_at = now()
         observer.handled(work.received, message, begun, ended_at)
         observer.wrote(outputs, ended_at)
+        work.outputs = outputs
         return await self._encoded(outputs, observer.traceparent(message))
 
     async def _dead_letter(self, work: Work, error: BaseException | None = None) -> Sequence[Outgoing]:

@@ -57,14 +57,17 @@ class Outbox:
     the broker did not take.
 
     These are sent again, without end, until they are acknowledged: ids are derived, so a record that arrives
-    twice is one. Only a record that does not fit (`ContractError`) is given up. A quiet
-    system sends at once; the more is sent, the longer records are gathered, up to `LINGER_S`: big requests.
+    twice is one. Only a record that does not fit (`ContractError`) is given up, once the broker has refused it
+    alone: it refuses a whole batch for one record in it. A quiet system sends at once; the more is sent, the
+    longer records are gathered, up to `LINGER_S`: big requests.
     """
 
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
         self._parcels: deque[_Parcel] = deque()
         self._again: list[tuple[float, int, float, _Parcel, Outgoing]] = []
+        self._suspects: deque[tuple[_Parcel, Outgoing]] = deque()
+        """Records of batches that were refused."""
         self._resent = 0
         self._arrived = threading.Event()
         self._under_way = 0
@@ -111,7 +114,7 @@ class Outbox:
     def _finished(self) -> bool:
         if self._stop_by is None:
             return False
-        idle = not (self._parcels or self._again or self._under_way)
+        idle = not (self._parcels or self._again or self._suspects or self._under_way)
         return idle or self._failure is not None or self._stop_by.passed
 
     def _turn(self) -> None:
@@ -124,9 +127,10 @@ class Outbox:
             self._producer.flush(Deadline.after(_FLUSH_S))
         else:
             self._producer.poll(0)
+        self._try_suspect()
 
     def _patience(self) -> float:
-        if self._under_way:
+        if self._under_way or self._suspects:
             return 0.0
         if self._again:
             return max(0.0, min(_IDLE_S, self._again[0][0] - time.monotonic()))
@@ -163,19 +167,29 @@ class Outbox:
             sent += 1
         return sent
 
-    def _send(self, parcel: _Parcel, record: Outgoing, delay: float) -> None:
+    def _try_suspect(self) -> None:
+        """Sends one record while nothing else is under way that it could share a batch with."""
+        if self._suspects and not self._under_way:
+            self._send(*self._suspects.popleft(), _FIRST_RETRY_S, alone=True)
+            self._producer.flush(Deadline.after(_FLUSH_S))
+
+    def _send(self, parcel: _Parcel, record: Outgoing, delay: float, *, alone: bool = False) -> None:
         self._under_way += 1
         try:
-            self._producer.send(record, partial(self._delivered, parcel, record, delay))
+            self._producer.send(record, partial(self._delivered, parcel, record, delay, alone))
         except OrchestratorError as error:
-            self._delivered(parcel, record, delay, error)
+            # The client refuses no batch, but the record itself.
+            self._delivered(parcel, record, delay, True, error)
             if isinstance(error, FatalError):
                 raise
 
     def _delivered(
-        self, parcel: _Parcel, record: Outgoing, delay: float, error: OrchestratorError | None
+        self, parcel: _Parcel, record: Outgoing, delay: float, alone: bool, error: OrchestratorError | None
     ) -> None:
         self._under_way -= 1
+        if isinstance(error, ContractError) and not alone:
+            self._suspects.append((parcel, record))
+            return
         if error is None or isinstance(error, ContractError | FatalError):
             parcel.settle(error)
             if isinstance(error, FatalError):
@@ -193,4 +207,6 @@ class Outbox:
             parcel.on_done(error)
         while self._again:
             heappop(self._again)[3].settle(error)
+        while self._suspects:
+            self._suspects.popleft()[0].settle(error)
         time.sleep(_FIRST_RETRY_S)

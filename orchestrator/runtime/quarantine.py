@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from orchestrator.bus.ports import Received
 from orchestrator.errors import ContractError
 from orchestrator.messages import events, identity
-from orchestrator.messages.base import Event
+from orchestrator.messages.base import Event, Message
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import Failure, FailureKind, OriginalMessage, Value
 from orchestrator.messages.values import json_value
@@ -55,7 +55,7 @@ def refused(told: Submission, problem: str) -> Submission:
     return replace(told, refusal=failure, original=replace(told.original, value=None))
 
 
-def failed_instead(told: Input, problem: str, now: int) -> Event | None:
+def failed_instead(told: Input | Message, problem: str, now: int) -> Event | None:
     """The failure that takes the place of a reply, for the same call; None where no reply would do.
 
     It is written to events, so that recovery answers it as any other failure.

@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.bus.ports import Commit, Position, Received
@@ -48,6 +49,7 @@ class Work:
         "letters",
         "message",
         "once",
+        "outputs",
         "ownership",
         "received",
         "stage",
@@ -72,6 +74,8 @@ class Work:
         """Committed as done before it starts: nobody runs it again, so its end is awaited whoever owns it."""
         self.key: bytes | None = None
         """What it is kept in order by."""
+        self.outputs: Sequence[Message] = ()
+        """What its handler returned."""
         self.is_void = False
         self.letters = 0
         """Dead letters that were written for it."""

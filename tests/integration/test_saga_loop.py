@@ -4,17 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not re-exported
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    ResourceType,
-)
 from msgspec.structs import replace
 
 from orchestrator.bus.partitioning import partition_of
 from orchestrator.bus.ports import Outgoing
-from orchestrator.bus.topics import TopicNames
 from orchestrator.local import StackAddress
 from orchestrator.messages import commands, events
 from orchestrator.messages.catalogue import Topic
@@ -23,6 +16,7 @@ from orchestrator.messages.values import json_value, value_of
 from orchestrator.runtime.restore import batch_number
 from orchestrator.saga import decide
 from tests.support.saga_lab import SagaLab, ended_names, is_gapless, states
+from tests.support.topics import limit
 from tests.support.workers import until
 
 pytestmark = pytest.mark.integration
@@ -391,18 +385,10 @@ def test_a_record_that_the_broker_alone_refuses_fails_its_input_and_no_other(lab
     lab.submit(*others[:5])
     lab.submit(large, context=value_of(b"x" * 60_000, "text/plain"))
     lab.submit(*others[5:])
-    limit(lab, Topic.SESSIONS, 50_000)
+    limit(lab.bus, lab.lab.settings, Topic.SESSIONS, 50_000)
     with lab.running():
         for name in (*others, large):
             until(lambda name=name: bool(lab.names(name)), "all are answered")  # type: ignore[misc]
 
     assert lab.names(large) == ["TaskRefused"]
     assert all(lab.names(name) == ["TaskReceived", "PlanRequested"] for name in others)
-
-
-def limit(lab: SagaLab, topic: Topic, size: int) -> None:
-    name = TopicNames(lab.lab.settings.topic_prefix).full(topic)
-    wanted = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[wanted])
-    for altered in lab.bus.admin.incremental_alter_configs([resource]).values():
-        altered.result()

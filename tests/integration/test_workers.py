@@ -7,14 +7,19 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.local import StackAddress
+from orchestrator.messages import commands, events
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.identity import derived_id
+from orchestrator.messages.values import json_value
 from orchestrator.runtime.offsets import decode
+from orchestrator.sdk import Context, Service
+from tests.support.topics import limit
 from tests.support.workers import PATIENCE_S, Lab, echo, lab_settings, number_of, started, until
 
 pytestmark = pytest.mark.integration
@@ -225,3 +230,26 @@ def test_a_rebalance_keeps_the_order_of_each_session(lab: Lab) -> None:
             until(lambda: len(set(lab.completed())) == 300, "all are answered")
 
     assert all(numbers == sorted(numbers) for numbers in seen.values())
+
+
+def test_an_answer_over_the_broker_s_limit_fails_its_call_and_holds_up_nobody(lab: Lab) -> None:
+    """The topic takes less than the client, so that only the broker finds the record too large, and refuses
+    the whole batch that it is in."""
+    limit(lab.bus, lab.settings, Topic.EVENTS, 5_000)
+    service = Service("echo")
+
+    @service.on(commands.ExecuteTool)
+    async def run(message: commands.ExecuteTool, context: Context) -> Any:
+        output = json_value("x" * (20_000 if number_of(message) == 3 else 10))
+        return context.write(events.ToolCompleted, call=message.call, tool="echo", output=output)
+
+    with lab.running(service):
+        lab.execute(*range(10), partition=0)
+        place = (Topic.EXECUTE_COMMANDS, 0)
+        until(lambda: lab.committed("echo").get(place) == (10, ""), "all is done")
+
+    assert lab.completed() == [number for number in range(10) if number != 3]
+    [failed] = [one for one in lab.messages(Topic.EVENTS) if isinstance(one, events.ToolFailed)]
+    assert (number_of(failed), failed.failure.code) == (3, "too_large")
+    [letter] = lab.messages(Topic.DEAD_LETTERS)
+    assert letter.correlation_id == failed.correlation_id

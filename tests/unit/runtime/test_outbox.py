@@ -100,6 +100,16 @@ def test_what_never_fits_is_given_up_when_the_others_are_through(
     assert producer.taken == [b"b"]
 
 
+def test_of_a_refused_batch_only_what_is_refused_alone_is_given_up(
+    outbox: Outbox, producer: MemoryProducer
+) -> None:
+    too_large = ContractError("too large")
+    producer.answer = lambda one: too_large if producer.flushes[-1] > 1 or one.key == b"b" else None
+
+    assert sent(outbox, "a", "b", "c") == [too_large]
+    assert producer.taken == [b"a", b"c"]
+
+
 def test_a_producer_of_no_further_use_ends_everything(outbox: Outbox, producer: MemoryProducer) -> None:
     fatal = FatalError("out of order")
     producer.answer = lambda _one: fatal

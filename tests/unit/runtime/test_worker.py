@@ -304,7 +304,7 @@ def test_definitions_of_another_kind_are_followed_and_removed(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("ordered", [False, True])
-def test_outputs_that_never_fit_end_in_a_dead_letter(lab: Lab, ordered: bool) -> None:
+def test_outputs_that_never_fit_end_in_a_dead_letter_and_fail_their_call(lab: Lab, ordered: bool) -> None:
     service = Service("echo", ordered=ordered)
 
     @service.on(commands.ExecuteTool)
@@ -318,3 +318,7 @@ def test_outputs_that_never_fit_end_in_a_dead_letter(lab: Lab, ordered: bool) ->
 
     (letter,) = lab.messages(Topic.DEAD_LETTERS)
     assert letter.stage == "handle"
+    (failed,) = lab.messages(Topic.EVENTS)
+    assert isinstance(failed, events.ToolFailed)
+    assert failed.call.call_id == "call-1"
+    assert (failed.failure.kind, failed.failure.code) == (types.FailureKind.PERMANENT, "too_large")

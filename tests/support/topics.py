@@ -1,0 +1,22 @@
+"""Topics with other settings than the catalogue's."""
+
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not re-exported
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+
+from orchestrator.bus.kafka import KafkaBus
+from orchestrator.bus.settings import BusSettings
+from orchestrator.bus.topics import TopicNames
+from orchestrator.messages.catalogue import Topic
+
+
+def limit(bus: KafkaBus, settings: BusSettings, topic: Topic, size: int) -> None:
+    """Lets a topic take records of so many bytes at most."""
+    name = TopicNames(settings.topic_prefix).full(topic)
+    wanted = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[wanted])
+    for altered in bus.admin.incremental_alter_configs([resource]).values():
+        altered.result()
