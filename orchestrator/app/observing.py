@@ -1,36 +1,68 @@
 """What the orchestrator tells of its work: the tree of each session's trace, and counters."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Final
 
+from orchestrator.bus.ports import Received
 from orchestrator.messages import events
 from orchestrator.messages.base import Event, Message
 from orchestrator.messages.types import Call, CallKind, Usage
+from orchestrator.runtime.observing import LoopObserver, Transaction
 from orchestrator.telemetry import metrics as names
 from orchestrator.telemetry import spans
 from orchestrator.telemetry.metrics import ProcessMetrics
 from orchestrator.telemetry.spans import Span
 from orchestrator.telemetry.tracing import Tracing
 
+_COMMITTED: Final = "committed"
+_TOPIC_OF: Final = attrgetter("topic")
 _ENDS: Final = (events.TaskCompleted, events.TaskFailed, events.TaskCancelled, events.TaskEscalated)
 
 
-class SessionObserver:
-    """Looks at what the orchestrator has committed: the tree of each session's trace, and counters."""
+class SessionObserver(LoopObserver):
+    """Looks at what the orchestrator does: the tree of each session's trace, and metrics."""
 
     def __init__(self, tracing: Tracing, metrics: ProcessMetrics) -> None:
         self._tracing = tracing
         self._metrics = metrics
+        self._owned: Iterable[int] = ()
 
-    def committed(self, messages: Sequence[Message]) -> None:
-        """Called after each transaction with what it wrote, in order."""
-        for message in messages:
-            if isinstance(message, _ENDS):
-                self._metrics.count(names.SESSIONS_SETTLED, outcome=type(message).__name__)
-            if self._tracing.enabled:
-                span = span_of(message)
-                if span is not None:
-                    self._tracing.emit(span)
+    def received(self, batch: Sequence[Received]) -> None:
+        for topic, count in Counter(map(_TOPIC_OF, batch)).items():
+            self._metrics.count(names.MESSAGES_RECEIVED, count, topic=topic.value)
+
+    def dropped(self, reasons: Mapping[str, int]) -> None:
+        for reason, count in reasons.items():
+            self._metrics.count(names.INPUTS_DROPPED, count, reason=reason)
+
+    def committed(self, transaction: Transaction) -> None:
+        self._metrics.count(names.TRANSACTIONS, outcome=_COMMITTED)
+        self._metrics.observe(names.TRANSACTION_SECONDS, transaction.seconds)
+        self._metrics.observe(names.TRANSACTION_MESSAGES, transaction.inputs)
+        for topic, count in Counter(map(_TOPIC_OF, transaction.records)).items():
+            self._metrics.count(names.MESSAGES_SENT, count, topic=topic.value)
+        for message in transaction.messages:
+            self._look_at(message)
+
+    def failed(self, outcome: str) -> None:
+        self._metrics.count(names.TRANSACTIONS, outcome=outcome)
+
+    def owns(self, active: Mapping[int, int]) -> None:
+        for number in {*self._owned, *active}:
+            self._metrics.set(names.SESSIONS_ACTIVE, active.get(number, 0), partition=str(number))
+        self._owned = tuple(active)
+
+    def _look_at(self, message: Message) -> None:
+        if isinstance(message, _ENDS):
+            self._metrics.count(names.SESSIONS_SETTLED, outcome=type(message).__name__)
+        elif isinstance(message, events.MessageDeadLettered):
+            self._metrics.count(names.DEAD_LETTERS, service=message.service, stage=message.stage)
+        if self._tracing.enabled:
+            span = span_of(message)
+            if span is not None:
+                self._tracing.emit(span)
 
 
 def span_of(message: Message) -> Span | None:

@@ -130,9 +130,7 @@ class Process:
         agents = DefinedAgents(self._host.definitions)
         observer = SessionObserver(self._tracings[ORCHESTRATOR], self.metrics)
         loop = wiring.settings.loop
-        return SagaLoop(
-            wiring.bus, wiring.codec, wiring.values, agents, unix_micros, loop, observer.committed
-        )
+        return SagaLoop(wiring.bus, wiring.codec, wiring.values, agents, unix_micros, loop, observer)
 
     def _serve_status(self) -> None:
         """Health is served before anything starts: a process that starts is alive and not ready."""

@@ -3,6 +3,7 @@
 # ruff: noqa: SLF001 - the names of librdkafka's own errors begin with an underscore
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from orchestrator.bus.ports import (
 )
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.topics import TopicNames
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, UnavailableError
 from orchestrator.messages.catalogue import Topic
 
 _log: Final = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ _PASSING: Final = frozenset(
         KafkaError.NOT_COORDINATOR,
     }
 )
+_AGAIN_S: Final = 0.05
 _OFFSET_GONE: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
 
 
@@ -152,16 +154,28 @@ class KafkaConsumer:
         asked = self._partitions(dict.fromkeys(positions, OFFSET_INVALID))
         if not asked:
             return {}
+        while True:
+            try:
+                answers = self._committed_now(asked, deadline)
+            except UnavailableError:
+                # A coordinator that has moved, or is loading, says so at once.
+                if deadline.passed:
+                    raise
+                time.sleep(_AGAIN_S)
+            else:
+                return {
+                    self._position(answer): (answer.offset, answer.metadata or "")
+                    for answer in answers
+                    if answer.offset >= 0
+                }
+
+    def _committed_now(self, asked: list[TopicPartition], deadline: Deadline) -> list[TopicPartition]:
         try:
             answers = self._client.committed(asked, timeout=deadline.remaining())
         except KafkaException as error:
             raise self._translated(error, "reading committed offsets") from error
         self._check(answers, "reading committed offsets")
-        return {
-            self._position(answer): (answer.offset, answer.metadata or "")
-            for answer in answers
-            if answer.offset >= 0
-        }
+        return answers
 
     def position(self, positions: Iterable[Position]) -> dict[Position, int]:
         # The client's position is the last record's offset + 1; only the end-of-partition event, which is

@@ -90,12 +90,12 @@ def translated(error: KafkaError, doing: str, servers: str) -> OrchestratorError
     """What a failed operation means to its caller. `doing` says what failed: 'reading', 'committing …'."""
     said = f"{error.str()} ({error.name()})"
     code = error.code()
+    if code in _REFUSED:
+        return ConfigurationError(f"{doing} failed: the cluster at {servers} refuses us: {said}")
     if error.txn_requires_abort():
         return AbortableError(f"{doing} failed: {said}", refused=code in _TOO_LARGE)
     if code in _FENCED:
         return FencedError(f"{doing} failed: another instance took over our id: {said}")
-    if code in _REFUSED:
-        return ConfigurationError(f"{doing} failed: the cluster at {servers} refuses us: {said}")
     if error.fatal():
         return FatalError(f"{doing} failed for good: {said}")
     if code in _NOT_OURS:

@@ -147,10 +147,9 @@ class KafkaTransactionalProducer(_Sender):
             raise AbortableError(str(error)) from error
         except KafkaException as error:
             if error_of(error).code() == KafkaError._STATE:
-                # An earlier record of the transaction failed: librdkafka takes no more of them.
-                raise AbortableError(
-                    f"the transaction has failed already: {error_of(error).str()}"
-                ) from error
+                # An earlier record of the transaction failed, and no more are taken. Which error it was is told
+                # when offsets are sent, or at the commit: here it is not.
+                return
             raise self._failure(error_of(error), f"sending to {outgoing.topic}") from error
 
     def send_offsets(
@@ -193,12 +192,17 @@ class KafkaTransactionalProducer(_Sender):
         that it commits, and the answer to the first ends the process by an assertion (librdkafka 2.16,
         `rd_kafka_txn_endtxn_complete`). The client counts milliseconds, so that is before the deadline.
         """
+        is_asked_why = False
         while True:
             try:
                 attempt(deadline.remaining())
                 return
             except KafkaException as error:
                 failed = error_of(error)
+                if failed.code() == KafkaError._STATE and failed.txn_requires_abort() and not is_asked_why:
+                    # A record failed while this was under way. Asked again, the client tells how.
+                    is_asked_why = True
+                    continue
                 if not failed.retriable() or failed.fatal() or failed.txn_requires_abort():
                     raise self._failure(failed, doing) from error
                 if deadline.passed or failed.code() == KafkaError._TIMED_OUT:

@@ -151,6 +151,7 @@ class Dispatcher:
             self._send(work, records)
 
     def _send(self, work: Work, records: Sequence[Outgoing]) -> None:
+        self._handling.observer.sent(records)
         try:
             self._handling.outbox.send(records, partial(self._sent, work))
         except FatalError:

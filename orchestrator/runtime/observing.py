@@ -1,4 +1,5 @@
-"""What a worker tells about itself: time in handlers, what is in flight, lag, and spans where they are asked for."""
+"""What workers and the orchestrator's loop tell about themselves: a worker the time in handlers, what is in
+flight, lag, and spans where they are asked for; the loop what each of its transactions did."""
 
 import time
 from collections import Counter
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from orchestrator.bus.headers import TRACEPARENT
-from orchestrator.bus.ports import Position, Received
+from orchestrator.bus.ports import Outgoing, Position, Received
 from orchestrator.messages.base import Command, Event, Message
 from orchestrator.messages.events import ToolCompleted, ToolFailed
 from orchestrator.telemetry import metrics as names
@@ -31,6 +32,10 @@ class Observer:
     def received(self, batch: Sequence[Received]) -> None:
         for topic, count in Counter(received.topic for received in batch).items():
             self.metrics.count(names.MESSAGES_RECEIVED, count, topic=topic.value)
+
+    def sent(self, records: Sequence[Outgoing]) -> None:
+        for record in records:
+            self.metrics.count(names.MESSAGES_SENT, topic=record.topic.value)
 
     def in_flight(self, count: int) -> None:
         self.metrics.set(names.IN_FLIGHT, count, service=self.service)
@@ -73,3 +78,40 @@ class Observer:
                 started_at = ended_at - output.usage.duration_ms * 1_000
                 run = (output.correlation_id, output.call, output.tool, started_at, ended_at, output.usage)
                 self.tracing.emit(tool_call(*run, error))
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One that is committed."""
+
+    messages: Sequence[Message]
+    """What it wrote, in order, but for what is kept beside history: snapshots, forwarded records."""
+    records: Sequence[Outgoing]
+    """All of what it wrote."""
+    inputs: int
+    """How many records and times it took in."""
+    seconds: float
+    """From its beginning until its outcome was known."""
+
+
+class LoopObserver:
+    """Told by the orchestrator's loop, on its thread, once for a batch. This one does not listen."""
+
+    def received(self, batch: Sequence[Received]) -> None:
+        """Records were read."""
+
+    def dropped(self, reasons: Mapping[str, int]) -> None:
+        """So many inputs of a batch changed nothing."""
+
+    def committed(self, transaction: Transaction) -> None:
+        """A transaction is committed, and its sessions are live."""
+
+    def failed(self, outcome: str) -> None:
+        """A transaction is not committed: `ABORTED`, or `RESTORED` where only a restore could tell."""
+
+    def owns(self, active: Mapping[int, int]) -> None:
+        """The partitions of the slot now, with how many sessions are under way in each."""
+
+
+ABORTED: Final = "aborted"
+RESTORED: Final = "restored"

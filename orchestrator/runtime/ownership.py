@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -76,9 +77,11 @@ class Ownership:
         self._reader: Consumer
         self._clients: list[Consumer] = []
         self._is_leaving = False
+        self._worked_since: float | None = None
 
     def join(self) -> None:
         """Joins the group; partitions come while `take` or `serve` runs."""
+        self._worked_since = None
         self._group = self._consumer(
             Reading(GROUP, Start.ERROR, instance=self._name, assignor=Assignor.RANGE)
         )
@@ -104,6 +107,10 @@ class Ownership:
         for number in list(self.partitions):
             self._drop(number)
         self.join()
+
+    def has_worked_for(self, seconds: float) -> bool:
+        """Whether it is so long ago that partitions were restored first since it joined."""
+        return self._worked_since is not None and time.monotonic() - self._worked_since >= seconds
 
     # -- reading
 
@@ -191,6 +198,7 @@ class Ownership:
         except (FatalError, UnavailableError) as error:
             raise NotRestored(f"partitions {numbers} could not be restored: {error}") from error
         self.ready.set()
+        self._worked_since = self._worked_since or time.monotonic()
         return {(topic, number): self.partitions[number].positions[topic] for topic, number in positions}
 
     def _revoked(self, positions: tuple[Position, ...]) -> None:

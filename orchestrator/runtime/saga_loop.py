@@ -8,6 +8,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
@@ -19,12 +20,12 @@ from orchestrator.bus.ports import Bus, GroupMetadata, Outgoing, Received
 from orchestrator.bus.values import MessageValues
 from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
 from orchestrator.messages import commands, identity
-from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import AgentProfile
 from orchestrator.runtime.encoding import RECORD_BYTES, Encoder
 from orchestrator.runtime.intake import Intake, Taken, submission
 from orchestrator.runtime.live import Partition
+from orchestrator.runtime.observing import ABORTED, RESTORED, LoopObserver, Transaction
 from orchestrator.runtime.ownership import GROUP, NotRestored, Ownership
 from orchestrator.runtime.restore import Progress, metadata_of
 from orchestrator.runtime.stage import Stage, place_of
@@ -35,8 +36,9 @@ from orchestrator.saga import Input, TimePassed
 log = logging.getLogger(__name__)
 
 _SHORTEST_WAIT_S: Final = 0.001
-_PEACE_OF_RESTORES: Final = 2
-"""Times the longest restore: a rival that restores hears only then that it was fenced."""
+_PEACE_S: Final = 10.0
+"""Longer than a rival takes to hear that it was fenced and to fence us, and no longer than a session may be
+silent: an outage of the coordinator takes that long to end a membership."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,13 @@ class SagaLoop:
         agents: Agents,
         clock: Callable[[], int],
         settings: LoopSettings,
-        on_committed: Callable[[Sequence[Message]], None] = lambda _messages: None,
+        observer: LoopObserver | None = None,
         on_step: OnStep = lambda _step: None,
     ) -> None:
         self.settings = settings
         self._agents = agents
         self._clock = clock
-        self._on_committed = on_committed
+        self._observer = observer or LoopObserver()
         self._on_step = on_step
         self._stopping = threading.Event()
         self._encoder = Encoder(codec, values, f"/{GROUP}/{settings.slot}", settings.record_bytes)
@@ -97,9 +99,10 @@ class SagaLoop:
         self._intake = Intake(codec, self._owned.partition_count)
         self._horizon = Horizon(lambda numbers: self._owned.ends(Topic.EVENTS, numbers), clock)
         self._aborts = 0
+        self._begun = 0.0
+        self._told_epoch = 0
         self._limit = settings.batch
-        self._peace = Deadline.after(0)
-        """Until when a second fatal error ends the loop."""
+        self._has_joined_anew = False
         self._condemned: dict[str, str] = {}
         """Inputs whose consequences the broker refused, and what it said."""
 
@@ -145,15 +148,15 @@ class SagaLoop:
     def _join_anew(self, error: OrchestratorError) -> None:
         """Whatever state clients are in, new ones find out what was committed.
 
-        That goes for a membership that was taken over, too: a static member is told so after its own rejoin
-        whose answer was lost. Who is told again soon has a rival, and ends: two on one slot would fence each
-        other for ever.
+        That goes for a membership that was taken over, too: a static member whose coordinator was away is told
+        so after its own rejoin. Who is told so again at once has a rival, and ends: two on one slot would fence
+        each other for ever.
         """
         if isinstance(error, FatalError):
-            if not self._peace.passed:
+            if self._has_joined_anew and not self._owned.has_worked_for(_PEACE_S):
                 raise error
-            self._peace = Deadline.after(_PEACE_OF_RESTORES * self.settings.restore_s)
-        log.warning("%s joins its group anew: %s", self.name, error)
+            self._has_joined_anew = True
+        log.warning("%s joins its group anew: %s", self.name, error.__cause__ or error)
         self._transactions.give_up()
         self._owned.rejoin()
         self._stopping.wait(self.settings.unavailable_wait_s)
@@ -161,6 +164,7 @@ class SagaLoop:
     def _cycle(self) -> None:
         try:
             received = self._owned.take(self._limit, self.settings.active_sessions, self._patience())
+            self._look_around(received)
             now = self._clock()
             upkeep = [number for number, found in self._owned.partitions.items() if found.wants_upkeep(now)]
             if not received and not upkeep and not self._is_due(now):
@@ -179,10 +183,21 @@ class SagaLoop:
             return
         if stage.is_empty:
             stage.skip(self._owned.timers)
+            self._observer.dropped(stage.dropped)
         else:
             self._commit(stage, metadata)
 
     # -- 1. what there is to do
+
+    def _look_around(self, received: Sequence[Received]) -> None:
+        if received:
+            self._observer.received(received)
+        if self._told_epoch != self._owned.epoch:
+            self._tell_active()
+
+    def _tell_active(self) -> None:
+        self._told_epoch = self._owned.epoch
+        self._observer.owns({number: found.active for number, found in self._owned.partitions.items()})
 
     def _patience(self) -> float:
         """Seconds to wait for an event: until something is due, and no longer than a task may wait."""
@@ -254,6 +269,7 @@ class SagaLoop:
     def _commit(self, stage: Stage, metadata: GroupMetadata) -> None:
         offsets = stage.offsets(metadata_of(stage.number, self._owned.partition_count))
         epoch = self._owned.epoch
+        self._begun = time.perf_counter()
         try:
             self._transactions.run(stage.outgoing, offsets, metadata, self._deadline())
         except AmbiguousCommit as error:
@@ -276,12 +292,16 @@ class SagaLoop:
             self._condemned.pop(told, None)
         self._owned.last_batch = stage.number
         stage.promote(self._owned.timers)
-        self._on_committed(stage.messages)
+        seconds = time.perf_counter() - self._begun
+        self._observer.dropped(stage.dropped)
+        self._observer.committed(Transaction(stage.messages, stage.outgoing, len(stage.inputs), seconds))
+        self._tell_active()
 
     def _take_back(self, stage: Stage, epoch: int, error: OrchestratorError) -> None:
         """Aborts and rewinds. The same offsets aborted again and again: smaller batches find the culprit."""
         log.warning("transaction %d is taken back: %s", stage.number, error)
-        self._narrow(stage, error)
+        if not self._narrow(stage, error) and self._aborts > 1:
+            self._stopping.wait(self.settings.unavailable_wait_s)
         try:
             self._transactions.abort(self._deadline())
         except FatalError as failed:
@@ -290,16 +310,19 @@ class SagaLoop:
             log.warning("transaction %d could not be aborted: %s", stage.number, failed)
             self._resolve(stage, epoch)
         else:
+            self._observer.failed(ABORTED)
             self._owned.rewind()
 
-    def _narrow(self, stage: Stage, error: OrchestratorError) -> None:
-        """Only a record that the broker refuses for itself condemns an input, an outage never does."""
+    def _narrow(self, stage: Stage, error: OrchestratorError) -> bool:
+        """Only a record that the broker refuses for itself condemns an input, an outage never does. Gives
+        whether it was refused."""
         self._aborts += 1
         refused = isinstance(error, ContractError) or (isinstance(error, AbortableError) and error.refused)
         if refused and len(stage.inputs) == 1:
             self._condemned[stage.inputs[0]] = str(error)
         if refused or self._aborts % self.settings.aborts_before_halving == 0:
             self._limit = max(1, min(self._limit, len(stage.inputs)) // 2)
+        return refused
 
     def _mend(self, stage: Stage, epoch: int, error: FatalError) -> None:
         """The producer is of no use any more. Whoever was fenced goes on only while the slot is its own.
@@ -310,11 +333,17 @@ class SagaLoop:
         self._resolve(stage, epoch)
 
     def _prove_membership(self) -> None:
+        deadline = self._deadline()
         while not self._stopping.is_set():
             try:
                 self._owned.prove_membership()
             except OwnershipLost:
                 self._owned.serve(self.settings.unavailable_wait_s)
+            except UnavailableError as error:
+                if deadline.passed:
+                    raise
+                log.warning("waiting for the group: %s", error)
+                self._stopping.wait(self.settings.unavailable_wait_s)
             else:
                 return
 
@@ -325,6 +354,7 @@ class SagaLoop:
         self._transactions.prepare(self._deadline())
         if epoch != self._owned.epoch:
             # Restored since: what is live is what was committed.
+            self._observer.failed(RESTORED)
             self._owned.rewind()
             return
         numbers = self._owned.committed_batches(stage.touched())
@@ -335,8 +365,10 @@ class SagaLoop:
             self._owned.rewind()
         elif numbers == before:
             log.info("transaction %d was not committed: its inputs are read again", stage.number)
+            self._observer.failed(ABORTED)
             self._owned.rewind()
         else:
+            self._observer.failed(RESTORED)
             self._owned.restore_all()
 
     def _deadline(self) -> Deadline:

@@ -1,6 +1,7 @@
 """What one transaction will write, and what becomes of the live sessions once it is committed."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -25,7 +26,10 @@ Partitions: TypeAlias = Mapping[int, Partition]
 MOST_LAGGARDS: Final = 100
 """Sessions that one upkeep writes snapshots of: a transaction must not grow without bound."""
 
-
+LATE: Final = "late"
+"""Why an input was dropped: its session is over."""
+REPEATED: Final = "repeated"
+"""Why an input was dropped: its session knows it already, or waits for something else."""
 _LONGEST_REASON: Final = 2_000
 
 
@@ -63,8 +67,8 @@ class Stage:
     outgoing: list[Outgoing] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     """What is written, before encoding: for traces, logs and metrics after the commit."""
-    dropped: int = 0
-    """Inputs that changed nothing: late or repeated."""
+    dropped: Counter[str] = field(default_factory=Counter)
+    """Inputs that changed nothing: `LATE` or `REPEATED`."""
     inputs: list[str] = field(default_factory=list)
     """What was taken in: places of records, ids of times."""
     _positions: dict[Position, int] = field(default_factory=dict)
@@ -107,7 +111,7 @@ class Stage:
         if (partition, correlation_id) in self._quarantined or self.partitions[partition].is_over(
             correlation_id
         ):
-            self.dropped += 1
+            self.dropped[LATE] += 1
             return
         session = self.session(partition, correlation_id)
         try:
@@ -257,7 +261,7 @@ class Stage:
         decision = decide(session, told, correlation_id, self.now)
         encoded = [self.encoder.encode(output) for output in decision.outputs]
         if decision.session is None or not encoded:
-            self.dropped += 1
+            self.dropped[REPEATED] += 1
             return
         self._take(partition, correlation_id, decision, decision.session, encoded)
 

@@ -1,7 +1,7 @@
 """What librdkafka's built-in broker does when it is told to: errors for any request, slow answers, lost leaders."""
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 
@@ -42,6 +42,23 @@ class MockBroker:
         array = (ctypes.c_int * len(errors))(*errors)
         count = ctypes.c_size_t(len(errors))
         self._library.rd_kafka_mock_push_request_errors_array(self._cluster, int(request), count, array)
+
+    def answer_once(self, request: Request, error: int) -> Callable[[], bool]:
+        """The next request of this kind gets this error; gives a function that tells whether it has."""
+        pair = ctypes.c_int(error), ctypes.c_int(0)
+        code = self._library.rd_kafka_mock_broker_push_request_error_rtts(
+            self._cluster, BROKER, int(request), ctypes.c_size_t(1), *pair
+        )
+        assert code == 0, f"{request.name} gets no answer: {code}"
+
+        def given() -> bool:
+            left = ctypes.c_size_t()
+            self._library.rd_kafka_mock_broker_error_stack_cnt(
+                self._cluster, BROKER, int(request), ctypes.byref(left)
+            )
+            return left.value == 0
+
+        return given
 
     def forget_answers(self) -> None:
         for request in Request:

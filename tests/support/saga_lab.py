@@ -81,7 +81,7 @@ class SagaLab:
 
     def loop(self, slot: int = 0, bus: Bus | None = None, **options: Any) -> SagaLoop:
         """A loop with settings or hooks of its own."""
-        hooks = {name: options.pop(name) for name in ("on_committed", "on_step", "clock") if name in options}
+        hooks = {name: options.pop(name) for name in ("observer", "on_step", "clock") if name in options}
         settings = LoopSettings(slot=slot, **options)
         clock = hooks.pop("clock", unix_micros)
         return SagaLoop(

@@ -125,6 +125,19 @@ def test_a_transaction_of_a_former_owner_is_aborted_and_the_next_one_works(
     transaction(producer, group, soon())
 
 
+def test_a_record_that_failed_before_offsets_are_sent_is_told_with_its_reason(
+    producer: KafkaTransactionalProducer, group: GroupMetadata, broker: MockBroker
+) -> None:
+    producer.begin()
+    broker.answer(Request.PRODUCE, KafkaError.MSG_SIZE_TOO_LARGE)
+    producer.send(RECORD)
+    assert producer._flushed(soon()) == 0
+    producer.send(RECORD)
+    with pytest.raises(AbortableError, match="MSG_SIZE_TOO_LARGE") as told:
+        producer.send_offsets(OFFSETS, group, soon())
+    assert told.value.refused
+
+
 @pytest.mark.parametrize("error", [KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED])
 def test_a_producer_whose_id_was_taken_over_is_fenced(
     producer: KafkaTransactionalProducer, group: GroupMetadata, broker: MockBroker, error: int

@@ -68,13 +68,14 @@ def test_without_tracing_replies_still_name_the_sessions_root(lab: Lab) -> None:
     assert reply.header("traceparent") == traceparent(command(1).correlation_id).encode()
 
 
-def test_the_time_in_handlers_and_what_was_read_are_measured(lab: Lab) -> None:
+def test_the_time_in_handlers_and_what_was_read_and_written_are_measured(lab: Lab) -> None:
     metrics = ProcessMetrics()
     run_one(lab, Surroundings(Plugins(), MemoryValues(), metrics=metrics))
 
     exposed = metrics.exposition().decode()
     assert 'agents_handling_seconds_count{service="echo",type="ExecuteTool"} 1.0' in exposed
     assert 'agents_messages_received_total{topic="execute.commands"} 1.0' in exposed
+    assert 'agents_messages_sent_total{topic="events"} 1.0' in exposed
 
 
 def test_lag_counts_from_the_lowest_incomplete_offset() -> None:

@@ -1,0 +1,99 @@
+"""The orchestrator's loop on the embedded broker, which is told to answer it with errors at chosen steps."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from orchestrator.messages.base import Message
+from orchestrator.messages.events import TaskCompleted
+from orchestrator.runtime.observing import LoopObserver, Transaction
+from orchestrator.runtime.saga_loop import SagaLoop
+from tests.support.remembering_bus import RememberingBus
+from tests.support.saga_lab import SagaLab
+from tests.support.workers import PATIENCE_S, Lab, until
+
+
+class MockLoop(LoopObserver):
+    """A loop whose outputs are answered as services do, before it goes on: between two of its steps nobody else
+    asks the broker for anything."""
+
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        self.saga = SagaLab(lab, folder)
+        self.outcomes: Counter[str] = Counter()
+        """Transactions, by how they ended."""
+        self.written: list[Message] = []
+        """By transactions that are committed: the embedded broker shows the others, too."""
+        self.active: Mapping[int, int] = {}
+        self.failure: Exception | None = None
+        self.loop: SagaLoop
+        self._bus = RememberingBus(lab.bus)
+        self._before: dict[str, Callable[[], None]] = {}
+
+    @contextmanager
+    def running(self) -> Iterator["MockLoop"]:
+        self.start()
+        try:
+            until(lambda: self.loop.ready.is_set() or self.failure is not None, "the loop has its partitions")
+            yield self
+        finally:
+            self.loop.stop()
+            self.await_end()
+
+    def start(self) -> None:
+        options: dict[str, Any] = {
+            "transaction_s": 5.0,
+            "unavailable_wait_s": 0.01,
+            "observer": self,
+            "on_step": self._step,
+        }
+        self.loop = self.saga.loop(0, self._bus, **options)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def await_end(self) -> None:
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive()
+
+    def once_before(self, step: str, act: Callable[[], None]) -> None:
+        """Does something on the loop's thread when it comes to a step."""
+        self._before[step] = act
+
+    def complete(self, name: str = "") -> None:
+        """A session, from its task to its end, while whatever was asked for happens."""
+        [session] = self.saga.submit(name or self.saga.new_id())
+        until(
+            lambda: self.failure is not None or session in self._completed(),
+            f"{session} completes: {[type(each).__name__ for each in self.written]}",
+        )
+        if self.failure is not None:
+            raise self.failure
+        assert not self._before, f"it never came to {list(self._before)}"
+
+    def committed(self, transaction: Transaction) -> None:
+        self.outcomes["committed"] += 1
+        for message in transaction.messages:
+            self.written.append(message)
+            self.saga.send(*self.saga.replies(message))
+
+    def failed(self, outcome: str) -> None:
+        self.outcomes[outcome] += 1
+
+    def owns(self, active: Mapping[int, int]) -> None:
+        self.active = active
+
+    def _completed(self) -> set[str]:
+        return {each.correlation_id for each in self.written if isinstance(each, TaskCompleted)}
+
+    def _step(self, step: str) -> None:
+        act = self._before.pop(step, None)
+        if act is not None:
+            act()
+
+    def _run(self) -> None:
+        try:
+            self.loop.run()
+        except Exception as error:  # noqa: BLE001 - the test asks what it failed with
+            self.failure = error
