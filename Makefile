@@ -54,7 +54,7 @@ lint: setup ## ruff
 	$(RUN) ruff format --check .
 
 types: setup ## mypy, strict
-	$(RUN) mypy orchestrator services/orchestrator_services scripts tests examples benchmarks
+	$(RUN) mypy orchestrator services/orchestrator_services scripts tools tests examples benchmarks
 
 layers: setup ## Imports go down only; generated files match their sources
 	$(RUN) lint-imports

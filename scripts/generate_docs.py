@@ -1,4 +1,4 @@
-"""Writes what the documentation says of topics, messages and the saga, from the code.
+"""Writes what the documentation says of topics, messages, the saga and the chart's values, and the chart's topics.
 
 `python scripts/generate_docs.py` writes it, `--check` exits 1 and names the files that differ.
 """
@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
+import chart
 import saga_table
 
 from orchestrator.messages.catalogue import CATALOGUE, TOPICS, Entry, Topic, TopicSpec
@@ -75,12 +76,15 @@ SECTIONS: Final = {
     ROOT / "docs" / "architecture.md": {"picture": picture},
     ROOT / "docs" / "topics.md": {"topics": topics},
     ROOT / "docs" / "saga.md": {"table": saga_table.table},
+    chart.CHART / "README.md": {"values": chart.values_table},
 }
+FILES: Final = {chart.CHART / "files" / "topics.yaml": chart.topics}
+"""What is generated from its first line to its last."""
 
 
 def generated() -> dict[Path, str]:
     """Content of each file, with its generated sections made anew."""
-    texts = {}
+    texts = {path: make() for path, make in FILES.items()}
     for path, sections in SECTIONS.items():
         text = path.read_text()
         for name, make in sections.items():
@@ -93,7 +97,7 @@ def generated() -> dict[Path, str]:
 
 
 def main() -> int:
-    stale = [path for path, text in generated().items() if path.read_text() != text]
+    stale = [path for path, text in generated().items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv[1:]:
         for path in stale:
             print(f"{path.relative_to(ROOT)} differs from the code: run `make docs`", file=sys.stderr)

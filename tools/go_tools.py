@@ -1,6 +1,6 @@
 """Programs written in Go that deployment is checked with: found on the PATH in the right version, or built once.
 
-`python scripts/go_tools.py [NAME...]` prints where each of them is, and builds those that are missing. What is
+`python -m tools.go_tools [NAME...]` prints where each of them is, and builds those that are missing. What is
 built lies in `.cache/tools`, in a folder named after the tool and what decides its content.
 """
 
@@ -57,9 +57,15 @@ class GoTool:
 HELM_3: Final = GoTool("helm3", "3.22.0", "helm.sh/helm/v3/cmd/helm", "helm", ("version", "--short"))
 HELM_4: Final = GoTool("helm4", "4.3.1", "helm.sh/helm/v4/cmd/helm", "helm", ("version", "--short"))
 HELM_UNITTEST: Final = GoTool(
-    "helm-unittest", "1.1.2", "github.com/helm-unittest/helm-unittest/cmd/helm-unittest", "untt", ("--version",)
+    "helm-unittest",
+    "1.1.2",
+    "github.com/helm-unittest/helm-unittest/cmd/helm-unittest",
+    "untt",
+    ("--version",),
 )
-JAEGER: Final = GoTool("jaeger", "2.13.0", "github.com/jaegertracing/jaeger/cmd/jaeger", "jaeger", ("version",))
+JAEGER: Final = GoTool(
+    "jaeger", "2.13.0", "github.com/jaegertracing/jaeger/cmd/jaeger", "jaeger", ("version",)
+)
 
 
 def helm3() -> Path:

@@ -5,25 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from scripts import go_tools
-from scripts.go_tools import GoTool, ToolError, found_or_built
+from tools import go_tools
+from tools.go_tools import GoTool, ToolError, found_or_built
 
 TOOL = GoTool("thing", "1.2.3", "example.org/thing/cmd/thing", "thing", ("version",))
 GO = """
 echo "$@" >> {calls}
 case "$1" in
-  install) cp /bin/true "$GOBIN/thing" ;;
-  build) while [ "$1" != -o ]; do shift; done; cp /bin/true "$2" ;;
+  install) /bin/cp /bin/true "$GOBIN/thing" ;;
+  build) while [ "$1" != -o ]; do shift; done; /bin/cp /bin/true "$2" ;;
 esac
 """
 
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder of the PATH beside the system's, empty at first; what is built lies beside it."""
+    """The only folder of the PATH, empty at first; what is built lies beside it."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:/bin")
+    monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setattr(go_tools, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(go_tools, "MODULES", tmp_path / "modules")
     return folder

@@ -1,0 +1,130 @@
+{{/*
+The environment says everything; no ConfigMap of settings stands between. So hooks that run before anything is
+installed have it too, and every change rolls the pods.
+*/}}
+
+{{/* `sasl.mechanism` as ORCHESTRATOR_KAFKA_SASL_MECHANISM. Takes {prefix, setting}. */}}
+{{- define "agents.variable" -}}
+{{ .prefix }}_{{ .setting | upper | replace "." "_" }}
+{{- end -}}
+
+{{/* Settings of a client, plain ones and those from secrets. Takes {prefix, client, folder}. */}}
+{{- define "agents.clientSettings" -}}
+{{- $prefix := .prefix -}}
+{{- range $setting, $value := .client.settings }}
+- name: {{ include "agents.variable" (dict "prefix" $prefix "setting" $setting) | quote }}
+  value: {{ include "agents.text" $value | quote }}
+{{- end }}
+{{- range $setting, $secret := .client.secretSettings }}
+- name: {{ include "agents.variable" (dict "prefix" $prefix "setting" $setting) | quote }}
+  valueFrom: {secretKeyRef: {name: {{ $secret.name | quote }}, key: {{ $secret.key | quote }}}}
+{{- end }}
+{{- if .client.tls.existingSecret }}
+{{- range $setting, $file := dict "ssl.ca.location" .client.tls.ca "ssl.certificate.location" .client.tls.certificate "ssl.key.location" .client.tls.key }}
+{{- if $file }}
+- name: {{ include "agents.variable" (dict "prefix" $prefix "setting" $setting) | quote }}
+  value: {{ printf "%s/%s" $.folder $file | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* A number without an exponent, anything else as it is. */}}
+{{- define "agents.text" -}}
+{{- if and (kindIs "float64" .) (eq (float64 (int64 .)) .) -}}{{ int64 . }}{{- else -}}{{ . }}{{- end -}}
+{{- end -}}
+
+{{/* What every process needs to know: the cluster, and where values lie. */}}
+{{- define "agents.installationEnv" -}}
+- name: ORCHESTRATOR_BOOTSTRAP_SERVERS
+  value: {{ .Values.kafka.bootstrapServers | quote }}
+- name: ORCHESTRATOR_SCHEMA_REGISTRY_URL
+  value: {{ .Values.schemaRegistry.url | quote }}
+- name: ORCHESTRATOR_TOPIC_PREFIX
+  value: {{ .Values.topicPrefix | quote }}
+- name: ORCHESTRATOR_PARTITIONS
+  value: {{ int .Values.partitions | quote }}
+{{- with .Values.topics.replicationFactor }}
+- name: ORCHESTRATOR_REPLICATION_FACTOR
+  value: {{ int . | quote }}
+{{- end }}
+{{- include "agents.clientSettings" (dict "prefix" "ORCHESTRATOR_KAFKA" "client" .Values.kafka "folder" "/etc/orchestrator/kafka") }}
+{{- include "agents.clientSettings" (dict "prefix" "ORCHESTRATOR_SCHEMA_REGISTRY" "client" .Values.schemaRegistry "folder" "/etc/orchestrator/registry") }}
+- name: ORCHESTRATOR_VALUES_URL
+  value: {{ ternary "/var/lib/orchestrator/values" .Values.valueStore.url .Values.valueStore.persistence.enabled | quote }}
+- name: ORCHESTRATOR_VALUES_INLINE_BYTES
+  value: {{ int64 .Values.valueStore.inlineBytes | quote }}
+{{- with .Values.valueStore.aws }}
+{{- if .existingSecret }}
+- name: AWS_ACCESS_KEY_ID
+  valueFrom: {secretKeyRef: {name: {{ .existingSecret | quote }}, key: {{ .accessKeyId | quote }}}}
+- name: AWS_SECRET_ACCESS_KEY
+  valueFrom: {secretKeyRef: {name: {{ .existingSecret | quote }}, key: {{ .secretAccessKey | quote }}}}
+{{- end }}
+{{- end }}
+- name: ORCHESTRATOR_LOG_LEVEL
+  value: {{ .Values.log.level | quote }}
+- name: ORCHESTRATOR_LOG_FORMAT
+  value: {{ .Values.log.format | quote }}
+{{- end -}}
+
+{{/* Where spans go. The attributes are put together from variables that stand before them. */}}
+{{- define "agents.otlpEnv" -}}
+{{- with .Values.otlp }}
+{{- if .endpoint }}
+- name: ORCHESTRATOR_OTLP_ENDPOINT
+  value: {{ .endpoint | quote }}
+- name: OTEL_TRACES_SAMPLER
+  value: {{ .sampler | quote }}
+{{- if ne (toString .samplerArgument) "" }}
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ .samplerArgument | quote }}
+{{- end }}
+{{- if .headers.existingSecret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom: {secretKeyRef: {name: {{ .headers.existingSecret | quote }}, key: {{ .headers.key | quote }}}}
+{{- end }}
+- name: POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: POD_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+{{- $attributes := list "k8s.namespace.name=$(POD_NAMESPACE)" "k8s.pod.name=$(POD_NAME)" }}
+{{- range $name, $value := .resourceAttributes }}
+{{- $attributes = append $attributes (printf "%s=%s" $name (include "agents.text" $value)) }}
+{{- end }}
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: {{ join "," $attributes | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The session store. */}}
+{{- define "agents.sessionStoreEnv" -}}
+- name: ORCHESTRATOR_SESSIONS_URL
+{{- with .Values.sessionStore }}
+{{- if .existingSecret }}
+  valueFrom: {secretKeyRef: {name: {{ .existingSecret | quote }}, key: {{ .key | quote }}}}
+{{- else }}
+  value: sqlite:////var/lib/orchestrator/sessions/sessions.sqlite
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The environment of a process that runs services. Takes {root, name, service}. */}}
+{{- define "agents.processEnv" -}}
+{{ include "agents.installationEnv" .root }}
+- name: ORCHESTRATOR_HTTP_HOST
+  value: "0.0.0.0"
+- name: ORCHESTRATOR_HTTP_PORT
+  value: {{ int .root.Values.httpPort | quote }}
+- name: ORCHESTRATOR_DRAIN_S
+  value: {{ include "agents.text" .root.Values.drainSeconds | quote }}
+{{- with .service.modules }}
+- name: ORCHESTRATOR_MODULES
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- include "agents.otlpEnv" .root }}
+{{- if .service.sessionStore }}
+{{ include "agents.sessionStoreEnv" .root }}
+{{- end }}
+{{- end -}}

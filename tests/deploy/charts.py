@@ -1,0 +1,99 @@
+"""The chart as Helm renders it."""
+
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "helm" / "agent-orchestrator"
+SHAPES = sorted((CHART / "ci").glob("*-values.yaml"))
+RELEASE = "shop"
+NAMESPACE = "agents"
+KUBERNETES = "1.34.0"
+
+Object: TypeAlias = dict[str, Any]
+
+WORKLOADS = ("StatefulSet", "Deployment", "Job", "Pod")
+
+
+@dataclass(frozen=True)
+class Helm:
+    """One version of the program."""
+
+    path: Path
+
+    def lint(self, values: Path) -> subprocess.CompletedProcess[str]:
+        return self._run("lint", "--strict", "--values", str(values), str(CHART))
+
+    def template(
+        self, *values: Path, release: str = RELEASE, settings: Iterable[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        """`settings` are `key=value` as JSON, over the files."""
+        files = [word for file in values for word in ("--values", str(file))]
+        single = [word for setting in settings for word in ("--set-json", setting)]
+        place = ("--namespace", NAMESPACE, "--kube-version", KUBERNETES)
+        return self._run("template", release, str(CHART), *place, *files, *single)
+
+    def objects(self, *values: Path, release: str = RELEASE, settings: Iterable[str] = ()) -> list[Object]:
+        """What is rendered. The chart has to accept the values."""
+        done = self.template(*values, release=release, settings=settings)
+        assert done.returncode == 0, done.stderr
+        return [one for one in yaml.safe_load_all(done.stdout) if one is not None]
+
+    def mistakes(self, *values: Path, settings: Iterable[str] = ()) -> str:
+        """What the chart says of values that it has to refuse."""
+        done = self.template(*values, settings=settings)
+        assert done.returncode != 0, done.stdout
+        return done.stderr
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self.path, *arguments], capture_output=True, text=True, timeout=120, check=False
+        )
+
+
+def shape(name: str) -> Path:
+    """The values file of that name."""
+    return CHART / "ci" / f"{name}-values.yaml"
+
+
+def named(path: Path) -> str:
+    return path.name.removesuffix("-values.yaml")
+
+
+def pods(objects: Iterable[Object]) -> Iterator[tuple[str, Object]]:
+    """The spec of each workload's pods, with its name and kind."""
+    for one in objects:
+        if one["kind"] in WORKLOADS:
+            spec = one["spec"] if one["kind"] == "Pod" else one["spec"]["template"]["spec"]
+            yield f"{one['kind']}/{one['metadata']['name']}", spec
+
+
+def containers(objects: Iterable[Object]) -> Iterator[tuple[str, Object]]:
+    """Each container of ours, with where it is."""
+    for place, spec in pods(objects):
+        for container in spec["containers"]:
+            if container["command"] == ["orchestrator"]:
+                yield f"{place}/{container['name']}", container
+
+
+def environment(container: Object) -> Mapping[str, str]:
+    """A container's environment as its process gets it, `SECRET` and `7` where the cluster knows the value."""
+    found: dict[str, str] = {}
+    for entry in container["env"]:
+        source = entry.get("valueFrom", {})
+        value = entry.get("value", "SECRET" if "secretKeyRef" in source else "7")
+        for name, earlier in found.items():
+            value = value.replace(f"$({name})", earlier)
+        found[entry["name"]] = value
+    return found
+
+
+@cache
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")

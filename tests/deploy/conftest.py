@@ -1,0 +1,37 @@
+"""Helm 3 and 4, found or built once a run."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.charts import Helm
+from tools import go_tools
+
+
+@pytest.fixture(scope="session", params=["helm3", "helm4"])
+def helm(request: pytest.FixtureRequest) -> Helm:
+    """Each version in turn."""
+    return Helm(go_tools.TOOLS[request.param]())
+
+
+@pytest.fixture(scope="session")
+def helm4() -> Helm:
+    """One version, where the two need no comparison: `test_rendering.py` makes it."""
+    return Helm(go_tools.helm4())
+
+
+@pytest.fixture(scope="session")
+def helm3() -> Helm:
+    return Helm(go_tools.helm3())
+
+
+@pytest.fixture(scope="session")
+def unittest_program() -> Path:
+    return go_tools.helm_unittest()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here needs the tools, and is run by `make test-deploy`."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.deploy)

@@ -1,0 +1,73 @@
+"""The chart agrees with itself and with the project."""
+
+import json
+import subprocess
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.deploy.charts import CHART, ROOT, text_of
+
+CHART_FILE = yaml.safe_load(text_of(CHART / "Chart.yaml"))
+VALUES = yaml.safe_load(text_of(CHART / "values.yaml"))
+SCHEMA = json.loads(text_of(CHART / "values.schema.json"))
+FREE = {"services", "global", "enabled"}
+
+
+def test_it_installs_this_version() -> None:
+    project = tomllib.loads(text_of(ROOT / "pyproject.toml"))["project"]
+    assert CHART_FILE["appVersion"] == project["version"]
+
+
+def test_upgrading_tells_of_this_version() -> None:
+    assert f"## {CHART_FILE['version']}" in text_of(CHART / "UPGRADING.md")
+
+
+def test_the_schema_has_every_value_and_no_other() -> None:
+    known = {path for path in paths_of_schema(SCHEMA) if path.split(".")[0] not in FREE}
+    given = {path for path in paths_of_values(VALUES) if path.split(".")[0] not in FREE}
+    assert given <= known
+    # The orchestrator takes what a service takes, and a service's image has the keys of the image.
+    other = {
+        path for path in known - given if not path.startswith(("orchestrator.", "serviceDefaults.image."))
+    }
+    assert not other, f"the schema has {other}, the values have not"
+    of_orchestrator = {path.split(".")[1] for path in known - given if path.startswith("orchestrator.")}
+    assert of_orchestrator <= VALUES["serviceDefaults"].keys()
+
+
+def test_the_suites_of_the_chart_pass(unittest_program: Path) -> None:
+    ran = subprocess.run(
+        [unittest_program, "--strict", CHART], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "0 skipped" in ran.stdout or "skipped" not in ran.stdout, ran.stdout
+
+
+def paths_of_values(values: Mapping[str, Any], before: str = "") -> Iterator[str]:
+    """Keys down to what the schema leaves open."""
+    for name, value in values.items():
+        yield f"{before}{name}"
+        if isinstance(value, dict) and value and is_closed(f"{before}{name}"):
+            yield from paths_of_values(value, f"{before}{name}.")
+
+
+def paths_of_schema(schema: Mapping[str, Any], before: str = "") -> Iterator[str]:
+    for name, inner in resolved(schema).get("properties", {}).items():
+        yield f"{before}{name}"
+        yield from paths_of_schema(inner, f"{before}{name}.")
+
+
+def is_closed(path: str) -> bool:
+    schema: Mapping[str, Any] = SCHEMA
+    for part in path.split("."):
+        schema = resolved(resolved(schema)["properties"].get(part, {}))
+    return "properties" in schema
+
+
+def resolved(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    reference = schema.get("$ref", "")
+    return SCHEMA["definitions"][reference.rpartition("/")[2]] if reference else schema

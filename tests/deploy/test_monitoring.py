@@ -1,0 +1,98 @@
+"""Dashboards and alerts ask for metrics that the code has, by labels that they have."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import promql_parser
+import pytest
+import yaml
+from prometheus_client import Counter, Histogram
+
+from orchestrator.telemetry.metrics import _DECLARED
+from tests.deploy.charts import CHART, Helm, shape
+
+OF_COST_TRACKER = {"agents_tool_calls", "agents_tokens", "agents_cost_usd"}
+OF_SCRAPING = {"namespace", "pod", "le"}
+"""Labels that Prometheus adds."""
+
+
+def series() -> dict[str, set[str]]:
+    """Every series that our processes expose, with its labels."""
+    found = {f"{name}_total": {"agent", "tenant", "direction"} for name in OF_COST_TRACKER}
+    for name, declared in _DECLARED.items():
+        endings = [""]
+        if declared.kind is Counter:
+            endings = ["_total"]
+        elif declared.kind is Histogram:
+            endings = ["_bucket", "_sum", "_count"]
+        found |= {name + ending: set(declared.labels) for ending in endings}
+    return found
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    for path in (CHART / "dashboards").glob("*.json"):
+        for panel in json.loads(path.read_text())["panels"]:
+            for target in panel.get("targets", ()):
+                yield panel["title"], target["expr"].replace("$__rate_interval", "5m")
+    for group in alerts()["groups"]:
+        for rule in group["rules"]:
+            yield rule["alert"], rule["expr"]
+
+
+def alerts() -> Any:
+    return yaml.safe_load((CHART / "rules" / "alerts.yaml").read_text())
+
+
+def selected(expression: str) -> list[tuple[str, set[str]]]:
+    """The metrics that an expression asks for, each with the labels by which it chooses."""
+    found = []
+
+    def visit(node: Any) -> None:
+        if isinstance(node, promql_parser.VectorSelector):
+            assert node.name is not None
+            found.append((node.name, {matcher.name for matcher in node.matchers.matchers}))
+
+    promql_parser.walk(promql_parser.parse(expression), visit)
+    return found
+
+
+@pytest.mark.parametrize(("where", "expression"), list(expressions()))
+def test_what_is_asked_for_exists(where: str, expression: str) -> None:
+    known = series()
+    asked = selected(expression)
+    assert asked, where
+    for name, labels in asked:
+        assert name in known, f"{where} asks for {name}, which no process has"
+        assert labels <= known[name] | OF_SCRAPING, f"{where}: {name} has no {labels - known[name]}"
+    grouped = {
+        label.strip() for names in re.findall(r"by \(([^)]*)\)", expression) for label in names.split(",")
+    }
+    assert grouped <= set().union(*(known[name] for name, _ in asked)) | OF_SCRAPING, where
+
+
+def test_metrics_of_the_cost_tracker_are_still_called_so() -> None:
+    source = Path("services/orchestrator_services/cost_tracker/handlers.py").read_text()
+    assert set(re.findall(r'count\("(\w+)"', source)) == OF_COST_TRACKER
+
+
+def test_alerts_say_what_happens_and_how_bad_it_is() -> None:
+    for group in alerts()["groups"]:
+        for rule in group["rules"]:
+            assert rule["annotations"].keys() == {"summary", "description"}
+            assert rule["labels"]["severity"] in {"warning", "critical"}
+
+
+def test_a_config_map_hands_alerts_and_dashboards_on_as_they_are(helm4: Helm) -> None:
+    settings = ['metrics={"dashboards":{"enabled":true},"rules":{"kind":"ConfigMap"}}']
+    maps = {
+        name: content
+        for one in helm4.objects(shape("minimal"), settings=settings)
+        if one["kind"] == "ConfigMap"
+        for name, content in one["data"].items()
+    }
+    assert yaml.safe_load(maps["alerts.yaml"]) == alerts()
+    dashboard = CHART / "dashboards" / "sessions.json"
+    assert maps["sessions.json"] == dashboard.read_text()

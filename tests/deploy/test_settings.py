@@ -1,0 +1,90 @@
+"""The commands and the environment that are rendered are what the program takes."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestrator.app.process import available
+from orchestrator.app.settings import Settings, load
+from orchestrator.cli.main import app
+from orchestrator.sdk.plugins import discover
+from tests.deploy.charts import SHAPES, Helm, containers, environment, named, shape
+
+every_shape = pytest.mark.parametrize("values", SHAPES, ids=named)
+KNOWN = {*available(discover()), "alerts"}
+"""What can be run; `alerts` is the user's own of one of the shapes."""
+
+
+@every_shape
+def test_every_container_s_settings_are_accepted(helm4: Helm, values: Path) -> None:
+    for place, container in containers(helm4.objects(values)):
+        variables = environment(container)
+        assert isinstance(load(environment=variables), Settings), place
+        strange = [
+            name
+            for name in variables
+            if name.startswith("ORCHESTRATOR_")
+            and not name.startswith(("ORCHESTRATOR_KAFKA_", "ORCHESTRATOR_SCHEMA_REGISTRY_"))
+            and name.removeprefix("ORCHESTRATOR_").lower() not in Settings.model_fields
+        ]
+        assert set(strange) <= {"ORCHESTRATOR_SESSIONS_URL", "ORCHESTRATOR_SAFETY_RULES"}, place
+
+
+@every_shape
+def test_every_container_s_command_is_known(helm4: Helm, values: Path) -> None:
+    for place, container in containers(helm4.objects(values)):
+        arguments = container["args"]
+        if arguments[0] == "run":
+            assert set(arguments[1:]) <= KNOWN, place
+        else:
+            group = arguments[: 2 if len(arguments) > 1 else 1]
+            helped = CliRunner().invoke(app, [*group, "--help"])
+            assert helped.exit_code == 0, f"{place}: {shlex.join(arguments)}"
+
+
+def test_settings_of_the_clients_arrive_under_their_own_names(helm4: Helm) -> None:
+    found = {
+        place: load(environment=environment(container))
+        for place, container in containers(helm4.objects(shape("secured")))
+    }
+    assert len(found) == 14
+    for settings in found.values():
+        kafka = settings.bus.kafka_config()
+        assert kafka["security.protocol"] == "SASL_SSL"
+        assert kafka["sasl.password"] == "SECRET"
+        assert kafka["session.timeout.ms"] == "30000"
+        assert kafka["ssl.ca.location"] == "/etc/orchestrator/kafka/ca.crt"
+        assert kafka["ssl.key.location"] == "/etc/orchestrator/kafka/tls.key"
+        registry = settings.bus.registry_config()
+        assert registry["basic.auth.user.info"] == "SECRET"
+        assert registry["timeout"] == 20.0
+        assert registry["ssl.ca.location"] == "/etc/orchestrator/registry/ca.crt"
+
+
+def test_a_slot_is_the_ordinal_of_its_pod(helm4: Helm) -> None:
+    found = [
+        container
+        for place, container in containers(helm4.objects(shape("scaled")))
+        if place.startswith("StatefulSet/")
+    ]
+    assert len(found) == 1
+    slot = next(entry for entry in found[0]["env"] if entry["name"] == "ORCHESTRATOR_SLOT")
+    assert slot["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.labels['apps.kubernetes.io/pod-index']"}}
+    assert load(environment=environment(found[0])).slot == 7
+
+
+def test_every_service_that_comes_with_the_platform_runs_once(helm4: Helm) -> None:
+    run = [
+        container["args"][1]
+        for _, container in containers(helm4.objects(shape("minimal")))
+        if container["args"][0] == "run"
+    ]
+    assert sorted(run) == sorted(available(discover()))
+
+
+def test_a_pod_may_drain_before_it_is_killed(helm4: Helm) -> None:
+    for one in helm4.objects(shape("minimal"), settings=["drainSeconds=90.5"]):
+        if one["kind"] in ("StatefulSet", "Deployment"):
+            assert one["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 111
