@@ -27,11 +27,17 @@ securityContext:
   emptyDir: {}
 {{- with .root.Values.kafka.tls.existingSecret }}
 - name: kafka-tls
-  secret: {secretName: {{ . | quote }}, defaultMode: 0440}
+  secret:
+    secretName: {{ . | quote }}
+    # r--r-----, in decimal because YAML is of two minds about octal.
+    defaultMode: 288
 {{- end }}
 {{- with .root.Values.schemaRegistry.tls.existingSecret }}
 - name: registry-tls
-  secret: {secretName: {{ . | quote }}, defaultMode: 0440}
+  secret:
+    secretName: {{ . | quote }}
+    # r--r-----, in decimal because YAML is of two minds about octal.
+    defaultMode: 288
 {{- end }}
 {{- end -}}
 
