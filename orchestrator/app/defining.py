@@ -17,11 +17,11 @@ _SEND_S = 15.0
 
 
 def read_folder(folder: Path) -> Documents:
-    """The agents and playbooks of a folder's YAML files.
+    """The agents and playbooks of a folder's YAML files, hidden files and folders left out.
 
     Raises `ConfigurationError` with every mistake of every file, each as `FILE:LINE: path: what is wrong`.
     """
-    files = sorted(path for path in folder.rglob("*") if path.suffix in {".yaml", ".yml"})
+    files = sorted(path for path in folder.rglob("*") if _is_ours(path.relative_to(folder)))
     if not files:
         raise ConfigurationError(
             f"there is no YAML file in {folder}: agents and playbooks are defined in those"
@@ -44,6 +44,11 @@ def read_folder(folder: Path) -> Documents:
     if problems:
         raise ConfigurationError(*problems)
     return Documents(tuple(playbooks), tuple(profiles))
+
+
+def _is_ours(path: Path) -> bool:
+    """A mounted ConfigMap has each of its files twice: in a hidden folder, and as a link into that one."""
+    return path.suffix in {".yaml", ".yml"} and not any(part.startswith(".") for part in path.parts)
 
 
 def _defined_elsewhere(found: Documents, path: Path, places: dict[str, Path]) -> Iterator[str]:

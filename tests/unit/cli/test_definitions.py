@@ -40,6 +40,19 @@ def test_what_a_folder_defines_is_there(run: Run, installation: Installation, pl
     ]
 
 
+def test_a_mounted_config_map_is_read_once(run: Run, installation: Installation, place: Path) -> None:
+    # given the folder as Kubernetes lays it out
+    hidden = place / "agents" / "..2026_11_25_20_00_00.1"
+    hidden.mkdir(parents=True)
+    hidden.joinpath("cook.yaml").write_text(f"{PLAYBOOK}---\n{AGENT}")
+    place.joinpath("agents/..data").symlink_to(hidden.name)
+    place.joinpath("agents/cook.yaml").symlink_to("..data/cook.yaml")
+
+    applied = run("agents", "apply", "agents")
+
+    assert (applied.code, applied.out) == (0, "playbook tea@2 is defined\nagent cook is defined\n")
+
+
 def test_every_mistake_of_every_file_is_told_and_nothing_is_defined(
     run: Run, installation: Installation, place: Path
 ) -> None:
