@@ -82,12 +82,13 @@ def containers(objects: Iterable[Object]) -> Iterator[tuple[str, Object]]:
                 yield f"{place}/{container['name']}", container
 
 
-def environment(container: Object) -> Mapping[str, str]:
-    """A container's environment as its process gets it, `SECRET` and `7` where the cluster knows the value."""
+def environment(container: Object, ordinal: int = 7) -> Mapping[str, str]:
+    """A container's environment as its process gets it, in the pod of that ordinal. What only a cluster knows
+    is `SECRET`, or the ordinal too."""
     found: dict[str, str] = {}
     for entry in container["env"]:
         source = entry.get("valueFrom", {})
-        value = entry.get("value", "SECRET" if "secretKeyRef" in source else "7")
+        value = entry.get("value", "SECRET" if "secretKeyRef" in source else str(ordinal))
         for name, earlier in found.items():
             value = value.replace(f"$({name})", earlier)
         found[entry["name"]] = value

@@ -1,0 +1,143 @@
+"""The rendered chart, carried out: its jobs and every container of it, on a real Kafka and registry."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import yaml
+
+from orchestrator.app.demo import GOAL, prepare
+from orchestrator.local import StackAddress
+from tests.deploy.charts import Helm, Object
+from tests.deploy.kubelet import PROGRAM, Node, Running
+from tests.support.incident_example import FOLDER
+from tests.support.incident_figures import expected_findings, finding_lines
+
+SLOTS = 2
+
+
+@dataclass(frozen=True)
+class Release:
+    """An installed chart: its objects, the node that runs them, and what runs."""
+
+    objects: list[Object]
+    node: Node
+    running: dict[str, Running]
+    data: Path
+
+    def program(self, *arguments: str) -> Any:
+        """What the program prints as JSON in the recorder's pod, where the notes tell people to run it."""
+        done = subprocess.run(
+            [PROGRAM, *arguments, "--output", "json"],
+            env=self.running["session-recorder-0"].environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def release(
+    kafka_stack: StackAddress, helm4: Helm, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Release]:
+    """The example as a release of its own: hooks in their order, then pods, then what comes after them."""
+    folder = tmp_path_factory.mktemp("release")
+    values = folder / "values.yaml"
+    prepare(folder / "data")
+    values.write_text(yaml.safe_dump(_values(kafka_stack, folder / "data")))
+    objects = helm4.objects(values)
+    node = Node(folder, objects)
+    _run_hooks(node, "pre-install,pre-upgrade")
+    with node.running(_pods(objects)) as running:
+        _run_hooks(node, "post-install,post-upgrade")
+        yield Release(objects, node, running, folder / "data")
+
+
+def test_every_probe_answers(release: Release) -> None:
+    assert len(release.running) == SLOTS + 8
+    for one in release.running.values():
+        assert (one.answer("/healthz"), one.answer("/readyz"), one.answer("/metrics")) == (200, 200, 200)
+
+
+def test_the_example_completes(release: Release) -> None:
+    done = release.program("submit", GOAL, "--agent", "triage", "--wait", "--timeout", "100s")
+    reported = done["result"].splitlines()
+    for expected in finding_lines(expected_findings(release.data)):
+        assert any(line.startswith(expected) for line in reported), expected
+
+
+def test_slots_are_the_ordinals_of_their_pods(release: Release) -> None:
+    slots = [release.running[f"orchestrator-{ordinal}"] for ordinal in range(SLOTS)]
+    assert [slot.environment["ORCHESTRATOR_SLOT"] for slot in slots] == ["0", "1"]
+
+
+def test_the_test_of_the_release_passes(release: Release) -> None:
+    (test,) = [one for one in release.objects if one["kind"] == "Pod"]
+    release.node.run_once(test["spec"])
+
+
+def test_doing_the_jobs_again_changes_nothing(release: Release) -> None:
+    _run_hooks(release.node, "pre-install,pre-upgrade")
+    assert all(plan["partitions"] for plan in release.program("topics", "plan", "--check"))
+
+
+def test_pods_end_by_themselves_within_their_grace(release: Release) -> None:
+    # The last one of this file: nothing runs after it.
+    for one in release.running.values():
+        one.process.terminate()
+    for one in release.running.values():
+        assert one.process.wait(one.grace_s) == 0, one.log.read_text()
+
+
+def _values(address: StackAddress, data: Path) -> dict[str, Any]:
+    files = {name: FOLDER.joinpath(name).read_text() for name in ("agent.yaml", "playbook.yaml")}
+    return {
+        "topicPrefix": f"chart-{uuid4().hex[:8]}.",
+        "partitions": 4,
+        "kafka": {"bootstrapServers": address.bootstrap_servers},
+        "schemaRegistry": {"url": address.schema_registry_url},
+        "valueStore": {"persistence": {"enabled": True}},
+        "agents": {"files": files},
+        "orchestrator": {"replicas": SLOTS},
+        "serviceDefaults": {"replicas": 1},
+        "services": {
+            "tool-executor": {
+                "modules": ["/etc/orchestrator/files/tools.py"],
+                "files": {"tools.py": FOLDER.joinpath("tools.py").read_text()},
+                "extraEnv": [
+                    {"name": "ORCHESTRATOR_TOOLS_FILES_ROOT", "value": "/data"},
+                    {"name": "ORCHESTRATOR_TOOLS_OUTPUT_ROOT", "value": "/data"},
+                ],
+                "extraVolumes": [{"name": "data", "hostPath": {"path": str(data)}}],
+                "extraVolumeMounts": [{"name": "data", "mountPath": "/data"}],
+            }
+        },
+    }
+
+
+def _run_hooks(node: Node, moment: str) -> None:
+    """The jobs of that moment in the order of their weights, as Helm runs them."""
+    hooks = [
+        one
+        for one in node.objects
+        if one["metadata"].get("annotations", {}).get("helm.sh/hook") == moment and one["kind"] == "Job"
+    ]
+    assert hooks, f"no job runs at {moment}"
+    for hook in sorted(hooks, key=lambda one: int(one["metadata"]["annotations"]["helm.sh/hook-weight"])):
+        node.run_once(hook["spec"]["template"]["spec"])
+
+
+def _pods(objects: list[Object]) -> Iterator[tuple[str, int, Object]]:
+    for one in objects:
+        if one["kind"] in ("StatefulSet", "Deployment"):
+            component = one["metadata"]["labels"]["app.kubernetes.io/component"]
+            for ordinal in range(one["spec"]["replicas"]):
+                yield component, ordinal, one["spec"]["template"]["spec"]
