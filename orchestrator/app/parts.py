@@ -44,7 +44,8 @@ class OrchestratorPart:
         while not self._loop.ready.wait(0.05):
             if self.failure is not None:
                 raise self.failure
-            if deadline.passed:
+            # Restoring has a limit of its own: a start that is cut off would only be made again, from the beginning.
+            if deadline.passed and not self._loop.restoring:
                 raise UnavailableError(
                     "the orchestrator got no partitions in time: is the broker there, and is another "
                     "orchestrator running in the same slot?"

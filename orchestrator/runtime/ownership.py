@@ -62,6 +62,8 @@ class Ownership:
         self.restored: list[Progress] = []
         self.ready = threading.Event()
         """Set while partitions are owned and restored."""
+        self.restoring = False
+        """Whether history is being read. Any thread may look."""
         self.last_batch = 0
         self.epoch = 0
         """Changes whenever partitions came, went or were restored."""
@@ -193,10 +195,13 @@ class Ownership:
             raise ConfigurationError(
                 f"events and control are not assigned together: {sorted(missing)} missing"
             )
+        self.restoring = True
         try:
             self._restore(numbers)
         except (FatalError, UnavailableError) as error:
             raise NotRestored(f"partitions {numbers} could not be restored: {error}") from error
+        finally:
+            self.restoring = False
         self.ready.set()
         self._worked_since = self._worked_since or time.monotonic()
         return {(topic, number): self.partitions[number].positions[topic] for topic, number in positions}

@@ -116,6 +116,11 @@ class SagaLoop:
         return self._owned.ready
 
     @property
+    def restoring(self) -> bool:
+        """Whether it has partitions and reads their history."""
+        return self._owned.restoring
+
+    @property
     def partitions(self) -> Mapping[int, Partition]:
         """What it owns, as last committed. Belongs to the loop's thread."""
         return self._owned.partitions

@@ -31,11 +31,12 @@ class Helm:
         return self._run("lint", "--strict", "--values", str(values), str(CHART))
 
     def template(
-        self, *values: Path, release: str = RELEASE, settings: Iterable[str] = ()
+        self, *values: Path, release: str = RELEASE, settings: Iterable[str] = (), plain: Iterable[str] = ()
     ) -> subprocess.CompletedProcess[str]:
-        """`settings` are `key=value` as JSON, over the files."""
+        """`settings` are `key=value` over the files, their values JSON; `plain` ones as people type them."""
         files = [word for file in values for word in ("--values", str(file))]
         single = [word for setting in settings for word in ("--set-json", setting)]
+        single += [word for setting in plain for word in ("--set", setting)]
         place = ("--namespace", NAMESPACE, "--kube-version", KUBERNETES)
         return self._run("template", release, str(CHART), *place, *files, *single)
 

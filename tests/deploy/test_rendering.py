@@ -1,12 +1,13 @@
 """Every main shape of an installation renders, alike with Helm 3 and 4, into objects that an API server takes."""
 
+import json
 from pathlib import Path
 
 import kubernetes_validate  # type: ignore[import-untyped]  # it has no types
 import pytest
 import yaml
 
-from tests.deploy.charts import SHAPES, Helm, containers, named, pods
+from tests.deploy.charts import SHAPES, Helm, containers, environment, named, pods
 
 BUILT_IN = {"v1", "apps/v1", "batch/v1", "policy/v1", "autoscaling/v2", "networking.k8s.io/v1"}
 CUSTOM = {"keda.sh/v1alpha1", "kafka.strimzi.io/v1", "monitoring.coreos.com/v1"}
@@ -83,6 +84,17 @@ def test_pods_have_no_rights_that_they_do_not_need(helm4: Helm, values: Path) ->
 def test_services_of_the_namespace_do_not_become_settings(helm4: Helm, values: Path) -> None:
     # A Service "orchestrator-kafka" would be ORCHESTRATOR_KAFKA_PORT in every container.
     assert all(spec["enableServiceLinks"] is False for _, spec in pods(helm4.objects(values)))
+
+
+@every_shape
+def test_no_variable_is_given_twice(helm4: Helm, values: Path) -> None:
+    # Server-side apply, which is Helm 4's, refuses that.
+    over = [{"name": "ORCHESTRATOR_LOG_LEVEL", "value": "debug"}]
+    settings = [f"extraEnv={json.dumps(over)}", f"serviceDefaults.extraEnv={json.dumps(over)}"]
+    for place, container in containers(helm4.objects(values, settings=settings)):
+        names = [entry["name"] for entry in container["env"]]
+        assert len(names) == len(set(names)), place
+        assert environment(container)["ORCHESTRATOR_LOG_LEVEL"] == "debug"
 
 
 def test_shapes_say_what_they_are() -> None:

@@ -128,3 +128,19 @@ installed have it too, and every change rolls the pods.
 {{ include "agents.sessionStoreEnv" .root }}
 {{- end }}
 {{- end -}}
+
+{{/*
+Variables of which the last of a name stands: the user's come last. An API server refuses a name that is given twice
+when it is applied on its side, as Helm 4 does.
+*/}}
+{{- define "agents.distinct" -}}
+{{- $seen := dict -}}
+{{- $kept := list -}}
+{{- range reverse . -}}
+{{- if not (hasKey $seen .name) -}}
+{{- $_ := set $seen .name true -}}
+{{- $kept = prepend $kept . -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $kept -}}
+{{- end -}}

@@ -88,10 +88,8 @@ args:
   - {{ . | quote }}
   {{- end }}
 env:
-  {{- include "agents.installationEnv" .root | nindent 2 }}
-  {{- with $values.extraEnv }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- $platform := include "agents.installationEnv" .root | fromYamlArray }}
+  {{- include "agents.distinct" (concat $platform $values.extraEnv) | nindent 2 }}
 {{- with $values.extraEnvFrom }}
 envFrom:
   {{- toYaml . | nindent 2 }}

@@ -159,13 +159,8 @@ spec:
         - {{ . | quote }}
         {{- end }}
       env:
-        {{- include "agents.processEnv" . | nindent 8 }}
-        {{- with .env }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
-        {{- with concat $values.extraEnv .service.extraEnv }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+        {{- $platform := include "agents.processEnv" . | fromYamlArray }}
+        {{- include "agents.distinct" (concat $platform .env $values.extraEnv .service.extraEnv) | nindent 8 }}
       {{- with concat $values.extraEnvFrom .service.extraEnvFrom }}
       envFrom:
         {{- toYaml . | nindent 8 }}
