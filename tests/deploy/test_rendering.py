@@ -38,6 +38,13 @@ def test_an_api_server_takes_every_object(helm4: Helm, values: Path, version: st
             assert one["apiVersion"] in CUSTOM, f"nothing checks {one['apiVersion']}"
 
 
+def test_what_an_api_server_would_refuse_is_seen(helm4: Helm) -> None:
+    one = next(one for one in helm4.objects(SHAPES[0]) if one["kind"] == "Deployment")
+    one["spec"]["template"]["spec"]["terminationGracePeriodSecond"] = 3
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(one, KUBERNETES[0], strict=True)
+
+
 @every_shape
 def test_no_name_is_given_twice_and_each_fits(helm4: Helm, values: Path) -> None:
     names = [(one["kind"], one["metadata"]["name"]) for one in helm4.objects(values)]
