@@ -128,7 +128,7 @@ class Host:
 
     def _observer(self, service: Service) -> Observer:
         tracing = self.surroundings.tracings.get(service.name, NoTracing())
-        return Observer(service.name, self.surroundings.metrics, tracing)
+        return Observer(service.name, self.surroundings.metrics, tracing, service.consumer_group)
 
     def _platform(self, source: str) -> Platform:
         given = self.surroundings

@@ -38,14 +38,17 @@ class Incoming:
         kind = received.header(TYPE)
         return kind is None or kind in self._names
 
-    def work(self, ownership: Ownership, received: Received) -> Work:
-        """The record as work: to be handled, or, where that cannot be, to become a dead letter."""
+    def work(self, ownership: Ownership, received: Received) -> Work | None:
+        """The record as work: to be handled, or, where that cannot be, to become a dead letter. None for a
+        message that is another group's."""
         try:
             message = self._decoded(received)
         except ContractError as error:
             return Work(ownership, received, None, failure_of(error, UNDECODABLE), DECODE)
         work = Work(ownership, received, message)
         try:
+            if not self._service.takes(message):
+                return None
             work.once = self._service.at_most_once(message)
         except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
             work.failure, work.stage = failure_of(error, HANDLER_FAILED), HANDLE

@@ -28,6 +28,7 @@ class Observer:
     service: str
     metrics: ProcessMetrics
     tracing: Tracing
+    group: str
 
     def received(self, batch: Sequence[Received]) -> None:
         for topic, count in Counter(received.topic for received in batch).items():
@@ -44,7 +45,7 @@ class Observer:
         """How far the commits, where the lowest incomplete offset stands, are behind the ends of the logs."""
         for (topic, partition), (first, end) in ends.items():
             behind = max(0, end - committed.get((topic, partition), first))
-            labels = {"group": self.service, "topic": topic.value, "partition": str(partition)}
+            labels = {"group": self.group, "topic": topic.value, "partition": str(partition)}
             self.metrics.set(names.CONSUMER_LAG, behind, **labels)
 
     def traceparent(self, message: Command | Event) -> str | None:

@@ -61,7 +61,7 @@ class Worker:
         self._handling = host.handling(service)
         self._reports = Reports()
         self._dispatcher = Dispatcher(self._handling, self._reports, host.loop)
-        self._consumer = host.bus.consumer(Reading(service.name, Start.BEGINNING, small_queue=True))
+        self._consumer = host.bus.consumer(Reading(service.consumer_group, Start.BEGINNING, small_queue=True))
         self._assignment = Assignment(
             service.name, self._consumer, self._dispatcher, self._reports, self._settings.give_up_s
         )
@@ -226,6 +226,9 @@ class Worker:
                 ownership.tracker.complete(received.offset)
                 continue
             work = self._incoming.work(ownership, received)
+            if work is None:
+                ownership.tracker.complete(received.offset)
+                continue
             self._submitted += 1
             if not work.once:
                 ownership.open += 1

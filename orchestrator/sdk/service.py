@@ -24,6 +24,10 @@ def _never(_message: Any) -> bool:
     return False
 
 
+def _always(_message: Any) -> bool:
+    return True
+
+
 @dataclass
 class Service:
     """A consumer group with its handlers.
@@ -40,6 +44,10 @@ class Service:
     """Says what exists because this service runs; sent when it starts, before its first message."""
     at_most_once: Predicate = _never
     """Which messages are never handled twice: they are committed as done before their handler starts."""
+    group: str = ""
+    """Its consumer group; `name` if empty. Copies with one group share the work, each group gets all of it."""
+    takes: Predicate = _always
+    """Which of the messages that it has handlers for are this group's; it passes over the others."""
 
     def on(self, *messages: type[Command | Event]) -> Callable[[H], H]:
         """Declares the handler of these messages."""
@@ -57,6 +65,10 @@ class Service:
         """Declares `f(platform) -> definitions` as what is sent when the service starts."""
         self.announcement = announcement
         return announcement
+
+    @property
+    def consumer_group(self) -> str:
+        return self.group or self.name
 
     @property
     def topics(self) -> frozenset[Topic]:

@@ -34,7 +34,7 @@ class Handlers:
     def deliver(self, received: Received, message: Command | Event) -> None:
         """Starts every handler of the message."""
         for service in self.services.values():
-            if type(message) in service.handlers:
+            if type(message) in service.handlers and service.takes(message):
                 self._start(service, received, message)
 
     def void(self, calls: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ WRONG = {
     'services.planner={"autoscaling":{"kind":"keda","maxReplicas":9}}': "services.planner may have 9 copies",
     "services.session-recorder.replicas=2": "services.session-recorder is a singleton",
     'services.other={"sessionStore":true,"replicas":1}': "2 pods have the session store, which is SQLite in one file",
+    'services.planner={"toolPool":"gpu"}': "services.planner has a toolPool and does not run tools",
     "terminationGracePeriodSeconds=20": "terminationGracePeriodSeconds is not above drainSeconds",
     'topics.manage="strimzi"': "topics.strimzi.cluster is missing",
     "valueStore.persistence.enabled=true": "values lie in one place",

@@ -12,6 +12,11 @@ from orchestrator.cli.main import app
 from orchestrator.sdk.plugins import discover
 from tests.deploy.charts import SHAPES, Helm, containers, environment, named, shape
 
+OF_PLUGINS = {
+    "ORCHESTRATOR_SESSIONS_URL",
+    "ORCHESTRATOR_SAFETY_RULES",
+    "ORCHESTRATOR_TOOL_EXECUTOR_POOL",
+}
 every_shape = pytest.mark.parametrize("values", SHAPES, ids=named)
 KNOWN = {*available(discover()), "alerts"}
 """What can be run; `alerts` is the user's own of one of the shapes."""
@@ -29,7 +34,7 @@ def test_every_container_s_settings_are_accepted(helm4: Helm, values: Path) -> N
             and not name.startswith(("ORCHESTRATOR_KAFKA_", "ORCHESTRATOR_SCHEMA_REGISTRY_"))
             and name.removeprefix("ORCHESTRATOR_").lower() not in Settings.model_fields
         ]
-        assert set(strange) <= {"ORCHESTRATOR_SESSIONS_URL", "ORCHESTRATOR_SAFETY_RULES"}, place
+        assert set(strange) <= OF_PLUGINS, place
 
 
 @every_shape

@@ -119,6 +119,10 @@ installed have it too, and every change rolls the pods.
   value: {{ int .root.Values.httpPort | quote }}
 - name: ORCHESTRATOR_DRAIN_S
   value: {{ include "agents.text" .root.Values.drainSeconds | quote }}
+{{- with include "agents.toolPool" . }}
+- name: ORCHESTRATOR_TOOL_EXECUTOR_POOL
+  value: {{ . | quote }}
+{{- end }}
 {{- with .service.modules }}
 - name: ORCHESTRATOR_MODULES
   value: {{ join "," . | quote }}

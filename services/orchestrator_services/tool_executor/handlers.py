@@ -19,19 +19,27 @@ from orchestrator.sdk import (
     tool_defined,
 )
 from orchestrator.sdk.messages import Definition, Message, commands, events, replace, types
+from orchestrator_services.tool_executor.pools import pool_of_this_process
 from orchestrator_services.tool_executor.running import OUTPUT_NOT_JSON, output_not_json, run
 from orchestrator_services.tool_executor.supervision import Rhythm, TimeLimitReached, supervised
 
-service = Service("tool-executor", at_most_once=lambda message: bool(message.at_most_once))
+POOL: Final = pool_of_this_process()
+service = Service(
+    "tool-executor",
+    at_most_once=lambda message: bool(message.at_most_once),
+    group=POOL.group,
+    takes=lambda message: POOL.has(message.pool),
+)
 
 RHYTHM: Final = Rhythm()
 
 
 @service.announces
 def tools_of_this_process(platform: Platform) -> list[Definition]:
-    """Every tool that is loaded here exists, for whoever selects tools."""
+    """Every tool that runs here exists, for whoever selects tools."""
     now = platform.now()
-    return [tool_defined(tool.definition, now) for _, tool in sorted(platform.plugins.tools.items())]
+    loaded = [tool.definition for _, tool in sorted(platform.plugins.tools.items())]
+    return [tool_defined(definition, now) for definition in loaded if POOL.has(definition.pool)]
 
 
 @service.on(commands.ExecuteTool)

@@ -81,7 +81,7 @@ def test_the_time_in_handlers_and_what_was_read_and_written_are_measured(lab: La
 def test_lag_counts_from_the_lowest_incomplete_offset() -> None:
     metrics = ProcessMetrics()
     ends = {(Topic.EVENTS, 0): (5, 20), (Topic.EVENTS, 1): (5, 20)}
-    Observer("echo", metrics, NoTracing()).lag(ends, {(Topic.EVENTS, 0): 17})
+    Observer("echo", metrics, NoTracing(), "echo").lag(ends, {(Topic.EVENTS, 0): 17})
 
     exposed = metrics.exposition().decode()
     assert 'agents_consumer_lag{group="echo",partition="0",topic="events"} 3.0' in exposed

@@ -23,7 +23,7 @@ from tests.support.workers import PATIENCE_S, Lab, command, echo, number_of, sta
 
 def offsets_committed(lab: Lab, service: Service) -> int:
     """How many offsets are committed, over all partitions."""
-    return sum(offset for offset, _ in lab.committed(service.name).values())
+    return sum(offset for offset, _ in lab.committed(service.consumer_group).values())
 
 
 def test_every_call_is_answered_and_its_offset_committed(lab: Lab) -> None:
@@ -101,6 +101,17 @@ def test_bytes_that_are_no_message_end_in_a_dead_letter_and_the_partition_moves_
     assert letter.original.value == poison.value
     assert letter.correlation_id == command(1).correlation_id
     assert lab.completed() == [1]
+
+
+def test_groups_of_one_service_share_its_messages_by_what_each_takes(lab: Lab) -> None:
+    even = echo(group="echo-even", takes=lambda message: number_of(message) % 2 == 0)
+    odd = echo(group="echo-odd", takes=lambda message: number_of(message) % 2 == 1)
+    with lab.running(even), lab.running(odd):
+        lab.execute(*range(10))
+        until(lambda: offsets_committed(lab, even) == 10, "the even group passes over what is odd")
+        until(lambda: offsets_committed(lab, odd) == 10, "the odd group passes over what is even")
+
+    assert lab.completed() == list(range(10))
 
 
 def test_what_a_service_does_not_handle_is_passed_without_being_decoded(lab: Lab) -> None:
