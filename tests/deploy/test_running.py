@@ -10,9 +10,12 @@ from uuid import uuid4
 
 import pytest
 import yaml
+from confluent_kafka.admin import AdminClient
 
 from orchestrator.app.demo import GOAL, prepare
+from orchestrator.app.process import ORCHESTRATOR
 from orchestrator.local import StackAddress
+from orchestrator.sdk import discover
 from tests.deploy.charts import Helm, Object
 from tests.deploy.kubelet import PROGRAM, Node, Running
 from tests.support.incident_example import FOLDER
@@ -72,6 +75,17 @@ def test_the_example_completes(release: Release) -> None:
     reported = done["result"].splitlines()
     for expected in finding_lines(expected_findings(release.data)):
         assert any(line.startswith(expected) for line in reported), expected
+
+
+def test_consumer_groups_carry_the_prefix(release: Release, kafka_stack: StackAddress) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka_stack.bootstrap_servers})
+    listed = admin.list_consumer_groups().result(timeout=30)
+    groups = {group.group_id for group in listed.valid}
+    # Sinks keep their positions themselves.
+    named = {ORCHESTRATOR, *discover().every_service()}
+    prefix = release.running["orchestrator-0"].environment["ORCHESTRATOR_TOPIC_PREFIX"]
+    assert {f"{prefix}{name}" for name in named} <= groups
+    assert not named & groups
 
 
 def test_slots_are_the_ordinals_of_their_pods(release: Release) -> None:
