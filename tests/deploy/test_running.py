@@ -20,8 +20,37 @@ from tests.deploy.charts import Helm, Object
 from tests.deploy.kubelet import PROGRAM, Node, Running
 from tests.support.incident_example import FOLDER
 from tests.support.incident_figures import expected_findings, finding_lines
+from tests.support.workers import until
 
 SLOTS = 2
+COMPLETED_S = 60.0
+TEA = """\
+agent: tea
+planner: playbook
+playbook: tea
+---
+playbook: tea
+steps:
+  steep: {tool: tea.steep, timeout: 60s}
+result: {$from: steep}
+"""
+STEEP = """\
+import asyncio
+from pathlib import Path
+
+from orchestrator.sdk import tool
+
+DATA = Path("/data")
+
+
+@tool("tea.steep", timeout="60s")
+async def steep() -> str:
+    DATA.joinpath("begun").touch()
+    await asyncio.sleep(2)
+    with DATA.joinpath("ended").open("a") as file:
+        file.write("once")
+    return "tea"
+"""
 
 
 @dataclass(frozen=True)
@@ -103,6 +132,17 @@ def test_doing_the_jobs_again_changes_nothing(release: Release) -> None:
     assert all(plan["partitions"] for plan in release.program("topics", "plan", "--check"))
 
 
+def test_a_call_that_runs_may_finish_when_its_pod_is_told_to_end(release: Release) -> None:
+    session = release.program("submit", "steep", "--agent", "tea")["correlation_id"]
+    until((release.data / "begun").exists, "the tool runs")
+    executor = release.running["tool-executor-0"]
+    executor.process.terminate()
+    assert executor.process.wait(executor.grace_s) == 0, executor.log.read_text()
+    # Its answer is there, so the session goes on without it.
+    assert (release.data / "ended").read_text() == "once"
+    until(lambda: _phase(release, session) == "completed", "the session completes", COMPLETED_S)
+
+
 def test_pods_end_by_themselves_within_their_grace(release: Release) -> None:
     # The last one of this file: nothing runs after it.
     for one in release.running.values():
@@ -112,20 +152,25 @@ def test_pods_end_by_themselves_within_their_grace(release: Release) -> None:
 
 
 def _values(address: StackAddress, data: Path) -> dict[str, Any]:
-    files = {name: FOLDER.joinpath(name).read_text() for name in ("agent.yaml", "playbook.yaml")}
+    agents = {name: FOLDER.joinpath(name).read_text() for name in ("agent.yaml", "playbook.yaml")}
+    # A pod would have the folder at /data; here a program's own text is no environment that could be mapped.
+    tools = {
+        "tools.py": FOLDER.joinpath("tools.py").read_text(),
+        "steep.py": STEEP.replace("/data", str(data)),
+    }
     return {
         "topicPrefix": f"chart-{uuid4().hex[:8]}.",
         "partitions": 4,
         "kafka": {"bootstrapServers": address.bootstrap_servers},
         "schemaRegistry": {"url": address.schema_registry_url},
         "valueStore": {"persistence": {"enabled": True}},
-        "agents": {"files": files},
+        "agents": {"files": agents | {"tea.yaml": TEA}},
         "orchestrator": {"replicas": SLOTS},
         "serviceDefaults": {"replicas": 1},
         "services": {
             "tool-executor": {
-                "modules": ["/etc/orchestrator/files/tools.py"],
-                "files": {"tools.py": FOLDER.joinpath("tools.py").read_text()},
+                "modules": [f"/etc/orchestrator/files/{name}" for name in tools],
+                "files": tools,
                 "extraEnv": [
                     {"name": "ORCHESTRATOR_TOOLS_FILES_ROOT", "value": "/data"},
                     {"name": "ORCHESTRATOR_TOOLS_OUTPUT_ROOT", "value": "/data"},
@@ -135,6 +180,10 @@ def _values(address: StackAddress, data: Path) -> dict[str, Any]:
             }
         },
     }
+
+
+def _phase(release: Release, session: str) -> Any:
+    return release.program("sessions", "show", session, "--from-log")["phase"]
 
 
 def _run_hooks(node: Node, moment: str) -> None:
