@@ -9,7 +9,7 @@ STAMP := .venv/.synced
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-deploy soak lint types layers check docs models fmt clean
+.PHONY: help setup demo test test-fast test-deploy jaeger sbom soak lint types layers check docs models fmt clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -39,6 +39,14 @@ test-fast: setup ## Tests that need no server
 
 test-deploy: setup ## Checks the chart with real Helm and offline schemas; builds the tools once, which takes minutes
 	$(RUN) pytest -m deploy tests/deploy
+
+jaeger: setup ## Builds Jaeger for `orchestrator dev --jaeger`, once, which takes minutes
+	$(RUN) python -m tools.go_tools jaeger
+
+sbom: $(STAMP) ## Writes what the image is made of, from the lock file, to dist/sbom.cdx.json (CycloneDX)
+	@mkdir -p dist
+	$(UV) export --frozen --quiet --no-dev --all-extras --no-extra local --format cyclonedx1.5 \
+	  --output-file dist/sbom.cdx.json
 
 soak: setup ## The long forms: hundreds of processes killed, brokers lost, storms of rebalances
 	$(RUN) pytest -m soak

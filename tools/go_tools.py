@@ -66,6 +66,9 @@ HELM_UNITTEST: Final = GoTool(
 JAEGER: Final = GoTool(
     "jaeger", "2.13.0", "github.com/jaegertracing/jaeger/cmd/jaeger", "jaeger", ("version",)
 )
+COMPOSE_SPEC: Final = GoTool(
+    "compose-spec", "2.16.2", "github.com/compose-spec/compose-go/v2/cmd", "cmd", ("--version",)
+)
 
 
 def helm3() -> Path:
@@ -84,8 +87,13 @@ def helm_unittest() -> Path:
 
 
 def jaeger() -> Path:
-    """Jaeger with its page and storage in one program; `tools/jaeger/jaeger.yaml` configures it."""
+    """Jaeger with its page and storage in one program; `orchestrator dev --jaeger` starts it."""
     return found_or_built(JAEGER)
+
+
+def compose_spec() -> Path:
+    """The reference reader of Compose files, as Docker Compose uses it; prints what it has read as JSON."""
+    return found_or_built(COMPOSE_SPEC)
 
 
 TOOLS: Final[dict[str, Callable[[], Path]]] = {
@@ -93,6 +101,7 @@ TOOLS: Final[dict[str, Callable[[], Path]]] = {
     HELM_4.name: helm4,
     HELM_UNITTEST.name: helm_unittest,
     JAEGER.name: jaeger,
+    COMPOSE_SPEC.name: compose_spec,
 }
 
 

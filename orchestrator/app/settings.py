@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from orchestrator.bus.settings import BusSettings, passed_through
 from orchestrator.client.connection import ClientSettings
 from orchestrator.errors import ConfigurationError
+from orchestrator.messages.identity import trace_id
 
 if TYPE_CHECKING:
     from orchestrator.runtime.saga_loop import LoopSettings
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 PREFIX: Final = "ORCHESTRATOR_"
 CONFIG_VARIABLE: Final = "ORCHESTRATOR_CONFIG"
 DEFAULT_FILE: Final = Path("orchestrator.toml")
+TRACE_ID: Final = "{trace_id}"
+TRACE_URL: Final = f"http://127.0.0.1:16686/trace/{TRACE_ID}"
+"""Where Jaeger shows a trace."""
 _KAFKA: Final = "ORCHESTRATOR_KAFKA_"
 _REGISTRY: Final = "ORCHESTRATOR_SCHEMA_REGISTRY_"
 _CLOSE: Final = 0.85
@@ -49,6 +54,22 @@ class Settings(ClientSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     otlp_endpoint: str = ""
     """Where spans are sent, OTLP over gRPC; empty sends none."""
+    trace_url: str = ""
+    """Where people look at a trace, with `{trace_id}` in it: `http://127.0.0.1:16686/trace/{trace_id}`; empty
+    where they cannot."""
+    jaeger: str = ""
+    """The program that `dev --jaeger` starts, by name or path; empty looks for `jaeger`."""
+
+    @field_validator("trace_url")
+    @classmethod
+    def _valid_trace_url(cls, url: str) -> str:
+        if url and (urlsplit(url).scheme not in {"http", "https"} or TRACE_ID not in url):
+            raise ValueError(f"a trace is looked at by a URL with {TRACE_ID} in it, such as {TRACE_URL}")
+        return url
+
+    def trace_link(self, correlation_id: str) -> str:
+        """Where the session's trace is looked at; empty where it cannot be."""
+        return self.trace_url.replace(TRACE_ID, f"{trace_id(correlation_id):032x}") if self.trace_url else ""
 
     @property
     def bus(self) -> BusSettings:

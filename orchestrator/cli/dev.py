@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchestrator.app.settings import Settings
-    from orchestrator.local import LocalStack, StackAddress
+    from orchestrator.local import LocalJaeger, LocalStack, StackAddress
 
 _VALUES: Final = "values"
 _SESSIONS: Final = "sessions.sqlite"
@@ -47,7 +48,11 @@ def dev(
         int | None, typer.Option(min=1, max=65535, help="Port of the registry. [default: as above]")
     ] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Forget what an earlier run has kept.")] = False,
-    no_run: Annotated[bool, typer.Option("--no-run", help="Start Kafka and the registry only.")] = False,
+    jaeger: Annotated[
+        bool, typer.Option("--jaeger", help="Start Jaeger too, and send it the spans of all services.")
+    ] = False,
+    jaeger_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Jaeger's page.")] = 16686,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Start the servers only, no services.")] = False,
     module: Modules = None,
 ) -> None:
     """Starts Kafka, a registry and all services.
@@ -56,21 +61,28 @@ def dev(
     start fetches Kafka and the registry, about 200 MB.
     """
     from orchestrator.bus.deadline import Deadline
-    from orchestrator.local import LocalStack
+    from orchestrator.local import LocalJaeger, LocalStack
+    from orchestrator.local.jaeger import jaeger_program
     from orchestrator.local.kafka import START_SECONDS
 
     folder = data.absolute()
     ports = tuple(range(port, port + nodes)) if port else ()
     stack = LocalStack(folder, nodes, kafka_ports=ports, registry_port=registry_port)
     modules = tuple(module) if module else None
-    log_as_told(shell.settings(modules=modules))
-    with stopped_by_signals():
+    told = shell.settings(modules=modules)
+    log_as_told(told)
+    viewer = LocalJaeger(jaeger_program(told.jaeger), folder / "jaeger", port=jaeger_port) if jaeger else None
+    with stopped_by_signals(), ExitStack() as ending:
         try:
             if reset:
                 _forget(stack, folder)
-            write_note("starting Kafka and the registry")
+            write_note("starting Kafka and the registry" + (", and Jaeger" if viewer else ""))
             stack.prepare()
+            ending.callback(stack.stop)
             environment = _environment(stack.start(Deadline.after(START_SECONDS)), folder)
+            if viewer:
+                ending.enter_context(viewer)
+                environment |= _traced(viewer)
             settings = _settings(shell, environment, modules)
             apply_topics(settings.bus, _APPLY_S)
             apply_schemas(settings.bus)
@@ -78,8 +90,6 @@ def dev(
             _run(settings, services=not no_run)
         except Stopped:
             write_note("stopping")
-        finally:
-            stack.stop()
 
 
 def _forget(stack: "LocalStack", folder: Path) -> None:
@@ -100,6 +110,16 @@ def _environment(address: "StackAddress", folder: Path) -> dict[str, str]:
     }
 
 
+def _traced(viewer: "LocalJaeger") -> dict[str, str]:
+    """What sends the spans of a process to Jaeger, and links to their traces."""
+    from orchestrator.app.settings import TRACE_ID
+
+    return {
+        "ORCHESTRATOR_OTLP_ENDPOINT": viewer.otlp_endpoint,
+        "ORCHESTRATOR_TRACE_URL": f"{viewer.url}/trace/{TRACE_ID}",
+    }
+
+
 def _settings(shell: Shell, environment: "Mapping[str, str]", modules: tuple[str, ...] | None) -> "Settings":
     # The session recorder looks there by itself.
     os.environ.update(environment)
@@ -115,7 +135,7 @@ def _tell(shell: Shell, environment: "Mapping[str, str]") -> None:
     if shell.writes_json:
         write_json_line({"environment": environment})
         return
-    write_line("Kafka and the registry are ready. In another terminal:\n")
+    write_line("Everything is there. In another terminal:\n")
     for name, value in environment.items():
         write_line(f"export {name}={shlex.quote(value)}")
     write_line("")

@@ -17,6 +17,7 @@ from orchestrator.cli.output import (
     write_table,
 )
 from orchestrator.cli.shell import Shell
+from orchestrator.cli.traces import traced
 from orchestrator.cli.watching import watch_all, watch_one
 
 if TYPE_CHECKING:
@@ -81,12 +82,13 @@ def show(
 
     events = _logged(shell, session) if from_log else _recorded(session)
     view = _view(shell, events if at is None else until(events, at), at)
+    settings = shell.settings()
     if shell.writes_json:
         from msgspec import to_builtins
 
-        write_json(to_builtins(view))
+        write_json({**to_builtins(view), **traced(settings, view.correlation_id)})
     else:
-        _write_view(view)
+        _write_view(view, settings.trace_link(view.correlation_id))
 
 
 @app.command()
@@ -154,7 +156,7 @@ def _view(shell: Shell, events: "Sequence[Event]", at: int | None) -> "SessionVi
         return view_of(replayed.session, events)
 
 
-def _write_view(view: "SessionView") -> None:
+def _write_view(view: "SessionView", trace: str) -> None:
     used = f"{view.tool_calls} tool calls, {view.tokens:,} tokens, ${view.cost:.4f}"
     plan = (
         f"revision {view.plan['revision']}, {view.plan['playbook'] or view.plan['planner']}"
@@ -169,6 +171,7 @@ def _write_view(view: "SessionView") -> None:
             ("goal", view.goal),
             ("plan", plan),
             ("used", used),
+            ("trace", trace),
         ]
     )
     if view.steps:

@@ -18,7 +18,6 @@ from orchestrator.errors import ConfigurationError, OrchestratorError
 if TYPE_CHECKING:
     from orchestrator.app.settings import Settings
     from orchestrator.app.wiring import Wiring
-    from orchestrator.client import Client
 
 CONNECT_TIMEOUT_S: Final = 10.0
 """How long a server may take to answer, unless `--connect-timeout` says otherwise."""
@@ -88,12 +87,6 @@ class Shell:
         from orchestrator.app.wiring import connect
 
         return connect(self.reached())
-
-    def client(self) -> "Client":
-        """A client of the cluster. Raises as `reached` does."""
-        from orchestrator.client import Client
-
-        return Client(self.wiring(), timeout_s=self.timeout_s)
 
     @contextmanager
     def reporting(self) -> Iterator[None]:

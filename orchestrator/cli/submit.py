@@ -11,10 +11,14 @@ from orchestrator.cli import times
 from orchestrator.cli.common import command
 from orchestrator.cli.output import write_json, write_line, write_note, write_result
 from orchestrator.cli.shell import Shell
+from orchestrator.cli.traces import note_trace, traced
 from orchestrator.cli.watching import event_line
 
 if TYPE_CHECKING:
-    from orchestrator.client import Client, Handle
+    from collections.abc import Mapping
+
+    from orchestrator.app.wiring import Wiring
+    from orchestrator.client import Handle
 
 STDIN: Final = "-"
 
@@ -114,21 +118,27 @@ def submit(
         "not_after": not_after,
     }
     waiting = _Waiting(wait, timeout, sys.stderr.isatty() if progress is None else progress)
-    asyncio.run(_submit(shell, shell.client(), task, waiting))
+    asyncio.run(_submit(shell, shell.wiring(), task, waiting))
 
 
-async def _submit(shell: Shell, client: "Client", task: dict[str, Any], waiting: _Waiting) -> None:
-    async with client:
+async def _submit(shell: Shell, wiring: "Wiring", task: dict[str, Any], waiting: _Waiting) -> None:
+    from orchestrator.client import Client
+
+    async with Client(wiring, timeout_s=shell.timeout_s) as client:
         handle = await client.submit(**task)
+        session = handle.correlation_id
+        submitted = {"correlation_id": session, **traced(wiring.settings, session)}
+        if not shell.writes_json:
+            note_trace(wiring.settings, session)
         if waiting.wanted:
-            await _wait(shell, handle, waiting)
+            await _wait(shell, handle, waiting, submitted)
         elif shell.writes_json:
-            write_json({"correlation_id": handle.correlation_id})
+            write_json(submitted)
         else:
-            write_line(handle.correlation_id)
+            write_line(session)
 
 
-async def _wait(shell: Shell, handle: "Handle", waiting: _Waiting) -> None:
+async def _wait(shell: Shell, handle: "Handle", waiting: _Waiting, submitted: "Mapping[str, str]") -> None:
     """Shows the session's way, then its result. Raises what the session settled with instead of a result."""
     import asyncio
 
@@ -139,7 +149,7 @@ async def _wait(shell: Shell, handle: "Handle", waiting: _Waiting) -> None:
     from orchestrator.sessions.projection import PHASES
 
     session = handle.correlation_id
-    outcome: dict[str, Any] = {"correlation_id": session, "phase": None, "result": None}
+    outcome: dict[str, Any] = {**submitted, "phase": None, "result": None}
     try:
         async with asyncio.timeout(waiting.timeout_s):
             if waiting.progress:

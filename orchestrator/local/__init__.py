@@ -4,8 +4,9 @@ Needs no Docker and nothing installed by hand: Java comes in a wheel, Kafka and 
 """
 
 from orchestrator.local.embedded import EmbeddedCluster
+from orchestrator.local.jaeger import LocalJaeger
 from orchestrator.local.kafka import LocalKafka
 from orchestrator.local.registry import LocalRegistry
 from orchestrator.local.stack import LocalStack, StackAddress
 
-__all__ = ["EmbeddedCluster", "LocalKafka", "LocalRegistry", "LocalStack", "StackAddress"]
+__all__ = ["EmbeddedCluster", "LocalJaeger", "LocalKafka", "LocalRegistry", "LocalStack", "StackAddress"]

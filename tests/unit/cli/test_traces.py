@@ -1,0 +1,60 @@
+"""The link to a session's trace, where the settings say where traces are looked at."""
+
+import pytest
+
+from orchestrator.sessions.store import SessionStore
+from tests.support.stories import completed_triage
+from tests.unit.cli.conftest import Installation, Run
+from tests.unit.cli.test_sessions import record
+
+PAGE = "http://127.0.0.1:16686/trace/"
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("ORCHESTRATOR_TRACE_URL", PAGE + "{trace_id}")
+    return PAGE
+
+
+def test_submit_shows_the_link_beside_the_id(run: Run, installation: Installation, page: str) -> None:
+    ended = run("submit", "with a link")
+
+    session = ended.out.strip()
+    assert ended.err == f"trace {page}{session.replace('-', '')}\n"
+
+
+def test_programs_get_the_link_with_the_id(run: Run, installation: Installation, page: str) -> None:
+    document = run("submit", "with a link", "-o", "json").document
+
+    assert document["trace_url"] == page + document["correlation_id"].replace("-", "")
+
+
+def test_a_session_is_shown_with_its_link(run: Run, store: SessionStore, page: str) -> None:
+    story = completed_triage("linked")
+    record(store, story.events, 0)
+    link = page + story.correlation_id.replace("-", "")
+
+    assert f"trace    {link}\n" in run("sessions", "show", story.correlation_id).out
+    assert run("sessions", "show", story.correlation_id, "-o", "json").document["trace_url"] == link
+
+
+def test_without_a_page_there_is_no_link(run: Run, store: SessionStore) -> None:
+    story = completed_triage("not linked")
+    record(store, story.events, 0)
+
+    assert "trace " not in run("sessions", "show", story.correlation_id).out
+    assert "trace_url" not in run("sessions", "show", story.correlation_id, "-o", "json").document
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:16686/trace/", "127.0.0.1:16686/trace/{trace_id}"])
+def test_a_page_that_no_link_can_be_made_of_is_a_mistake(
+    run: Run, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_TRACE_URL", url)
+
+    ended = run("config", "check")
+
+    assert ended.code == 3
+    assert (
+        "trace_url (from ORCHESTRATOR_TRACE_URL): a trace is looked at by a URL with {trace_id}" in ended.err
+    )
