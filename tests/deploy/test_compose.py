@@ -1,0 +1,146 @@
+"""The Compose file is valid, starts in an order that holds, and says what the program takes."""
+
+import tomllib
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from orchestrator_services.tools.settings import PREFIX as TOOLS
+from typer.testing import CliRunner
+
+from orchestrator.app.process import available
+from orchestrator.app.settings import Settings
+from orchestrator.cli.main import app
+from orchestrator.sdk.plugins import discover
+from tests.deploy.compositions import COMPOSE, ROOT, composed, ours, read
+
+pytestmark = pytest.mark.deploy
+
+OF_PLUGINS = {"ORCHESTRATOR_SESSIONS_URL", f"{TOOLS}FILES_ROOT"}
+"""Variables that are no settings of a process, but of what is plugged into it."""
+
+
+@pytest.fixture(scope="module")
+def model() -> dict[str, Any]:
+    return composed()
+
+
+def test_the_reader_refuses_what_is_no_compose_file(tmp_path: Path) -> None:
+    text = COMPOSE.read_text(encoding="utf-8")
+    for right, wrong in (
+        ("read_only: true", "readonly: true"),
+        ("condition: service_healthy", "condition: well"),
+    ):
+        assert right in text
+        broken = tmp_path / "compose.yaml"
+        broken.write_text(text.replace(right, wrong), encoding="utf-8")
+        assert read(broken).returncode != 0, wrong
+
+
+def test_images_are_pinned(model: dict[str, Any]) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    for name, service in model["services"].items():
+        assert service["image"].partition(":")[2] not in ("", "latest"), name
+    assert {service["image"].partition(":")[2] for service in ours(model).values()} == {version}
+
+
+def test_kafka_and_the_registry_are_those_of_the_tests(model: dict[str, Any]) -> None:
+    support = (ROOT / "tests" / "support" / "kafka_stack.py").read_text(encoding="utf-8")
+    for name in ("kafka", "registry"):
+        assert f'"{model["services"][name]["image"]}"' in support
+
+
+def test_who_is_waited_for_can_tell(model: dict[str, Any]) -> None:
+    """A service that has to be healthy has a check, one that has to be done ends by itself."""
+    services = model["services"]
+    for name, service in services.items():
+        for needed, how in service.get("depends_on", {}).items():
+            place = f"{name} waits for {needed}"
+            if how["condition"] == "service_healthy":
+                assert "healthcheck" in services[needed], place
+            if how["condition"] == "service_completed_successfully":
+                assert "restart" not in services[needed], place
+                assert services[needed].get("command", [""])[0] != "run", place
+
+
+def test_everything_starts_after_what_it_needs(model: dict[str, Any]) -> None:
+    needs = {name: set(service.get("depends_on", {})) for name, service in model["services"].items()}
+    order = list(TopologicalSorter(needs).static_order())
+    assert set(order) == set(model["services"])
+    setting_up = ["kafka", "topics", "schemas", "agents", "orchestrator"]
+    assert sorted(setting_up, key=order.index) == setting_up
+    assert order.index("registry") < order.index("topics")
+
+
+def test_every_service_that_comes_with_the_platform_runs_once(model: dict[str, Any]) -> None:
+    commands = [service["command"] for service in ours(model).values() if service.get("command")]
+    words = [word for command in commands if command[0] == "run" for word in _names(command)]
+    assert sorted(words) == sorted(available(discover()))
+
+
+def test_every_command_is_one_of_the_program(model: dict[str, Any]) -> None:
+    for name, service in ours(model).items():
+        command = service.get("command")
+        if command and command[0] != "run":
+            helped = CliRunner().invoke(app, [*command[:2], "--help"])
+            assert helped.exit_code == 0, name
+
+
+def test_every_environment_is_accepted(model: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, service in ours(model).items():
+        with monkeypatch.context() as patch:
+            for variable, value in service["environment"].items():
+                patch.setenv(variable, value)
+            checked = CliRunner().invoke(app, ["config", "check"])
+        assert checked.exit_code == 0, f"{name}: {checked.stderr}"
+        known = {f"ORCHESTRATOR_{setting.upper()}" for setting in Settings.model_fields}
+        assert service["environment"].keys() <= known | OF_PLUGINS, name
+
+
+def test_services_find_each_other_where_they_listen(model: dict[str, Any]) -> None:
+    services = model["services"]
+    kafka = services["kafka"]["environment"]
+    for name, service in ours(model).items():
+        environment = service["environment"]
+        assert (
+            f"INTERNAL://{environment['ORCHESTRATOR_BOOTSTRAP_SERVERS']}"
+            in kafka["KAFKA_ADVERTISED_LISTENERS"]
+        )
+        assert environment["ORCHESTRATOR_SCHEMA_REGISTRY_URL"].startswith("http://registry:8080/"), name
+        database = services["postgres"]["environment"]
+        login = (
+            f"{database['POSTGRES_USER']}:{database['POSTGRES_PASSWORD']}@postgres/{database['POSTGRES_DB']}"
+        )
+        assert environment["ORCHESTRATOR_SESSIONS_URL"].endswith(login), name
+        if "healthcheck" in service:
+            assert f":{environment['ORCHESTRATOR_HTTP_PORT']}/readyz" in service["healthcheck"]["test"][-1], (
+                name
+            )
+
+
+def test_containers_of_ours_may_do_little(model: dict[str, Any]) -> None:
+    for name, service in ours(model).items():
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        writable = [one["target"] for one in service["volumes"] if not one.get("read_only")]
+        assert writable == ([] if name == "agents" else ["/var/lib/orchestrator"]), name
+
+
+def test_ports_are_open_on_this_machine_only(model: dict[str, Any]) -> None:
+    for name, service in model["services"].items():
+        assert {port["host_ip"] for port in service.get("ports", ())} <= {"127.0.0.1"}, name
+
+
+def test_folders_of_the_checkout_are_there(model: dict[str, Any]) -> None:
+    for name, service in ours(model).items():
+        binds = [Path(one["source"]) for one in service["volumes"] if one["type"] == "bind"]
+        assert all(path.is_relative_to(ROOT) and path.is_dir() for path in binds), name
+        assert Path(service["build"]["context"]) == ROOT
+        assert (ROOT / service["build"]["dockerfile"]).is_file()
+
+
+def _names(command: list[str]) -> list[str]:
+    words = command[1:]
+    return words[: words.index("--module")] if "--module" in words else words

