@@ -12,10 +12,24 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.messages.base import Message
 from orchestrator.runtime.definitions import DefinitionsReader
 from orchestrator.runtime.host import READERS_GROUP, unix_micros
+from orchestrator.runtime.observing import Transaction
 from orchestrator.runtime.saga_loop import SagaLoop
+from orchestrator.telemetry.metrics import ProcessMetrics
 from orchestrator.telemetry.tracing import NoTracing
 
 PATIENCE_S: Final = 300.0
+
+
+class _Telling(SessionObserver):
+    """Does what the orchestrator's own does, and tells what was written."""
+
+    def __init__(self, metrics: ProcessMetrics, tell: Callable[[Sequence[Message]], None]) -> None:
+        super().__init__(NoTracing(), metrics)
+        self._tell = tell
+
+    def committed(self, transaction: Transaction) -> None:
+        super().committed(transaction)
+        self._tell(transaction.messages)
 
 
 class RunningLoop:
@@ -25,12 +39,6 @@ class RunningLoop:
     def __init__(self, wiring: Wiring, on_committed: Callable[[Sequence[Message]], None]) -> None:
         self.failure: Exception | None = None
         self._definitions = DefinitionsReader(wiring.bus, wiring.codec, READERS_GROUP)
-        observer = SessionObserver(NoTracing(), wiring.metrics)
-
-        def committed(messages: Sequence[Message]) -> None:
-            observer.committed(messages)
-            on_committed(messages)
-
         self.loop = SagaLoop(
             wiring.bus,
             wiring.codec,
@@ -38,7 +46,7 @@ class RunningLoop:
             DefinedAgents(self._definitions),
             unix_micros,
             wiring.settings.loop,
-            committed,
+            _Telling(wiring.metrics, on_committed),
         )
         self._thread = threading.Thread(target=self._run, name="orchestrator")
 
