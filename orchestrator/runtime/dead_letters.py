@@ -1,4 +1,4 @@
-"""Dead letters of workers and sinks: the message byte for byte, why, and by whom. Their rate is capped."""
+"""Dead letters: the message byte for byte, why, and by whom. Their rate is capped."""
 
 import asyncio
 import time
@@ -25,10 +25,10 @@ _PER_SECOND: Final = 10.0
 
 
 class DeadLetterCap:
-    """At most `burst` dead letters at once and `per_second` after that, for a whole process.
+    """At most `burst` dead letters at once and `per_second` after that.
 
-    Whoever waits holds its place in flight, so a flood of bad messages slows its topic down instead of
-    flooding the dead letters, and nothing is dropped. Used on the event loop only.
+    A fault that makes a dead letter of every record would else make one of all that waits, before anybody can
+    look at the first. Nothing is dropped: what is not taken stays where it lies. Used by one thread.
     """
 
     def __init__(
@@ -37,17 +37,30 @@ class DeadLetterCap:
         per_second: float = _PER_SECOND,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._spacing = 1 / per_second
-        self._ahead = burst * self._spacing
+        self.spacing = 1 / per_second
+        """Seconds between two letters."""
+        self._ahead = burst * self.spacing
         self._clock = clock
         self._next = clock() - self._ahead
 
-    async def admit(self) -> None:
-        """Returns when the next dead letter may be written."""
+    def spend(self, letters: int = 1) -> float:
+        """Counts letters; gives the seconds until the last of them was due, 0 where it is."""
         now = self._clock()
-        self._next = max(self._next, now - self._ahead) + self._spacing
-        if self._next > now:
-            await asyncio.sleep(self._next - now)
+        self._next = max(self._next, now - self._ahead) + letters * self.spacing
+        return max(0.0, self._next - now)
+
+    async def admit(self) -> None:
+        """Returns when the next dead letter may be written. Whoever waits holds its place in flight, so that a
+        flood of bad messages slows its topic down."""
+        seconds = self.spend()
+        if seconds > 0:
+            await asyncio.sleep(seconds)
+
+    def most(self, records: int) -> int:
+        """How many of these records may be taken now: all of them while there were no letters lately, then as
+        many as there may be letters."""
+        unspent = self._clock() - self._next
+        return records if unspent >= self._ahead else min(records, max(0, int(unspent / self.spacing)))
 
 
 def original(received: Received) -> OriginalMessage:

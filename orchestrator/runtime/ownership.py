@@ -116,19 +116,20 @@ class Ownership:
 
     # -- reading
 
-    def take(self, limit: int, active: int, patience_s: float) -> list[Received]:
+    def take(self, limit: int, active: int, patience_s: float, tasks: int | None = None) -> list[Received]:
         """Events and control first; tasks as long as sessions may begin. Whoever is likelier to come is waited
         for: while no session is under way that is a task.
 
-        `limit` records at most, `active` sessions a partition.
+        `limit` records at most, `active` sessions a partition; `tasks` bounds how many of the records are tasks.
         """
-        is_quiet = not any(found.active for found in self.partitions.values())
+        tasks = limit if tasks is None else tasks
+        is_quiet = tasks > 0 and not any(found.active for found in self.partitions.values())
         with self._ended_when_fenced():
             taken = self._waited(self._group, limit, 0 if is_quiet else patience_s)
             gathered_by = Deadline.after(GATHER_S)
             while taken and len(taken) < limit and may_gather(taken) and not gathered_by.passed:
                 taken += self._waited(self._group, limit - len(taken), gathered_by.remaining())
-        room = min(limit - len(taken), self._room(active))
+        room = min(limit - len(taken), tasks, self._room(active))
         if room > 0:
             waits = is_quiet and not taken
             taken += self._waited(self._tasks, room, patience_s) if waits else self._tasks.drain(room)

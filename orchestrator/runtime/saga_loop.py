@@ -22,6 +22,7 @@ from orchestrator.errors import ConfigurationError, ContractError, OrchestratorE
 from orchestrator.messages import commands, identity
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import AgentProfile
+from orchestrator.runtime.dead_letters import DeadLetterCap
 from orchestrator.runtime.encoding import RECORD_BYTES, Encoder
 from orchestrator.runtime.intake import Intake, Taken, submission
 from orchestrator.runtime.live import Partition
@@ -102,6 +103,8 @@ class SagaLoop:
         self._begun = 0.0
         self._told_epoch = 0
         self._limit = settings.batch
+        self._letters, self._tasks_letters = DeadLetterCap(), DeadLetterCap()
+        """Bad tasks hold up tasks alone: strangers write them, and sessions that are under way go on."""
         self._has_joined_anew = False
         self._condemned: dict[str, str] = {}
         """Inputs whose consequences the broker refused, and what it said."""
@@ -168,7 +171,7 @@ class SagaLoop:
 
     def _cycle(self) -> None:
         try:
-            received = self._owned.take(self._limit, self.settings.active_sessions, self._patience())
+            received = self._taken()
             self._look_around(received)
             now = self._clock()
             upkeep = [number for number, found in self._owned.partitions.items() if found.wants_upkeep(now)]
@@ -193,6 +196,13 @@ class SagaLoop:
             self._commit(stage, metadata)
 
     # -- 1. what there is to do
+
+    def _taken(self) -> list[Received]:
+        """What there is: one record at a time, slowly, while dead letters come of them too fast."""
+        most, tasks = self._letters.most(self._limit), self._tasks_letters.most(self._limit)
+        if most < 1:
+            self._stopping.wait(self._letters.spacing)
+        return self._owned.take(max(1, most), self.settings.active_sessions, self._patience(), tasks)
 
     def _look_around(self, received: Sequence[Received]) -> None:
         if received:
@@ -298,6 +308,8 @@ class SagaLoop:
         self._owned.last_batch = stage.number
         stage.promote(self._owned.timers)
         seconds = time.perf_counter() - self._begun
+        for topic, count in stage.letters.items():
+            (self._tasks_letters if topic is Topic.TASKS else self._letters).spend(count)
         self._observer.dropped(stage.dropped)
         self._observer.committed(Transaction(stage.messages, stage.outgoing, len(stage.inputs), seconds))
         self._tell_active()

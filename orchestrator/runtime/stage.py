@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 from orchestrator.bus.ports import Commit, Outgoing, Position, Received
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
 from orchestrator.messages.base import Message, SessionEvent
+from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import Failure, FailureKind, QuarantinedSession
 from orchestrator.runtime import snapshots
 from orchestrator.runtime.encoding import Encoder, TooLarge
@@ -69,6 +70,8 @@ class Stage:
     """What is written, before encoding: for traces, logs and metrics after the commit."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Inputs that changed nothing: `LATE` or `REPEATED`."""
+    letters: Counter[Topic] = field(default_factory=Counter)
+    """Dead letters of records and sessions that nobody can process, by the topic that brought them about."""
     inputs: list[str] = field(default_factory=list)
     """What was taken in: places of records, ids of times."""
     _positions: dict[Position, int] = field(default_factory=dict)
@@ -145,6 +148,7 @@ class Stage:
     def reject(self, received: Received, problem: str, stage: str) -> None:
         """Writes a dead letter for a record that nobody can process."""
         failure = Failure(kind=FailureKind.PERMANENT, code="not_processable", message=problem)
+        self.letters[received.topic] += 1
         self._write(record_letter(received, failure, stage, self.now))
 
     def quarantine(
@@ -162,6 +166,7 @@ class Stage:
         reason = reason.encode("utf-8", "replace").decode()[:_LONGEST_REASON]
         failure = Failure(kind=FailureKind.PERMANENT, code=code, message=reason)
         self._quarantined[partition, correlation_id] = None
+        self.letters[received.topic if received else Topic.EVENTS] += 1
         self._write(session_letter(correlation_id, session, failure, "decide", self.now, received))
         note = QuarantinedSession(
             correlation_id=correlation_id,

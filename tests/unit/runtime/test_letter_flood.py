@@ -1,0 +1,54 @@
+"""Records that nobody can process, in numbers: they slow down what brings them, and nothing is lost."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.bus.ports import Outgoing
+from orchestrator.local import EmbeddedCluster
+from orchestrator.messages.catalogue import TOPICS, Topic
+from tests.support.saga_lab import SagaLab
+from tests.support.workers import Lab, lab_settings, until
+
+FLOOD = 300
+BATCH = 50
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[SagaLab]:
+    with EmbeddedCluster({f"t.{spec.topic}": 1 for spec in TOPICS}) as cluster:
+        yield SagaLab(Lab(lab_settings(cluster.bootstrap_servers, "t.", 1, fetch_wait_max_ms="5")), tmp_path)
+
+
+def flood(lab: SagaLab, topic: Topic) -> None:
+    lab.send_raw(*(Outgoing(topic, b"k", b"garbage", ()) for _ in range(FLOOD)))
+
+
+def test_bad_tasks_wait_in_their_topic_while_sessions_go_on(lab: SagaLab) -> None:
+    session = lab.new_id()
+    with lab.running(batch=BATCH) as running:
+        lab.submit(session)
+        lab.until_history(session, "PlanRequested")
+        flood(lab, Topic.TASKS)
+        until(lambda: len(lab.dead_letters()) >= 100, "a burst of dead letters")
+        with lab.services():
+            lab.until_history(session, "TaskCompleted")
+
+    letters = lab.dead_letters()
+    # Every task that was taken has its dead letter, the others lie where they are.
+    assert len(letters) + 1 == running.loop.partitions[0].positions[Topic.TASKS] < FLOOD
+    assert {letter.stage for letter in letters} == {"decode"}
+
+
+def test_bad_reports_are_taken_one_by_one_and_what_lies_between_them_is_heard(lab: SagaLab) -> None:
+    session = lab.new_id()
+    with lab.running(batch=BATCH) as running:
+        lab.submit(session)
+        lab.until_history(session, "PlanRequested")
+        lab.send_raw(*(Outgoing(Topic.EVENTS, b"k", b"garbage", ()) for _ in range(110)))
+        with lab.services():
+            lab.until_history(session, "TaskCompleted")
+
+    assert len(lab.dead_letters()) == 110
+    assert running.loop.partitions[0].positions[Topic.EVENTS] > 110
