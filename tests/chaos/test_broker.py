@@ -14,7 +14,7 @@ from tests.chaos.topics import Reader
 from tests.chaos.trial import trial
 from tests.support.installation import Installation
 
-IN_FLIGHT: Final = 100
+IN_FLIGHT: Final = 50
 NODES: Final = 3
 RESTART_S: Final = 120.0
 SILENCE_S: Final = 25.0
