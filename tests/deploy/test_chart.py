@@ -1,6 +1,7 @@
 """The chart agrees with itself and with the project."""
 
 import json
+import re
 import subprocess
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,12 @@ FREE = {"services", "global", "enabled"}
 def test_it_installs_this_version() -> None:
     project = tomllib.loads(text_of(ROOT / "pyproject.toml"))["project"]
     assert CHART_FILE["appVersion"] == project["version"]
+
+
+def test_pods_run_as_the_user_of_the_image() -> None:
+    arguments = dict(re.findall(r"^ARG (\w+)=(\w+)$", text_of(ROOT / "deploy" / "Dockerfile"), re.MULTILINE))
+    assert VALUES["podSecurityContext"]["runAsUser"] == int(arguments["UID"])
+    assert VALUES["podSecurityContext"]["runAsGroup"] == int(arguments["GID"])
 
 
 def test_upgrading_tells_of_this_version() -> None:

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from prometheus_client import Counter, Histogram
 
-from orchestrator.telemetry.metrics import _DECLARED
+from orchestrator.app.observing import _COMMITTED, _ENDS
+from orchestrator.telemetry.metrics import _DECLARED, SESSIONS_SETTLED, TRANSACTIONS
 from tests.deploy.charts import CHART, Helm, shape
 
 OF_COST_TRACKER = {"agents_tool_calls", "agents_tokens", "agents_cost_usd"}
@@ -46,14 +47,14 @@ def alerts() -> Any:
     return yaml.safe_load((CHART / "rules" / "alerts.yaml").read_text())
 
 
-def selected(expression: str) -> list[tuple[str, set[str]]]:
-    """The metrics that an expression asks for, each with the labels by which it chooses."""
+def selected(expression: str) -> list[tuple[str, dict[str, str]]]:
+    """The metrics that an expression asks for, each with the labels by which it chooses, and their values."""
     found = []
 
     def visit(node: Any) -> None:
         if isinstance(node, promql_parser.VectorSelector):
             assert node.name is not None
-            found.append((node.name, {matcher.name for matcher in node.matchers.matchers}))
+            found.append((node.name, {matcher.name: matcher.value for matcher in node.matchers.matchers}))
 
     promql_parser.walk(promql_parser.parse(expression), visit)
     return found
@@ -66,11 +67,24 @@ def test_what_is_asked_for_exists(where: str, expression: str) -> None:
     assert asked, where
     for name, labels in asked:
         assert name in known, f"{where} asks for {name}, which no process has"
-        assert labels <= known[name] | OF_SCRAPING, f"{where}: {name} has no {labels - known[name]}"
+        strange = labels.keys() - known[name] - OF_SCRAPING
+        assert not strange, f"{where}: {name} has no {strange}"
     grouped = {
         label.strip() for names in re.findall(r"by \(([^)]*)\)", expression) for label in names.split(",")
     }
     assert grouped <= set().union(*(known[name] for name, _ in asked)) | OF_SCRAPING, where
+
+
+def test_outcomes_that_are_asked_for_are_told() -> None:
+    outcomes = {
+        (name, labels["outcome"])
+        for _, expression in expressions()
+        for name, labels in selected(expression)
+        if "outcome" in labels
+    }
+    settled = {outcome for name, outcome in outcomes if name.startswith(SESSIONS_SETTLED)}
+    assert settled <= {end.__name__ for end in _ENDS}
+    assert {outcome for name, outcome in outcomes if name.startswith(TRANSACTIONS)} == {_COMMITTED}
 
 
 def test_metrics_of_the_cost_tracker_are_still_called_so() -> None:

@@ -49,6 +49,17 @@ def test_every_container_s_command_is_known(helm4: Helm, values: Path) -> None:
             assert helped.exit_code == 0, f"{place}: {shlex.join(arguments)}"
 
 
+def test_every_setting_can_be_made(helm4: Helm) -> None:
+    made = {
+        name.removeprefix("ORCHESTRATOR_").lower()
+        for values in SHAPES
+        for _, container in containers(helm4.objects(values))
+        for name in environment(container)
+    }
+    # Two are tables, whose entries are variables each; one is for developers.
+    assert set(Settings.model_fields) - {"kafka", "schema_registry", "jaeger"} <= made
+
+
 def test_settings_of_the_clients_arrive_under_their_own_names(helm4: Helm) -> None:
     found = {
         place: load(environment=environment(container))

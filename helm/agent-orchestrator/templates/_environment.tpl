@@ -71,6 +71,10 @@ installed have it too, and every change rolls the pods.
 {{/* Where spans go. The attributes are put together from variables that stand before them. */}}
 {{- define "agents.otlpEnv" -}}
 {{- with .Values.otlp }}
+{{- if .traceUrl }}
+- name: ORCHESTRATOR_TRACE_URL
+  value: {{ .traceUrl | quote }}
+{{- end }}
 {{- if .endpoint }}
 - name: ORCHESTRATOR_OTLP_ENDPOINT
   value: {{ .endpoint | quote }}
