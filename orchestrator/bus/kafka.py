@@ -15,7 +15,7 @@ from orchestrator.bus.kafka_logs import kafka_logger
 from orchestrator.bus.kafka_producer import KafkaProducer, KafkaTransactionalProducer
 from orchestrator.bus.kafka_stats import observed
 from orchestrator.bus.kafka_watermarks import Watermarks
-from orchestrator.bus.ports import Reading
+from orchestrator.bus.ports import Reading, Start
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.topics import TopicNames, partition_counts
 from orchestrator.errors import ConfigurationError
@@ -59,7 +59,9 @@ class KafkaBus:
         own = replace(reading, group=prefix + reading.group, instance=instance)
 
         def config(fixed: Mapping[str, Any]) -> dict[str, Any]:
-            return self._config(fixed, self._reading)
+            made = self._config(fixed, self._reading)
+            # Who starts at the beginning commits by itself, and tells how far its commits are behind; or wants no lag.
+            return made if reading.start is Start.ERROR else {**made, "statistics.interval.ms": 0}
 
         return _made(lambda: KafkaConsumer(own, self._settings, self._watermarks, config))
 
@@ -101,7 +103,9 @@ class KafkaBus:
     ) -> dict[str, Any]:
         """Settings of one client: its defaults, the installation's over them, and what is fixed over these."""
         config = {**defaults, **self._settings.kafka_config(), **fixed, "logger": kafka_logger()}
-        return config if self._metrics is None else observed(config, self._metrics)
+        if self._metrics is None:
+            return config
+        return observed(config, self._metrics, self._settings.topic_prefix)
 
 
 def _made(make: Callable[[], C]) -> C:

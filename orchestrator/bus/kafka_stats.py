@@ -11,16 +11,18 @@ from orchestrator.telemetry.metrics import CONSUMER_LAG, KAFKA_ERRORS, ProcessMe
 INTERVAL_MS: Final = 10_000
 
 
-def observed(config: Mapping[str, Any], metrics: ProcessMetrics) -> dict[str, Any]:
-    """A client's settings with its errors counted and, for a consumer, its lag told every ten seconds."""
-    group = config.get("group.id")
+def observed(config: Mapping[str, Any], metrics: ProcessMetrics, prefix: str) -> dict[str, Any]:
+    """A client's settings with its errors counted and, for a consumer, its lag told every ten seconds: by group
+    and topic without the installation's prefix, as everything of ours names them."""
+    group = str(config.get("group.id", "")).removeprefix(prefix)
 
     def count_error(error: KafkaError) -> None:
         metrics.count(KAFKA_ERRORS, error=error.name())
 
     def tell_lag(statistics: str) -> None:
         for topic, partition, lag in lags(json.loads(statistics)):
-            metrics.set(CONSUMER_LAG, lag, group=str(group), topic=topic, partition=partition)
+            place = {"topic": topic.removeprefix(prefix), "partition": partition}
+            metrics.set(CONSUMER_LAG, lag, group=group, **place)
 
     watched: dict[str, Any] = {**config, "error_cb": count_error}
     if group:

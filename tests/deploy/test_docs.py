@@ -41,7 +41,7 @@ def test_commands_of_the_documentation_are_accepted(helm4: Helm, words: list[str
     settings = [after for word, after in pairwise(words) if word == "--set"]
     assert settings
     # An upgrade goes on from values that are there.
-    files = [shape("minimal")] if "--reuse-values" in words else []
+    files = [shape("minimal")] if "--reset-then-reuse-values" in words else []
     assert helm4.template(*files, plain=settings).returncode == 0
 
 

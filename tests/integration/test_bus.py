@@ -346,18 +346,18 @@ def test_seeking_reads_again(bus: KafkaBus, reader: Consumer) -> None:
     producer.close()
 
 
-def test_lag_is_told_to_metrics(
+def test_lag_is_told_of_groups_whose_positions_others_keep(
     settings: BusSettings, bus: KafkaBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orchestrator.bus.kafka_stats.INTERVAL_MS", 50)
     metrics = ProcessMetrics()
-    consumer = KafkaBus(settings, metrics=metrics).consumer(Reading("lagging", Start.BEGINNING))
-    consumer.assign({EVENTS[0]: BEGINNING})
+    consumer = KafkaBus(settings, metrics=metrics).consumer(Reading("lagging", Start.ERROR))
+    consumer.assign({EVENTS[0]: 0})
     producer = bus.producer()
     for _ in range(5):
         producer.send(Outgoing(Topic.EVENTS, b"k", b"v", (), partition=0))
     producer.flush(soon())
-    line = f'topic="{settings.topic_prefix}events"}} 4.0'
+    line = 'agents_consumer_lag{group="lagging",partition="0",topic="events"} 4.0'
     deadline = soon()
     first = None
     while first is None and not deadline.passed:
@@ -368,6 +368,29 @@ def test_lag_is_told_to_metrics(
     assert not deadline.passed
     consumer.close()
     producer.close()
+
+
+def test_a_worker_s_lag_is_told_by_the_worker_alone(
+    settings: BusSettings, bus: KafkaBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.bus.kafka_stats.INTERVAL_MS", 50)
+    metrics = ProcessMetrics()
+    telling = KafkaBus(settings, metrics=metrics)
+    own = telling.consumer(Reading("worker", Start.BEGINNING))
+    other = telling.consumer(Reading("keeper", Start.ERROR))
+    produced = bus.producer()
+    produced.send(Outgoing(Topic.EVENTS, b"k", b"v", (), partition=0))
+    produced.flush(soon())
+    for consumer in (own, other):
+        consumer.assign({EVENTS[0]: 0})
+    deadline = soon()
+    while 'group="keeper"' not in metrics.exposition().decode() and not deadline.passed:
+        own.poll(0.05)
+        other.poll(0.05)
+    assert not deadline.passed
+    assert 'group="worker"' not in metrics.exposition().decode()
+    for closing in (own, other, produced):
+        closing.close()
 
 
 def test_topics_are_made_once_and_differences_are_told(bus: KafkaBus, settings: BusSettings) -> None:
