@@ -11,28 +11,24 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from typing import Final
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import AbortableError, AmbiguousCommit, FatalError, FencedError, OwnershipLost
-from orchestrator.bus.ports import Bus, GroupMetadata, Outgoing, Received
+from orchestrator.bus.ports import Bus, GroupMetadata, Received
 from orchestrator.bus.values import MessageValues
-from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
-from orchestrator.messages import commands, identity
+from orchestrator.errors import ContractError, OrchestratorError, UnavailableError
 from orchestrator.messages.catalogue import Topic
-from orchestrator.messages.types import AgentProfile
 from orchestrator.runtime.dead_letters import DeadLetterCap
+from orchestrator.runtime.deciding import Agents, Deciding
 from orchestrator.runtime.encoding import RECORD_BYTES, Encoder
-from orchestrator.runtime.intake import Intake, Taken, submission
 from orchestrator.runtime.live import Partition
 from orchestrator.runtime.observing import ABORTED, RESTORED, LoopObserver, Transaction
 from orchestrator.runtime.ownership import GROUP, NotRestored, Ownership
 from orchestrator.runtime.restore import Progress, metadata_of
-from orchestrator.runtime.stage import Stage, place_of
-from orchestrator.runtime.timers import Horizon
+from orchestrator.runtime.stage import Stage
 from orchestrator.runtime.transactions import OnStep, Transactions
-from orchestrator.saga import Input, TimePassed
 
 log = logging.getLogger(__name__)
 
@@ -65,13 +61,6 @@ class LoopSettings:
     """Largest record that the brokers take."""
 
 
-class Agents(Protocol):
-    """Where profiles are looked up at acceptance."""
-
-    def profile(self, name: str) -> AgentProfile | None:
-        """The profile of that name, looked for again before the answer is no."""
-
-
 class SagaLoop:
     """One slot of the orchestrator. `run` returns after `stop`, or raises what cannot be mended here."""
 
@@ -87,7 +76,6 @@ class SagaLoop:
         on_step: OnStep = lambda _step: None,
     ) -> None:
         self.settings = settings
-        self._agents = agents
         self._clock = clock
         self._observer = observer or LoopObserver()
         self._on_step = on_step
@@ -97,8 +85,7 @@ class SagaLoop:
         self._owned = Ownership(bus, self.name, self._encoder, limits)
         self._transactions = Transactions(bus, self.name, on_step)
         self._owned.before_restore = self._transactions.prepare
-        self._intake = Intake(codec, self._owned.partition_count)
-        self._horizon = Horizon(lambda numbers: self._owned.ends(Topic.EVENTS, numbers), clock)
+        self._deciding = Deciding(self._owned, codec, self._encoder, agents, clock)
         self._aborts = 0
         self._begun = 0.0
         self._told_epoch = 0
@@ -106,8 +93,6 @@ class SagaLoop:
         self._letters, self._tasks_letters = DeadLetterCap(), DeadLetterCap()
         """Bad tasks hold up tasks alone: strangers write them, and sessions that are under way go on."""
         self._has_joined_anew = False
-        self._condemned: dict[str, str] = {}
-        """Inputs whose consequences the broker refused, and what it said."""
 
     @property
     def name(self) -> str:
@@ -179,7 +164,7 @@ class SagaLoop:
                 return
             metadata = self._owned.metadata()
             self._on_step("decide")
-            stage = self._staged(received, now, upkeep)
+            stage = self._deciding.staged(received, now, upkeep, self._limit)
         except OwnershipLost as error:
             log.info("a batch is read again: %s", error)
             self._owned.rewind()
@@ -224,61 +209,6 @@ class SagaLoop:
         due = self._owned.timers.next_at()
         return due is not None and due <= now
 
-    # -- 2. decide into a stage
-
-    def _staged(self, received: Sequence[Received], now: int, upkeep: Sequence[int]) -> Stage:
-        stage = Stage(self._owned.last_batch + 1, self._owned.partitions, self._encoder, now)
-        for record in received:
-            if stage.read(record):
-                self._tell(stage, record)
-        self._tell_times(stage)
-        if upkeep:
-            stage.keep_up(self._owned.ends(Topic.SESSIONS, upkeep), self._owned.partition_count)
-        stage.close()
-        return stage
-
-    def _tell(self, stage: Stage, record: Received) -> None:
-        try:
-            taken = self._intake.take(record)
-        except (UnavailableError, ConfigurationError):
-            raise
-        except ContractError as error:
-            stage.reject(record, str(error), "decode")
-            return
-        except Exception as error:  # a bug in decoding must not stop the partition
-            log.exception("the record at %s cannot be decoded", place_of(record))
-            stage.reject(record, f"{type(error).__name__}: {error}", "decode")
-            return
-        if isinstance(taken, Outgoing):
-            stage.forward(record, taken)
-        elif isinstance(taken, Taken):
-            message = taken.message
-            told = (
-                submission(message, self._agents.profile(message.agent), record)
-                if isinstance(message, commands.SubmitTask)
-                else cast("Input", message)
-            )
-            refused = self._condemned.get(place_of(record), "")
-            stage.tell(record.partition, taken.correlation_id, told, record, refused)
-
-    def _tell_times(self, stage: Stage) -> None:
-        """Tells sessions that they are due, once everything was read that may have come before."""
-        limit = self._limit if self._limit > 1 else 1 - len(stage.inputs)
-        due = self._owned.timers.due(stage.now, limit)
-        if not due:
-            return
-        latest = {number: at for at, _, number in due}
-        self._horizon.look(latest)
-        at_event = {number: self._owned.position(number) for number in latest}
-        for at, correlation_id, number in due:
-            until = self._horizon.reached(number, at, at_event[number])
-            if until is not None:
-                session = stage.session(number, correlation_id)
-                sequence = session.sequence if session else 0
-                told_id = identity.derived_id("due", correlation_id, sequence, at)
-                told = TimePassed(message_id=told_id, until=until)
-                stage.tell_time(number, correlation_id, told, self._condemned.get(told.message_id, ""))
-
     # -- 3. write
 
     def _commit(self, stage: Stage, metadata: GroupMetadata) -> None:
@@ -303,8 +233,7 @@ class SagaLoop:
     def _promote(self, stage: Stage) -> None:
         self._aborts = 0
         self._limit = self.settings.batch
-        for told in stage.inputs if self._condemned else ():
-            self._condemned.pop(told, None)
+        self._deciding.absolve(stage.inputs)
         self._owned.last_batch = stage.number
         stage.promote(self._owned.timers)
         seconds = time.perf_counter() - self._begun
@@ -336,7 +265,7 @@ class SagaLoop:
         self._aborts += 1
         refused = isinstance(error, ContractError) or (isinstance(error, AbortableError) and error.refused)
         if refused and len(stage.inputs) == 1:
-            self._condemned[stage.inputs[0]] = str(error)
+            self._deciding.condemn(stage.inputs[0], str(error))
         if refused or self._aborts % self.settings.aborts_before_halving == 0:
             self._limit = max(1, min(self._limit, len(stage.inputs)) // 2)
         return refused

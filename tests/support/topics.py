@@ -11,12 +11,20 @@ from orchestrator.bus.kafka import KafkaBus
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.topics import TopicNames
 from orchestrator.messages.catalogue import Topic
+from tests.support.workers import until
 
 
 def limit(bus: KafkaBus, settings: BusSettings, topic: Topic, size: int) -> None:
-    """Lets a topic take records of so many bytes at most."""
+    """Lets a topic take records of so many bytes at most; returns when its broker knows."""
     name = TopicNames(settings.topic_prefix).full(topic)
     wanted = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[wanted])
     for altered in bus.admin.incremental_alter_configs([resource]).values():
         altered.result()
+    described = ConfigResource(ResourceType.TOPIC, name)
+
+    def is_known() -> bool:
+        [answer] = bus.admin.describe_configs([described]).values()
+        return bool(answer.result()["max.message.bytes"].value == str(size))
+
+    until(is_known, f"{name} takes {size} bytes")
