@@ -25,12 +25,11 @@ from orchestrator.messages.catalogue import Topic
 from orchestrator.runtime.encoding import Encoder
 from orchestrator.runtime.gathering import GATHER_S, may_gather
 from orchestrator.runtime.live import INPUT_TOPICS, Partition
+from orchestrator.runtime.partition_counts import common_count, refuse_other_count
 from orchestrator.runtime.restore import (
     Progress,
     batch_number,
     metadata_of,
-    other_count,
-    partition_count_in,
     restore,
 )
 from orchestrator.runtime.timers import Timers
@@ -40,10 +39,6 @@ log = logging.getLogger(__name__)
 
 GROUP: Final = "orchestrator"
 SUBSCRIBED: Final = (Topic.EVENTS, Topic.CONTROL)
-SESSION_TOPICS: Final = (*INPUT_TOPICS, Topic.SESSIONS, Topic.SNAPSHOTS)
-
-_OTHERS_S: Final = 5.0
-"""How long to wait for what other slots have committed."""
 
 
 class NotRestored(OrchestratorError):  # noqa: N818 - named after the state it tells
@@ -225,7 +220,7 @@ class Ownership:
         deadline = Deadline.after(self._restore_s)
         self.before_restore(deadline)
         if not self.restored:
-            self._refuse_other_count()
+            refuse_other_count(self._group, self.partition_count)
         places = [(topic, number) for number in numbers for topic in INPUT_TOPICS]
         committed = self._group.committed(places, deadline)
         for number in numbers:
@@ -279,19 +274,6 @@ class Ownership:
             for topic, offset in found.positions.items()
         }
 
-    def _refuse_other_count(self) -> None:
-        """Looks at all partitions: those that were added later have nothing that speaks against them."""
-        places: list[Position] = [(Topic.EVENTS, number) for number in range(self.partition_count)]
-        try:
-            committed = self._group.committed(places, Deadline.after(_OTHERS_S))
-        except UnavailableError as error:
-            log.warning("partition counts of other slots are not compared: %s", error)
-            return
-        for (_, number), (_, metadata) in committed.items():
-            count = partition_count_in(metadata)
-            if count not in (0, self.partition_count):
-                raise other_count(number, count, self.partition_count)
-
     @contextmanager
     def _ended_when_fenced(self) -> Iterator[None]:
         """The one thing that is fatal to a member of a classic group is another with its name; the client
@@ -310,15 +292,3 @@ class Ownership:
 
     def _deadline(self) -> Deadline:
         return Deadline.after(self._answer_s)
-
-
-def common_count(bus: Bus) -> int:
-    """Partitions of the session topics, which must be the same for all."""
-    counts = {topic: bus.partitions(topic) for topic in SESSION_TOPICS}
-    if len(set(counts.values())) > 1:
-        found = ", ".join(f"{topic} {count}" for topic, count in counts.items())
-        raise ConfigurationError(
-            f"the session topics must have one partition count, and have: {found}. A session's messages "
-            "meet by partition number: make the topics anew with `orchestrator topics apply`"
-        )
-    return counts[Topic.EVENTS]

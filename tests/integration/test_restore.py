@@ -21,7 +21,8 @@ from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import PartitionCheckpoint, SessionSnapshot
 from orchestrator.messages.values import value_of
 from orchestrator.runtime import live, snapshots
-from orchestrator.runtime.ownership import GROUP, SESSION_TOPICS
+from orchestrator.runtime.ownership import GROUP
+from orchestrator.runtime.partition_counts import SESSION_TOPICS
 from orchestrator.saga import STATE_VERSION
 from tests.support.saga_lab import SagaLab, ended_names, states
 from tests.support.workers import until
