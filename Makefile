@@ -37,7 +37,7 @@ test: setup lint types layers ## All checks and all tests, on a real Kafka and r
 test-fast: setup ## Tests that need no server
 	$(RUN) pytest -m "not integration"
 
-test-deploy: setup ## Checks the chart with real Helm and offline schemas; builds the tools once, which takes minutes
+test-deploy: setup ## Checks chart, image, Compose file and traces; builds the tools for it once, which takes minutes
 	$(RUN) pytest -m deploy tests/deploy
 
 jaeger: setup ## Builds Jaeger for `orchestrator dev --jaeger`, once, which takes minutes

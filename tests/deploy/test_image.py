@@ -12,6 +12,7 @@ import time
 import tomllib
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -23,6 +24,7 @@ from cyclonedx.schema.deprecation import SchemaDeprecationWarning1Dot5
 
 from orchestrator.local import StackAddress
 from orchestrator.local.ports import lease_free_port
+from tests.deploy.compositions import composed
 from tests.deploy.dockerfiles import Build, Stage
 
 pytestmark = pytest.mark.deploy
@@ -146,9 +148,11 @@ def test_a_service_runs_as_its_user_and_its_health_answers(
     for words in (("topics", "apply"), ("schemas", "apply")):
         assert image.start(*words, environment=environment, log=log).wait(START_S) == 0, log.read_text()
     before = _contents(image)
+    assert not _healthy(image, lease.port, log)
     running = image.start("run", "all", environment=environment, log=log)
     try:
         _wait_ready(running, lease.port, log)
+        assert _healthy(image, lease.port, log)
         status = Path(f"/proc/{running.pid}/status").read_text(encoding="utf-8")
     finally:
         running.terminate()
@@ -178,6 +182,14 @@ def _wait_ready(running: "subprocess.Popen[bytes]", port: int, log: Path) -> Non
         assert running.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.1)
+
+
+def _healthy(image: Stage, port: int, log: Path) -> bool:
+    """What the health check of the Compose file says."""
+    _, program, *words = composed()["services"]["orchestrator"]["healthcheck"]["test"]
+    asking = replace(image, entrypoint=[program])
+    words = [word.replace(":8080/", f":{port}/") for word in words]
+    return asking.start(*words, environment={}, log=log).wait(START_S) == 0
 
 
 def _answers(port: int, path: str) -> bool:

@@ -1,5 +1,7 @@
 """The link to a session's trace, where the settings say where traces are looked at."""
 
+from pathlib import Path
+
 import pytest
 
 from orchestrator.sessions.store import SessionStore
@@ -58,3 +60,13 @@ def test_a_page_that_no_link_can_be_made_of_is_a_mistake(
     assert (
         "trace_url (from ORCHESTRATOR_TRACE_URL): a trace is looked at by a URL with {trace_id}" in ended.err
     )
+
+
+def test_without_a_jaeger_nothing_is_started(run: Run, monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_JAEGER", "/nowhere/jaeger")
+
+    ended = run("dev", "--jaeger")
+
+    assert ended.code == 3
+    assert "there is no program /nowhere/jaeger" in ended.err
+    assert not (place / ".data").exists()
