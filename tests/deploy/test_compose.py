@@ -15,8 +15,6 @@ from orchestrator.cli.main import app
 from orchestrator.sdk.plugins import discover
 from tests.deploy.compositions import COMPOSE, ROOT, composed, ours, read
 
-pytestmark = pytest.mark.deploy
-
 OF_PLUGINS = {"ORCHESTRATOR_SESSIONS_URL", f"{TOOLS}FILES_ROOT"}
 """Variables that are no settings of a process, but of what is plugged into it."""
 

@@ -21,8 +21,6 @@ from tests.deploy.compositions import Service, composed
 from tests.support.installation import Installation
 from tests.support.postgres_server import postgres_programs, postgres_server
 
-pytestmark = pytest.mark.deploy
-
 START_S = 120.0
 ANSWER_S = 10.0
 

@@ -27,8 +27,6 @@ from orchestrator.local.ports import lease_free_port
 from tests.deploy.compositions import composed
 from tests.deploy.dockerfiles import Build, Stage
 
-pytestmark = pytest.mark.deploy
-
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 START_S = 60.0

@@ -31,8 +31,6 @@ from tests.unit.sessions.test_store import (  # noqa: F401 - tests
     test_programs_that_start_at_once_make_the_tables_once,
 )
 
-pytestmark = pytest.mark.deploy
-
 NUMBERS = count()
 
 

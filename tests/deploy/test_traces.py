@@ -25,8 +25,6 @@ from tests.support.incident_example import FOLDER
 from tests.support.installation import PROGRAM, Installation
 from tools import go_tools
 
-pytestmark = pytest.mark.deploy
-
 ACCOUNTED_FOR = 0.99
 """Share of a session's wall time that spans below the root say what it went into: one call follows the other. Spans of
 services alone came to 0.66, all but those of steps to 0.91."""
