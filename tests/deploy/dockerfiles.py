@@ -47,15 +47,14 @@ class Stage:
     def expanded(self, text: str) -> str:
         return Template(text).substitute({**self.arguments, **self.environment})
 
-    def variables(self) -> dict[str, str]:
-        """Its environment, with folders as they are on this machine."""
-        mapped = {
-            name: ":".join(
-                f"{self.root}{part}" if part.startswith("/") else part for part in value.split(":")
-            )
-            for name, value in (self.arguments | self.environment).items()
-        }
+    def variables(self, *, building: bool = False) -> dict[str, str]:
+        """Its environment, with folders as they are on this machine; a RUN has the arguments of the build too."""
+        values = {**self.arguments, **self.environment} if building else self.environment
+        mapped = {name: ":".join(map(self._mapped, value.split(":"))) for name, value in values.items()}
         return mapped | {"PATH": f"{mapped['PATH']}:/usr/bin:/bin"}
+
+    def _mapped(self, part: str) -> str:
+        return f"{self.root}{part}" if part.startswith("/") else part
 
     def start(self, *command: str, environment: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
         """Its entry point with this command, as its user, with its environment and nothing of ours."""
@@ -163,7 +162,7 @@ class Build:
         )
         done = subprocess.run(
             ["/bin/sh", "-c", value],
-            env={**self._lent, **self._now.variables()},
+            env={**self._lent, **self._now.variables(building=True)},
             cwd=self._now.here("."),
             capture_output=True,
             text=True,

@@ -198,10 +198,10 @@ def _answers(port: int, path: str) -> bool:
         return False
 
 
-def _contents(image: Stage) -> set[Path]:
-    """All files but those of its user's own folder."""
+def _contents(image: Stage) -> dict[Path, int]:
+    """When each file and folder was written, but for those of its user's own."""
     own = image.here(image.environment["HOME"])
-    return {path for path in image.root.rglob("*") if not path.is_relative_to(own)}
+    return {path: path.lstat().st_mtime_ns for path in image.root.rglob("*") if not path.is_relative_to(own)}
 
 
 def _installed(image: Stage) -> dict[str, str]:
