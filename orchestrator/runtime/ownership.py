@@ -118,12 +118,14 @@ class Ownership:
         `limit` records at most, `active` sessions a partition; `tasks` bounds how many of the records are tasks.
         """
         tasks = limit if tasks is None else tasks
-        is_quiet = tasks > 0 and not any(found.active for found in self.partitions.values())
+        may_begin = min(tasks, self._room(active))
+        is_quiet = may_begin > 0 and not any(found.active for found in self.partitions.values())
         with self._ended_when_fenced():
             taken = self._waited(self._group, limit, 0 if is_quiet else patience_s)
             gathered_by = Deadline.after(GATHER_S)
             while taken and len(taken) < limit and may_gather(taken) and not gathered_by.passed:
                 taken += self._waited(self._group, limit - len(taken), gathered_by.remaining())
+        # Counted anew: partitions may have come and gone.
         room = min(limit - len(taken), tasks, self._room(active))
         if room > 0:
             waits = is_quiet and not taken

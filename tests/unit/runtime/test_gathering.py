@@ -61,3 +61,13 @@ def test_while_none_is_a_task_is_waited_for() -> None:
     assert group.waits == [0]
     assert tasks.waits == [0.01]
     assert taken == [SUBMITTED]
+
+
+def test_without_room_for_a_task_the_group_is_waited_for() -> None:
+    """As before partitions come: the loop must not turn without waiting."""
+    for active, tasks in ((0, None), (10, 0)):
+        group, waiting = Scripted(), Scripted(SUBMITTED)
+        owning(group, waiting).take(100, active, 0.01, tasks)
+
+        assert group.waits == [0.01]
+        assert waiting.waits == []
