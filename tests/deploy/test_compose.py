@@ -1,5 +1,7 @@
 """The Compose file is valid, starts in an order that holds, and says what the program takes."""
 
+import re
+import shlex
 import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -137,6 +139,25 @@ def test_folders_of_the_checkout_are_there(model: dict[str, Any]) -> None:
         assert all(path.is_relative_to(ROOT) and path.is_dir() for path in binds), name
         assert Path(service["build"]["context"]) == ROOT
         assert (ROOT / service["build"]["dockerfile"]).is_file()
+
+
+def test_the_commands_that_the_documentation_shows_are_about_this_file(model: dict[str, Any]) -> None:
+    pages = [
+        COMPOSE.read_text(encoding="utf-8"),
+        (ROOT / "docs" / "containers.md").read_text(encoding="utf-8"),
+    ]
+    shown = [
+        line for page in pages for line in re.findall(r"^(?:#\s+)?docker compose (.*)$", page, re.MULTILINE)
+    ]
+    assert len(shown) == 5
+    for line in shown:
+        words = shlex.split(line, comments=True)
+        assert words[:2] == ["-f", "deploy/compose.yaml"], line
+        if words[2] == "run":
+            assert words[4] in model["services"], line
+            helped = CliRunner().invoke(app, [words[5], "--help"])
+            assert helped.exit_code == 0, line
+            assert all(word in helped.stdout for word in words[6:] if word.startswith("--")), line
 
 
 def _names(command: list[str]) -> list[str]:

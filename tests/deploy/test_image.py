@@ -22,6 +22,7 @@ import pytest
 from cyclonedx.model.bom import Bom
 from cyclonedx.schema.deprecation import SchemaDeprecationWarning1Dot5
 
+from orchestrator.app.settings import load
 from orchestrator.local import StackAddress
 from orchestrator.local.ports import lease_free_port
 from tests.deploy.compositions import composed
@@ -92,9 +93,20 @@ def bill() -> Bom:
 
 
 def test_the_linter_has_nothing_to_say() -> None:
-    hadolint = Path(sys.executable).with_name("hadolint")
-    said = subprocess.run([hadolint, DOCKERFILE], capture_output=True, text=True, check=False)
-    assert (said.returncode, said.stdout + said.stderr) == (0, "")
+    assert _lint(DOCKERFILE.read_text(encoding="utf-8")) == ""
+
+
+def test_the_image_on_top_that_the_documentation_shows_is_fine(image: Stage) -> None:
+    page = (ROOT / "docs" / "containers.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```dockerfile\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert _lint(shown) == ""
+    assert f"FROM {image.labels['org.opencontainers.image.title']}:" in shown
+    (modules,) = re.findall(r"^ENV ORCHESTRATOR_MODULES=(.*)$", shown, re.MULTILINE)
+    assert load(environment={"ORCHESTRATOR_MODULES": modules}).modules == (modules,)
+
+
+def test_the_linter_finds_what_is_wrong() -> None:
+    assert "DL3004" in _lint("FROM debian:12\nRUN sudo true\n")
 
 
 def test_versions_are_those_of_the_project(image: Stage) -> None:
@@ -180,6 +192,13 @@ def _wait_ready(running: "subprocess.Popen[bytes]", port: int, log: Path) -> Non
         assert running.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.1)
+
+
+def _lint(dockerfile: str) -> str:
+    """What hadolint says."""
+    hadolint = Path(sys.executable).with_name("hadolint")
+    said = subprocess.run([hadolint, "-"], input=dockerfile, capture_output=True, text=True, check=False)
+    return said.stdout + said.stderr
 
 
 def _healthy(image: Stage, port: int, log: Path) -> bool:
