@@ -3,15 +3,19 @@
 # ruff: noqa: SLF001 - the names of librdkafka's own errors begin with an underscore
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
+from orchestrator.bus.aside import Aside, Stuck
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import OffsetLost, OwnershipLost
 from orchestrator.bus.kafka_errors import error_of, translated
+from orchestrator.bus.kafka_membership import Membership
+from orchestrator.bus.kafka_reading import commits, consumer_config
 from orchestrator.bus.kafka_watermarks import Watermarks
 from orchestrator.bus.ports import (
     Assignor,
@@ -30,15 +34,6 @@ from orchestrator.messages.catalogue import Topic
 
 _log: Final = logging.getLogger(__name__)
 
-# A consumer that is left unpolled keeps little; the back-off of librdkafka, a second after the queue was full,
-# would then make it wait for the next lot.
-_SMALL_QUEUE: Final = {
-    "queued.min.messages": 500,
-    "queued.max.messages.kbytes": 4096,
-    "fetch.queue.backoff.ms": 20,
-}
-# That a partition has ended is told by the next fetch that finds nothing, which a broker holds back for 500 ms.
-_TO_THE_END: Final = {"fetch.wait.max.ms": 10}
 # What the client mends by itself; reading goes on when it has.
 _PASSING: Final = frozenset(
     {
@@ -52,23 +47,9 @@ _PASSING: Final = frozenset(
     }
 )
 _AGAIN_S: Final = 0.05
+_CLOSE_S: Final = 30.0
+"""Longer than giving partitions up may take."""
 _OFFSET_GONE: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
-
-
-def consumer_config(reading: Reading) -> dict[str, Any]:
-    """What a consumer is set to, whatever else the installation says."""
-    return {
-        "group.id": reading.group,
-        "auto.offset.reset": reading.start.value,
-        "partition.assignment.strategy": reading.assignor.value,
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "enable.partition.eof": True,
-        "isolation.level": "read_committed",
-        **({"group.instance.id": reading.instance} if reading.instance else {}),
-        **(_SMALL_QUEUE if reading.small_queue else {}),
-        **(_TO_THE_END if reading.to_the_end else {}),
-    }
 
 
 class KafkaConsumer:
@@ -85,8 +66,13 @@ class KafkaConsumer:
         self._servers = settings.bootstrap_servers
         self._names = TopicNames(settings.topic_prefix)
         self._cooperative = reading.assignor is Assignor.COOPERATIVE
-        self._client = Consumer(dict(config(consumer_config(reading))))
+        self._config = dict(config(consumer_config(reading)))
+        self._client = Consumer(self._config)
         self._committed, self._written = watermarks
+        self._membership = Membership()
+        self._subscribe: Callable[[], None] | None = None
+        self._held: dict[Position, OnGone] = {}
+        """What the group has given us, and who is told when it is lost."""
         self._ends: dict[Position, int] = {}
         self._gone: set[Position] = set()
         self._failure: BaseException | None = None
@@ -95,28 +81,45 @@ class KafkaConsumer:
     def subscribe(
         self, topics: Iterable[Topic], on_assign: OnAssign, on_revoke: OnGone, on_lost: OnGone
     ) -> None:
-        def assigned(_: Consumer, partitions: list[TopicPartition]) -> None:
+        def assigned(client: Consumer, partitions: list[TopicPartition]) -> None:
+            if client is not self._client:
+                return
             positions = self._positions(partitions)
             self._gone.difference_update(positions)
+            self._held.update(dict.fromkeys(positions, on_lost))
             starts = on_assign(positions) or {}
             given = self._partitions(
                 {position: starts.get(position, OFFSET_INVALID) for position in positions}
             )
-            if self._cooperative:
-                self._client.incremental_assign(given)
-            else:
-                self._client.assign(given)
+            (client.incremental_assign if self._cooperative else client.assign)(given)
 
         def gone(tell: OnGone) -> Callable[[Consumer, list[TopicPartition]], None]:
-            def given_up(_: Consumer, partitions: list[TopicPartition]) -> None:
-                positions = self._positions(partitions)
-                self._forget(positions)
-                tell(positions)
+            def given_up(client: Consumer, partitions: list[TopicPartition]) -> None:
+                if client is self._client:
+                    positions = self._positions(partitions)
+                    self._forget(positions)
+                    tell(positions)
 
             return given_up
 
-        full = [self._names.full(topic) for topic in topics]
-        self._client.subscribe(full, on_assign=assigned, on_revoke=gone(on_revoke), on_lost=gone(on_lost))
+        def subscribe() -> None:
+            told = {"on_assign": assigned, "on_revoke": gone(on_revoke), "on_lost": gone(on_lost)}
+            self._client.subscribe(self._topics, **told)
+
+        self._topics = [self._names.full(topic) for topic in topics]
+        self._subscribe = subscribe
+        subscribe()
+
+    def _join_anew(self, subscribe: Callable[[], None]) -> None:
+        """With a new client; the old one, which may never end, is left to itself."""
+        _log.warning("the group has not taken this member back: it joins with a new client")
+        threading.Thread(target=self._client.close, name="closing", daemon=True).start()
+        self._client = Consumer(self._config)
+        self._membership = Membership()
+        for position, on_lost in tuple(self._held.items()):
+            self._forget([position])
+            on_lost((position,))
+        subscribe()
 
     def assign(self, offsets: Mapping[Position, int]) -> None:
         self._ends.clear()
@@ -128,6 +131,8 @@ class KafkaConsumer:
         received = None if message is None else self._received(message)
         if received is None:
             self._raise_failure()
+            if self._subscribe is not None and self._membership.is_lost(self._client, self._topics[0]):
+                self._join_anew(self._subscribe)
         return received
 
     def drain(self, n: int) -> list[Received]:
@@ -215,7 +220,13 @@ class KafkaConsumer:
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            self._client.close()
+            closing = Aside()
+            try:
+                closing.call(self._client.close, _CLOSE_S)
+            except Stuck:
+                _log.warning("a consumer has not closed in %.0f s and is left behind", _CLOSE_S)
+            finally:
+                closing.close()
             self._raise_failure()
 
     def _received(self, message: Any) -> Received | None:
@@ -259,6 +270,7 @@ class KafkaConsumer:
     def _forget(self, positions: Iterable[Position]) -> None:
         for position in positions:
             self._gone.add(position)
+            self._held.pop(position, None)
             self._ends.pop(position, None)
 
     def _positions(self, partitions: Iterable[TopicPartition]) -> tuple[Position, ...]:
@@ -280,11 +292,3 @@ class KafkaConsumer:
 
     def _translated(self, error: KafkaException, doing: str) -> OrchestratorError:
         return translated(error_of(error), doing, self._servers)
-
-
-def commits(names: TopicNames, offsets: Mapping[Position, Commit]) -> list[TopicPartition]:
-    """Offsets and metadata as the client takes them."""
-    return [
-        TopicPartition(names.full(topic), partition, offset, metadata)
-        for (topic, partition), (offset, metadata) in offsets.items()
-    ]

@@ -11,8 +11,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from orchestrator.bus.aside import Aside, Stuck
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import AbortableError, AmbiguousCommit, FatalError
-from orchestrator.bus.kafka_consumer import commits
 from orchestrator.bus.kafka_errors import error_of, translated
+from orchestrator.bus.kafka_reading import commits
 from orchestrator.bus.partitioning import PARTITIONER
 from orchestrator.bus.ports import Commit, GroupMetadata, OnDelivery, Outgoing, Position
 from orchestrator.bus.settings import BusSettings

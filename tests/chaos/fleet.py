@@ -63,6 +63,15 @@ class Member:
         self.running.kill()
         self.running.wait()
 
+    def await_end(self) -> int:
+        """Its exit code. One that does not end tells in its log where its threads stand."""
+        try:
+            return self.running.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.running.send_signal(signal.SIGABRT)
+            self.running.wait(STOP_S)
+            raise AssertionError(f"{self.name} did not end: {self.since_start()}") from None
+
     def since_start(self) -> str:
         """What it has logged since it was last started."""
         return self.log.read_text(encoding="utf-8", errors="replace").rpartition("-- ")[2]
@@ -141,7 +150,7 @@ class Fleet:
         """Ends everybody with SIGTERM; gives their exit codes."""
         for member in self.members.values():
             member.running.terminate()
-        return {name: member.running.wait(STOP_S) for name, member in self.members.items()}
+        return {name: member.await_end() for name, member in self.members.items()}
 
     def end(self) -> None:
         """Kills whoever still runs."""

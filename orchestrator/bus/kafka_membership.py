@@ -1,0 +1,45 @@
+"""Whether a group has taken a member back after an outage."""
+
+import time
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaException
+
+LOOK_S: Final = 5.0
+"""Between two looks: each waits for the client's thread."""
+LONGEST_AWAY_S: Final = 30.0
+"""Several times what joining takes; a member that was silent for its session, 10 s, joins again by itself."""
+_ANSWER_S: Final = 1.0
+
+
+class Membership:
+    """Looks now and then whether a subscribed client is a member.
+
+    librdkafka 2.16 may lose its way when the coordinator comes back after an outage: the client goes on being
+    polled, and joins no more. A new one does.
+    """
+
+    def __init__(self) -> None:
+        self._look_at = 0.0
+        self._member_at = time.monotonic()
+
+    def is_lost(self, client: Consumer, topic: str) -> bool:
+        """Whether the group has not taken the client back for long, though the cluster answers it."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return False
+        self._look_at = now + LOOK_S
+        if client.memberid():
+            self._member_at = now
+        elif now - self._member_at >= LONGEST_AWAY_S and _answers(client, topic):
+            self._member_at = now
+            return True
+        return False
+
+
+def _answers(client: Consumer, topic: str) -> bool:
+    try:
+        client.list_topics(topic, timeout=_ANSWER_S)
+    except KafkaException:
+        return False
+    return True
