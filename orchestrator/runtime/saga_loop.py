@@ -36,6 +36,8 @@ _SHORTEST_WAIT_S: Final = 0.001
 _PEACE_S: Final = 10.0
 """Longer than a rival takes to hear that it was fenced and to fence us, and no longer than a session may be
 silent: an outage of the coordinator takes that long to end a membership."""
+_MOST_FENCES: Final = 2
+"""A restore during an outage may be fenced once more."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ class SagaLoop:
         self._limit = settings.batch
         self._letters, self._tasks_letters = DeadLetterCap(), DeadLetterCap()
         """Bad tasks hold up tasks alone: strangers write them, and sessions that are under way go on."""
-        self._has_joined_anew = False
+        self._fences = 0
+        """Times it was fenced, and could not work in peace since."""
 
     @property
     def name(self) -> str:
@@ -142,13 +145,15 @@ class SagaLoop:
         """Whatever state clients are in, new ones find out what was committed.
 
         That goes for a membership that was taken over, too: a static member whose coordinator was away is told
-        so after its own rejoin. Who is told so again at once has a rival, and ends: two on one slot would fence
-        each other for ever.
+        so after its own rejoin. Who is told so at once again and again has a rival, and ends: two on one slot
+        would fence each other for ever. The one that began to is told first.
         """
         if isinstance(error, FatalError):
-            if self._has_joined_anew and not self._owned.has_worked_for(_PEACE_S):
+            if self._owned.has_worked_for(_PEACE_S):
+                self._fences = 0
+            self._fences += 1
+            if self._fences > _MOST_FENCES:
                 raise error
-            self._has_joined_anew = True
         log.warning("%s joins its group anew: %s", self.name, error.__cause__ or error)
         self._transactions.give_up()
         self._owned.rejoin()

@@ -237,11 +237,11 @@ def test_a_member_that_is_told_once_that_it_was_replaced_joins_anew(
         mock_loop.complete()
 
 
-def test_a_member_that_is_told_again_that_it_was_replaced_ends(
+def test_a_member_that_is_told_again_and_again_that_it_was_replaced_ends(
     mock_loop: MockLoop, broker: MockBroker
 ) -> None:
     with mock_loop.running():
-        broker.answer(Request.HEARTBEAT, *[code("FENCED_INSTANCE_ID")] * 2)
+        broker.answer(Request.HEARTBEAT, *[code("FENCED_INSTANCE_ID")] * 3)
         mock_loop.await_end()
     assert isinstance(mock_loop.failure, FencedError)
     assert "another process runs as orchestrator-0" in str(mock_loop.failure)
