@@ -28,6 +28,8 @@ _UNACKNOWLEDGED: Final = 1_000
 _ORDERED_CAPACITY: Final = 3
 """Times the concurrency that an ordered service takes in, so that one busy key leaves room for others."""
 _RETRY_S: Final = 0.5
+_LEAVE_S: Final = 5.0
+"""How long committing and leaving may take beyond the deadline: the client gives a commit no time limit."""
 _ASK_S: Final = 30.0
 """How long the announcement may take before the worker gives up."""
 
@@ -93,10 +95,14 @@ class Worker:
             raise UnavailableError(f"{self.service.name} got no partitions in time: is the broker there?")
 
     def stop(self, deadline: Deadline) -> None:
-        """Takes no more, lets handlers end until the deadline, commits and leaves the group."""
+        """Takes no more, lets handlers end until the deadline, commits and leaves the group. Where Kafka does not
+        answer, that is not waited for: what is not committed runs again."""
         self._stop_by = deadline
-        if self._thread.ident is not None:
-            self._thread.join()
+        if self._thread.ident is None:
+            return
+        self._thread.join(deadline.remaining() + _LEAVE_S)
+        if self._thread.is_alive():
+            _log.error("%s ends without its last commit: Kafka does not answer", self.service.name)
 
     def _run(self) -> None:
         assignment, on_void = self._assignment, self._dispatcher.void

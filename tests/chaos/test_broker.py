@@ -62,3 +62,20 @@ def test_a_cluster_that_does_not_answer_for_longer_than_a_transaction_may_last(
             chaos.load.pause(SILENCE_S)
             stack.kafka.resume(1)
         chaos.conclude()
+
+
+@pytest.mark.integration
+def test_a_cluster_that_is_gone_keeps_nobody_from_ending(
+    tmp_path: Path, installing: Installing, reading: Callable[[Installation], Reader]
+) -> None:
+    with (
+        LocalStack(tmp_path / "stack", short_lived=True) as stack,
+        trial(installing(stack.address), reading) as chaos,
+    ):
+        # given: members that have work to commit, and nobody to take it
+        chaos.load.flow(IN_FLIGHT, 2.0)
+        stack.kafka.kill(1)
+        # when: they are asked to end
+        codes = chaos.fleet.stop()
+        # then: they do, in order
+        assert set(codes.values()) == {0}, codes
