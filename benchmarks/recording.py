@@ -19,6 +19,8 @@ from orchestrator.saga.record import REPLIES
 
 WRITTEN: Final = (Topic.SESSIONS, Topic.PLAN_COMMANDS, Topic.EVALUATE_COMMANDS)
 _REPLIES: Final = frozenset(avro_name(kind).encode() for kind in REPLIES)
+CLIENT_RETRY_MS: Final = 100
+"""librdkafka's own default."""
 _PATIENCE_S: Final = 60.0
 
 
@@ -82,15 +84,15 @@ class Bulk:
         self._producer.commit_transaction(_PATIENCE_S)
 
 
-def transactional(platform: Platform, name: str) -> Producer:
-    """A plain producer that is ready for its first transaction."""
+def transactional(platform: Platform, name: str, retry_ms: int = CLIENT_RETRY_MS) -> Producer:
+    """A plain producer that is ready for its first transaction. `retry_ms`: how soon it asks again, as it has to
+    while the broker writes the markers of its last transaction."""
     producer = Producer(
         {
             "bootstrap.servers": platform.address.bootstrap_servers,
             "transactional.id": f"{platform.prefix}{name}",
             "linger.ms": 10,
-            # As the loop's: with the client's 100 ms a relay would mostly wait for the markers of its last commit.
-            "retry.backoff.ms": 2,
+            "retry.backoff.ms": retry_ms,
             "delivery.report.only.error": True,
             "partitioner": PARTITIONER,
         }

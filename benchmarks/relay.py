@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, Message, Producer
 
 from benchmarks.cluster import Cluster
 from benchmarks.passage import Passage
-from benchmarks.recording import Bulk, Recording, transactional
+from benchmarks.recording import CLIENT_RETRY_MS, Bulk, Recording, transactional
 from orchestrator.bus.headers import ID
 from orchestrator.bus.topics import TopicNames
 from orchestrator.messages.catalogue import Topic
@@ -16,7 +16,7 @@ BATCH: Final = 500
 _ANSWER_S: Final = 60.0
 
 
-def relay(cluster: Cluster, recording: Recording) -> Passage:
+def relay(cluster: Cluster, recording: Recording, retry_ms: int = CLIENT_RETRY_MS) -> Passage:
     """One pass over the recording, on topics of its own: tasks, then replies, as in the loop's run."""
     platform = cluster.installation()
     names = TopicNames(platform.prefix)
@@ -24,7 +24,7 @@ def relay(cluster: Cluster, recording: Recording) -> Passage:
         cause: [(names.full(one.topic), one.value, one.key, list(one.headers)) for one in written]
         for cause, written in recording.outputs.items()
     }
-    producer = transactional(platform, "relay")
+    producer = transactional(platform, "relay", retry_ms)
     consumer = Consumer(
         {
             "bootstrap.servers": cluster.address.bootstrap_servers,

@@ -30,7 +30,8 @@ _GRACE_S: Final = 1.0
 LINGER_MS: Final = 10
 # A transaction that begins while the broker still writes the last one's markers is asked to try again. That takes
 # a few milliseconds; the client's default of 100 would hold up a session that is alone, and a loop under load.
-_RETRY_MS: Final = {"retry.backoff.ms": 2, "retry.backoff.max.ms": 200}
+RETRY_MS: Final = 2
+_LONGEST_RETRY_MS: Final = 200
 
 
 Config = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]
@@ -52,7 +53,9 @@ class _Sender:
     def __init__(self, settings: BusSettings, config: Config, transactional_id: str = "") -> None:
         self._servers = settings.bootstrap_servers
         self._names = TopicNames(settings.topic_prefix)
-        defaults = {"linger.ms": LINGER_MS, **(_RETRY_MS if transactional_id else {})}
+        defaults = {"linger.ms": LINGER_MS}
+        if transactional_id:
+            defaults |= {"retry.backoff.ms": RETRY_MS, "retry.backoff.max.ms": _LONGEST_RETRY_MS}
         self._client = Producer(dict(config(producer_config(transactional_id), defaults)))
 
     def _queue(self, outgoing: Outgoing, on_delivery: Callable[..., None] | None) -> None:
