@@ -5,7 +5,8 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
@@ -47,6 +48,8 @@ _PASSING: Final = frozenset(
     }
 )
 _AGAIN_S: Final = 0.05
+_COMMIT_S: Final = 30.0
+"""A commit waits without end for a coordinator that was replaced at the wrong moment."""
 _CLOSE_S: Final = 30.0
 """Longer than giving partitions up may take."""
 _OFFSET_GONE: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
@@ -70,6 +73,8 @@ class KafkaConsumer:
         self._client = Consumer(self._config)
         self._committed, self._written = watermarks
         self._membership = Membership()
+        self._aside = Aside()
+        self._calls_back = False
         self._subscribe: Callable[[], None] | None = None
         self._held: dict[Position, OnGone] = {}
         """What the group has given us, and who is told when it is lost."""
@@ -87,7 +92,8 @@ class KafkaConsumer:
             positions = self._positions(partitions)
             self._gone.difference_update(positions)
             self._held.update(dict.fromkeys(positions, on_lost))
-            starts = on_assign(positions) or {}
+            with self._calling_back():
+                starts = on_assign(positions) or {}
             given = self._partitions(
                 {position: starts.get(position, OFFSET_INVALID) for position in positions}
             )
@@ -98,7 +104,8 @@ class KafkaConsumer:
                 if client is self._client:
                     positions = self._positions(partitions)
                     self._forget(positions)
-                    tell(positions)
+                    with self._calling_back():
+                        tell(positions)
 
             return given_up
 
@@ -110,16 +117,19 @@ class KafkaConsumer:
         self._subscribe = subscribe
         subscribe()
 
-    def _join_anew(self, subscribe: Callable[[], None]) -> None:
+    def _join_anew(self) -> None:
         """With a new client; the old one, which may never end, is left to itself."""
-        _log.warning("the group has not taken this member back: it joins with a new client")
+        _log.warning("a client has lost its way in its group: it is left behind, and a new one joins")
+        self._aside.close()
+        self._aside = Aside()
         threading.Thread(target=self._client.close, name="closing", daemon=True).start()
         self._client = Consumer(self._config)
         self._membership = Membership()
         for position, on_lost in tuple(self._held.items()):
             self._forget([position])
             on_lost((position,))
-        subscribe()
+        if self._subscribe is not None:
+            self._subscribe()
 
     def assign(self, offsets: Mapping[Position, int]) -> None:
         self._ends.clear()
@@ -132,7 +142,7 @@ class KafkaConsumer:
         if received is None:
             self._raise_failure()
             if self._subscribe is not None and self._membership.is_lost(self._client, self._topics[0]):
-                self._join_anew(self._subscribe)
+                self._join_anew()
         return received
 
     def drain(self, n: int) -> list[Received]:
@@ -149,11 +159,21 @@ class KafkaConsumer:
     def commit(self, offsets: Mapping[Position, Commit]) -> None:
         if not offsets:
             return
+        client, wanted = self._client, commits(self._names, offsets)
+        answers: list[TopicPartition] = []
+
+        def call() -> None:
+            answers.extend(client.commit(offsets=wanted, asynchronous=False) or ())
+
         try:
-            answers = self._client.commit(offsets=commits(self._names, offsets), asynchronous=False)
+            # In a callback the client belongs to this thread; else it is left behind if it does not come back.
+            call() if self._calls_back else self._aside.call(call, _COMMIT_S)
         except KafkaException as error:
             raise self._translated(error, "committing offsets") from error
-        self._check(answers or [], "committing offsets")
+        except Stuck as error:
+            self._join_anew()
+            raise UnavailableError("committing offsets failed: the client does not come back") from error
+        self._check(answers, "committing offsets")
 
     def committed(self, positions: Iterable[Position], deadline: Deadline) -> dict[Position, Commit]:
         asked = self._partitions(dict.fromkeys(positions, OFFSET_INVALID))
@@ -221,6 +241,7 @@ class KafkaConsumer:
         if not self._closed:
             self._closed = True
             closing = Aside()
+            self._aside.close()
             try:
                 closing.call(self._client.close, _CLOSE_S)
             except Stuck:
@@ -228,6 +249,14 @@ class KafkaConsumer:
             finally:
                 closing.close()
             self._raise_failure()
+
+    @contextmanager
+    def _calling_back(self) -> Iterator[None]:
+        self._calls_back = True
+        try:
+            yield
+        finally:
+            self._calls_back = False
 
     def _received(self, message: Any) -> Received | None:
         # Any: the stubs have optional places of records, which only errors lack.

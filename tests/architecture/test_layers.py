@@ -24,6 +24,7 @@ MAY_BE_LONGER = {
     "orchestrator/runtime/stage.py": "what one transaction writes, of which no part stands alone",
     "orchestrator/runtime/saga_loop.py": "one thread and its four numbered steps",
     "orchestrator/runtime/dispatch.py": "one loop's work in flight",
+    "orchestrator/bus/kafka_consumer.py": "one port",
 }
 
 

@@ -1,5 +1,6 @@
 """A member whose client has lost its way after an outage, told by librdkafka's built-in broker."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -7,8 +8,10 @@ from confluent_kafka import KafkaError
 
 from orchestrator.bus import kafka_consumer, kafka_membership
 from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.errors import OwnershipLost
 from orchestrator.bus.kafka import KafkaBus
 from orchestrator.bus.ports import Assignor, Position, Reading, Start
+from orchestrator.errors import UnavailableError
 from orchestrator.local import EmbeddedCluster
 from orchestrator.messages.catalogue import Topic
 from tests.support.mock_broker import MockBroker, Request
@@ -79,6 +82,35 @@ def test_a_member_that_waits_for_a_cluster_keeps_its_client(bus: KafkaBus, broke
     consumer.close()
 
 
+def test_a_commit_that_does_not_come_back_leaves_its_client_behind(
+    bus: KafkaBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Position] = []
+    lost: list[Position] = []
+    consumer = bus.consumer(Reading("group", Start.BEGINNING))
+    consumer.subscribe([Topic.EVENTS], lambda new: given.extend(new), lambda _: None, lost.extend)
+    until(lambda: consumer.poll(0.05) is None and given == [PLACE], "it has its partition")
+    first, released = consumer._client, threading.Event()
+
+    class Stuck:
+        def commit(self, **_: object) -> None:
+            released.wait(20)
+
+        def close(self) -> None:
+            first.close()
+
+    consumer._client = Stuck()  # type: ignore[assignment]
+    monkeypatch.setattr(kafka_consumer, "_COMMIT_S", 0.1)
+    with pytest.raises(UnavailableError, match="does not come back"):
+        consumer.commit({PLACE: (0, "")})
+    released.set()
+    until(lambda: _polled(consumer) is not None and given == [PLACE, PLACE], "it has its partition again")
+    assert lost == [PLACE]
+    monkeypatch.undo()
+    until(lambda: _committed(consumer), "the new client commits")
+    consumer.close()
+
+
 def test_closing_ends_where_the_client_does_not(bus: KafkaBus, monkeypatch: pytest.MonkeyPatch) -> None:
     consumer = bus.consumer(Reading("group", Start.BEGINNING))
     client, deadline = consumer._client, Deadline.after(20)
@@ -92,6 +124,14 @@ def test_closing_ends_where_the_client_does_not(bus: KafkaBus, monkeypatch: pyte
     consumer.close()
     assert not deadline.passed
     client.close()
+
+
+def _committed(consumer: kafka_consumer.KafkaConsumer) -> bool:
+    try:
+        consumer.commit({PLACE: (0, "")})
+    except OwnershipLost:
+        return False
+    return True
 
 
 def _polled(consumer: kafka_consumer.KafkaConsumer) -> object:
