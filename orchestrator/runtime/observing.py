@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from orchestrator.bus.headers import TRACEPARENT
@@ -13,6 +14,7 @@ from orchestrator.messages.base import Command, Event, Message
 from orchestrator.messages.events import ToolCompleted, ToolFailed
 from orchestrator.telemetry import metrics as names
 from orchestrator.telemetry.context import parent_of, span_id, traceparent
+from orchestrator.telemetry.lags import Lags
 from orchestrator.telemetry.metrics import ProcessMetrics
 from orchestrator.telemetry.spans import processing, tool_call
 from orchestrator.telemetry.tracing import Tracing
@@ -30,6 +32,10 @@ class Observer:
     tracing: Tracing
     group: str
 
+    @cached_property
+    def _lags(self) -> Lags:
+        return Lags(self.metrics, self.group)
+
     def received(self, batch: Sequence[Received]) -> None:
         for topic, count in Counter(received.topic for received in batch).items():
             self.metrics.count(names.MESSAGES_RECEIVED, count, topic=topic.value)
@@ -43,10 +49,12 @@ class Observer:
 
     def lag(self, ends: Mapping[Position, tuple[int, int]], committed: Mapping[Position, int]) -> None:
         """How far the commits, where the lowest incomplete offset stands, are behind the ends of the logs."""
-        for (topic, partition), (first, end) in ends.items():
-            behind = max(0, end - committed.get((topic, partition), first))
-            labels = {"group": self.group, "topic": topic.value, "partition": str(partition)}
-            self.metrics.set(names.CONSUMER_LAG, behind, **labels)
+        self._lags.tell(
+            {
+                (topic.value, str(partition)): max(0, end - committed.get((topic, partition), first))
+                for (topic, partition), (first, end) in ends.items()
+            }
+        )
 
     def traceparent(self, message: Command | Event) -> str | None:
         """The trace context of what the handling of a message writes; None leaves it at the session's root."""

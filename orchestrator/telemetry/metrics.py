@@ -94,6 +94,14 @@ class ProcessMetrics:
         if child is not None:
             child.set(value)
 
+    def forget(self, name: str, **labels: str) -> None:
+        """Removes what was told under these labels."""
+        declared = self._declared[name]
+        key = (declared.kind, name, *labels.items())
+        with self._lock:
+            if self._children.pop(key, None) is not None:
+                self._metrics[name].remove(*(labels[label] for label in declared.labels))
+
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format, of the type `CONTENT_TYPE`."""
         return generate_latest(self._registry)
