@@ -3,7 +3,8 @@
 import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -97,14 +98,9 @@ class Process:
         self._stopped.set()
         self._started = False
         deadline = Deadline.after(self.wiring.settings.drain_s)
-        stopping = [threading.Thread(target=part.stop, args=(deadline,)) for part in self._parts.values()]
-        for thread in stopping:
-            thread.start()
-        for thread in stopping:
-            thread.join()
+        _side_by_side([partial(part.stop, deadline) for part in self._parts.values()])
         self._host.stop(Deadline.after(_LAST_SENDS_S))
-        for tracing in self._tracings.values():
-            tracing.close()
+        _side_by_side([tracing.close for tracing in self._tracings.values()])
         if self._status is not None:
             self._status.__exit__(None, None, None)
 
@@ -156,6 +152,15 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _side_by_side(actions: Iterable[Callable[[], None]]) -> None:
+    """Returns when all of them have."""
+    threads = [threading.Thread(target=action) for action in actions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _tracing(name: str, wiring: Wiring) -> Tracing:

@@ -1,6 +1,7 @@
 """Exporting spans by OTLP, where an endpoint is configured; costing nothing where none is."""
 
 import logging
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -16,7 +17,7 @@ ENDPOINT_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTE
 _ALWAYS: Final = frozenset({"", "always_on", "parentbased_always_on"})
 _NEVER: Final = frozenset({"always_off", "parentbased_always_off"})
 _RATIO: Final = frozenset({"traceidratio", "parentbased_traceidratio"})
-_FLUSH_MS: Final = 5_000
+_CLOSE_S: Final = 5.0
 
 _log: Final = logging.getLogger(__name__)
 
@@ -79,8 +80,10 @@ class OtlpTracing:
             self._processor.on_end(self._converted(span))
 
     def close(self) -> None:
-        self._processor.force_flush(_FLUSH_MS)
-        self._processor.shutdown()  # type: ignore[no-untyped-call]
+        # The SDK exports what is left, and heeds no time limit while a collector does not answer.
+        closing = threading.Thread(target=self._processor.shutdown, name="close-tracing", daemon=True)
+        closing.start()
+        closing.join(_CLOSE_S)
 
     def _converted(self, span: Span) -> "ReadableSpan":
         return self._convert(span)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
@@ -13,8 +14,9 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as ser
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from orchestrator.errors import ConfigurationError
+from orchestrator.local.ports import lease_free_port
 from orchestrator.messages.types import Call, CallKind, Usage
-from orchestrator.telemetry import spans
+from orchestrator.telemetry import spans, tracing
 from orchestrator.telemetry.context import EVERY_SESSION, Sampling, root_span_id, span_id
 from orchestrator.telemetry.tracing import NoTracing, OtlpTracing, sampling_of, tracing_of
 
@@ -78,6 +80,20 @@ def test_sessions_that_are_not_sampled_are_not_exported(collector: tuple[str, Re
     tracing.emit(spans.session_root(SESSION, "triage", "acme", 0))
     tracing.close()
     assert requests.empty()
+
+
+def test_a_collector_that_is_gone_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "_CLOSE_S", 0.5)
+    gone = lease_free_port()
+    gone.release()
+    exporting = OtlpTracing(f"http://127.0.0.1:{gone.port}", "planner", "0")
+    for _ in range(1_500):
+        exporting.emit(spans.session_root(SESSION, "triage", "acme", 1))
+
+    begun = time.monotonic()
+    exporting.close()
+
+    assert time.monotonic() - begun < 3.0
 
 
 def test_without_an_endpoint_nothing_of_the_sdk_is_imported() -> None:
