@@ -15,7 +15,7 @@ from orchestrator.bus.kafka_logs import kafka_logger
 from orchestrator.bus.kafka_producer import KafkaProducer, KafkaTransactionalProducer
 from orchestrator.bus.kafka_stats import observed
 from orchestrator.bus.kafka_watermarks import Watermarks
-from orchestrator.bus.ports import Reading, Start
+from orchestrator.bus.ports import Assignor, Reading, Start
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.topics import TopicNames, partition_counts
 from orchestrator.errors import ConfigurationError
@@ -32,6 +32,12 @@ _READING: Final[Mapping[str, Any]] = {
     "heartbeat.interval.ms": 1_000,
 }
 """What consumers are set to unless the installation says otherwise."""
+_WORKING: Final[Mapping[str, Any]] = {
+    # A worker's client that is left behind in a call that does not return goes on sending heartbeats, and keeps its
+    # partitions for so long. Workers wait for nothing for longer than 30 s; an orchestrator restores for minutes.
+    "max.poll.interval.ms": 120_000,
+}
+"""What workers' consumers are set to, too."""
 
 
 class KafkaBus:
@@ -59,9 +65,12 @@ class KafkaBus:
         own = replace(reading, group=prefix + reading.group, instance=instance)
 
         def config(fixed: Mapping[str, Any]) -> dict[str, Any]:
-            made = self._config(fixed, self._reading)
-            # Who starts at the beginning commits by itself, and tells how far its commits are behind; or wants no lag.
-            return made if reading.start is Start.ERROR else {**made, "statistics.interval.ms": 0}
+            worker = _WORKING if reading.assignor is Assignor.COOPERATIVE else {}
+            made = self._config(fixed, {**self._reading, **worker})
+            # Who starts at the beginning commits by itself, and tells how far its commits are behind; or wants no
+            # lag. Who reads to the end is not polled afterwards, and would keep its statistics for ever.
+            tells = reading.start is Start.ERROR and not reading.to_the_end
+            return made if tells else {**made, "statistics.interval.ms": 0}
 
         return _made(lambda: KafkaConsumer(own, self._settings, self._watermarks, config))
 

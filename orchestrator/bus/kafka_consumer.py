@@ -122,8 +122,9 @@ class KafkaConsumer:
         _log.warning("a client has lost its way in its group: it is left behind, and a new one joins")
         self._aside.close()
         self._aside = Aside()
-        threading.Thread(target=self._client.close, name="closing", daemon=True).start()
-        self._client = Consumer(self._config)
+        # Replaced first: a callback of the old one has to find that it is not ours any more.
+        old, self._client = self._client, Consumer(self._config)
+        threading.Thread(target=old.close, name="closing", daemon=True).start()
         self._membership = Membership()
         for position, on_lost in tuple(self._held.items()):
             self._forget([position])

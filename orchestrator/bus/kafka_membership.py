@@ -21,7 +21,8 @@ class Membership:
 
     def __init__(self) -> None:
         self._look_at = 0.0
-        self._member_at = time.monotonic()
+        self._away_since: float | None = None
+        """The first look that did not find it a member; nobody looks while records come, or partitions."""
 
     def is_lost(self, client: Consumer, topic: str) -> bool:
         """Whether the group has not taken the client back for long, though the cluster answers it."""
@@ -30,11 +31,14 @@ class Membership:
             return False
         self._look_at = now + LOOK_S
         if client.memberid():
-            self._member_at = now
-        elif now - self._member_at >= LONGEST_AWAY_S and _answers(client, topic):
-            self._member_at = now
-            return True
-        return False
+            self._away_since = None
+            return False
+        if self._away_since is None:
+            self._away_since = now
+        if now - self._away_since < LONGEST_AWAY_S or not _answers(client, topic):
+            return False
+        self._away_since = None
+        return True
 
 
 def _answers(client: Consumer, topic: str) -> bool:

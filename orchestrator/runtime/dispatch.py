@@ -186,9 +186,15 @@ class Dispatcher:
         """In place of outputs that no broker takes. A session that waits for one of them hears why it does not
         come, instead of waiting until its call is overdue."""
         now = self._handling.platform.now()
-        instead = [failed_instead(output, str(error), now) for output in work.outputs]
-        told = await self._encoded([failed for failed in instead if failed is not None])
-        self._send(work, [*await self._dead_letter(work, error), *told])
+        try:
+            instead = [failed_instead(output, str(error), now) for output in work.outputs]
+            told = await self._encoded([failed for failed in instead if failed is not None])
+            records = [*await self._dead_letter(work, error), *told]
+        except Exception as failed:  # noqa: BLE001 - whoever waits for this work has to hear of it
+            _log.error("no dead letter can be made for %s", _place(work), exc_info=failed)
+            self._leave(work)
+        else:
+            self._send(work, records)
 
     async def _records(self, work: Work) -> Sequence[Outgoing]:
         """What is to be sent for a record: the handler's outputs, or its dead letter."""

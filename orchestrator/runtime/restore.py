@@ -17,7 +17,7 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import OffsetLost
 from orchestrator.bus.ports import Commit, Consumer, Received
 from orchestrator.bus.values import MessageValues
-from orchestrator.errors import ConfigurationError, ContractError
+from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
 from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.catalogue import Topic, entry_named
 from orchestrator.messages.identity import canonical_uuid
@@ -34,6 +34,8 @@ from orchestrator.saga import STATE_VERSION
 
 log = logging.getLogger(__name__)
 
+STANDSTILL_S: Final = 30.0
+"""Reading that has not moved for so long does not take long: nobody answers."""
 TELL_S: Final = 5.0
 """How often progress is logged."""
 _AT_ONCE: Final = 1_000
@@ -234,9 +236,12 @@ class _Restore:
             return
         topic, number = log_of
         self.consumer.assign({log_of: start})
-        tell_at = time.monotonic() + TELL_S
+        moved_at = time.monotonic()
+        tell_at = moved_at + TELL_S
         at = start
         while at < end:
+            if self.deadline.passed and time.monotonic() - moved_at >= STANDSTILL_S:
+                raise UnavailableError(f"partition {number} could not be restored: {topic} is not answered")
             if self.deadline.passed:
                 raise ConfigurationError(
                     f"partition {number} could not be restored in time: {end - at} records of {topic} are left "
@@ -249,7 +254,9 @@ class _Restore:
             for received in self._next():
                 if received.offset < end:
                     take(received)
-            at = self.consumer.position([log_of]).get(log_of, start)
+            before, at = at, self.consumer.position([log_of]).get(log_of, start)
+            if at > before:
+                moved_at = time.monotonic()
 
     def _next(self) -> Iterable[Received]:
         try:

@@ -93,7 +93,7 @@ class SagaLoop:
         self._told_epoch = 0
         self._limit = settings.batch
         self._letters, self._tasks_letters = DeadLetterCap(), DeadLetterCap()
-        """Bad tasks hold up tasks alone: strangers write them, and sessions that are under way go on."""
+        """What strangers write, tasks and control, holds up tasks alone: sessions that are under way go on."""
         self._fences = 0
         """Times it was fenced, and could not work in peace since."""
 
@@ -205,10 +205,12 @@ class SagaLoop:
         self._observer.owns({number: found.active for number, found in self._owned.partitions.items()})
 
     def _patience(self) -> float:
-        """Seconds to wait for an event: until something is due, and no longer than a task may wait."""
+        """Seconds to wait for an event: until something is due, and no longer than a task may wait. What is due
+        already waits for events to be read up to their end."""
         due = self._owned.timers.next_at()
         idle = self.settings.idle_wait_s
-        return idle if due is None else min(idle, max(_SHORTEST_WAIT_S, (due - self._clock()) / 1e6))
+        until = idle if due is None else (due - self._clock()) / 1e6
+        return idle if until <= 0 else min(idle, max(_SHORTEST_WAIT_S, until))
 
     def _is_due(self, now: int) -> bool:
         due = self._owned.timers.next_at()
@@ -243,7 +245,7 @@ class SagaLoop:
         stage.promote(self._owned.timers)
         seconds = time.perf_counter() - self._begun
         for topic, count in stage.letters.items():
-            (self._tasks_letters if topic is Topic.TASKS else self._letters).spend(count)
+            (self._letters if topic is Topic.EVENTS else self._tasks_letters).spend(count)
         self._observer.dropped(stage.dropped)
         self._observer.committed(Transaction(stage.messages, stage.outgoing, len(stage.inputs), seconds))
         self._tell_active()

@@ -95,12 +95,10 @@ class Worker:
             raise UnavailableError(f"{self.service.name} got no partitions in time: is the broker there?")
 
     def stop(self, deadline: Deadline) -> None:
-        """Takes no more, lets handlers end until the deadline, commits and leaves the group. Where Kafka does not
-        answer, that is not waited for: what is not committed runs again."""
+        """Takes no more, lets handlers end until the deadline, commits and leaves. Kafka is waited for a little."""
         self._stop_by = deadline
-        if self._thread.ident is None:
-            return
-        self._thread.join(deadline.remaining() + _LEAVE_S)
+        if self._thread.ident is not None:
+            self._thread.join(deadline.remaining() + _LEAVE_S)
         if self._thread.is_alive():
             _log.error("%s ends without its last commit: Kafka does not answer", self.service.name)
 
@@ -119,9 +117,11 @@ class Worker:
             _log.error("%s has ended: %s", self.service.name, error, exc_info=error)
             self.failure = error
         finally:
-            assignment.end(assignment.owned.values(), self._stop_by)
-            self._consumer.close()
-            self._host.void_calls.forget(on_void)
+            try:
+                assignment.end(assignment.owned.values(), self._stop_by)
+            finally:
+                self._consumer.close()
+                self._host.void_calls.forget(on_void)
 
     def _announce(self) -> None:
         """Looks up the schemas of what will be written, and says what exists because this service runs."""
