@@ -45,6 +45,15 @@ def test_images_are_pinned(model: dict[str, Any]) -> None:
     assert {service["image"].partition(":")[2] for service in ours(model).values()} == {version}
 
 
+def test_one_service_builds_the_image_and_nobody_asks_a_registry_for_it(model: dict[str, Any]) -> None:
+    built = {name: service["build"] for name, service in ours(model).items() if "build" in service}
+    assert list(built) == ["topics"]
+    assert Path(built["topics"]["context"]) == ROOT
+    assert (ROOT / built["topics"]["dockerfile"]).is_file()
+    others = {name: service.get("pull_policy") for name, service in ours(model).items() if name not in built}
+    assert set(others.values()) == {"never"}, others
+
+
 def test_kafka_and_the_registry_are_those_of_the_tests(model: dict[str, Any]) -> None:
     support = (ROOT / "tests" / "support" / "kafka_stack.py").read_text(encoding="utf-8")
     for name in ("kafka", "registry"):
@@ -137,8 +146,6 @@ def test_folders_of_the_checkout_are_there(model: dict[str, Any]) -> None:
     for name, service in ours(model).items():
         binds = [Path(one["source"]) for one in service["volumes"] if one["type"] == "bind"]
         assert all(path.is_relative_to(ROOT) and path.is_dir() for path in binds), name
-        assert Path(service["build"]["context"]) == ROOT
-        assert (ROOT / service["build"]["dockerfile"]).is_file()
 
 
 def test_the_commands_that_the_documentation_shows_are_about_this_file(model: dict[str, Any]) -> None:
