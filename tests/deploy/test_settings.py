@@ -4,13 +4,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from orchestrator.app.process import available
 from orchestrator.app.settings import Settings, load
 from orchestrator.cli.main import app
 from orchestrator.sdk.plugins import discover
-from tests.deploy.charts import SHAPES, Helm, containers, environment, named, shape
+from tests.deploy.charts import CHART, SHAPES, Helm, containers, environment, named, shape, text_of
 
 OF_PLUGINS = {
     "ORCHESTRATOR_SESSIONS_URL",
@@ -98,6 +99,15 @@ def test_every_service_that_comes_with_the_platform_runs_once(helm4: Helm) -> No
         if container["args"][0] == "run"
     ]
     assert sorted(run) == sorted(available(discover()))
+
+
+def test_lag_is_watched_on_the_topics_that_a_service_reads() -> None:
+    entries = yaml.safe_load(text_of(CHART / "values.yaml"))["services"]
+    watched = {name: set(own.get("autoscaling", {}).get("topics", ())) for name, own in entries.items()}
+    plugins = discover()
+    read = {name: set(map(str, service.topics)) for name, service in plugins.every_service().items()}
+    # A sink works in one copy and has no group.
+    assert watched == read | {name: set() for name in plugins.sinks}
 
 
 def test_a_pod_may_drain_before_it_is_killed(helm4: Helm) -> None:
