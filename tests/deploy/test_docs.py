@@ -45,6 +45,14 @@ def test_commands_of_the_documentation_are_accepted(helm4: Helm, words: list[str
     assert helm4.template(*files, plain=settings).returncode == 0
 
 
+def test_slots_that_are_held_back_are_so_until_the_services_are_replaced() -> None:
+    key = "orchestrator.updateStrategy.rollingUpdate.partition="
+    held = [words for words in helm_commands() if any(re.match(f"{key}[1-9]", word) for word in words)]
+    assert held
+    for words in held:
+        assert {("--wait", "--timeout"), ("--timeout", "15m")} <= set(pairwise(words))
+
+
 def test_every_helm_command_is_looked_at() -> None:
     assert len(helm_commands()) == sum(text_of(page).count("$ helm install") for page in PAGES) + sum(
         text_of(page).count("$ helm upgrade") for page in PAGES
