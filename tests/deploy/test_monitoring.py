@@ -99,6 +99,19 @@ def test_alerts_say_what_happens_and_how_bad_it_is() -> None:
             assert rule["labels"]["severity"] in {"warning", "critical"}
 
 
+def test_the_first_event_of_a_process_is_seen() -> None:
+    """A counter with labels is not there before its first event: 1 from nothing is no `increase`."""
+    increases = {
+        rule["alert"]: (rule["expr"], counter)
+        for group in alerts()["groups"]
+        for rule in group["rules"]
+        for counter in re.findall(r"increase\((.*)\[15m\]\)", rule["expr"])
+    }
+    assert increases.keys() == {"AgentsSessionsEscalated", "AgentsDeadLetters"}
+    for name, (expression, counter) in increases.items():
+        assert f"({counter} unless {counter} offset 15m)" in expression, name
+
+
 def test_a_config_map_hands_alerts_and_dashboards_on_as_they_are(helm4: Helm) -> None:
     settings = ['metrics={"dashboards":{"enabled":true},"rules":{"kind":"ConfigMap"}}']
     maps = {
