@@ -7,7 +7,7 @@ import kubernetes_validate  # type: ignore[import-untyped]  # it has no types
 import pytest
 import yaml
 
-from tests.deploy.charts import SHAPES, Helm, containers, environment, named, pods
+from tests.deploy.charts import SHAPES, WORKLOADS, Helm, containers, environment, named, pods, shape
 
 BUILT_IN = {"v1", "apps/v1", "batch/v1", "policy/v1", "autoscaling/v2", "networking.k8s.io/v1"}
 CUSTOM = {"keda.sh/v1alpha1", "kafka.strimzi.io/v1", "monitoring.coreos.com/v1"}
@@ -70,6 +70,19 @@ def test_labels_and_annotations_are_text_for_a_yaml_of_any_age(helm4: Helm, valu
         for meta in metas:
             for pairs in (meta.get("labels", {}), meta.get("annotations", {})):
                 assert all(isinstance(value, str) for value in pairs.values()), pairs
+
+
+def test_every_pod_has_the_labels_and_annotations_of_all(helm4: Helm) -> None:
+    given = ['podLabels={"team":"7"}', 'podAnnotations={"mesh":"off"}', 'agents.files={"a.yaml":"agent: a"}']
+    found = {
+        f"{one['kind']}/{one['metadata']['name']}": one["spec"].get("template", one)["metadata"]
+        for one in helm4.objects(shape("minimal"), settings=given)
+        if one["kind"] in WORKLOADS
+    }
+    assert {name.partition("/")[0] for name in found} == set(WORKLOADS)
+    for name, meta in found.items():
+        assert meta["labels"]["team"] == "7", name
+        assert meta["annotations"]["mesh"] == "off", name
 
 
 @every_shape

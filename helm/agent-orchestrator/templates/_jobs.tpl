@@ -48,9 +48,17 @@ template:
   metadata:
     labels:
       {{- include "agents.selector" (dict "root" .root "component" .name) | nindent 6 }}
-    {{- with .agents }}
+      {{- range $key, $value := $values.podLabels }}
+      {{ $key }}: {{ $value | quote }}
+      {{- end }}
+    {{- if or .agents $values.podAnnotations }}
     annotations:
+      {{- if .agents }}
       checksum/agents: {{ toYaml $values.agents.files | sha256sum | quote }}
+      {{- end }}
+      {{- range $key, $value := $values.podAnnotations }}
+      {{ $key }}: {{ $value | quote }}
+      {{- end }}
     {{- end }}
   spec:
     {{- include "agents.podBasics" (dict "root" .root "account" $jobs.serviceAccountName) | nindent 4 }}
