@@ -45,7 +45,7 @@ def test_images_are_pinned(model: dict[str, Any]) -> None:
     assert {service["image"].partition(":")[2] for service in ours(model).values()} == {version}
 
 
-def test_one_service_builds_the_image_and_nobody_asks_a_registry_for_it(model: dict[str, Any]) -> None:
+def test_one_service_builds_the_image_and_the_others_take_it(model: dict[str, Any]) -> None:
     built = {name: service["build"] for name, service in ours(model).items() if "build" in service}
     assert list(built) == ["topics"]
     assert Path(built["topics"]["context"]) == ROOT
