@@ -18,6 +18,7 @@ _ALWAYS: Final = frozenset({"", "always_on", "parentbased_always_on"})
 _NEVER: Final = frozenset({"always_off", "parentbased_always_off"})
 _RATIO: Final = frozenset({"traceidratio", "parentbased_traceidratio"})
 _CLOSE_S: Final = 5.0
+_GIVE_UP_S: Final = 1.0
 
 _log: Final = logging.getLogger(__name__)
 
@@ -73,7 +74,8 @@ class OtlpTracing:
             {"service.namespace": names.SERVICE, "service.name": service, "service.instance.id": instance}
         )
         self._convert = Converter(resource)
-        self._processor = BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint))
+        self._exporter = OTLPSpanExporter(endpoint=endpoint)
+        self._processor = BatchSpanProcessor(self._exporter)
 
     def emit(self, span: Span) -> None:
         if self.sampling.sampled(span.correlation_id):
@@ -84,6 +86,10 @@ class OtlpTracing:
         closing = threading.Thread(target=self._processor.shutdown, name="close-tracing", daemon=True)
         closing.start()
         closing.join(_CLOSE_S)
+        if closing.is_alive():
+            # Gives up what is left, and the waiting between two tries.
+            self._exporter.shutdown()
+            closing.join(_GIVE_UP_S)
 
     def _converted(self, span: Span) -> "ReadableSpan":
         return self._convert(span)
