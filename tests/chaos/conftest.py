@@ -5,8 +5,8 @@ from uuid import uuid4
 import pytest
 
 from orchestrator.local import StackAddress
-from tests.chaos import workload
 from tests.chaos.topics import Reader
+from tests.chaos.trial import installed, readers
 from tests.support.installation import Installation
 
 Installing = Callable[[StackAddress], Installation]
@@ -17,12 +17,7 @@ def installing(tmp_path: Path) -> Installing:
     """Makes an installation of its own, with the agents of the workload."""
 
     def install(address: StackAddress) -> Installation:
-        agents = tmp_path / "agents"
-        agents.mkdir()
-        (agents / "agents.yaml").write_text(workload.AGENTS)
-        made = Installation(address, f"chaos-{uuid4().hex[:8]}.", tmp_path)
-        made.apply(agents)
-        return made
+        return installed(address, f"chaos-{uuid4().hex[:8]}.", tmp_path)
 
     return install
 
@@ -34,14 +29,5 @@ def installation(kafka_stack: StackAddress, installing: Installing) -> Installat
 
 @pytest.fixture
 def reading() -> Iterator[Callable[[Installation], Reader]]:
-    """Opens plain readers of an installation's topics."""
-    opened: list[Reader] = []
-
-    def read(installation: Installation) -> Reader:
-        address = installation.address
-        opened.append(Reader(address.bootstrap_servers, address.schema_registry_url, installation.prefix))
-        return opened[-1]
-
-    yield read
-    for reader in opened:
-        reader.close()
+    with readers() as read:
+        yield read

@@ -3,8 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from orchestrator.local import StackAddress
+from tests.chaos import workload
 from tests.chaos.checker import Run, check
 from tests.chaos.fleet import Fleet
 from tests.chaos.load import Load
@@ -45,3 +48,28 @@ def trial(installation: Installation, reading: Callable[[Installation], Reader])
             yield Trial(fleet, load, live, lambda: reading(installation))
         finally:
             load.close()
+
+
+def installed(address: StackAddress, prefix: str, folder: Path) -> Installation:
+    """An installation with the agents of the workload."""
+    agents = folder / "agents"
+    agents.mkdir()
+    (agents / "agents.yaml").write_text(workload.AGENTS)
+    made = Installation(address, prefix, folder)
+    made.apply(agents)
+    return made
+
+
+@contextmanager
+def readers() -> Iterator[Callable[[Installation], Reader]]:
+    """Opens plain readers of an installation's topics; closes them at the end."""
+    opened: list[Reader] = []
+
+    def read(installation: Installation) -> Reader:
+        address = installation.address
+        opened.append(Reader(address.bootstrap_servers, address.schema_registry_url, installation.prefix))
+        return opened[-1]
+
+    yield read
+    for reader in opened:
+        reader.close()

@@ -12,11 +12,10 @@ from typing import Final
 import pytest
 
 from orchestrator.local import LocalStack, StackAddress
-from tests.chaos import workload
 from tests.chaos.fleet import Member
 from tests.chaos.load import Load
 from tests.chaos.topics import Reader, Record
-from tests.chaos.trial import Trial, trial
+from tests.chaos.trial import Trial, installed, readers, trial
 from tests.support.installation import COMMAND_S, Installation
 from tests.support.newer_version import CHANGED, NewerVersion
 
@@ -47,25 +46,13 @@ def stack(tmp_path: Path) -> Iterator[StackAddress]:
 
 @pytest.fixture
 def installation(stack: StackAddress, tmp_path: Path) -> Installation:
-    (tmp_path / "agents").mkdir()
-    (tmp_path / "agents" / "agents.yaml").write_text(workload.AGENTS)
-    made = Installation(stack, "upgrade.", tmp_path)
-    made.apply(tmp_path / "agents")
-    return made
+    return installed(stack, "upgrade.", tmp_path)
 
 
 @pytest.fixture
 def reading() -> Iterator[Callable[[Installation], Reader]]:
-    opened: list[Reader] = []
-
-    def read(installation: Installation) -> Reader:
-        address = installation.address
-        opened.append(Reader(address.bootstrap_servers, address.schema_registry_url, installation.prefix))
-        return opened[-1]
-
-    yield read
-    for reader in opened:
-        reader.close()
+    with readers() as read:
+        yield read
 
 
 @pytest.mark.deploy
