@@ -2,11 +2,11 @@
 
 from typing import Any, Final
 
+from orchestrator.clock import unix_micros
 from orchestrator.messages import commands, events
 from orchestrator.messages.identity import derived_id
 from orchestrator.messages.types import Document, Plan, Step
 from orchestrator.messages.values import json_value
-from orchestrator.runtime.host import unix_micros
 
 STEPS: Final = 2
 _PLAN: Final = Plan(

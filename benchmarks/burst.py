@@ -26,7 +26,7 @@ TAKEN: Final = {"short": 100, "long": 2_000}
 """Tasks of the burst that are let in, to see in which order."""
 WATCHED_S: Final = {"short": 1.0, "long": 30.0}
 _LOOK_S: Final = 0.1
-_PATIENCE_S: Final = 60.0
+_TIMEOUT_S: Final = 60.0
 _RECEIVED: Final = avro_name(TaskReceived).encode()
 
 
@@ -71,7 +71,7 @@ def _fill(platform: Platform, load: Load, count: int) -> list[CreatePlan]:
     load.submit(load.tasks(count))
     load.await_events(PlanRequested, count)
     wiring = platform.wiring
-    found = read_to_end(wiring.bus, all_of(wiring.bus, Topic.PLAN_COMMANDS), _PATIENCE_S)
+    found = read_to_end(wiring.bus, all_of(wiring.bus, Topic.PLAN_COMMANDS), _TIMEOUT_S)
     return [wiring.codec.decode(received) for received in found]
 
 

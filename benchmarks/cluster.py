@@ -13,11 +13,11 @@ from benchmarks.processes import cpu_seconds
 from orchestrator import schemas
 from orchestrator.app.defining import define, read_folder
 from orchestrator.app.settings import load
-from orchestrator.app.wiring import Wiring, connect
+from orchestrator.app.wiring import Wiring, wire
 from orchestrator.bus import topics
+from orchestrator.bus.avro.registry import registry_client
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.kafka import KafkaBus
-from orchestrator.bus.registry import registry_client
+from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.local import LocalStack, StackAddress
 from tests.support.installation import Installation
 
@@ -76,7 +76,7 @@ class Platform(Installation):
 
     @cached_property
     def wiring(self) -> Wiring:
-        return connect(load(environment=self.environment))
+        return wire(load(environment=self.environment))
 
     def set_up(self) -> None:
         """Topics, schemas and the agent. What the program would do, without starting it three times."""

@@ -17,7 +17,7 @@ from orchestrator.messages.events import TaskCancelled, TaskCompleted, TaskEscal
 from orchestrator.messages.identity import derived_id
 from orchestrator.messages.values import json_value
 
-PATIENCE_S: Final = 300.0
+TIMEOUT_S: Final = 300.0
 _WAIT_S: Final = 0.1
 _AT_ONCE: Final = 500
 _COMPLETED: Final = avro_name(TaskCompleted).encode()
@@ -32,7 +32,7 @@ class Load:
         self._producer = platform.wiring.bus.producer()
         self._consumer = platform.wiring.bus.consumer(LOOKING)
         places = all_of(platform.wiring.bus, Topic.SESSIONS)
-        marks = self._consumer.watermarks(places, Deadline.after(PATIENCE_S), read_uncommitted=True)
+        marks = self._consumer.watermarks(places, Deadline.after(TIMEOUT_S), read_uncommitted=True)
         self._consumer.assign({place: end for place, (_, end) in marks.items()})
 
     def tasks(self, count: int, **fields: Any) -> list[Outgoing]:
@@ -46,7 +46,7 @@ class Load:
         """Returns when the broker has all of them."""
         for record in records:
             self._producer.send(record)
-        left = self._producer.flush(Deadline.after(PATIENCE_S))
+        left = self._producer.flush(Deadline.after(TIMEOUT_S))
         if left:
             raise RuntimeError(f"{left} records were not taken by the broker")
 
@@ -72,24 +72,24 @@ class Load:
 
     def events(self) -> Iterator[Received]:
         """Events as they come, each as soon as it is there. Raises when none comes for long."""
-        deadline = Deadline.after(PATIENCE_S)
+        deadline = Deadline.after(TIMEOUT_S)
         while not deadline.passed:
             first = self._consumer.poll(_WAIT_S)
             if first is not None:
                 yield first
                 yield from self._consumer.drain(_AT_ONCE)
-                deadline = Deadline.after(PATIENCE_S)
-        raise RuntimeError(f"nothing was written for {PATIENCE_S:.0f} s")
+                deadline = Deadline.after(TIMEOUT_S)
+        raise RuntimeError(f"nothing was written for {TIMEOUT_S:.0f} s")
 
     def close(self) -> None:
         self._producer.close()
         self._consumer.close()
 
     def _await(self, count: int, counts: Callable[[Received], bool]) -> None:
-        deadline = Deadline.after(PATIENCE_S)
+        deadline = Deadline.after(TIMEOUT_S)
         while count > 0:
             if deadline.passed:
-                raise RuntimeError(f"{count} more did not come within {PATIENCE_S:.0f} s")
+                raise RuntimeError(f"{count} more did not come within {TIMEOUT_S:.0f} s")
             first = self._consumer.poll(_WAIT_S)
             if first is not None:
                 count -= sum(map(counts, (first, *self._consumer.drain(_AT_ONCE))))

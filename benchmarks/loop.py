@@ -6,18 +6,19 @@ from types import TracebackType
 from typing import Final, Self
 
 from orchestrator.app.agents import DefinedAgents
-from orchestrator.app.observing import SessionObserver
+from orchestrator.app.session_observer import SessionObserver
 from orchestrator.app.wiring import Wiring
 from orchestrator.bus.deadline import Deadline
+from orchestrator.clock import unix_micros
+from orchestrator.engine.loop import SagaLoop
+from orchestrator.engine.observer import Transaction
 from orchestrator.messages.base import Message
-from orchestrator.runtime.definitions import DefinitionsReader
-from orchestrator.runtime.host import READERS_GROUP, unix_micros
-from orchestrator.runtime.observing import Transaction
-from orchestrator.runtime.saga_loop import SagaLoop
 from orchestrator.telemetry.metrics import ProcessMetrics
 from orchestrator.telemetry.tracing import NoTracing
+from orchestrator.worker.broadcast.definitions import DefinitionsReader
+from orchestrator.worker.host import READERS_GROUP
 
-PATIENCE_S: Final = 300.0
+TIMEOUT_S: Final = 300.0
 
 
 class _Telling(SessionObserver):
@@ -52,9 +53,9 @@ class RunningLoop:
 
     def __enter__(self) -> Self:
         self._definitions.start()
-        self._definitions.catch_up(Deadline.after(PATIENCE_S))
+        self._definitions.catch_up(Deadline.after(TIMEOUT_S))
         self._thread.start()
-        deadline = Deadline.after(PATIENCE_S)
+        deadline = Deadline.after(TIMEOUT_S)
         while not self.loop.ready.wait(0.01):
             if self.failure is not None or deadline.passed:
                 self._end()
@@ -97,5 +98,5 @@ class Ends:
             self._done.set()
 
     def wait(self) -> None:
-        if not self._done.wait(PATIENCE_S):
+        if not self._done.wait(TIMEOUT_S):
             raise RuntimeError(f"{self._left} times {self._kind.__name__} did not come")

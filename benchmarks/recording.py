@@ -15,13 +15,13 @@ from orchestrator.bus.ports import Outgoing, Received
 from orchestrator.bus.reading import all_of, read_to_end
 from orchestrator.bus.topics import TopicNames
 from orchestrator.messages.catalogue import Topic, avro_name
-from orchestrator.saga.record import REPLIES
+from orchestrator.saga.replies import REPLIES
 
 WRITTEN: Final = (Topic.SESSIONS, Topic.PLAN_COMMANDS, Topic.EVALUATE_COMMANDS)
 _REPLIES: Final = frozenset(avro_name(kind).encode() for kind in REPLIES)
 CLIENT_RETRY_MS: Final = 100
 """librdkafka's own default."""
-_PATIENCE_S: Final = 60.0
+_TIMEOUT_S: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ class Bulk:
                 headers=list(one.headers),
             )
             self._producer.poll(0)
-        self._producer.flush(_PATIENCE_S)
+        self._producer.flush(_TIMEOUT_S)
 
     def release(self) -> None:
-        self._producer.commit_transaction(_PATIENCE_S)
+        self._producer.commit_transaction(_TIMEOUT_S)
 
 
 def transactional(platform: Platform, name: str, retry_ms: int = CLIENT_RETRY_MS) -> Producer:
@@ -97,13 +97,13 @@ def transactional(platform: Platform, name: str, retry_ms: int = CLIENT_RETRY_MS
             "partitioner": PARTITIONER,
         }
     )
-    producer.init_transactions(_PATIENCE_S)
+    producer.init_transactions(_TIMEOUT_S)
     return producer
 
 
 def _read(platform: Platform, topic: Topic) -> list[Received]:
     bus = platform.wiring.bus
-    return list(read_to_end(bus, all_of(bus, topic), _PATIENCE_S))
+    return list(read_to_end(bus, all_of(bus, topic), _TIMEOUT_S))
 
 
 def _again(received: Received) -> Outgoing:

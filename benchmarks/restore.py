@@ -15,15 +15,15 @@ from benchmarks.loop import Ends, RunningLoop
 from benchmarks.processes import resident_mib
 from benchmarks.recording import Bulk
 from orchestrator.app.settings import load
-from orchestrator.app.wiring import connect
+from orchestrator.app.wiring import wire
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.reading import LOOKING, all_of
+from orchestrator.engine.state import snapshots
+from orchestrator.engine.state.encoding import Encoder
+from orchestrator.engine.state.partition import Partition
 from orchestrator.messages import commands, events
 from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic
-from orchestrator.runtime import snapshots
-from orchestrator.runtime.encoding import Encoder
-from orchestrator.runtime.live import Partition
 
 SESSIONS: Final = {"short": 500, "long": 10_000}
 _ANSWER_S: Final = 60.0
@@ -120,7 +120,7 @@ def restore_elsewhere(platform: Platform) -> Restored:
 
 
 def _restore(environment: dict[str, str]) -> Restored:
-    wiring = connect(load(environment=environment))
+    wiring = wire(load(environment=environment))
     before, begun = resident_mib(os.getpid()), time.perf_counter()
     with RunningLoop(wiring, lambda _messages: None) as running:
         ready_s, mib = time.perf_counter() - begun, resident_mib(os.getpid()) - before

@@ -11,9 +11,9 @@ from benchmarks.load import Load
 from benchmarks.processes import cpu_seconds, resident_mib
 from orchestrator.bus.headers import TYPE
 from orchestrator.bus.ports import Outgoing
+from orchestrator.clock import unix_micros
 from orchestrator.messages.catalogue import avro_name
 from orchestrator.messages.events import PlanRequested, TaskReceived
-from orchestrator.runtime.host import unix_micros
 
 PENDING: Final = {"short": 2_000, "long": 100_000}
 IDLE_S: Final = {"short": 2.0, "long": 30.0}

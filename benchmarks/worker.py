@@ -13,9 +13,9 @@ from orchestrator.bus.ports import Outgoing
 from orchestrator.bus.reading import LOOKING
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.identity import derived_id
-from orchestrator.runtime.host import Host, Surroundings
 from orchestrator.sdk import Plugins, Service
 from orchestrator.testing.memory import MemoryValues
+from orchestrator.worker.host import Host, Surroundings
 from tests.support.workers import command, echo, started
 
 CALLS: Final = {"short": 500, "long": 10_000}
@@ -28,7 +28,7 @@ WAYS: Final[Mapping[str, Mapping[str, Any]]] = {
     "parallel": {"concurrency": CONCURRENCY},
     "by_key": {"concurrency": CONCURRENCY, "ordered": True},
 }
-_PATIENCE_S: Final = 300.0
+_TIMEOUT_S: Final = 300.0
 _LOOK_S: Final = 0.005
 
 
@@ -65,7 +65,7 @@ def _calls(cluster: Cluster, count: int, options: Mapping[str, Any]) -> float:
     service: Service = echo("worker-benchmark", before=wait, **options)
     wiring = platform.wiring
     host = Host(wiring.bus, wiring.codec, Surroundings(Plugins.of(service), MemoryValues()))
-    host.start(Deadline.after(_PATIENCE_S))
+    host.start(Deadline.after(_TIMEOUT_S))
     try:
         with started(service, host):
             bulk = Bulk(platform, _commands(platform, count))
@@ -74,7 +74,7 @@ def _calls(cluster: Cluster, count: int, options: Mapping[str, Any]) -> float:
             _await_answers(platform, count)
             return time.perf_counter() - begun
     finally:
-        host.stop(Deadline.after(_PATIENCE_S))
+        host.stop(Deadline.after(_TIMEOUT_S))
 
 
 def _commands(platform: Platform, count: int) -> list[Outgoing]:
@@ -86,7 +86,7 @@ def _commands(platform: Platform, count: int) -> list[Outgoing]:
 def _await_answers(platform: Platform, count: int) -> None:
     """Returns when the events topic has that many records: there is nothing in it but answers."""
     consumer, place = platform.wiring.bus.consumer(LOOKING), (Topic.EVENTS, 0)
-    deadline, found = Deadline.after(_PATIENCE_S), 0
+    deadline, found = Deadline.after(_TIMEOUT_S), 0
     while found < count:
         if deadline.passed:
             raise RuntimeError(f"{count - found} calls were not answered")

@@ -4,7 +4,7 @@ from typing import Final
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.messages.types import AgentProfile
-from orchestrator.runtime.definitions import DefinitionsReader
+from orchestrator.worker.broadcast.definitions import DefinitionsReader
 
 DEFAULT_AGENT: Final = "default"
 """The agent of tasks that name none. It exists without being defined: a playbook planner, all tools."""

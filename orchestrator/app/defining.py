@@ -5,10 +5,10 @@ from pathlib import Path
 
 from orchestrator.app.wiring import Wiring
 from orchestrator.bus.deadline import Deadline
+from orchestrator.clock import unix_micros
 from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.messages.base import Definition
 from orchestrator.messages.types import AgentProfile
-from orchestrator.runtime.host import unix_micros
 from orchestrator.sdk.definitions import agent_defined, playbook_defined
 from orchestrator.sdk.documents import Documents, PlaybookDocument, parse_documents
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from orchestrator.app.defining import define, read_folder
 from orchestrator.app.process import ALL, Process
 from orchestrator.app.settings import Settings
-from orchestrator.app.wiring import Wiring, connect_embedded
+from orchestrator.app.wiring import Wiring, wire_embedded
 from orchestrator.bus.topics import TopicNames
 from orchestrator.client import Client
 from orchestrator.errors import ConfigurationError
@@ -92,7 +92,7 @@ def _embedded(folder: Path) -> Iterator[Wiring]:
             values_url=str(folder / "values"),
             partitions=PARTITIONS,
         )
-        yield connect_embedded(settings)
+        yield wire_embedded(settings)
 
 
 @contextmanager

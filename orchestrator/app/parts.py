@@ -2,14 +2,14 @@
 
 import logging
 import threading
-from typing import Protocol
+from typing import Final, Protocol
 
 from orchestrator.bus.deadline import Deadline
+from orchestrator.engine.loop import SagaLoop
 from orchestrator.errors import UnavailableError
-from orchestrator.runtime.saga_loop import SagaLoop
-from orchestrator.runtime.worker import Worker
+from orchestrator.worker.loop import Worker
 
-log = logging.getLogger(__name__)
+logger: Final = logging.getLogger(__name__)
 
 
 class Part(Protocol):
@@ -59,7 +59,7 @@ class OrchestratorPart:
         try:
             self._loop.run()
         except Exception as error:
-            log.error("the orchestrator has ended: %s", error, exc_info=error)
+            logger.error("the orchestrator has ended: %s", error, exc_info=error)
             self.failure = error
 
 

@@ -9,20 +9,21 @@ from types import TracebackType
 from typing import Final, Self
 
 from orchestrator.app.agents import DefinedAgents
-from orchestrator.app.observing import SessionObserver
 from orchestrator.app.parts import OrchestratorPart, Part, WorkerPart
+from orchestrator.app.session_observer import SessionObserver
 from orchestrator.app.wiring import Wiring
 from orchestrator.bus.deadline import Deadline
+from orchestrator.clock import unix_micros
+from orchestrator.engine.loop import GROUP, SagaLoop
 from orchestrator.errors import ConfigurationError
-from orchestrator.runtime.host import Host, Surroundings, unix_micros
-from orchestrator.runtime.saga_loop import GROUP, SagaLoop
-from orchestrator.runtime.sinks import SinkRunner
-from orchestrator.runtime.worker import Worker
 from orchestrator.sdk.plugins import Plugins
 from orchestrator.telemetry.http import Health, StatusServer
 from orchestrator.telemetry.tracing import Tracing, tracing_of
+from orchestrator.worker.host import Host, Surroundings
+from orchestrator.worker.loop import Worker
+from orchestrator.worker.sinks import SinkRunner
 
-log = logging.getLogger(__name__)
+logger: Final = logging.getLogger(__name__)
 
 ORCHESTRATOR: Final = GROUP
 ALL: Final = "all"
@@ -81,14 +82,14 @@ class Process:
             self.stop()
             raise
         self._started = True
-        log.info("running %s", ", ".join(self.names))
+        logger.info("running %s", ", ".join(self.names))
 
     def wait(self) -> None:
         """Returns after `stop`. Raises the error of a part that ended by itself."""
         while not self._stopped.wait(_WATCH_S):
             for name, part in self._parts.items():
                 if part.failure is not None:
-                    log.error("%s has failed, so the process ends", name)
+                    logger.error("%s has failed, so the process ends", name)
                     raise part.failure
 
     def stop(self) -> None:
@@ -138,7 +139,7 @@ class Process:
         health.ready_if("started", lambda: None if self._started else "starting, or stopping")
         self._status = StatusServer(health, self.metrics, settings.http_host, settings.http_port)
         self._status.__enter__()
-        log.info("health and metrics on http://%s:%d", settings.http_host, self._status.port)
+        logger.info("health and metrics on http://%s:%d", settings.http_host, self._status.port)
 
     def _failed_part(self) -> str | None:
         failed = [name for name, part in self._parts.items() if part.failure is not None]

@@ -16,7 +16,7 @@ from orchestrator.errors import ConfigurationError
 from orchestrator.messages.identity import trace_id
 
 if TYPE_CHECKING:
-    from orchestrator.runtime.saga_loop import LoopSettings
+    from orchestrator.engine.loop import LoopSettings
 
 PREFIX: Final = "ORCHESTRATOR_"
 CONFIG_VARIABLE: Final = "ORCHESTRATOR_CONFIG"
@@ -79,7 +79,7 @@ class Settings(ClientSettings):
     @property
     def loop(self) -> "LoopSettings":
         # Whoever only asks for settings, as most commands do, has no use for the runtime.
-        from orchestrator.runtime.saga_loop import LoopSettings
+        from orchestrator.engine.loop import LoopSettings
 
         return LoopSettings(slot=self.slot, batch=self.batch, active_sessions=self.active_sessions)
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from orchestrator.app.settings import Settings
+from orchestrator.bus.avro.schema_ids import CatalogueIds, SchemaIds
 from orchestrator.bus.codec import Codec
-from orchestrator.bus.kafka import KafkaBus
+from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.bus.ports import Bus
-from orchestrator.bus.schema_ids import CatalogueIds, SchemaIds
-from orchestrator.bus.values import MessageValues
+from orchestrator.bus.values.message_values import MessageValues
 from orchestrator.telemetry.metrics import ProcessMetrics
 
 # The embedded broker answers a fetch when its wait is over, not when a record arrives.
@@ -29,16 +29,16 @@ class Wiring:
     """Ends connections to the registry. The bus's clients are closed by whoever made them."""
 
 
-def connect(settings: Settings) -> Wiring:
+def wire(settings: Settings) -> Wiring:
     """The cluster of these settings. Connects to nothing yet."""
     # The registry's client takes half a second to import, which the embedded cluster does not need.
-    from orchestrator.bus.registry import RegistryIds
+    from orchestrator.bus.avro.registry import RegistryIds
 
     ids = RegistryIds(settings.bus)
     return _wired(settings, ids, close=ids.close)
 
 
-def connect_embedded(settings: Settings) -> Wiring:
+def wire_embedded(settings: Settings) -> Wiring:
     """The embedded cluster: there is no registry, the catalogue numbers the schemas."""
     return _wired(settings, CatalogueIds(), _EMBEDDED_READING)
 

@@ -8,10 +8,10 @@ from uuid import UUID
 import msgspec
 
 from orchestrator.bus import headers
-from orchestrator.bus.avro import WRITE_ERRORS, Model, Read, Write, compiled
+from orchestrator.bus.avro.compiler import WRITE_ERRORS, Model, Read, Write, compiled
+from orchestrator.bus.avro.resolution import RESOLUTION_ERRORS, name_of, reader_of
+from orchestrator.bus.avro.schema_ids import SchemaIds
 from orchestrator.bus.ports import Outgoing, Received
-from orchestrator.bus.resolution import RESOLUTION_ERRORS, name_of, reader_of
-from orchestrator.bus.schema_ids import SchemaIds
 from orchestrator.errors import ContractError
 from orchestrator.messages.catalogue import Topic, avro_name, entry_named, entry_of, key_of
 from orchestrator.messages.types import PartitionCheckpoint

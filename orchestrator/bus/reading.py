@@ -27,14 +27,14 @@ def all_of(bus: Bus, topic: Topic) -> list[Position]:
     return [(topic, partition) for partition in range(bus.partitions(topic))]
 
 
-def read_to_end(bus: Bus, positions: Iterable[Position], patience_s: float) -> Iterator[Received]:
+def read_to_end(bus: Bus, positions: Iterable[Position], timeout_s: float) -> Iterator[Received]:
     """The committed records of these partitions from their beginning to where they end now.
 
-    Records of a partition come in order. Raises `UnavailableError` when none comes for `patience_s`.
+    Records of a partition come in order. Raises `UnavailableError` when none comes for `timeout_s`.
     """
     consumer = bus.consumer(LOOKING)
     try:
-        deadline = Deadline.after(patience_s)
+        deadline = Deadline.after(timeout_s)
         marks = consumer.watermarks(positions, deadline, read_uncommitted=True)
         ends = {place: end for place, (begin, end) in marks.items() if begin < end}
         committed = {place: end for place, (_, end) in consumer.watermarks(ends, deadline).items()}
@@ -43,7 +43,7 @@ def read_to_end(bus: Bus, positions: Iterable[Position], patience_s: float) -> I
         while ends:
             first = consumer.poll(min(_WAIT_S, deadline.remaining()))
             if first is not None:
-                deadline, quiet = Deadline.after(patience_s), Deadline.after(_MARKERS_S)
+                deadline, quiet = Deadline.after(timeout_s), Deadline.after(_MARKERS_S)
                 for received in (first, *consumer.drain(_AT_ONCE)):
                     if received.offset < ends.get((received.topic, received.partition), 0):
                         yield received
@@ -53,11 +53,11 @@ def read_to_end(bus: Bus, positions: Iterable[Position], patience_s: float) -> I
             if quiet.passed and all(reached.get(place, 0) >= committed[place] for place in ends):
                 return
             if ends and deadline.passed:
-                raise _silent(ends, patience_s)
+                raise _silent(ends, timeout_s)
     finally:
         consumer.close()
 
 
-def _silent(ends: Iterable[Position], patience_s: float) -> UnavailableError:
+def _silent(ends: Iterable[Position], timeout_s: float) -> UnavailableError:
     waiting = ", ".join(f"{topic}/{partition}" for topic, partition in ends)
-    return UnavailableError(f"nothing came from {waiting} for {patience_s:.0f} s: is Kafka running?")
+    return UnavailableError(f"nothing came from {waiting} for {timeout_s:.0f} s: is Kafka running?")

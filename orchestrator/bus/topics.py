@@ -17,7 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs d
 )
 
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.kafka_errors import error_of, translated
+from orchestrator.bus.kafka.errors import error_of, translated
 from orchestrator.bus.settings import BusSettings
 from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.messages.catalogue import TOPICS, Topic, TopicSpec

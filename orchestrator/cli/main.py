@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from orchestrator.cli import (
+from orchestrator.cli.commands import (
     cancel,
     config,
     definitions,

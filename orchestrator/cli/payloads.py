@@ -52,8 +52,8 @@ def _decoded(original: "OriginalMessage", value: bytes, codec: "Codec") -> Paylo
     """By the writer's schema alone: what the platform could not take may still be read."""
     from fastavro import parse_schema, schemaless_reader
 
+    from orchestrator.bus.avro.resolution import name_of
     from orchestrator.bus.ports import Received
-    from orchestrator.bus.resolution import name_of
     from orchestrator.errors import OrchestratorError
     from orchestrator.messages.catalogue import Topic
 

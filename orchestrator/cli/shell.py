@@ -84,9 +84,9 @@ class Shell:
 
     def wiring(self) -> "Wiring":
         """The cluster. Raises as `reached` does."""
-        from orchestrator.app.wiring import connect
+        from orchestrator.app.wiring import wire
 
-        return connect(self.reached())
+        return wire(self.reached())
 
     @contextmanager
     def reporting(self) -> Iterator[None]:

@@ -6,9 +6,9 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Protocol
+from typing import Final, Protocol
 
-_log = logging.getLogger(__name__)
+logger: Final = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -33,7 +33,7 @@ def run_until_stopped(process: Running) -> None:
             process.start()
             process.wait()
         except Stopped:
-            _log.info("asked to end: what is running may finish")
+            logger.info("asked to end: what is running may finish")
         finally:
             process.stop()
 

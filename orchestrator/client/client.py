@@ -15,6 +15,7 @@ from orchestrator.client.follower import Follower
 from orchestrator.client.handle import Handle, from_beginning
 from orchestrator.client.ids import new_session
 from orchestrator.client.sending import send
+from orchestrator.clock import unix_micros
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages import identity
 from orchestrator.messages.base import Command
@@ -89,7 +90,7 @@ class Client:
         command = SubmitTask(
             command_id=identity.derived_id("submit", session),
             correlation_id=session,
-            occurred_at=_now(),
+            occurred_at=unix_micros(),
             agent=agent,
             tenant=tenant,
             goal=goal,
@@ -115,7 +116,7 @@ class Client:
         session = _canonical(correlation_id)
         asked = identity.derived_id("cancel", session, new_session())
         await self._send(
-            CancelTask(command_id=asked, correlation_id=session, occurred_at=_now(), reason=reason)
+            CancelTask(command_id=asked, correlation_id=session, occurred_at=unix_micros(), reason=reason)
         )
 
     async def dead_letters(self, limit: int = 100, wanted: Wanted = every) -> list[DeadLetter]:
@@ -180,7 +181,3 @@ def _canonical(correlation_id: str) -> str:
 
 def _nothing() -> None:
     """What is closed where somebody else connected."""
-
-
-def _now() -> int:
-    return time.time_ns() // 1000

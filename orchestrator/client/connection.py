@@ -7,11 +7,11 @@ from typing import Annotated, Protocol
 from pydantic import Field, field_validator
 
 from orchestrator.bus.codec import Codec
-from orchestrator.bus.kafka import KafkaBus
+from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.bus.ports import Bus
 from orchestrator.bus.settings import BusSettings
-from orchestrator.bus.value_stores import location_of, value_store
-from orchestrator.bus.values import MessageValues
+from orchestrator.bus.values.message_values import MessageValues
+from orchestrator.bus.values.stores import location_of, value_store
 from orchestrator.sdk import Values
 
 
@@ -61,7 +61,7 @@ class Connected:
 def connect(settings: ClientSettings) -> Connected:
     """The cluster of these settings. Connects to nothing yet."""
     # The registry's client takes half a second to import, which the embedded cluster does not need.
-    from orchestrator.bus.registry import RegistryIds
+    from orchestrator.bus.avro.registry import RegistryIds
 
     ids = RegistryIds(settings)
     return Connected(KafkaBus(settings), Codec(ids), settings.values(), ids.close)

@@ -28,27 +28,27 @@ def every(_letter: MessageDeadLettered) -> bool:
     return True
 
 
-def newest(bus: Bus, codec: Codec, limit: int, patience_s: float, wanted: Wanted = every) -> list[DeadLetter]:
+def newest(bus: Bus, codec: Codec, limit: int, timeout_s: float, wanted: Wanted = every) -> list[DeadLetter]:
     """The wanted dead letters that were written last, oldest of them first, each once however often it lies
     there: whoever wrote it may not have been sure of the first time."""
     known: set[str] = set()
     found: deque[DeadLetter] = deque(maxlen=limit)
-    for one in _letters(bus, codec, patience_s):
+    for one in _letters(bus, codec, timeout_s):
         if wanted(one.letter) and one.letter.event_id not in known:
             known.add(one.letter.event_id)
             found.append(one)
     return list(found)
 
 
-def named(bus: Bus, codec: Codec, event_id: str, patience_s: float) -> DeadLetter | None:
+def named(bus: Bus, codec: Codec, event_id: str, timeout_s: float) -> DeadLetter | None:
     """The dead letter of that id; None where there is none."""
     return next(
-        (found for found in _letters(bus, codec, patience_s) if found.letter.event_id == event_id), None
+        (found for found in _letters(bus, codec, timeout_s) if found.letter.event_id == event_id), None
     )
 
 
-def _letters(bus: Bus, codec: Codec, patience_s: float) -> Iterator[DeadLetter]:
-    for received in read_to_end(bus, all_of(bus, Topic.DEAD_LETTERS), patience_s):
+def _letters(bus: Bus, codec: Codec, timeout_s: float) -> Iterator[DeadLetter]:
+    for received in read_to_end(bus, all_of(bus, Topic.DEAD_LETTERS), timeout_s):
         try:
             letter = codec.decode(received)
         except ContractError:

@@ -27,7 +27,7 @@ _WAIT_S: Final = 0.05
 _AT_ONCE: Final = 500
 
 T = TypeVar("T")
-logger = logging.getLogger(__name__)
+logger: Final = logging.getLogger(__name__)
 
 
 class Follower:

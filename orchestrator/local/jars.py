@@ -16,11 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Final
 
 from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.local.locks import exclusive
 
-_log = logging.getLogger(__name__)
+logger: Final = logging.getLogger(__name__)
 
 _KAFKA_JARS = Path(__file__).with_name("kafka-jars.txt")
 _REGISTRY_ARCHIVE = Path(__file__).with_name("registry-archive.txt")
@@ -92,7 +93,7 @@ def _fetched(name: str, pins: Sequence[PinnedArtifact], install: Callable[[list[
     with exclusive(cache_folder() / f"{name}.lock"):
         if folder.exists():
             return folder
-        _log.info("fetching %s into %s, once", name, folder)
+        logger.info("fetching %s into %s, once", name, folder)
         # What a killed fetch left behind is dropped: it may hold half a file.
         downloads, installed = Path(f"{folder}.downloads"), Path(f"{folder}.partial")
         shutil.rmtree(downloads, ignore_errors=True)

@@ -9,6 +9,7 @@ import logging
 import platform
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from orchestrator.errors import UnavailableError
 from orchestrator.local import jars
@@ -23,7 +24,7 @@ last 50,000 of them), but never gets to full speed.
 
 TRAINING_SECONDS = 120.0
 
-_log = logging.getLogger(__name__)
+logger: Final = logging.getLogger(__name__)
 
 
 def startup_options(folder: Path) -> list[str]:
@@ -47,13 +48,13 @@ def ensure_startup_cache(folder: Path, train: Callable[[str], None]) -> None:
     with exclusive(folder / "startup.lock"):
         if cache.exists():
             return
-        _log.info("preparing a faster start of what lies in %s, once", folder)
+        logger.info("preparing a faster start of what lies in %s, once", folder)
         fresh = cache.with_suffix(".partial")
         try:
             train(f"-XX:AOTCacheOutput={fresh}")
             fresh.replace(cache)
         except (UnavailableError, FileNotFoundError) as error:
-            _log.warning("starts stay slow, no startup cache could be made: %s", error)
+            logger.warning("starts stay slow, no startup cache could be made: %s", error)
 
 
 def _cache(folder: Path) -> Path:

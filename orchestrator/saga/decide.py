@@ -13,9 +13,9 @@ from orchestrator.saga.inputs import Input, Submission, TimePassed
 from orchestrator.saga.moves import EXPIRING, MOVES
 from orchestrator.saga.opening import held_back
 from orchestrator.saga.outputs import Draft, Drafts, draft
-from orchestrator.saga.record import REPLIES
-from orchestrator.saga.record.control import cancel_task
-from orchestrator.saga.record.intake import submit_task
+from orchestrator.saga.replies import REPLIES
+from orchestrator.saga.replies.control import cancel_task
+from orchestrator.saga.replies.intake import submit_task
 from orchestrator.saga.state import PendingRetry, Phase, Session, Task
 
 PRODUCER: Final = "orchestrator"

@@ -18,10 +18,10 @@ from orchestrator.messages.types import (
     ReviewVerdict,
 )
 from orchestrator.saga import calls
-from orchestrator.saga.giving_up import escalation, voided
+from orchestrator.saga.escalation import escalation, voided
 from orchestrator.saga.opening import evaluation_asked, plan_asked, step_begun, tried_again
 from orchestrator.saga.outputs import Draft, Drafts, draft
-from orchestrator.saga.record.recovery import lost
+from orchestrator.saga.replies.recovery import lost
 from orchestrator.saga.state import Phase, Session, Task
 
 Move: TypeAlias = Callable[[Session, Task, int], Drafts | None]

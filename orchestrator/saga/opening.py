@@ -9,7 +9,7 @@ from orchestrator.messages import commands, events
 from orchestrator.messages.types import CallKind, EvaluationPoint, Step, Usage
 from orchestrator.messages.values import steps_named
 from orchestrator.saga import calls
-from orchestrator.saga.giving_up import escalation, voided
+from orchestrator.saga.escalation import escalation, voided
 from orchestrator.saga.outputs import Drafts, draft
 from orchestrator.saga.state import PendingRetry, Session, StepStatus, Task
 from orchestrator.saga.usage import excess, limits_left

@@ -9,7 +9,7 @@ from orchestrator.errors import ContractError
 from orchestrator.messages.base import Event
 from orchestrator.messages.catalogue import Topic
 
-PATIENCE_S = 30.0
+TIMEOUT_S = 30.0
 """How long a partition may be silent before the cluster counts as gone."""
 
 
@@ -26,7 +26,7 @@ def logged_events(
     codec: Codec,
     correlation_id: str,
     topics: tuple[Topic, ...] = (Topic.SESSIONS, Topic.EVENTS),
-    patience_s: float = PATIENCE_S,
+    timeout_s: float = TIMEOUT_S,
 ) -> Logged:
     """Reads the session's partition of these topics from beginning to end, committed records only.
 
@@ -36,7 +36,7 @@ def logged_events(
     key = correlation_id.encode()
     events: list[Event] = []
     problems: list[str] = []
-    for received in read_to_end(bus, positions, patience_s):
+    for received in read_to_end(bus, positions, timeout_s):
         if received.key != key:
             continue
         try:

@@ -15,7 +15,7 @@ from orchestrator.telemetry.metrics import CONTENT_TYPE, ProcessMetrics
 Check = Callable[[], str | None]
 """Says what is wrong, or None. Runs on a thread of the server, so it only looks, and quickly."""
 
-_log: Final = logging.getLogger(__name__)
+logger: Final = logging.getLogger(__name__)
 _REQUEST_S: Final = 5.0
 
 
@@ -124,6 +124,6 @@ def _handler(health: Health, metrics: ProcessMetrics) -> type[BaseHTTPRequestHan
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it
-            _log.debug(format, *args)
+            logger.debug(format, *args)
 
     return Handler

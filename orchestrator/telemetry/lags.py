@@ -12,12 +12,12 @@ class Lags:
     def __init__(self, metrics: ProcessMetrics, group: str) -> None:
         self._metrics = metrics
         self._group = group
-        self._told: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
 
-    def tell(self, lags: Mapping[tuple[str, str], int]) -> None:
+    def report(self, lags: Mapping[tuple[str, str], int]) -> None:
         """All lags that there are, by topic and partition."""
-        for topic, partition in self._told - lags.keys():
+        for topic, partition in self._reported - lags.keys():
             self._metrics.forget(CONSUMER_LAG, group=self._group, topic=topic, partition=partition)
         for (topic, partition), lag in lags.items():
             self._metrics.set(CONSUMER_LAG, lag, group=self._group, topic=topic, partition=partition)
-        self._told = set(lags)
+        self._reported = set(lags)

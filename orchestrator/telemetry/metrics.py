@@ -58,7 +58,7 @@ _DECLARED: Final = {
     CONSUMER_LAG: _Declared(Gauge, "Committed records not read yet.", ("group", "topic", "partition")),
 }
 
-_log: Final = logging.getLogger(__name__)
+logger: Final = logging.getLogger(__name__)
 
 
 class ProcessMetrics:
@@ -134,4 +134,4 @@ class ProcessMetrics:
     def _refuse(self, name: str, error: Exception) -> None:
         if name not in self._refused:
             self._refused.add(name)
-            _log.warning("the metric %s is left out: %s", name, error)
+            logger.warning("the metric %s is left out: %s", name, error)

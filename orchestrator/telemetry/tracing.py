@@ -20,7 +20,7 @@ _RATIO: Final = frozenset({"traceidratio", "parentbased_traceidratio"})
 _CLOSE_S: Final = 5.0
 _GIVE_UP_S: Final = 1.0
 
-_log: Final = logging.getLogger(__name__)
+logger: Final = logging.getLogger(__name__)
 
 
 class Tracing(Protocol):
@@ -126,7 +126,7 @@ def sampling_of(environment: Mapping[str, str]) -> Sampling:
             f"OTEL_TRACES_SAMPLER={sampler} with OTEL_TRACES_SAMPLER_ARG={argument} cannot be used: set always_on, "
             "always_off, or traceidratio with a ratio from 0 to 1"
         )
-    _log.warning(
+    logger.warning(
         "OTEL_TRACES_SAMPLER=%s is taken as a ratio of the last 56 bits of the trace id: OpenTelemetry's own "
         "takes 64, and ours are UUIDs, of which it would sample none or all",
         sampler,

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from orchestrator.bus.ports import Received
+from orchestrator.delivery.dead_letters import HANDLE, dead_letter
 from orchestrator.messages.base import Command, Event, Message
 from orchestrator.messages.types import Call
-from orchestrator.runtime.dead_letters import HANDLE, dead_letter
-from orchestrator.runtime.middleware import chain
 from orchestrator.sdk import Context, Platform, Plugins, Service, failure_of
+from orchestrator.worker.middleware import chain
 
 
 class Handlers:
@@ -43,11 +43,11 @@ class Handlers:
             if call_id in calls:
                 task.cancel()
 
-    async def quiet(self, patience_s: float) -> bool:
-        """Waits until no handler runs; False once none has ended for `patience_s` seconds of real time."""
+    async def quiet(self, timeout_s: float) -> bool:
+        """Waits until no handler runs; False once none has ended for `timeout_s` seconds of real time."""
         while self._running:
             done, _ = await asyncio.wait(
-                self._running, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED
+                self._running, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
             )
             if not done:
                 return False

@@ -52,11 +52,11 @@ class Harness:
         documents: Iterable[str | Path] = (),
         installed: bool = True,
         auto_advance: bool = True,
-        patience_s: float = 10.0,
+        timeout_s: float = 10.0,
         inline_bytes: int = INLINE_BYTES,
         start: int = START,
     ) -> None:
-        """`patience_s`: how long handlers may run in real time before they count as hanging, so that only
+        """`timeout_s`: how long handlers may run in real time before they count as hanging, so that only
         moving the clock can help. `start`: Unix time in microseconds."""
         self.clock = Clock(start)
         self.plugins = discover() if installed else Plugins()
@@ -67,7 +67,7 @@ class Harness:
         self.values = MemoryValues(inline_bytes)
         self.metrics = MemoryMetrics()
         self._auto_advance = auto_advance
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._topics = Topics(self.clock.read)
         self._saga = Saga(self._topics.codec, self.clock.read, self.definitions.agents.get, self._publish)
         self._handlers = Handlers(self.plugins, self._platform(), self._publish)
@@ -151,7 +151,7 @@ class Harness:
     async def run(self) -> None:
         """Runs until nothing moves without the clock; with `auto_advance` also what sessions have put off."""
         while True:
-            await self._handlers.quiet(self._patience_s)
+            await self._handlers.quiet(self._timeout_s)
             if self._saga.fire():
                 continue
             wake = self._put_off() if self._auto_advance else None
@@ -163,7 +163,7 @@ class Harness:
         """Moves the clock by a duration such as `"10s"`, stopping at everything that is due on the way."""
         target = self.clock.after(duration)
         while True:
-            await self._handlers.quiet(self._patience_s)
+            await self._handlers.quiet(self._timeout_s)
             due = self._saga.next_due()
             if due is None or due[0] > target:
                 self.clock.move_to(target)

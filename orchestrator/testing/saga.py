@@ -5,10 +5,10 @@ from typing import cast
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Received
+from orchestrator.engine.routing import Routed, Router, submission
 from orchestrator.messages import commands, identity
 from orchestrator.messages.base import Message, SessionEvent
 from orchestrator.messages.types import AgentProfile
-from orchestrator.runtime.intake import Intake, Taken, submission
 from orchestrator.saga import Input, Session, TimePassed, decide, evolve, next_due
 
 SOURCE = "/orchestrator/0"
@@ -32,15 +32,15 @@ class Saga:
         self.dropped = 0
         """Inputs that changed nothing: late, repeated, or of an ended session."""
         self._replayed: dict[str, Session] = {}
-        self._intake = Intake(codec, partitions=1)
+        self._router = Router(codec, partitions=1)
         self._now = now
         self._profile = profile
         self._publish = publish
 
     def take(self, received: Received) -> None:
         """Decides about a record of an input topic, if it is for the orchestrator."""
-        taken = self._intake.take(received)
-        if not isinstance(taken, Taken):
+        taken = self._router.route(received)
+        if not isinstance(taken, Routed):
             return
         told = taken.message
         if isinstance(told, commands.SubmitTask):

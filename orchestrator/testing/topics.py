@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Callable
 
+from orchestrator.bus.avro.schema_ids import CatalogueIds
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Received
-from orchestrator.bus.schema_ids import CatalogueIds
 from orchestrator.messages.base import Message
 
 PARTITION = 0

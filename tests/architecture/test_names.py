@@ -9,7 +9,7 @@ import pytest
 from orchestrator.messages.base import Command, Event, Message
 from orchestrator.messages.catalogue import CATALOGUE, Entry
 from orchestrator.saga.evolve import _APPLIERS
-from orchestrator.saga.record import REPLIES
+from orchestrator.saga.replies import REPLIES
 from orchestrator.sdk import discover
 
 IMPERATIVE = {"Submit", "Create", "Execute", "Evaluate", "Cancel"}

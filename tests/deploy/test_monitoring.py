@@ -11,7 +11,7 @@ import pytest
 import yaml
 from prometheus_client import Counter, Histogram
 
-from orchestrator.app.observing import _COMMITTED, _ENDS
+from orchestrator.app.session_observer import _COMMITTED, _ENDS
 from orchestrator.telemetry.metrics import _DECLARED, SESSIONS_SETTLED, TRANSACTIONS
 from tests.deploy.charts import CHART, Helm, shape
 

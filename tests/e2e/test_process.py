@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.app.process import Process, available
 from orchestrator.app.settings import Settings
-from orchestrator.app.wiring import Wiring, connect_embedded
+from orchestrator.app.wiring import Wiring, wire_embedded
 from orchestrator.errors import ConfigurationError
 from orchestrator.local import EmbeddedCluster
 from orchestrator.messages.catalogue import TOPICS
@@ -22,7 +22,7 @@ def wiring(tmp_path: Path) -> Iterator[Wiring]:
         settings = Settings(
             bootstrap_servers=cluster.bootstrap_servers, values_url=str(tmp_path / "values"), http_port=0
         )
-        yield connect_embedded(settings)
+        yield wire_embedded(settings)
 
 
 def get(process: Process, path: str) -> tuple[int, str]:

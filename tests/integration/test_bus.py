@@ -11,7 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 from orchestrator.bus import topics
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import AbortableError, FencedError, OffsetLost
-from orchestrator.bus.kafka import KafkaBus
+from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.bus.partitioning import partition_of
 from orchestrator.bus.ports import (
     BEGINNING,
@@ -349,7 +349,7 @@ def test_seeking_reads_again(bus: KafkaBus, reader: Consumer) -> None:
 def test_lag_is_told_of_groups_whose_positions_others_keep(
     settings: BusSettings, bus: KafkaBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.bus.kafka_stats.INTERVAL_MS", 50)
+    monkeypatch.setattr("orchestrator.bus.kafka.stats.INTERVAL_MS", 50)
     metrics = ProcessMetrics()
     consumer = KafkaBus(settings, metrics=metrics).consumer(Reading("lagging", Start.ERROR))
     consumer.assign({EVENTS[0]: 0})
@@ -373,7 +373,7 @@ def test_lag_is_told_of_groups_whose_positions_others_keep(
 def test_a_worker_s_lag_is_told_by_the_worker_alone(
     settings: BusSettings, bus: KafkaBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.bus.kafka_stats.INTERVAL_MS", 50)
+    monkeypatch.setattr("orchestrator.bus.kafka.stats.INTERVAL_MS", 50)
     metrics = ProcessMetrics()
     telling = KafkaBus(settings, metrics=metrics)
     own = telling.consumer(Reading("worker", Start.BEGINNING))

@@ -13,6 +13,10 @@ from msgspec.structs import replace
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Outgoing, Reading, Start
 from orchestrator.bus.topics import TopicNames
+from orchestrator.engine.assignment import GROUP
+from orchestrator.engine.recovery.partition_counts import SESSION_TOPICS
+from orchestrator.engine.state import partition as live
+from orchestrator.engine.state import snapshots
 from orchestrator.errors import ConfigurationError
 from orchestrator.local import StackAddress
 from orchestrator.messages import events
@@ -20,9 +24,6 @@ from orchestrator.messages.base import Message, Record
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import PartitionCheckpoint, SessionSnapshot
 from orchestrator.messages.values import value_of
-from orchestrator.runtime import live, snapshots
-from orchestrator.runtime.ownership import GROUP
-from orchestrator.runtime.partition_counts import SESSION_TOPICS
 from orchestrator.saga import STATE_VERSION
 from tests.support.saga_lab import SagaLab, ended_names, states
 from tests.support.workers import until
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def lab(kafka_stack: StackAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SagaLab:
-    monkeypatch.setattr(live, "UPKEEP_MICROS", 200_000)
+    monkeypatch.setattr(live, "CHECKPOINT_EVERY_MICROS", 200_000)
     return SagaLab.on(kafka_stack.bootstrap_servers, tmp_path, partitions=1)
 
 

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from orchestrator.bus.partitioning import partition_of
 from orchestrator.bus.ports import Outgoing
+from orchestrator.engine.recovery.restore import batch_number
 from orchestrator.local import StackAddress
 from orchestrator.messages import commands, events
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import AgentProfile, CallKind, EvaluationPolicy, Failure, FailureKind
 from orchestrator.messages.values import json_value, value_of
-from orchestrator.runtime.restore import batch_number
 from orchestrator.saga import decide
 from tests.support.saga_lab import SagaLab, ended_names, is_gapless, states
 from tests.support.topics import limit
@@ -159,7 +159,7 @@ def test_a_decision_that_fails_quarantines_its_session_alone(
             raise ZeroDivisionError("a bug")
         return decide(session, told, correlation_id, now)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("orchestrator.runtime.stage.decide", broken)
+    monkeypatch.setattr("orchestrator.engine.staged_batch.decide", broken)
     lab.submit(poisoned, other)
     with lab.services(), lab.running():
         lab.until_history(other, "TaskCompleted")

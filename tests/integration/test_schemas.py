@@ -13,9 +13,9 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
+from orchestrator.bus.avro.registry import RegistryIds, registry_client, schema_of, subject_of
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Received
-from orchestrator.bus.registry import RegistryIds, registry_client, schema_of, subject_of
 from orchestrator.bus.settings import BusSettings
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
 from orchestrator.local import StackAddress

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.bus.avro.schema_ids import CatalogueIds
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.kafka import KafkaBus
+from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.bus.reading import LOOKING, home_of
-from orchestrator.bus.schema_ids import CatalogueIds
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.topics import apply, plan
 from orchestrator.client import Client
@@ -23,8 +23,6 @@ from orchestrator.local import StackAddress
 from orchestrator.messages import events
 from orchestrator.messages.base import Event, SessionEvent
 from orchestrator.messages.catalogue import Topic
-from orchestrator.runtime.host import Host, Surroundings
-from orchestrator.runtime.sinks import SinkRunner, SinkSettings
 from orchestrator.saga import Outcome
 from orchestrator.sdk import Plugins, SinkPlugin
 from orchestrator.sessions.log import logged_events
@@ -33,6 +31,8 @@ from orchestrator.sessions.recorder import SessionRecorder
 from orchestrator.sessions.replay import replay
 from orchestrator.sessions.store import SessionStore
 from orchestrator.testing.memory import MemoryValues
+from orchestrator.worker.host import Host, Surroundings
+from orchestrator.worker.sinks import SinkRunner, SinkSettings
 from tests.support.samples import sample_of
 from tests.support.stories import completed_triage
 

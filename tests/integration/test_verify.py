@@ -7,13 +7,13 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.bus.deadline import Deadline
+from orchestrator.engine.recovery.verify import Problem, Report, verify
+from orchestrator.engine.state import snapshots
 from orchestrator.local import StackAddress
 from orchestrator.messages.base import Message, Record
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import SessionSnapshot
 from orchestrator.messages.values import value_of
-from orchestrator.runtime import snapshots
-from orchestrator.runtime.verify import Problem, Report, verify
 from orchestrator.saga import STATE_VERSION, evolve
 from tests.support.saga_lab import SagaLab, ended_names
 from tests.support.workers import until

@@ -17,10 +17,10 @@ from orchestrator.messages import commands, events
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.identity import derived_id
 from orchestrator.messages.values import json_value
-from orchestrator.runtime.offsets import decode
 from orchestrator.sdk import Context, Service
+from orchestrator.worker.offsets import decode
 from tests.support.topics import limit
-from tests.support.workers import PATIENCE_S, Lab, echo, lab_settings, number_of, started, until
+from tests.support.workers import TIMEOUT_S, Lab, echo, lab_settings, number_of, started, until
 
 pytestmark = pytest.mark.integration
 
@@ -82,13 +82,13 @@ def test_a_rebalance_does_not_run_finished_work_again(lab: Lab) -> None:
     async def hang_at_first(number: int) -> None:
         ran[number] += 1
         if number < 4:
-            await asyncio.to_thread(release.wait, PATIENCE_S)
+            await asyncio.to_thread(release.wait, TIMEOUT_S)
 
     service = echo(before=hang_at_first)
     with lab.host(service) as here, lab.host(service) as there, started(service, here) as old:
         for number in range(200):
             lab.send(lab.record(number, partition=number % 4))
-        lab.producer.flush(Deadline.after(PATIENCE_S))
+        lab.producer.flush(Deadline.after(TIMEOUT_S))
         until(lambda: len(lab.completed()) == 196, "all but the first of each partition are answered")
         with started(service, there) as new:
             until(lambda: len(old._assignment.owned) == len(new._assignment.owned) == 2, "they share")
@@ -115,7 +115,7 @@ def test_work_that_ends_within_the_grace_is_not_handed_over(lab: Lab) -> None:
     with lab.host(service) as here, lab.host(service) as there, started(service, here):
         for number in range(600):
             lab.send(lab.record(number))
-        lab.producer.flush(Deadline.after(PATIENCE_S))
+        lab.producer.flush(Deadline.after(TIMEOUT_S))
         until(lambda: len(ran) > 50, "it is under way")
         with started(service, there):
             until(lambda: len(ran) > 300, "both are under way")
@@ -184,7 +184,7 @@ def test_stopping_finishes_what_runs_and_leaves_the_rest(lab: Lab) -> None:
         lab.execute(*range(50), partition=0)
         until(lambda: len(lab.completed()) >= 5, "some are answered")
         begun = time.monotonic()
-        worker.stop(Deadline.after(PATIENCE_S))
+        worker.stop(Deadline.after(TIMEOUT_S))
         assert time.monotonic() - begun < 2
 
     done = lab.completed()
@@ -197,13 +197,13 @@ def test_stopping_finishes_what_runs_and_leaves_the_rest(lab: Lab) -> None:
 
 def test_markers_of_transactions_do_not_count_as_lag(lab: Lab) -> None:
     producer = lab.bus.transactional_producer("history")
-    producer.init(Deadline.after(PATIENCE_S))
+    producer.init(Deadline.after(TIMEOUT_S))
     with lab.running(echo()):
         for batch in range(3):
             producer.begin()
             for number in range(5):
                 producer.send(lab.record(batch * 5 + number, partition=0))
-            producer.commit(Deadline.after(PATIENCE_S))
+            producer.commit(Deadline.after(TIMEOUT_S))
         until(
             lambda: lab.committed("echo").get((Topic.EXECUTE_COMMANDS, 0)) == (18, ""),
             "15 records and 3 markers are left behind",
@@ -224,7 +224,7 @@ def test_a_rebalance_keeps_the_order_of_each_session(lab: Lab) -> None:
     with lab.host(service) as here, lab.host(service) as there, started(service, here):
         for number in range(300):
             lab.send(lab.record(number, session=derived_id("session", number % 6)))
-        lab.producer.flush(Deadline.after(PATIENCE_S))
+        lab.producer.flush(Deadline.after(TIMEOUT_S))
         until(lambda: sum(map(len, seen.values())) > 30, "it is under way")
         with started(service, there):
             until(lambda: len(set(lab.completed())) == 300, "all are answered")

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from orchestrator.bus.avro import Model, model_of
+from orchestrator.bus.avro.compiler import Model, model_of
 from orchestrator.messages.schemas import declared
 
 LONGS = st.one_of(

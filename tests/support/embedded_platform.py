@@ -8,7 +8,7 @@ from dataclasses import replace
 from orchestrator.app.defining import define
 from orchestrator.app.process import Process
 from orchestrator.app.settings import Settings
-from orchestrator.app.wiring import Wiring, connect_embedded
+from orchestrator.app.wiring import Wiring, wire_embedded
 from orchestrator.local import EmbeddedCluster
 from orchestrator.messages.catalogue import TOPICS
 from orchestrator.sdk import discover
@@ -31,7 +31,7 @@ def embedded_platform(values_url: str, agent: str, *plugins: Plugin) -> Iterator
         everything.add(plugin)
     with EmbeddedCluster({f"agents.{spec.topic}": spec.partitions or 1 for spec in TOPICS}) as cluster:
         settings = Settings(bootstrap_servers=cluster.bootstrap_servers, values_url=values_url, partitions=1)
-        wiring = connect_embedded(settings)
+        wiring = wire_embedded(settings)
         counting = CountingBus(wiring.bus)
         wiring = replace(wiring, bus=counting)
         define(wiring, parse_documents(agent, "agent.yaml"))

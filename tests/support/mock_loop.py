@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from orchestrator.engine.loop import SagaLoop
+from orchestrator.engine.observer import LoopObserver, Transaction
 from orchestrator.messages.base import Message
 from orchestrator.messages.events import TaskCompleted
-from orchestrator.runtime.observing import LoopObserver, Transaction
-from orchestrator.runtime.saga_loop import SagaLoop
 from tests.support.remembering_bus import RememberingBus
 from tests.support.saga_lab import SagaLab
-from tests.support.workers import PATIENCE_S, Lab, until
+from tests.support.workers import TIMEOUT_S, Lab, until
 
 
 class MockLoop(LoopObserver):
@@ -54,7 +54,7 @@ class MockLoop(LoopObserver):
         self._thread.start()
 
     def await_end(self) -> None:
-        self._thread.join(PATIENCE_S)
+        self._thread.join(TIMEOUT_S)
         assert not self._thread.is_alive()
 
     def once_before(self, step: str, act: Callable[[], None]) -> None:

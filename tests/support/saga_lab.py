@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.kafka import KafkaBus
+from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.bus.partitioning import partition_of
 from orchestrator.bus.ports import Bus, Outgoing, Position, Reading, Start
-from orchestrator.bus.values import FolderValues, MessageValues
+from orchestrator.bus.values.folder import FolderValues
+from orchestrator.bus.values.message_values import MessageValues
+from orchestrator.clock import unix_micros
+from orchestrator.engine.loop import GROUP, LoopSettings, SagaLoop
+from orchestrator.engine.state.partition import INPUT_TOPICS
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages import commands, identity
 from orchestrator.messages.base import Message, SessionEvent
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import AgentProfile
-from orchestrator.runtime.host import unix_micros
-from orchestrator.runtime.live import INPUT_TOPICS
-from orchestrator.runtime.saga_loop import GROUP, LoopSettings, SagaLoop
 from orchestrator.saga import Session
-from tests.support.workers import PATIENCE_S, Lab, until
+from tests.support.workers import TIMEOUT_S, Lab, until
 from tests.support.world import Choices, Services
 
 OUTPUTS = (Topic.SESSIONS, Topic.PLAN_COMMANDS, Topic.EVALUATE_COMMANDS)
@@ -49,7 +50,7 @@ class Running:
 
     def stop(self) -> None:
         self.loop.stop()
-        self.thread.join(PATIENCE_S)
+        self.thread.join(TIMEOUT_S)
         assert not self.thread.is_alive()
 
 
@@ -130,7 +131,7 @@ class SagaLab:
     def failure_of(self, slot: int = 0, **options: Any) -> Exception:
         """What a loop ends with by itself."""
         running = self.start(slot, **options)
-        running.thread.join(PATIENCE_S)
+        running.thread.join(TIMEOUT_S)
         assert running.failure is not None, "the loop goes on, or ended in order"
         return running.failure
 
@@ -179,7 +180,7 @@ class SagaLab:
         self.flush()
 
     def flush(self) -> None:
-        assert self.lab.producer.flush(Deadline.after(PATIENCE_S)) == 0
+        assert self.lab.producer.flush(Deadline.after(TIMEOUT_S)) == 0
 
     def answer(self, correlation_id: str, of: type[Any]) -> list[Message]:
         """Sends what services answer to the last output of a type; returns it."""
@@ -227,7 +228,7 @@ class SagaLab:
             yield
         finally:
             stop.set()
-            thread.join(PATIENCE_S)
+            thread.join(TIMEOUT_S)
             consumer.close()
             self.flush()
 
@@ -269,7 +270,7 @@ class SagaLab:
     def committed(self) -> dict[Position, tuple[int, str]]:
         consumer = self.bus.consumer(Reading(GROUP, Start.ERROR))
         try:
-            return consumer.committed(self.places(*INPUT_TOPICS), Deadline.after(PATIENCE_S))
+            return consumer.committed(self.places(*INPUT_TOPICS), Deadline.after(TIMEOUT_S))
         finally:
             consumer.close()
 
@@ -277,7 +278,7 @@ class SagaLab:
         """Behind the last record of each partition."""
         consumer = self.bus.consumer(Reading("looking", Start.BEGINNING))
         try:
-            marks = consumer.watermarks(self.places(*topics), Deadline.after(PATIENCE_S))
+            marks = consumer.watermarks(self.places(*topics), Deadline.after(TIMEOUT_S))
             return {place: end for place, (_, end) in marks.items()}
         finally:
             consumer.close()

@@ -4,20 +4,21 @@ import itertools
 from pathlib import Path
 from typing import Any, cast
 
+from orchestrator.bus.avro.schema_ids import CatalogueIds
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Commit, Consumer
-from orchestrator.bus.schema_ids import CatalogueIds
-from orchestrator.bus.values import FolderValues, MessageValues
+from orchestrator.bus.values.folder import FolderValues
+from orchestrator.bus.values.message_values import MessageValues
+from orchestrator.engine.recovery.restore import metadata_of, restore
+from orchestrator.engine.staged_batch import StagedBatch
+from orchestrator.engine.state.encoding import Encoder
+from orchestrator.engine.state.partition import INPUT_TOPICS, Partition
+from orchestrator.engine.state.timers import Timers
 from orchestrator.messages import commands, identity
 from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import AgentProfile
-from orchestrator.runtime.encoding import Encoder
-from orchestrator.runtime.live import INPUT_TOPICS, Partition
-from orchestrator.runtime.restore import metadata_of, restore
-from orchestrator.runtime.stage import Stage
-from orchestrator.runtime.timers import Timers
 from orchestrator.saga import Input, Session, Submission, TimePassed, next_due
 from tests.support.memory_log import MemoryLog
 from tests.support.saga import ORIGINAL, START
@@ -59,27 +60,27 @@ class SagaPartition:
 
     def transaction(self, *, commit: bool = True, upkeep: bool = False) -> None:
         """Tells some of what is on its way; aborted, it is told again later."""
-        stage = Stage(self._batch + 1, {0: self.partition}, self.encoder, self.now)
+        batch = StagedBatch(self._batch + 1, {0: self.partition}, self.encoder, self.now)
         inputs = [self._next() for _ in range(self.choices.of(1, 2, 3)) if self.pool]
         for name, told in inputs:
-            stage.tell(0, name, told)
+            batch.handle(0, name, told)
         for due, name, number in self.timers.due(self.now, 10):
-            stage.tell_time(
+            batch.handle_time(
                 number, name, TimePassed(message_id=identity.derived_id(name, due), until=self.now)
             )
         if upkeep:
-            stage.keep_up({0: self.log.end(Topic.SESSIONS)}, 1)
-        stage.close()
+            batch.checkpoint({0: self.log.end(Topic.SESSIONS)}, 1)
+        batch.close()
         if not commit:
-            self.log.abort(stage.outgoing)
+            self.log.abort(batch.outgoing)
             self.pool = inputs + self.pool
-        elif stage.is_empty:
-            stage.skip(self.timers)
+        elif batch.is_empty:
+            batch.skip(self.timers)
         else:
-            self.log.commit(stage.outgoing)
-            self._batch = stage.number
-            stage.promote(self.timers)
-            for output in stage.messages:
+            self.log.commit(batch.outgoing)
+            self._batch = batch.number
+            batch.promote(self.timers)
+            for output in batch.messages:
                 self._answer(output)
 
     def wait(self) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 
 from orchestrator.bus.headers import TYPE
 from orchestrator.bus.ports import Reading, Received
+from orchestrator.engine.assignment import SlotAssignment
+from orchestrator.engine.state.partition import LiveSession, Partition
 from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic, avro_name, entry_of
-from orchestrator.runtime.live import LiveSession, Partition
-from orchestrator.runtime.ownership import Ownership
 from orchestrator.saga import Session
 from tests.support.saga import Scenario, task
 
@@ -50,11 +50,11 @@ class ScriptedBus:
         return 1
 
 
-def owning(group: Scripted, tasks: Scripted, *sessions: Session) -> Ownership:
+def owning(group: Scripted, tasks: Scripted, *sessions: Session) -> SlotAssignment:
     """Owns partition 0, in which these sessions live."""
     bus: Any = ScriptedBus(group, tasks, Scripted())
     nobody: Any = None
-    owned = Ownership(bus, "orchestrator-0", nobody, (1.0, 1.0))
+    owned = SlotAssignment(bus, "orchestrator-0", nobody, (1.0, 1.0))
     owned.join()
     partition = owned.partitions[0] = Partition(0, {}, 0)
     for session in sessions:

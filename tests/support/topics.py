@@ -7,7 +7,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not re-expo
     ResourceType,
 )
 
-from orchestrator.bus.kafka import KafkaBus
+from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.topics import TopicNames
 from orchestrator.messages.catalogue import Topic

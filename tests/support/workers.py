@@ -8,24 +8,24 @@ from uuid import uuid4
 
 from pydantic import SecretStr
 
+from orchestrator.bus.avro.schema_ids import CatalogueIds
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.kafka import KafkaBus
+from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.bus.ports import Commit, Outgoing, Position, Reading, Received, Start
 from orchestrator.bus.reading import all_of, read_to_end
-from orchestrator.bus.schema_ids import CatalogueIds
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.topics import apply, plan
 from orchestrator.messages import commands, events, types
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.identity import derived_id
 from orchestrator.messages.values import json_value
-from orchestrator.runtime.host import Host, Surroundings
-from orchestrator.runtime.worker import Worker, WorkerSettings
 from orchestrator.sdk import Plugins, Service
 from orchestrator.testing.memory import MemoryValues
+from orchestrator.worker.host import Host, Surroundings
+from orchestrator.worker.loop import Worker, WorkerSettings
 
-PATIENCE_S = 30.0
+TIMEOUT_S = 30.0
 
 
 def command(number: int, session: str = "") -> commands.ExecuteTool:
@@ -69,7 +69,7 @@ class Lab:
         prefix = f"{uuid4().hex[:8]}."
         # A member hears of a rebalance by its heartbeat, by default every 3 seconds.
         lab = cls(lab_settings(bootstrap_servers, prefix, partitions, heartbeat_interval_ms="300"))
-        deadline = Deadline.after(PATIENCE_S)
+        deadline = Deadline.after(TIMEOUT_S)
         apply(plan(lab.bus.admin, lab.settings, deadline), lab.bus.admin, lab.settings, deadline)
         return lab
 
@@ -77,7 +77,7 @@ class Lab:
         """Asks for tool calls of these numbers."""
         for number in numbers:
             self.send(self.record(number, session, partition))
-        assert self.producer.flush(Deadline.after(PATIENCE_S)) == 0
+        assert self.producer.flush(Deadline.after(TIMEOUT_S)) == 0
 
     def record(self, number: int, session: str = "", partition: int | None = None) -> Outgoing:
         made = self.codec.encode(command(number, session), source="/test/0")
@@ -88,7 +88,7 @@ class Lab:
 
     def read(self, topic: Topic) -> list[Received]:
         """What lies in a topic now."""
-        return list(read_to_end(self.bus, all_of(self.bus, topic), PATIENCE_S))
+        return list(read_to_end(self.bus, all_of(self.bus, topic), TIMEOUT_S))
 
     def messages(self, topic: Topic) -> list[Any]:
         return [self.codec.decode(received) for received in self.read(topic)]
@@ -104,7 +104,7 @@ class Lab:
     def committed(self, group: str, topic: Topic = Topic.EXECUTE_COMMANDS) -> dict[Position, Commit]:
         consumer = self.bus.consumer(Reading(group, Start.BEGINNING))
         try:
-            return consumer.committed(all_of(self.bus, topic), Deadline.after(PATIENCE_S))
+            return consumer.committed(all_of(self.bus, topic), Deadline.after(TIMEOUT_S))
         finally:
             consumer.close()
 
@@ -112,11 +112,11 @@ class Lab:
     def host(self, *plugins: Any) -> Iterator[Host]:
         """The shared parts of one process."""
         host = Host(self.bus, self.codec, Surroundings(Plugins.of(*plugins), MemoryValues()))
-        host.start(Deadline.after(PATIENCE_S))
+        host.start(Deadline.after(TIMEOUT_S))
         try:
             yield host
         finally:
-            host.stop(Deadline.after(PATIENCE_S))
+            host.stop(Deadline.after(TIMEOUT_S))
 
     @contextmanager
     def running(self, service: Service, *plugins: Any, **settings: float) -> Iterator[Worker]:
@@ -131,10 +131,10 @@ def started(service: Service, host: Host, **settings: float) -> Iterator[Worker]
     worker = Worker(service, host, WorkerSettings(**settings))
     worker.start()
     try:
-        worker.wait_assigned(Deadline.after(PATIENCE_S))
+        worker.wait_assigned(Deadline.after(TIMEOUT_S))
         yield worker
     finally:
-        worker.stop(Deadline.after(PATIENCE_S))
+        worker.stop(Deadline.after(TIMEOUT_S))
     assert worker.failure is None
 
 
@@ -154,9 +154,9 @@ def echo(name: str = "echo", before: Callable[[int], Any] | None = None, **optio
     return service
 
 
-def until(condition: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
+def until(condition: Callable[[], bool], what: str, timeout_s: float = TIMEOUT_S) -> None:
     """Waits for a condition that other threads bring about."""
-    deadline = Deadline.after(patience_s)
+    deadline = Deadline.after(timeout_s)
     while not condition():
-        assert not deadline.passed, f"waited {patience_s} s in vain: {what}"
+        assert not deadline.passed, f"waited {timeout_s} s in vain: {what}"
         time.sleep(0.005)

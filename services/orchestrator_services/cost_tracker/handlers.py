@@ -11,7 +11,7 @@ from orchestrator.sdk import Context, Service, Usage
 from orchestrator.sdk.messages import events
 from orchestrator_services.cost_tracker.totals import Ledger
 
-log: Final = logging.getLogger(__name__)
+logger: Final = logging.getLogger(__name__)
 
 service = Service("cost-tracker")
 ledger: Final = Ledger()
@@ -50,7 +50,7 @@ async def task_ended(message: End, context: Context) -> None:
     """One line a session, with the total that the orchestrator has counted."""
     total = message.total
     tokens = total.tokens_input + total.tokens_output
-    log.info(
+    logger.info(
         "the session used %d tool calls, %d tokens, %.6f USD",
         total.tool_calls,
         tokens,

@@ -4,11 +4,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from orchestrator.sdk import PermanentError
 
-log = logging.getLogger(__name__)
+logger: Final = logging.getLogger(__name__)
 
 
 class TimeLimitReached(Exception):  # noqa: N818 - it says what happened
@@ -64,7 +64,7 @@ async def _shown(sign_of_life: Callable[[float], Awaitable[None]], elapsed: floa
         await sign_of_life(elapsed)
     except Exception:
         # The run goes on: a heartbeat that is lost delays nothing, one that stops the run would.
-        log.warning("a sign of life could not be sent", exc_info=True)
+        logger.warning("a sign of life could not be sent", exc_info=True)
 
 
 def _result(task: "asyncio.Future[Any]") -> Any:

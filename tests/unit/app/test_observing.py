@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.observing import SessionObserver
+from orchestrator.app.session_observer import SessionObserver
 from orchestrator.bus.partitioning import partition_of
 from orchestrator.bus.ports import Outgoing
+from orchestrator.engine.observer import ABORTED
 from orchestrator.local import EmbeddedCluster
 from orchestrator.messages.catalogue import TOPICS, Topic
-from orchestrator.runtime.observing import ABORTED
 from orchestrator.telemetry.metrics import ProcessMetrics
 from orchestrator.telemetry.tracing import NoTracing
 from tests.support.saga_lab import SagaLab

@@ -11,7 +11,7 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import UnavailableError
 
 PASSED = 0.0
-PATIENCE_S = 10.0
+TIMEOUT_S = 10.0
 
 
 @dataclass
@@ -36,5 +36,5 @@ def test_one_that_restores_is_waited_for_beyond_the_deadline() -> None:
     waiting.join(0.2)
     assert waiting.is_alive()
     loop.ready.set()
-    waiting.join(PATIENCE_S)
+    waiting.join(TIMEOUT_S)
     assert not waiting.is_alive()

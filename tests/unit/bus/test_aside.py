@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from orchestrator.bus.aside import Aside, Stuck
+from orchestrator.bus.kafka.aside import Aside, Stuck
 
 
 def test_calls_are_made_one_after_the_other_in_one_thread_of_their_own() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.bus.avro import READ_ERRORS, WRITE_ERRORS, Model, compiled
-from orchestrator.bus.resolution import plain
+from orchestrator.bus.avro.compiler import READ_ERRORS, WRITE_ERRORS, Model, compiled
+from orchestrator.bus.avro.resolution import plain
 from orchestrator.messages.catalogue import CATALOGUE, avro_name
 from orchestrator.messages.schemas import self_contained
 from orchestrator.messages.types import Limits, RetryPolicy, Usage

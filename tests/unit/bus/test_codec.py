@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.bus.avro import Model
+from orchestrator.bus.avro.compiler import Model
+from orchestrator.bus.avro.schema_ids import CatalogueIds
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Outgoing, Received
-from orchestrator.bus.schema_ids import CatalogueIds
 from orchestrator.errors import ContractError
 from orchestrator.messages import commands, events, types
 from orchestrator.messages.catalogue import CATALOGUE, Entry, Topic, entry_of

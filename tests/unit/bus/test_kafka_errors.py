@@ -15,8 +15,8 @@ from pydantic import SecretStr
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import AbortableError, AmbiguousCommit, FatalError, FencedError, OwnershipLost
-from orchestrator.bus.kafka import KafkaBus
-from orchestrator.bus.kafka_producer import KafkaTransactionalProducer
+from orchestrator.bus.kafka.bus import KafkaBus
+from orchestrator.bus.kafka.producer import KafkaTransactionalProducer
 from orchestrator.bus.ports import Consumer, GroupMetadata, Outgoing, Reading, Start
 from orchestrator.bus.settings import BusSettings
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError

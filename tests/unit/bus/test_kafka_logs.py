@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from orchestrator.bus import kafka_logs
-from orchestrator.bus.kafka_logs import kafka_logger
+from orchestrator.bus.kafka import logs as kafka_logs
+from orchestrator.bus.kafka.logs import kafka_logger
 
 REFUSED = "FAIL [rdkafka#consumer-1] [thrd:x]: Connect to ipv4#127.0.0.1:1 failed: Connection refused"
 
@@ -22,7 +22,7 @@ def test_lines_of_one_kind_come_seldom_and_say_how_many_were_held_back(
     logger: logging.Logger, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr("orchestrator.bus.kafka_logs.time.monotonic", lambda: now)
+    monkeypatch.setattr("orchestrator.bus.kafka.logs.time.monotonic", lambda: now)
     for _ in range(200):
         logger.error(REFUSED)
     logger.warning("GETPID [rdkafka#producer-1]: something else")

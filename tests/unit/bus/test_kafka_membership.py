@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import KafkaError
 
-from orchestrator.bus import kafka_consumer, kafka_membership
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import OwnershipLost
-from orchestrator.bus.kafka import KafkaBus
+from orchestrator.bus.kafka import consumer as kafka_consumer
+from orchestrator.bus.kafka import membership as kafka_membership
+from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.bus.ports import Assignor, Position, Reading, Start
 from orchestrator.errors import UnavailableError
 from orchestrator.local import EmbeddedCluster

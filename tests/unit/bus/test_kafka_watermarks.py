@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.kafka import KafkaBus
+from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.bus.ports import Outgoing, Position, Reading, Start
 from orchestrator.bus.settings import BusSettings
 from orchestrator.errors import ConfigurationError, UnavailableError

@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from orchestrator.bus.registry import RegistryIds, registry_client, subject_of
-from orchestrator.bus.schema_ids import CatalogueIds
+from orchestrator.bus.avro.registry import RegistryIds, registry_client, subject_of
+from orchestrator.bus.avro.schema_ids import CatalogueIds
 from orchestrator.bus.settings import BusSettings, passed_through
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
 from orchestrator.messages import events

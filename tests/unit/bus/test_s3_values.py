@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.bus.value_stores import value_store
+from orchestrator.bus.values.stores import value_store
 from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
 from tests.support.s3_server import CREDENTIALS, S3Server, s3_server
 
@@ -69,7 +69,7 @@ def test_missing_credentials_are_for_the_operator(s3: S3Server, monkeypatch: pyt
 
 
 def test_the_extra_is_named_when_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.bus.s3_values.find_spec", lambda _name: None)
+    monkeypatch.setattr("orchestrator.bus.values.s3.find_spec", lambda _name: None)
     with pytest.raises(ConfigurationError, match=r"install kafka-agent-orchestrator\[s3\]"):
         value_store("s3://values")
 
@@ -80,7 +80,7 @@ def test_who_uses_no_bucket_does_not_load_the_library(tmp_path: Path) -> None:
         "import sys\n"
         "from orchestrator.client.connection import ClientSettings\n"
         f"ClientSettings(values_url={str(tmp_path)!r}).values()\n"
-        "assert 'orchestrator.bus.s3_values' not in sys.modules\n"
+        "assert 'orchestrator.bus.values.s3' not in sys.modules\n"
         "ClientSettings(values_url='s3://bucket/prefix').values()\n"
         "assert not {'boto3', 'botocore'} & sys.modules.keys()\n"
     )

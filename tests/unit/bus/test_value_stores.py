@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.bus.ports import ValueStore
-from orchestrator.bus.value_stores import BucketLocation, location_of, value_store
-from orchestrator.bus.values import FolderValues
+from orchestrator.bus.values.folder import FolderValues
+from orchestrator.bus.values.stores import BucketLocation, location_of, value_store
 from orchestrator.errors import ContractError
 from tests.support.s3_server import S3Server
 

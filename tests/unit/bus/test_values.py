@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.bus.values import INLINE_LIMIT, FolderValues, MessageValues
+from orchestrator.bus.values.folder import FolderValues
+from orchestrator.bus.values.message_values import INLINE_LIMIT, MessageValues
 from orchestrator.errors import ContractError, UnavailableError
 from orchestrator.messages.types import Value
 from orchestrator.messages.values import json_value

@@ -81,7 +81,7 @@ class Installation:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.wiring = wiring.connect_embedded(settings)
+        self.wiring = wiring.wire_embedded(settings)
         self._producer: Producer = self.wiring.bus.producer()
 
     def tells(self, *messages: Message) -> None:
@@ -115,7 +115,7 @@ def _embedded() -> Iterator[Installation]:
 @pytest.fixture
 def installation(_embedded: Installation, monkeypatch: pytest.MonkeyPatch) -> Installation:
     """The cluster that commands find in their environment; the catalogue numbers its schemas."""
-    monkeypatch.setattr(wiring, "connect", wiring.connect_embedded)
+    monkeypatch.setattr(wiring, "wire", wiring.wire_embedded)
     monkeypatch.setenv("ORCHESTRATOR_BOOTSTRAP_SERVERS", _embedded.settings.bootstrap_servers)
     monkeypatch.setenv("ORCHESTRATOR_SCHEMA_REGISTRY_URL", _embedded.settings.schema_registry_url)
     return _embedded

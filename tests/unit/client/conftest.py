@@ -4,11 +4,11 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
+from orchestrator.bus.avro.schema_ids import CatalogueIds
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.kafka import KafkaBus
+from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.bus.ports import Outgoing
-from orchestrator.bus.schema_ids import CatalogueIds
 from orchestrator.bus.settings import BusSettings
 from orchestrator.client import Client
 from orchestrator.client.connection import Connected

@@ -330,7 +330,7 @@ async def test_keys_lie_where_librdkafka_puts_them(platform: Platform) -> None:
 
 
 async def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.bus.kafka.METADATA_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("orchestrator.bus.kafka.bus.METADATA_TIMEOUT_S", 0.5)
     nowhere = ClientSettings(bootstrap_servers="127.0.0.1:1", kafka={"log_level": SecretStr("0")})
     async with Client(nowhere) as client:
         with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1 does not answer"):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.kafka import KafkaBus
+from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.bus.ports import BEGINNING, Reading, Received
 from orchestrator.bus.reading import home_of
 from orchestrator.bus.settings import BusSettings

@@ -12,7 +12,7 @@ from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.catalogue import CATALOGUE
 from orchestrator.saga import Input, Phase, Submission, TimePassed
 from orchestrator.saga.evolve import _APPLIERS
-from orchestrator.saga.record import REPLIES
+from orchestrator.saga.replies import REPLIES
 
 ROOT = Path(__file__).parents[3]
 

@@ -143,7 +143,7 @@ async def test_a_tool_that_hangs_is_left_behind_when_time_is_moved() -> None:
 
     _, pack, travel, *services = Weather().plugins
     agent = AgentProfile(name="traveller", planner="travel", limits=Limits(deadline_ms=60_000))
-    async with harness(hangs, pack, travel, *services, agent=agent, patience_s=0.02) as running:
+    async with harness(hangs, pack, travel, *services, agent=agent, timeout_s=0.02) as running:
         session = await running.submit("pack", {"city": "Oslo"}, agent="traveller")
         assert not session.settled
         await running.advance("1m")

@@ -1,0 +1,70 @@
+"""Large values in a folder: files named after their content."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from orchestrator.bus.values.uris import path_of, path_of_content, uri_of, verified
+from orchestrator.errors import ContractError, UnavailableError
+
+
+class FolderValues:
+    """A value store in a folder, which several processes may share. The path below it is the URI's."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, content: bytes) -> str:
+        """Raises `UnavailableError` where the folder cannot be written to."""
+        below = path_of_content(content)
+        path = self._folder / below
+        try:
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _write_durably(path, content)
+        except OSError as error:
+            raise UnavailableError(
+                f"the value store in {self._folder} cannot be written to: {error.strerror}"
+            ) from error
+        return uri_of(below)
+
+    def read(self, uri: str) -> bytes:
+        path = self._folder / path_of(uri)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            raise ContractError(
+                f"{uri} is not in the value store in {self._folder}: do all services share that folder?"
+            ) from error
+        except OSError as error:
+            raise UnavailableError(
+                f"the value store in {self._folder} cannot be read: {error.strerror}"
+            ) from error
+        return verified(uri, content)
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    """All of it or nothing, and still there after a power cut: a message may name it from now on."""
+    # 1. The content, under a name that nobody reads.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # 2. The name. Whoever writes the same content at the same time replaces it by itself.
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    # 3. The folders' entries.
+    for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
+        _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

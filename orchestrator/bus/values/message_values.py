@@ -1,0 +1,77 @@
+"""Values of messages: which travel inline and which lie in a value store, and their verification by hash."""
+
+import asyncio
+from hashlib import sha256
+from typing import Any, Final
+
+from orchestrator.bus.ports import ValueStore
+from orchestrator.errors import ContractError
+from orchestrator.messages.types import Value
+from orchestrator.messages.values import json_value, read_json
+
+INLINE_LIMIT: Final = 32 * 1024
+"""Largest value that travels in a message, bytes. Kafka's default limit of a message is 1 MB, and a session's
+messages carry several values."""
+
+
+class MessageValues:
+    """Values of messages, wherever they lie: `sdk.Values`, and the same for threads without an event loop.
+
+    Without a store, values that are larger than the limit travel inline too.
+    """
+
+    def __init__(self, store: ValueStore | None = None, inline_limit: int = INLINE_LIMIT) -> None:
+        self._store = store
+        self._inline_limit = inline_limit
+
+    async def load(self, value: Value | None) -> Any:
+        """JSON content of a value; None for no value. Raises `ContractError`."""
+        if value is None or value.inline is not None:
+            return self.load_now(value)
+        return await asyncio.to_thread(self.load_now, value)
+
+    async def store(self, content: Any) -> Value:
+        """A value that holds `content` as JSON. Raises `ContractError` for what JSON cannot hold."""
+        value = json_value(content)
+        if self._store is None or value.size <= self._inline_limit:
+            return value
+        return await asyncio.to_thread(self.placed, value)
+
+    def load_now(self, value: Value | None) -> Any:
+        """As `load`, on the calling thread."""
+        return None if value is None else read_json(self.fetched(value))
+
+    def fetched(self, value: Value) -> Value:
+        """The value with its bytes inline, checked against the size and the hash that it names."""
+        if value.inline is not None:
+            _verify(value, value.inline)
+            return value
+        if value.uri is None:
+            raise ContractError("a value has neither content nor a URI")
+        if self._store is None:
+            raise ContractError(f"the value lies at {value.uri}, and no value store is configured")
+        content = self._store.read(value.uri)
+        _verify(value, content)
+        return Value(media_type=value.media_type, inline=content, size=value.size, sha256=value.sha256)
+
+    def placed(self, value: Value) -> Value:
+        """An inline value as it may travel: with its bytes in the store if they are many."""
+        if value.inline is None or self._store is None or len(value.inline) <= self._inline_limit:
+            return value
+        return self.stored(value)
+
+    def stored(self, value: Value) -> Value:
+        """As `placed`, however few its bytes are: for messages that would be too large."""
+        if value.inline is None or self._store is None:
+            return value
+        uri = self._store.write(value.inline)
+        return Value(media_type=value.media_type, uri=uri, size=value.size, sha256=value.sha256)
+
+
+def _verify(value: Value, content: bytes) -> None:
+    """Writers may leave size and hash out (0 and empty); what they name has to hold."""
+    where = value.uri or "an inline value"
+    if value.size and value.size != len(content):
+        raise ContractError(f"{where} has {len(content)} bytes, the message says {value.size}")
+    if value.sha256 and value.sha256 != sha256(content).hexdigest():
+        raise ContractError(f"{where} does not have the hash that the message names")

@@ -1,0 +1,171 @@
+"""Large values in a bucket of Amazon S3, or of a service that speaks its protocol. Needs the extra `s3`."""
+
+import logging
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from hashlib import sha256
+from importlib.util import find_spec
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+from orchestrator.bus.values.stores import BucketLocation
+from orchestrator.bus.values.uris import path_of, path_of_content, uri_of, verified
+from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+_CONNECT_S: Final = 3
+_ANSWER_S: Final = 5
+"""Longest silence of a server that is connected."""
+_ATTEMPTS: Final = 3
+"""With the pauses between them, a server that is silent is given up after 20 s, one that is gone after 4."""
+_CONNECTIONS: Final = 32
+"""As many as threads wait at once: `asyncio.to_thread` has no more."""
+
+_FORBIDDEN: Final = 403
+_TOO_MANY: Final = 429
+_SERVER: Final = 500
+_NOT_THERE: Final = frozenset({"NoSuchKey", "NotFound", "404"})
+_MAY_PASS: Final = frozenset({"SlowDown", "Throttling", "RequestTimeout", "OperationAborted"})
+
+
+class S3Values:
+    """A value store in a bucket, which any number of processes share. Keys are the paths of the URIs below the
+    location's prefix: `aws s3 sync` moves a folder store here, and nothing that names its values changes.
+
+    Credentials come from wherever the AWS tools take them: environment, profile, the machine's or pod's role.
+    Rights: `s3:GetObject` and `s3:PutObject`; `s3:ListBucket` too, or a missing value looks like one that may
+    not be read. Besides what `ValueStore` says raises `ConfigurationError` for a bucket that is not there, and
+    rights or credentials that are missing, and `UnavailableError` for a service that does not answer.
+    """
+
+    def __init__(self, location: BucketLocation) -> None:
+        """Connects to nothing yet. Raises `ConfigurationError` if the extra is not installed."""
+        if find_spec("boto3") is None:
+            raise ConfigurationError(
+                "values lie in a bucket, and boto3 is not installed: install kafka-agent-orchestrator[s3]"
+            )
+        self._location = location
+        self._opening = Lock()
+
+    def write(self, content: bytes) -> str:
+        """1. what is there already is not sent again
+        2. the service checks what arrives against its hash
+
+        Whoever writes the same content at the same time replaces it by itself.
+        """
+        path = path_of_content(content)
+        with self._explained("be written to"):
+            if not self._is_there(path):
+                digest = b64encode(sha256(content).digest()).decode()
+                self._client.put_object(**self._object(path), Body=content, ChecksumSHA256=digest)
+        return uri_of(path)
+
+    def read(self, uri: str) -> bytes:
+        path = path_of(uri)
+        with self._explained("be read", uri):
+            content = self._client.get_object(**self._object(path))["Body"].read()
+        return verified(uri, content)
+
+    def _is_there(self, path: str) -> bool:
+        from botocore.exceptions import ClientError
+
+        try:
+            self._client.head_object(**self._object(path))
+        except ClientError as error:
+            # The answer to a question about an object has no text. Whether it is the bucket that is missing,
+            # or rights, shows when the object is written; and without `s3:ListBucket` nothing is "not there".
+            if _code(error.response) in _NOT_THERE or _status(error.response) == _FORBIDDEN:
+                return False
+            raise
+        return True
+
+    def _object(self, path: str) -> "dict[str, Any]":
+        return {"Bucket": self._location.bucket, "Key": self._location.prefix + path}
+
+    @property
+    def _client(self) -> "S3Client":
+        with self._opening:
+            return self._opened
+
+    @cached_property
+    def _opened(self) -> "S3Client":
+        import boto3
+        from botocore.config import Config
+
+        # It would log headers, and with them session tokens.
+        for name in ("botocore", "boto3", "urllib3"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        endpoint = self._location.endpoint_url
+        config = Config(
+            connect_timeout=_CONNECT_S,
+            read_timeout=_ANSWER_S,
+            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+            max_pool_connections=_CONNECTIONS,
+            tcp_keepalive=True,
+            # A service of one's own rarely has a host name for each bucket.
+            s3={"addressing_style": "path" if endpoint else "auto"},
+            # We send and check SHA-256; many services do not know Amazon's newer checksums.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        # A session of our own: the default one of the module must not be made by two threads at once.
+        return boto3.session.Session().client(
+            "s3", endpoint_url=endpoint, region_name=self._location.region, config=config
+        )
+
+    @contextmanager
+    def _explained(self, action: str, uri: str = "") -> Iterator[None]:
+        """Errors of the library as ours. Its own texts are left out: some name keys."""
+        from botocore import exceptions
+
+        try:
+            yield
+        except exceptions.ClientError as error:
+            raise self._refused(_code(error.response), _status(error.response), action, uri) from error
+        except (
+            exceptions.HTTPClientError,
+            exceptions.ConnectionError,
+            exceptions.IncompleteReadError,
+        ) as error:
+            raise UnavailableError(
+                f"{self._place} cannot {action}: no answer ({type(error).__name__})"
+            ) from error
+        except exceptions.BotoCoreError as error:
+            raise ConfigurationError(
+                f"{self._place} cannot {action} ({type(error).__name__}): check the credentials, profile and region "
+                "that the AWS tools would use here, and the endpoint"
+            ) from error
+
+    def _refused(self, code: str, status: int, action: str, uri: str) -> OrchestratorError:
+        if uri and code in _NOT_THERE:
+            return ContractError(
+                f"{uri} is not in {self._place}: do all services use that bucket and prefix?"
+            )
+        if status >= _SERVER or status == _TOO_MANY or code in _MAY_PASS:
+            return UnavailableError(f"{self._place} cannot {action}: the service answers {code}")
+        if code == "NoSuchBucket":
+            return ConfigurationError(
+                f"{self._place} cannot {action}: there is no such bucket, make it first"
+            )
+        hint = "check the credentials, their rights to the bucket, and the region"
+        if uri and status == _FORBIDDEN:
+            hint += "; without s3:ListBucket this is the answer for a missing value too"
+        return ConfigurationError(f"{self._place} cannot {action}: the service answers {code}; {hint}")
+
+    @property
+    def _place(self) -> str:
+        """For texts: bucket, prefix and endpoint."""
+        where = f" at {self._location.endpoint_url}" if self._location.endpoint_url else ""
+        return f"the value store s3://{self._location.bucket}/{self._location.prefix}{where}"
+
+
+def _code(response: Any) -> str:
+    return str(response.get("Error", {}).get("Code", "")) or "an error without a code"
+
+
+def _status(response: Any) -> int:
+    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

@@ -1,0 +1,1 @@
+"""What the engine and workers both write when something cannot be delivered."""

@@ -1,0 +1,39 @@
+"""The failure that takes the place of a reply that no broker takes: its session hears why, instead of waiting."""
+
+from typing import Any, Final
+
+from orchestrator.messages import events, identity
+from orchestrator.messages.base import Event, Message
+from orchestrator.messages.types import Failure, FailureKind
+from orchestrator.saga import Input
+
+TOO_LARGE: Final = "too_large"
+"""Code of the failure of what would not fit into a message."""
+
+
+def failed_reply(reply: Input | Message, problem: str, now: int) -> Event | None:
+    """The failure that takes the place of a reply, for the same call; None where no reply would do.
+
+    It is written to events, so that recovery answers it as any other failure.
+    """
+    failure = Failure(kind=FailureKind.PERMANENT, code=TOO_LARGE, message=problem)
+    if not isinstance(reply, events.PlanCreated | events.ToolCompleted | events.TaskEvaluated):
+        return None
+    envelope: dict[str, Any] = {
+        "event_id": identity.derived_id("instead", reply.event_id),
+        "correlation_id": reply.correlation_id,
+        "causation_id": reply.event_id,
+        "occurred_at": now,
+        "agent": reply.agent,
+        "tenant": reply.tenant,
+        "call": reply.call,
+        "failure": failure,
+        "usage": reply.usage,
+    }
+    match reply:
+        case events.PlanCreated():
+            return events.PlanningFailed(**envelope)
+        case events.ToolCompleted():
+            return events.ToolFailed(**envelope, tool=reply.tool)
+        case events.TaskEvaluated():
+            return events.EvaluationFailed(**envelope)

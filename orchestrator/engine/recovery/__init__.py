@@ -1,0 +1,1 @@
+"""From the log back to memory: restoring partitions, and checking histories offline."""

@@ -1,0 +1,118 @@
+"""From records to the saga's inputs: which session a record belongs to, and whether it lies where it should."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+from msgspec.structs import replace
+
+from orchestrator.bus.codec import Codec
+from orchestrator.bus.partitioning import partition_of
+from orchestrator.bus.ports import Outgoing, Received
+from orchestrator.delivery.dead_letters import original
+from orchestrator.errors import ContractError
+from orchestrator.messages import commands, identity
+from orchestrator.messages.base import Command, Event
+from orchestrator.messages.catalogue import Topic, avro_name
+from orchestrator.messages.types import AgentProfile
+from orchestrator.saga.inputs import Submission
+from orchestrator.saga.replies import REPLIES
+
+FORWARDED: Final = "agents_forwarded"
+"""Header of a record that was forwarded to its home partition: from where."""
+
+_ADDRESSES: Final = 20_000
+
+_REPLY_NAMES: Final = frozenset(avro_name(kind) for kind in REPLIES)
+
+Routable: TypeAlias = Command | Event
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A decoded input and its session."""
+
+    correlation_id: str
+    message: Routable
+
+
+class Router:
+    """Decodes what arrives in the orchestrator's partitions. Knows no session."""
+
+    def __init__(self, codec: Codec, partitions: int) -> None:
+        self._codec = codec
+        self._partitions = partitions
+        # A session is told a dozen things or more, and its address costs as much as half a decoding.
+        self._address = lru_cache(_ADDRESSES)(self._computed_address)
+
+    def route(self, received: Received) -> Routed | Outgoing | None:
+        """The input; or the record again, for the partition where it belongs; None for what is not for us.
+
+        Raises `ContractError` for what can never be handled: it does not decode, or it missed its home twice.
+        """
+        if received.topic is Topic.EVENTS and self._is_for_others(received):
+            return None
+        message = self._codec.decode(received)
+        if isinstance(message, commands.SubmitTask):
+            message = _identified(message, received)
+        if not isinstance(message, Command | Event):
+            raise ContractError(f"{type(message).__name__} belongs to no session")
+        correlation_id, home = self._address(message.correlation_id)
+        if correlation_id is None:
+            raise ContractError(f"the correlation id {message.correlation_id!r} is no UUID")
+        if home == received.partition:
+            return Routed(correlation_id, message)
+        return self.forwarded(received, correlation_id)
+
+    def _is_for_others(self, received: Received) -> bool:
+        """Whether it says that it is something else than a reply. What says nothing is looked at."""
+        name = self._codec.type_of(received)
+        return name is not None and name not in _REPLY_NAMES
+
+    def home(self, correlation_id: str) -> int:
+        """The partition where everything about a session lies."""
+        return partition_of(correlation_id, self._partitions)
+
+    def _computed_address(self, text: str) -> tuple[str | None, int]:
+        """A correlation id in its canonical form, None for what is none, and its home."""
+        canonical = identity.canonical_uuid(text)
+        return canonical, self.home(canonical) if canonical else -1
+
+    def forwarded(self, received: Received, correlation_id: str) -> Outgoing:
+        """The record for its home partition, with its key. Raises `ContractError` the second time."""
+        if received.header(FORWARDED) is not None:
+            raise ContractError(
+                f"forwarded once, and still not in partition {self.home(correlation_id)} of its session"
+            )
+        came_from = f"{received.topic}/{received.partition}/{received.offset}".encode()
+        return Outgoing(
+            topic=received.topic,
+            key=correlation_id.encode(),
+            value=received.value,
+            headers=(
+                *((name, value) for name, value in received.headers if value is not None),
+                (FORWARDED, came_from),
+            ),
+            partition=self.home(correlation_id),
+        )
+
+
+def submission(task: commands.SubmitTask, profile: AgentProfile | None, received: Received) -> Submission:
+    return Submission(task=task, profile=profile, original=original(received))
+
+
+def _identified(task: commands.SubmitTask, received: Received) -> commands.SubmitTask:
+    """The task with the ids that its writer left out, derived from what is the same on every reading."""
+    if task.correlation_id and task.command_id:
+        return task
+    correlation_id = task.correlation_id
+    if not correlation_id and task.key:
+        correlation_id = identity.session_of_key(task.tenant, task.key)
+    if not correlation_id and received.key is not None:
+        correlation_id = identity.canonical_uuid(received.key.decode("utf-8", "replace")) or ""
+    if not correlation_id:
+        correlation_id = identity.session_at(received.topic, received.partition, received.offset)
+    command_id = task.command_id or identity.derived_id(
+        "command", received.topic, received.partition, received.offset
+    )
+    return replace(task, correlation_id=correlation_id, command_id=command_id)

@@ -1,0 +1,103 @@
+"""What the orchestrator writes, as records that a broker takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from msgspec.structs import replace
+
+from orchestrator.bus.codec import Codec
+from orchestrator.bus.ports import Outgoing
+from orchestrator.bus.values.message_values import MessageValues
+from orchestrator.delivery.dead_letters import without_value
+from orchestrator.errors import ContractError
+from orchestrator.messages import commands, events
+from orchestrator.messages.base import Message, Record
+from orchestrator.messages.catalogue import CATALOGUE, Topic
+from orchestrator.messages.types import Value
+
+RECORD_BYTES: Final = 1_000_000
+"""Largest record: librdkafka's default for `message.max.bytes`, a little below the broker's."""
+_OVERHEAD: Final = 100
+"""A record's own fields, and those of the batch that it is alone in."""
+_PER_HEADER: Final = 10
+
+Writable: TypeAlias = Message | Record
+
+_WRITTEN: Final = frozenset(
+    {
+        Topic.SESSIONS,
+        Topic.SNAPSHOTS,
+        Topic.PLAN_COMMANDS,
+        Topic.EVALUATE_COMMANDS,
+        Topic.CANCELLATIONS,
+        Topic.DEAD_LETTERS,
+    }
+)
+
+
+class TooLarge(ContractError):  # noqa: N818 - named after the state it tells
+    """A record that no broker takes."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Encodes within the size limit: a message that would be over it travels with its values in the store,
+    where they have no effect on the state of its session."""
+
+    codec: Codec
+    values: MessageValues
+    source: str
+    limit: int = RECORD_BYTES
+
+    def prepare(self) -> None:
+        """Raises `ConfigurationError` that names every schema which the registry does not have."""
+        self.codec.prepare(entry.message for entry in CATALOGUE if entry.topic in _WRITTEN)
+
+    def encode(self, message: Writable, partition: int | None = None) -> Outgoing:
+        """The record. Raises `TooLarge` for one that cannot be made small enough."""
+        if isinstance(message, events.MessageDeadLettered) and message.state is not None:
+            message = replace(message, state=self.values.placed(message.state))
+        outgoing = self.codec.encode(message, source=self.source)
+        if not self._own_fits(outgoing):
+            outgoing = self._encoded_smaller(message)
+        return outgoing if partition is None else replace(outgoing, partition=partition)
+
+    def fits(self, outgoing: Outgoing) -> bool:
+        return size_of(outgoing) <= self.limit
+
+    def _own_fits(self, outgoing: Outgoing) -> bool:
+        # Headers of ours are short; counting them costs more than a tenth of an encoding.
+        return len(outgoing.value or b"") < self.limit // 2 or self.fits(outgoing)
+
+    def _encoded_smaller(self, message: Writable) -> Outgoing:
+        outgoing = self.codec.encode(self._smaller(message), source=self.source)
+        if not self.fits(outgoing):
+            raise TooLarge(
+                f"{type(message).__name__} would have {size_of(outgoing)} bytes, more than the {self.limit} "
+                "that a message may have: pass large values through the value store"
+            )
+        return outgoing
+
+    def _smaller(self, message: Writable) -> Writable:
+        match message:
+            case events.PlanStepReady():
+                return replace(message, inputs=self._stored(message.inputs))
+            case commands.EvaluateTask():
+                return replace(message, outputs=self._stored(message.outputs))
+            case commands.CreatePlan():
+                given = {"context": message.context, "memory": message.memory}
+                return replace(message, **self._stored(given))
+            case events.MessageDeadLettered():
+                return without_value(message)
+            case _:
+                return message
+
+    def _stored(self, values: Mapping[str, Value | None]) -> dict[str, Value | None]:
+        return {name: None if value is None else self.values.stored(value) for name, value in values.items()}
+
+
+def size_of(outgoing: Outgoing) -> int:
+    """Bytes of a record on the wire, or a few more."""
+    headers = sum(len(name) + len(value) + _PER_HEADER for name, value in outgoing.headers)
+    return len(outgoing.key) + len(outgoing.value or b"") + headers + _OVERHEAD

@@ -1,0 +1,75 @@
+"""Snapshots of sessions and checkpoints of partitions: what restoring starts from."""
+
+from typing import Final
+
+import msgspec
+
+from orchestrator.bus.ports import Outgoing
+from orchestrator.bus.values.message_values import MessageValues
+from orchestrator.engine.state.encoding import Encoder
+from orchestrator.engine.state.partition import LiveSession
+from orchestrator.errors import ConfigurationError, ContractError
+from orchestrator.messages.catalogue import Topic
+from orchestrator.messages.types import PartitionCheckpoint, QuarantinedSession, SessionSnapshot
+from orchestrator.messages.values import value_of
+from orchestrator.saga import STATE_VERSION, Session
+
+SMALLEST: Final = 64 * 1024
+"""Bytes of events a session must have before it is worth a snapshot."""
+LARGEST_INLINE: Final = 512 * 1024
+"""Bytes of state beyond which it goes into the value store."""
+MEDIA_TYPE: Final = "application/msgpack"
+
+
+def wanted(live: LiveSession) -> bool:
+    """Whether the events since the last snapshot outweigh it: so all snapshots of a session together cost
+    no more than a constant factor of its events."""
+    return live.bytes_since_snapshot > max(SMALLEST, live.snapshot_bytes)
+
+
+def snapshot(encoder: Encoder, partition: int, session: Session, end: int) -> Outgoing:
+    """The session's state, for the snapshots topic. `end` lies at or before the event that comes next."""
+    state = value_of(msgspec.msgpack.encode(session), MEDIA_TYPE)
+    record = SessionSnapshot(
+        correlation_id=session.correlation_id,
+        sequence=session.sequence,
+        state_version=STATE_VERSION,
+        state=encoder.values.stored(state) if state.size > LARGEST_INLINE else state,
+        sessions_offset=end,
+    )
+    return encoder.encode(record, partition)
+
+
+def tombstone(partition: int, key: bytes) -> Outgoing:
+    """Lets compaction forget what lies under a key: an ended session's snapshot, an old chunk of ids."""
+    return Outgoing(Topic.SNAPSHOTS, key, None, (), partition)
+
+
+def quarantine(encoder: Encoder, partition: int, record: QuarantinedSession) -> Outgoing:
+    return encoder.encode(record, partition)
+
+
+def checkpoint(encoder: Encoder, partition: int, partition_count: int, batch: int, mark: int) -> Outgoing:
+    record = PartitionCheckpoint(
+        partition=partition,
+        partition_count=partition_count,
+        low_water_mark=mark,
+        batch=batch,
+        state_version=STATE_VERSION,
+    )
+    return encoder.encode(record, partition)
+
+
+def read(record: SessionSnapshot, values: MessageValues) -> Session:
+    """The state in a snapshot. Raises `ConfigurationError` for a form that is newer than ours, and
+    `ContractError` for a damaged one."""
+    if record.state_version > STATE_VERSION:
+        raise ConfigurationError(
+            f"the snapshot of session {record.correlation_id} has state version {record.state_version}, "
+            f"this orchestrator knows up to {STATE_VERSION}: run a version at least as new"
+        )
+    state = values.fetched(record.state).inline or b""
+    try:
+        return msgspec.msgpack.decode(state, type=Session)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise ContractError(f"the snapshot of session {record.correlation_id} is damaged: {error}") from error

@@ -1,1 +1,0 @@
-"""Processes at work: the saga loop, workers and sinks, each with its thread."""

@@ -1,0 +1,1 @@
+"""What every process reads whole: definitions, and calls that are void."""

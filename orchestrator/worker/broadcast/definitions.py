@@ -1,0 +1,107 @@
+"""What exists: the table of tools, agents and playbooks that the definitions topic tells."""
+
+import logging
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from orchestrator.bus.codec import Codec
+from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.ports import BEGINNING, Bus, Received
+from orchestrator.errors import OrchestratorError
+from orchestrator.messages.base import Message
+from orchestrator.messages.catalogue import Topic
+from orchestrator.messages.events import AgentDefined, PlaybookDefined, ToolDefined
+from orchestrator.messages.types import AgentProfile, ToolDefinition
+from orchestrator.worker.broadcast.reader import Broadcast
+
+logger: Final = logging.getLogger(__name__)
+
+_Table = Mapping[str, Any]
+_EMPTY: Final[_Table] = MappingProxyType({})
+
+
+class DefinitionTable:
+    """The newest definition of each name. Readers get snapshots: a table that they hold does not change."""
+
+    def __init__(self) -> None:
+        self._tables: dict[str, _Table] = {}
+
+    @property
+    def tools(self) -> Mapping[str, ToolDefinition]:
+        return self._tables.get("tool", _EMPTY)
+
+    @property
+    def agents(self) -> Mapping[str, AgentProfile]:
+        return self._tables.get("agent", _EMPTY)
+
+    @property
+    def playbooks(self) -> Mapping[str, PlaybookDefined]:
+        return self._tables.get("playbook", _EMPTY)
+
+    def put(self, definition: Message) -> None:
+        """Takes a definition in. By one thread at a time."""
+        found = _entry_of(definition)
+        if found is not None:
+            kind, name, value = found
+            self._tables[kind] = MappingProxyType({**self._tables.get(kind, _EMPTY), name: value})
+
+    def remove(self, key: str) -> None:
+        """Takes out what a Kafka key such as `tool/sql.query` names."""
+        kind, _, name = key.partition("/")
+        kept = {known: value for known, value in self._tables.get(kind, _EMPTY).items() if known != name}
+        self._tables[kind] = MappingProxyType(kept)
+
+    def has(self, definition: Message) -> bool:
+        """Whether this very definition is in the table, whoever wrote it and when."""
+        found = _entry_of(definition)
+        if found is None:
+            return False
+        kind, name, value = found
+        known = self._tables.get(kind, _EMPTY).get(name)
+        if isinstance(known, PlaybookDefined) and isinstance(value, PlaybookDefined):
+            return known.event_id == value.event_id
+        return bool(known == value)
+
+
+class DefinitionsReader:
+    """Follows the definitions topic from its beginning into a table, in a thread of its own."""
+
+    def __init__(self, bus: Bus, codec: Codec, group: str) -> None:
+        self.table = DefinitionTable()
+        self._codec = codec
+        self._reader = Broadcast(bus, Topic.DEFINITIONS, BEGINNING, group, self._take)
+
+    def start(self) -> None:
+        self._reader.start()
+
+    def stop(self) -> None:
+        self._reader.stop()
+
+    def catch_up(self, deadline: Deadline) -> None:
+        """Returns when the table has all that was defined before the call. Raises `UnavailableError`.
+
+        For the start, and for a reader that misses a name which may just have been defined.
+        """
+        self._reader.catch_up(deadline)
+
+    def _take(self, received: Received) -> None:
+        if received.value is None:
+            self.table.remove((received.key or b"").decode(errors="replace"))
+            return
+        try:
+            self.table.put(self._codec.decode(received))
+        except OrchestratorError as error:
+            logger.warning("a definition at offset %d is not understood: %s", received.offset, error)
+
+
+def _entry_of(definition: Message) -> tuple[str, str, Any] | None:
+    match definition:
+        case ToolDefined(tool=tool):
+            return "tool", tool.name, tool
+        case AgentDefined(profile=profile):
+            return "agent", profile.name, profile
+        case PlaybookDefined(name=name):
+            return "playbook", name, definition
+        case _:
+            return None

@@ -1,0 +1,179 @@
+"""What all workers of one process share: event loop, outbox, definitions, void calls."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Final
+
+from orchestrator.bus.codec import Codec
+from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.ports import Bus, Received
+from orchestrator.clock import unix_micros
+from orchestrator.delivery.dead_letters import DeadLetterCap, dead_letter, without_value
+from orchestrator.errors import ContractError, OrchestratorError
+from orchestrator.messages.base import Message
+from orchestrator.messages.types import Failure
+from orchestrator.sdk.context import Platform, Values
+from orchestrator.sdk.plugins import Plugins
+from orchestrator.sdk.service import Service
+from orchestrator.telemetry.metrics import DEAD_LETTERS, ProcessMetrics
+from orchestrator.telemetry.tracing import NoTracing, Tracing
+from orchestrator.worker.broadcast.cancellations import Cancellations, VoidCalls
+from orchestrator.worker.broadcast.definitions import DefinitionsReader
+from orchestrator.worker.dispatch import Handling
+from orchestrator.worker.middleware import chain
+from orchestrator.worker.observer import Observer
+from orchestrator.worker.outbox import Outbox
+
+logger: Final = logging.getLogger(__name__)
+
+READERS_GROUP: Final = "orchestrator-broadcast"
+"""Group of the readers that every process has for itself. They join no session of it and commit nothing."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a process gives to its handlers. `instance` is its name among the copies of its services."""
+
+    plugins: Plugins
+    values: Values
+    instance: str = "0"
+    metrics: ProcessMetrics = field(default_factory=ProcessMetrics)
+    tracings: Mapping[str, Tracing] = field(default_factory=dict)
+    """Where spans go, by service: each is a service of its own in a trace, also where one process runs several."""
+    now: Callable[[], int] = unix_micros
+
+
+class Host:
+    """One per process. Start it before its workers, stop it after them."""
+
+    def __init__(self, bus: Bus, codec: Codec, surroundings: Surroundings) -> None:
+        self.bus = bus
+        self.codec = codec
+        self.surroundings = surroundings
+        self.outbox = Outbox(bus.producer())
+        self.void_calls = VoidCalls()
+        self.definitions = DefinitionsReader(bus, codec, READERS_GROUP)
+        self.loop = asyncio.new_event_loop()
+        self._is_stopping = False
+        self._dead_letters = DeadLetterCap()
+        self._cancellations = Cancellations(bus, codec, self.void_calls, READERS_GROUP)
+        self._loop_thread = threading.Thread(target=self._run_loop, name="handlers", daemon=True)
+
+    def start(self, deadline: Deadline) -> None:
+        """Returns when all definitions are known and cancellations are listened to.
+
+        Raises `UnavailableError` at the deadline.
+        """
+        self._loop_thread.start()
+        self.outbox.start()
+        self.definitions.start()
+        self._cancellations.start()
+        self.definitions.catch_up(deadline)
+        self._cancellations.wait_started(deadline)
+
+    def stop(self, deadline: Deadline) -> None:
+        """Sends what is still queued and ends all threads."""
+        self._cancellations.stop()
+        self.definitions.stop()
+        self.outbox.stop(deadline)
+        if self._loop_thread.ident is not None:
+            self._is_stopping = True
+            asyncio.run_coroutine_threadsafe(_cancel_all(), self.loop).result(deadline.remaining() + 1)
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._loop_thread.join()
+        self.loop.close()
+
+    def dead_letter(self, received: Received, failure: Failure, service: str, stage: str) -> None:
+        """Writes a dead letter and waits for Kafka's answer. For threads other than the event loop's."""
+        asyncio.run_coroutine_threadsafe(self._dead_letters.admit(), self.loop).result()
+        letter = dead_letter(received, failure, service=service, stage=stage, now=self.surroundings.now())
+        self.surroundings.metrics.count(DEAD_LETTERS, service=service, stage=stage)
+        for attempt in (letter, without_value(letter)):
+            answers: SimpleQueue[OrchestratorError | None] = SimpleQueue()
+            self.outbox.send([self.codec.encode(attempt, source=self._source(service))], answers.put)
+            error = answers.get()
+            if not isinstance(error, ContractError):
+                break
+        if error is not None:
+            raise error
+
+    def _source(self, service: str) -> str:
+        return f"/{service}/{self.surroundings.instance}"
+
+    def handling(self, service: Service) -> Handling:
+        """How the messages of a service are handled here."""
+        source = self._source(service.name)
+        return Handling(
+            service=service.name,
+            call=chain(service, self.surroundings.plugins.middleware.values()),
+            ordered=service.ordered,
+            concurrency=service.concurrency,
+            platform=self._platform(source),
+            codec=self.codec,
+            outbox=self.outbox,
+            dead_letters=self._dead_letters,
+            void_calls=self.void_calls,
+            observer=self._observer(service),
+            source=source,
+        )
+
+    def _observer(self, service: Service) -> Observer:
+        tracing = self.surroundings.tracings.get(service.name, NoTracing())
+        return Observer(service.name, self.surroundings.metrics, tracing, service.consumer_group)
+
+    def _platform(self, source: str) -> Platform:
+        given = self.surroundings
+        return Platform(
+            plugins=given.plugins,
+            definitions=self.definitions.table,
+            values=given.values,
+            emit=self._emitter(source),
+            now=given.now,
+            metrics=given.metrics,
+            instance=given.instance,
+        )
+
+    def _emitter(self, source: str) -> Callable[[Message], Awaitable[None]]:
+        async def emit(message: Message) -> None:
+            """Returns when Kafka has acknowledged the message."""
+            loop = asyncio.get_running_loop()
+            acknowledged: asyncio.Future[None] = loop.create_future()
+
+            def settle(error: OrchestratorError | None) -> None:
+                if acknowledged.done():
+                    return
+                if error is None:
+                    acknowledged.set_result(None)
+                else:
+                    acknowledged.set_exception(error)
+
+            def on_done(error: OrchestratorError | None) -> None:
+                loop.call_soon_threadsafe(settle, error)
+
+            self.outbox.send([self.codec.encode(message, source=source)], on_done)
+            await acknowledged
+
+        return emit
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        while not self._is_stopping:
+            try:
+                self.loop.run_forever()
+            except SystemExit as error:
+                # A task that a plug-in started called sys.exit: that ends the task, not all handlers.
+                logger.error("a task of a plug-in tried to end the process", exc_info=error)
+
+
+async def _cancel_all() -> None:
+    """Ends what handlers left running: tasks of their own, generators, threads of the default executor."""
+    loop = asyncio.get_running_loop()
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await loop.shutdown_asyncgens()

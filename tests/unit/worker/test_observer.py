@@ -1,0 +1,88 @@
+"""What a worker tells about itself."""
+
+import asyncio
+from typing import Any
+
+from orchestrator.bus.deadline import Deadline
+from orchestrator.messages.catalogue import Topic
+from orchestrator.sdk import Plugins
+from orchestrator.telemetry.context import EVERY_SESSION, root_span_id, span_id, traceparent
+from orchestrator.telemetry.metrics import ProcessMetrics
+from orchestrator.telemetry.spans import Span
+from orchestrator.telemetry.tracing import NoTracing
+from orchestrator.testing.memory import MemoryValues
+from orchestrator.worker.host import Host, Surroundings
+from orchestrator.worker.observer import Observer
+from tests.support.workers import TIMEOUT_S, Lab, command, echo, started, until
+
+
+class MemoryTracing:
+    """Keeps spans."""
+
+    enabled = True
+    sampling = EVERY_SESSION
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+
+    def emit(self, span: Span) -> None:
+        self.spans.append(span)
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+def run_one(lab: Lab, surroundings: Surroundings) -> Any:
+    """One call, answered by a worker in these surroundings; the record of its reply."""
+    service = echo(before=lambda _number: asyncio.sleep(0.01))
+    host = Host(lab.bus, lab.codec, surroundings)
+    host.start(Deadline.after(TIMEOUT_S))
+    try:
+        with started(service, host):
+            lab.execute(1)
+            until(lambda: lab.completed() == [1], "it is answered")
+    finally:
+        host.stop(Deadline.after(TIMEOUT_S))
+    (reply,) = lab.read(Topic.EVENTS)
+    return reply
+
+
+def test_spans_of_the_handling_and_of_the_tool_run_hang_in_the_sessions_trace(lab: Lab) -> None:
+    tracing = MemoryTracing()
+    reply = run_one(lab, Surroundings(Plugins(), MemoryValues(), tracings={echo().name: tracing}))
+
+    session = command(1).correlation_id
+    processing, run = tracing.spans
+    own = span_id(command(1).message_id, "echo")
+    assert (processing.name, processing.span_id) == ("process execute.commands", own)
+    assert processing.parent_id == root_span_id(session)
+    assert processing.ended_at - processing.started_at >= 10_000
+    assert run.name == "execute_tool echo"
+    assert {span.correlation_id for span in tracing.spans} == {session}
+    assert reply.header("traceparent") == traceparent(session, own).encode()
+
+
+def test_without_tracing_replies_still_name_the_sessions_root(lab: Lab) -> None:
+    reply = run_one(lab, Surroundings(Plugins(), MemoryValues()))
+
+    assert reply.header("traceparent") == traceparent(command(1).correlation_id).encode()
+
+
+def test_the_time_in_handlers_and_what_was_read_and_written_are_measured(lab: Lab) -> None:
+    metrics = ProcessMetrics()
+    run_one(lab, Surroundings(Plugins(), MemoryValues(), metrics=metrics))
+
+    exposed = metrics.exposition().decode()
+    assert 'agents_handling_seconds_count{service="echo",type="ExecuteTool"} 1.0' in exposed
+    assert 'agents_messages_received_total{topic="execute.commands"} 1.0' in exposed
+    assert 'agents_messages_sent_total{topic="events"} 1.0' in exposed
+
+
+def test_lag_counts_from_the_lowest_incomplete_offset() -> None:
+    metrics = ProcessMetrics()
+    ends = {(Topic.EVENTS, 0): (5, 20), (Topic.EVENTS, 1): (5, 20)}
+    Observer("echo", metrics, NoTracing(), "echo").lag(ends, {(Topic.EVENTS, 0): 17})
+
+    exposed = metrics.exposition().decode()
+    assert 'agents_consumer_lag{group="echo",partition="0",topic="events"} 3.0' in exposed
+    assert 'agents_consumer_lag{group="echo",partition="1",topic="events"} 15.0' in exposed

@@ -1,0 +1,255 @@
+"""The offset tracker: in any order of completion nothing is committed too early, and nothing is lost."""
+
+from base64 import b85encode
+from collections.abc import Iterable
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.errors import ContractError
+from orchestrator.worker.offsets import (
+    INTAKE_CHARACTERS,
+    LONGEST_INTAKE,
+    METADATA_CHARACTERS,
+    MOST_INCOMPLETE,
+    OffsetTracker,
+    decode,
+    encode,
+)
+
+gaps = st.lists(
+    st.one_of(st.integers(1, 3), st.integers(1, 300), st.integers(1, 2**40)), min_size=1, max_size=200
+)
+
+
+def offsets_of(start: int, steps: Iterable[int]) -> list[int]:
+    """Offsets that ascend by these steps."""
+    offsets = []
+    for step in steps:
+        offsets.append(start)
+        start += step
+    return offsets
+
+
+def restored(tracker: OffsetTracker) -> OffsetTracker:
+    """The tracker of the next owner, by what this one commits."""
+    return OffsetTracker(tracker.commit())
+
+
+def test_nothing_is_committed_before_anything_is_known() -> None:
+    assert OffsetTracker().commit() is None
+
+
+def test_all_done_commits_the_next_offset() -> None:
+    tracker = OffsetTracker()
+    for offset in (5, 6, 7):
+        tracker.take(offset)
+        tracker.complete(offset)
+
+    assert tracker.commit() == (8, "")
+
+
+def test_a_slow_one_holds_the_offset_and_the_rest_is_in_the_metadata() -> None:
+    tracker = OffsetTracker((10, ""))
+    for offset in range(10, 15):
+        assert tracker.take(offset)
+    for offset in (11, 12, 14):
+        tracker.complete(offset)
+
+    commit = tracker.commit()
+
+    assert commit is not None
+    assert commit[0] == 10
+    assert decode(commit[1], 10) == ([10, 13], 15)
+
+
+def test_the_next_owner_runs_only_what_was_left() -> None:
+    before = OffsetTracker((10, ""))
+    for offset in range(10, 15):
+        before.take(offset)
+    for offset in (11, 12, 14):
+        before.complete(offset)
+
+    after = restored(before)
+
+    assert [offset for offset in range(10, 16) if after.take(offset)] == [10, 13, 15]
+
+
+def test_what_was_restored_is_committed_again_before_it_was_read_again() -> None:
+    before = OffsetTracker((10, ""))
+    for offset in range(10, 15):
+        before.take(offset)
+    before.complete(13)
+    after = restored(before)
+    after.take(10)
+    after.complete(10)
+
+    assert after.commit() == (11, encode(11, [12], 14))
+
+
+def test_an_offset_that_never_comes_does_not_hold_the_commit() -> None:
+    before = OffsetTracker((10, ""))
+    for offset in range(10, 15):
+        before.take(offset)
+    before.complete(14)
+    after = restored(before)
+
+    after.take(12)  # 10 and 11 were compacted away meanwhile
+    after.complete(12)
+
+    assert after.commit() == (13, encode(13, [], 15))
+
+
+def test_markers_of_transactions_at_the_end_are_left_behind() -> None:
+    tracker = OffsetTracker((10, ""))
+    tracker.take(10)
+    tracker.skip_to(12)
+    assert tracker.commit() == (10, encode(10, [], 12))
+
+    tracker.complete(10)
+
+    assert tracker.commit() == (12, "")
+
+
+def test_a_log_that_begins_anew_is_refused() -> None:
+    with pytest.raises(ValueError, match="below"):
+        OffsetTracker((10, "")).take(3)
+
+
+def test_what_is_committed_as_completed_is_not_completed_by_that() -> None:
+    tracker = OffsetTracker((10, ""))
+    for offset in (10, 11, 12):
+        tracker.take(offset)
+
+    assert tracker.commit(as_completed={10}) == (11, "")
+    assert tracker.commit(as_completed={11}) == (10, encode(10, [12], 13))
+    assert tracker.commit() == (10, "")
+
+
+def test_metadata_of_strangers_names_nothing() -> None:
+    assert decode("reset by ops", 7) == ([], 7)
+    assert decode("", 7) == ([], 7)
+
+
+def test_metadata_of_a_newer_version_is_refused() -> None:
+    with pytest.raises(ContractError, match="newer release"):
+        OffsetTracker((7, "2r:whatever"))
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x01\xff", b"\x01" + b"\xff" * 4 + b"\x01\x01", b"\xff" * 12 + b"\x01"]
+)
+def test_damaged_runs_are_refused(content: bytes) -> None:
+    with pytest.raises(ContractError, match="damaged"):
+        decode("1r:" + b85encode(content).decode(), 7)
+
+
+def test_damaged_text_is_refused() -> None:
+    with pytest.raises(ContractError, match="damaged"):
+        OffsetTracker((7, '1b:"'))
+
+
+def test_a_long_range_behind_one_slow_call_stays_small() -> None:
+    tracker = OffsetTracker((0, ""))
+    tracker.take(0)
+    for offset in range(1, 100_000):
+        tracker.take(offset)
+        tracker.complete(offset)
+
+    commit = tracker.commit()
+
+    assert commit is not None
+    assert len(commit[1]) < 20
+    assert not tracker.is_full
+
+
+def test_a_dense_mixture_is_written_as_bits() -> None:
+    metadata = encode(0, range(2, 2_000, 2), 2_000)
+
+    assert metadata.startswith("1b:")
+    assert len(metadata) < 330
+
+
+@given(start=st.integers(0, 2**40), steps=gaps, data=st.data())
+def test_a_set_reads_back_as_it_was_written(start: int, steps: list[int], data: st.DataObject) -> None:
+    lowest, *above = offsets_of(start, steps)
+    end = (above[-1] if above else lowest) + data.draw(st.integers(1, 400))
+
+    incomplete, decoded_end = decode(metadata := encode(lowest, above, end), lowest)
+
+    if not metadata:
+        assert set(range(lowest + 1, end)) <= set(above)
+        return
+    assert incomplete == [lowest, *(offset for offset in above if offset < decoded_end)]
+    assert decoded_end - 1 not in above
+    assert set(range(decoded_end, end)) <= set(above)
+
+
+@given(start=st.integers(0, 2**40), steps=gaps, data=st.data())
+def test_any_order_of_completion_and_any_restart_runs_each_record_once(
+    start: int, steps: list[int], data: st.DataObject
+) -> None:
+    offsets = offsets_of(start, steps)
+    done: set[int] = set()
+    tracker = OffsetTracker((start, ""))
+    lives = data.draw(st.integers(1, 4))
+    for _ in range(lives):
+        reach = data.draw(st.integers(0, len(offsets)))
+        ran = [
+            offset for offset in offsets[:reach] if offset >= (tracker.position or 0) and tracker.take(offset)
+        ]
+        assert not done & set(ran)
+        for offset in data.draw(st.permutations(ran))[: data.draw(st.integers(0, len(ran)))]:
+            tracker.complete(offset)
+            done.add(offset)
+            commit = tracker.commit()
+            assert commit is not None
+            assert all(other in done for other in offsets if other < commit[0])
+        tracker = restored(tracker)
+    left = [offset for offset in offsets if offset >= (tracker.position or 0) and tracker.take(offset)]
+    assert set(left) == set(offsets) - done
+
+
+@given(
+    steps=st.lists(st.one_of(st.just(1), st.integers(1, 2**20), st.integers(1, 2**34)), max_size=1_500),
+    seed=st.randoms(use_true_random=False),
+    stubborn=st.floats(0, 1),
+)
+def test_the_set_never_outgrows_its_room(steps: list[int], seed: Random, stubborn: float) -> None:
+    tracker = OffsetTracker((0, ""))
+    tracker.take(0)
+    waiting: list[int] = []
+    for index, offset in enumerate(offsets_of(1, steps)):
+        if index % LONGEST_INTAKE == 0 and tracker.is_full:
+            break
+        tracker.take(offset)
+        waiting.append(offset)
+        if seed.random() > stubborn:
+            tracker.complete(waiting.pop(seed.randrange(len(waiting))))
+    seed.shuffle(waiting)
+    while waiting:
+        if len(waiting) % 50 == 0 or len(waiting) < 20:
+            commit = tracker.commit()
+            assert commit is not None
+            assert len(commit[1]) <= METADATA_CHARACTERS
+        tracker.complete(waiting.pop())
+
+
+def test_intake_stops_before_the_room_is_full() -> None:
+    tracker = OffsetTracker((0, ""))
+    offset = 0
+    while not tracker.is_full:
+        tracker.take(offset)
+        offset += 300
+    count = len(tracker)
+    for late in range(0, offset, 300):
+        if late % 9_000 == 0 and late:
+            commit = tracker.commit()
+            assert commit is not None
+            assert len(commit[1]) <= INTAKE_CHARACTERS
+        if (late // 300) % 2:
+            tracker.complete(late)
+
+    assert 500 < count < MOST_INCOMPLETE

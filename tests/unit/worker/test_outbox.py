@@ -1,0 +1,174 @@
+"""The outbox: what is not taken is sent again, what never fits is given up, and only load makes it wait."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.errors import FatalError
+from orchestrator.bus.ports import OnDelivery, Outgoing
+from orchestrator.errors import ContractError, OrchestratorError, UnavailableError
+from orchestrator.messages.catalogue import Topic
+from orchestrator.worker.outbox import LINGER_S, Outbox
+from tests.support.workers import until
+
+Answer = Callable[[Outgoing], OrchestratorError | None]
+
+
+class MemoryProducer:
+    """A producer whose broker answers as it is told: at each flush, unless it holds its answers back."""
+
+    def __init__(self) -> None:
+        self.answer: Answer = lambda _record: None
+        self.holds = False
+        self.taken: list[bytes] = []
+        self.flushes: list[int] = []
+        self._queued: deque[tuple[Outgoing, OnDelivery]] = deque()
+
+    def send(self, outgoing: Outgoing, on_delivery: OnDelivery | None = None) -> None:
+        assert on_delivery is not None
+        self._queued.append((outgoing, on_delivery))
+
+    def poll(self, timeout_s: float = 0.0) -> int:  # noqa: ARG002 - the port's
+        return 0
+
+    def flush(self, deadline: Deadline) -> int:  # noqa: ARG002 - the port's
+        if self.holds:
+            time.sleep(0.001)
+            return len(self._queued)
+        self.flushes.append(len(self._queued))
+        for record, on_delivery in tuple(self._queued):
+            self._queued.popleft()
+            error = self.answer(record)
+            if error is None:
+                self.taken.append(record.key)
+            on_delivery(error)
+        return 0
+
+    def close(self) -> None:
+        self._queued.clear()
+
+
+def record(key: str) -> Outgoing:
+    return Outgoing(Topic.EVENTS, key.encode(), b"", ())
+
+
+@pytest.fixture
+def producer() -> MemoryProducer:
+    return MemoryProducer()
+
+
+@pytest.fixture
+def outbox(producer: MemoryProducer) -> Iterator[Outbox]:
+    outbox = Outbox(producer)
+    outbox.start()
+    yield outbox
+    outbox.stop(Deadline.after(1))
+
+
+def sent(outbox: Outbox, *keys: str) -> list[OrchestratorError | None]:
+    """Sends records that are done together; what was told of them."""
+    told: list[OrchestratorError | None] = []
+    outbox.send([record(key) for key in keys], told.append)
+    until(lambda: bool(told), "they are done")
+    return told
+
+
+def test_records_that_belong_together_are_done_together(outbox: Outbox, producer: MemoryProducer) -> None:
+    assert sent(outbox, "a", "b", "c") == [None]
+    assert producer.taken == [b"a", b"b", b"c"]
+
+
+def test_what_the_broker_did_not_take_is_sent_again_alone(outbox: Outbox, producer: MemoryProducer) -> None:
+    refused = deque([UnavailableError("no answer"), UnavailableError("no answer")])
+    producer.answer = lambda one: refused.popleft() if one.key == b"b" and refused else None
+
+    assert sent(outbox, "a", "b", "c") == [None]
+    assert producer.taken == [b"a", b"c", b"b"]
+
+
+def test_what_never_fits_is_given_up_when_the_others_are_through(
+    outbox: Outbox, producer: MemoryProducer
+) -> None:
+    too_large = ContractError("too large")
+    producer.answer = lambda one: too_large if one.key == b"a" else None
+
+    assert sent(outbox, "a", "b") == [too_large]
+    assert producer.taken == [b"b"]
+
+
+def test_of_a_refused_batch_only_what_is_refused_alone_is_given_up(
+    outbox: Outbox, producer: MemoryProducer
+) -> None:
+    too_large = ContractError("too large")
+    producer.answer = lambda one: too_large if producer.flushes[-1] > 1 or one.key == b"b" else None
+
+    assert sent(outbox, "a", "b", "c") == [too_large]
+    assert producer.taken == [b"a", b"c"]
+
+
+def test_a_producer_of_no_further_use_ends_everything(outbox: Outbox, producer: MemoryProducer) -> None:
+    fatal = FatalError("out of order")
+    producer.answer = lambda _one: fatal
+
+    assert sent(outbox, "a") == [fatal]
+    assert outbox.failure is fatal
+    with pytest.raises(FatalError):
+        outbox.send([record("b")], lambda _error: None)
+
+
+def test_a_quiet_outbox_sends_at_once(outbox: Outbox, producer: MemoryProducer) -> None:
+    waits = []
+    for number in range(20):
+        begun = time.monotonic()
+        sent(outbox, str(number))
+        waits.append(time.monotonic() - begun)
+        time.sleep(0.02)
+
+    assert sorted(waits)[10] < LINGER_S
+
+
+def test_a_busy_outbox_gathers(outbox: Outbox, producer: MemoryProducer) -> None:
+    stop = threading.Event()
+
+    def keep_sending() -> None:
+        # So many at a time that they are enough also while other programs have the processor.
+        while not stop.wait(0.0002):
+            for _ in range(10):
+                outbox.send([record("x")], lambda _error: None)
+
+    thread = threading.Thread(target=keep_sending)
+    thread.start()
+    time.sleep(0.5)
+    producer.flushes.clear()
+    begun = time.monotonic()
+    time.sleep(0.3)
+    stop.set()
+    thread.join()
+    elapsed = time.monotonic() - begun
+
+    assert len(producer.flushes) < elapsed / LINGER_S * 2
+
+
+def test_stopping_sends_what_is_queued(producer: MemoryProducer) -> None:
+    outbox = Outbox(producer)
+    outbox.start()
+    for number in range(100):
+        outbox.send([record(str(number))], lambda _error: None)
+    outbox.stop(Deadline.after(5))
+
+    assert len(producer.taken) == 100
+
+
+def test_stopping_does_not_wait_for_a_broker_longer_than_its_deadline(producer: MemoryProducer) -> None:
+    producer.holds = True
+    outbox = Outbox(producer)
+    outbox.start()
+    outbox.send([record("a")], lambda _error: None)
+    begun = time.monotonic()
+    outbox.stop(Deadline.after(0.1))
+
+    assert time.monotonic() - begun < 1

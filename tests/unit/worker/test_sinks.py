@@ -1,0 +1,129 @@
+"""Sinks on the embedded broker: each message stored once, whatever fails in between."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+
+from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.ports import Outgoing
+from orchestrator.errors import ConfigurationError
+from orchestrator.messages.catalogue import Topic
+from orchestrator.sdk import Delivery, Positions, SinkPlugin
+from orchestrator.worker.host import Host
+from orchestrator.worker.sinks import SinkRunner, SinkSettings
+from tests.support.workers import TIMEOUT_S, Lab, number_of, until
+
+
+class MemorySink:
+    """Stores a batch and its positions at once; `failures` writes fail after nothing was stored."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.stored: list[Delivery] = []
+        self.next: dict[tuple[str, int], int] = {}
+        self.failures = failures
+        self.is_closed = False
+
+    def positions(self) -> Positions:
+        return dict(self.next)
+
+    def write(self, batch: Sequence[Delivery], positions: Positions) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise OSError("the disk is full")
+        self.stored.extend(batch)
+        self.next.update(positions)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    @property
+    def numbers(self) -> list[int]:
+        return sorted(number_of(delivery.message) for delivery in self.stored)
+
+
+@contextmanager
+def storing(sink: MemorySink, host: Host, pattern: str = "ExecuteTool") -> Iterator[SinkRunner]:
+    plugin = SinkPlugin("memory", pattern, lambda: sink)
+    runner = SinkRunner(plugin, host, SinkSettings(first_retry_s=0.01))
+    runner.start()
+    try:
+        runner.wait_ready(Deadline.after(TIMEOUT_S))
+        yield runner
+    finally:
+        runner.stop(Deadline.after(TIMEOUT_S))
+
+
+def test_what_was_there_and_what_comes_is_stored_in_order_with_its_positions(lab: Lab) -> None:
+    sink = MemorySink()
+    lab.execute(*range(10))
+    with lab.host() as host, storing(sink, host):
+        lab.execute(*range(10, 20))
+        until(lambda: len(sink.stored) == 20, "all are stored")
+
+    assert sink.numbers == list(range(20))
+    for partition in range(2):
+        offsets = [delivery.offset for delivery in sink.stored if delivery.partition == partition]
+        assert offsets == list(range(sink.next["execute.commands", partition]))
+    assert sink.is_closed
+
+
+def test_a_restart_repeats_nothing(lab: Lab) -> None:
+    sink = MemorySink()
+    with lab.host() as host:
+        lab.execute(*range(5))
+        with storing(sink, host):
+            until(lambda: len(sink.stored) == 5, "the first are stored")
+        lab.execute(*range(5, 9))
+        with storing(sink, host):
+            until(lambda: len(sink.stored) == 9, "the others are stored")
+
+    assert sink.numbers == list(range(9))
+
+
+def test_a_batch_that_could_not_be_stored_comes_again(lab: Lab) -> None:
+    sink = MemorySink(failures=3)
+    with lab.host() as host, storing(sink, host):
+        lab.execute(*range(8))
+        until(lambda: len(sink.stored) == 8, "all are stored")
+
+    assert sink.failures == 0
+    assert sink.numbers == list(range(8))
+
+
+def test_what_cannot_be_decoded_gets_one_dead_letter_and_blocks_nothing(lab: Lab) -> None:
+    sink = MemorySink(failures=2)
+    good = lab.record(1, partition=0)
+    with lab.host() as host:
+        lab.send(Outgoing(good.topic, good.key, b"poison", good.headers, 0))
+        lab.execute(1, partition=0)
+        with storing(sink, host):
+            until(lambda: len(sink.stored) == 1, "the good one is stored")
+
+    (letter,) = lab.messages(Topic.DEAD_LETTERS)
+    assert (letter.service, letter.stage, letter.original.value) == ("memory", "decode", b"poison")
+    assert sink.next["execute.commands", 0] == 2
+
+
+def test_messages_of_other_kinds_only_move_the_positions(lab: Lab) -> None:
+    sink = MemorySink()
+    with lab.host() as host, storing(sink, host, pattern="*Failed") as runner:
+        lab.execute(1)
+        until(lambda: runner.is_running, "it runs")
+
+    assert sink.stored == []
+
+
+def test_a_store_that_is_ahead_of_its_topic_is_refused(lab: Lab) -> None:
+    sink = MemorySink()
+    sink.next["execute.commands", 0] = 99
+    with lab.host() as host:
+        runner = SinkRunner(SinkPlugin("memory", "ExecuteTool", lambda: sink), host)
+        runner.start()
+        with pytest.raises(ConfigurationError, match="new store"):
+            runner.wait_ready(Deadline.after(TIMEOUT_S))
+
+
+def test_a_pattern_that_matches_nothing_is_refused(lab: Lab) -> None:
+    with lab.host() as host, pytest.raises(ConfigurationError, match="no message is called that"):
+        SinkRunner(SinkPlugin("memory", "NoSuchThing", MemorySink), host)

@@ -1,0 +1,335 @@
+"""Workers on the embedded broker: what becomes of each message, and what is committed."""
+
+import asyncio
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.ports import Outgoing
+from orchestrator.messages import commands, events, types
+from orchestrator.messages.base import Message
+from orchestrator.messages.catalogue import Topic
+from orchestrator.messages.identity import derived_id
+from orchestrator.sdk import Context, Service, ToolDefinition, middleware
+from orchestrator.sdk.definitions import tool_defined
+from orchestrator.sdk.roles import Next
+from tests.support.workers import TIMEOUT_S, Lab, command, echo, number_of, started, until
+
+
+def offsets_committed(lab: Lab, service: Service) -> int:
+    """How many offsets are committed, over all partitions."""
+    return sum(offset for offset, _ in lab.committed(service.consumer_group).values())
+
+
+def test_every_call_is_answered_and_its_offset_committed(lab: Lab) -> None:
+    service = echo()
+    with lab.running(service):
+        lab.execute(*range(50))
+        until(lambda: offsets_committed(lab, service) == 50, "everything is committed while the worker runs")
+
+    assert lab.completed() == list(range(50))
+
+
+def test_a_handler_that_raises_ends_in_a_dead_letter_and_the_partition_moves_on(lab: Lab) -> None:
+    async def fail_on_3(number: int) -> None:
+        if number == 3:
+            raise RuntimeError("three is too many")
+
+    service = echo(before=fail_on_3)
+    with lab.running(service):
+        lab.execute(*range(6), session=derived_id("one"))
+        until(lambda: offsets_committed(lab, service) == 6, "the partition moves on")
+
+    (letter,) = lab.messages(Topic.DEAD_LETTERS)
+    (sent,) = [
+        record for record in lab.read(Topic.EXECUTE_COMMANDS) if record.offset == letter.original.offset
+    ]
+    assert lab.completed() == [0, 1, 2, 4, 5]
+    assert (letter.stage, letter.service, letter.failure.code) == ("handle", "echo", "handler_error")
+    assert "three is too many" in letter.failure.message
+    assert letter.correlation_id == derived_id("one")
+    assert letter.causation_id == command(3).command_id
+    assert (letter.original.key, letter.original.value) == (sent.key, sent.value)
+    assert [(header.name, header.value) for header in letter.original.headers] == list(sent.headers)
+
+
+@pytest.mark.parametrize("raised", [SystemExit(3), asyncio.CancelledError("mine"), ValueError("no")])
+def test_whatever_a_handler_raises_the_worker_goes_on(lab: Lab, raised: BaseException) -> None:
+    async def fail(number: int) -> None:
+        if number == 1:
+            raise raised
+
+    service = echo(before=fail)
+    with lab.running(service):
+        lab.execute(1, 2, partition=0)
+        until(lambda: offsets_committed(lab, service) == 2, "the partition moves on")
+
+    assert [letter.stage for letter in lab.messages(Topic.DEAD_LETTERS)] == ["handle"]
+    assert lab.completed() == [2]
+
+
+def test_what_runs_at_most_once_keeps_its_place_in_an_ordered_service(lab: Lab) -> None:
+    ran = []
+
+    async def note(number: int) -> None:
+        ran.append(number)
+
+    service = echo(before=note, ordered=True, at_most_once=lambda message: number_of(message) % 3 == 0)
+    lab.execute(*range(12), session=derived_id("one"))
+    with lab.running(service):
+        until(lambda: len(lab.completed()) == 12, "all are answered")
+
+    assert ran == list(range(12))
+
+
+def test_bytes_that_are_no_message_end_in_a_dead_letter_and_the_partition_moves_on(lab: Lab) -> None:
+    good = lab.record(1)
+    poison = Outgoing(good.topic, good.key, b"\x00\x00\x00\x00\x03not avro", good.headers)
+    service = echo()
+    with lab.running(service):
+        lab.send(poison)
+        lab.send(good)
+        until(lambda: offsets_committed(lab, service) == 2, "the partition moves on")
+
+    (letter,) = lab.messages(Topic.DEAD_LETTERS)
+    assert (letter.stage, letter.failure.code) == ("decode", "contract")
+    assert letter.original.value == poison.value
+    assert letter.correlation_id == command(1).correlation_id
+    assert lab.completed() == [1]
+
+
+def test_groups_of_one_service_share_its_messages_by_what_each_takes(lab: Lab) -> None:
+    even = echo(group="echo-even", takes=lambda message: number_of(message) % 2 == 0)
+    odd = echo(group="echo-odd", takes=lambda message: number_of(message) % 2 == 1)
+    with lab.running(even), lab.running(odd):
+        lab.execute(*range(10))
+        until(lambda: offsets_committed(lab, even) == 10, "the even group passes over what is odd")
+        until(lambda: offsets_committed(lab, odd) == 10, "the odd group passes over what is even")
+
+    assert lab.completed() == list(range(10))
+
+
+def test_what_a_service_does_not_handle_is_passed_without_being_decoded(lab: Lab) -> None:
+    good = lab.record(1)
+    strange = (("ce_type", b"agents.commands.SomethingNewer"), *good.headers[1:])
+    service = echo()
+    with lab.running(service):
+        lab.send(Outgoing(good.topic, good.key, b"of another world", strange))
+        lab.send(good)
+        until(lambda: offsets_committed(lab, service) == 2, "both are passed")
+
+    assert lab.completed() == [1]
+    assert lab.messages(Topic.DEAD_LETTERS) == []
+
+
+def test_calls_of_one_partition_run_side_by_side_within_the_concurrency(lab: Lab) -> None:
+    running, most = 0, 0
+
+    async def count(_number: int) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+
+    with lab.running(echo(before=count, concurrency=7)):
+        lab.execute(*range(60), partition=0)
+        until(lambda: len(lab.completed()) == 60, "all are answered")
+
+    assert most == 7
+
+
+def test_an_ordered_service_handles_a_session_one_after_the_other(lab: Lab) -> None:
+    order: dict[int, list[int]] = defaultdict(list)
+    running: set[int] = set()
+    overlaps = []
+
+    async def note(number: int) -> None:
+        session = number % 5
+        overlaps.append(session in running)
+        running.add(session)
+        await asyncio.sleep(0.002 * (number % 3))
+        order[session].append(number)
+        running.discard(session)
+
+    with lab.running(echo(before=note, ordered=True, concurrency=4)):
+        for number in range(60):
+            lab.execute(number, session=derived_id("session", number % 5))
+        until(lambda: len(lab.completed()) == 60, "all are answered")
+
+    assert not any(overlaps)
+    assert all(numbers == sorted(numbers) for numbers in order.values())
+
+
+def test_stopping_lets_what_runs_end(lab: Lab) -> None:
+    begun = threading.Event()
+
+    async def take_a_while(_number: int) -> None:
+        begun.set()
+        await asyncio.sleep(0.2)
+
+    with lab.running(echo(before=take_a_while)) as worker:
+        lab.execute(1)
+        assert begun.wait(TIMEOUT_S)
+        worker.stop(Deadline.after(TIMEOUT_S))
+
+    assert lab.completed() == [1]
+
+
+def test_a_void_call_is_cancelled_and_its_offset_is_done(lab: Lab) -> None:
+    begun, cancelled = threading.Event(), threading.Event()
+    ran = []
+
+    async def hang_on_1(number: int) -> None:
+        ran.append(number)
+        if number == 1:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.set()
+
+    service = echo(before=hang_on_1)
+    with lab.running(service):
+        lab.execute(1, partition=0)
+        assert begun.wait(TIMEOUT_S)
+        void = events.CallsVoided(
+            event_id=derived_id("void"),
+            correlation_id=command(1).correlation_id,
+            occurred_at=1,
+            calls=(command(1).call.call_id, command(2).call.call_id),
+        )
+        lab.send(lab.codec.encode(void, source="/test/0"))
+        assert cancelled.wait(TIMEOUT_S)
+        lab.execute(2, 3, partition=0)
+        until(lambda: offsets_committed(lab, service) == 3, "void calls are done")
+
+    assert ran == [1, 3]
+    assert lab.completed() == [3]
+
+
+def test_what_runs_at_most_once_is_committed_before_it_starts(lab: Lab) -> None:
+    committed_at_start = []
+
+    async def look(_number: int) -> None:
+        found = await asyncio.to_thread(lab.committed, "echo")
+        committed_at_start.append(found[Topic.EXECUTE_COMMANDS, 0])
+        await asyncio.sleep(0.05)
+
+    service = echo(before=look, at_most_once=lambda message: number_of(message) == 2)
+    with lab.running(service):
+        lab.execute(2, partition=0)
+        until(lambda: len(lab.completed()) == 1, "it is answered")
+
+    assert committed_at_start == [(1, "")]
+
+
+def test_middleware_sees_the_message_first_and_the_outputs_last(lab: Lab) -> None:
+    @middleware("echo")
+    async def shout(message: Message, context: Context, call_next: Next) -> Sequence[Message]:
+        outputs = await call_next(message, context)
+        return [msgspec.structs.replace(output, tool="ECHO") for output in outputs]
+
+    @middleware("another")
+    async def break_everything(_message: Message, _context: Context, _next: Next) -> Sequence[Message]:
+        raise AssertionError("not for this service")
+
+    service = echo()
+    with lab.running(service, shout, break_everything):
+        lab.execute(1)
+        until(lambda: len(lab.completed()) == 1, "it is answered")
+
+    assert [message.tool for message in lab.messages(Topic.EVENTS)] == ["ECHO"]
+
+
+def test_a_message_can_be_sent_before_the_handler_returns(lab: Lab) -> None:
+    seen_before_the_reply = []
+    service = Service("echo")
+
+    @service.on(commands.ExecuteTool)
+    async def run(message: commands.ExecuteTool, context: Context) -> None:
+        await context.progress("half way", 0.5)
+        seen_before_the_reply.extend(await asyncio.to_thread(lab.messages, Topic.PROGRESS))
+
+    with lab.running(service):
+        lab.execute(1)
+        until(lambda: bool(seen_before_the_reply), "the progress is there")
+
+    assert [(message.note, message.fraction) for message in seen_before_the_reply] == [("half way", 0.5)]
+
+
+def test_a_service_announces_what_it_can_do_unless_everybody_knows(lab: Lab) -> None:
+    service = echo()
+    known = ToolDefinition(name="known")
+    service.announces(lambda platform: [tool_defined(known, platform.now())])
+
+    other = echo("other")
+    other.announcement = service.announcement
+    with lab.host(service, other) as host:
+        for each in (service, other):
+            with started(each, host):
+                until(lambda: "known" in host.definitions.table.tools, "the table knows it")
+
+    assert [message.tool for message in lab.messages(Topic.DEFINITIONS)] == [known]
+
+
+def test_slow_calls_never_stop_polling(lab: Lab) -> None:
+    """With every place taken for longer than the pressure lasts, partitions pause and come back."""
+    gate = threading.Event()
+    running = []
+
+    async def wait(number: int) -> None:
+        running.append(number)
+        await asyncio.to_thread(gate.wait, TIMEOUT_S)
+
+    with lab.running(echo(before=wait, concurrency=2), pressure_s=0.05) as worker:
+        lab.execute(*range(20), partition=0)
+        until(lambda: worker._assignment.holds_back, "the partitions are paused")
+        assert len(running) == 2
+        gate.set()
+        until(lambda: len(lab.completed()) == 20, "all are answered")
+
+    assert lab.completed() == list(range(20))
+
+
+def test_definitions_of_another_kind_are_followed_and_removed(lab: Lab) -> None:
+    defined = tool_defined(ToolDefinition(name="sql.query"), 1)
+    record = lab.codec.encode(defined, source="/test/0")
+    lab.send(record)
+    lab.producer.flush(Deadline.after(TIMEOUT_S))
+    with lab.host() as host:
+        table = host.definitions.table
+        assert set(table.tools) == {"sql.query"}
+        assert table.has(defined)
+
+        lab.send(Outgoing(record.topic, record.key, None, ()))
+        lab.producer.flush(Deadline.after(TIMEOUT_S))
+        host.definitions.catch_up(Deadline.after(TIMEOUT_S))
+
+        assert set(table.tools) == set()
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_outputs_that_never_fit_end_in_a_dead_letter_and_fail_their_call(lab: Lab, ordered: bool) -> None:
+    service = Service("echo", ordered=ordered)
+
+    @service.on(commands.ExecuteTool)
+    async def run(message: commands.ExecuteTool, context: Context) -> Any:
+        large = types.Value(inline=bytes(2_000_000))
+        return context.write(events.ToolCompleted, call=message.call, tool="x", output=large)
+
+    with lab.running(service):
+        lab.execute(1)
+        until(lambda: offsets_committed(lab, service) == 1, "the partition moves on")
+
+    (letter,) = lab.messages(Topic.DEAD_LETTERS)
+    assert letter.stage == "handle"
+    (failed,) = lab.messages(Topic.EVENTS)
+    assert isinstance(failed, events.ToolFailed)
+    assert failed.call.call_id == "call-1"
+    assert (failed.failure.kind, failed.failure.code) == (types.FailureKind.PERMANENT, "too_large")
