@@ -16,7 +16,7 @@ from orchestrator.messages.base import Message
 from orchestrator.telemetry.metrics import ProcessMetrics
 from orchestrator.telemetry.tracing import NoTracing
 from orchestrator.worker.broadcast.definitions import DefinitionsReader
-from orchestrator.worker.host import READERS_GROUP
+from orchestrator.worker.host import BROADCAST_GROUP
 
 TIMEOUT_S: Final = 300.0
 
@@ -39,7 +39,7 @@ class RunningLoop:
 
     def __init__(self, wiring: Wiring, on_committed: Callable[[Sequence[Message]], None]) -> None:
         self.failure: Exception | None = None
-        self._definitions = DefinitionsReader(wiring.bus, wiring.codec, READERS_GROUP)
+        self._definitions = DefinitionsReader(wiring.bus, wiring.codec, BROADCAST_GROUP)
         self.loop = SagaLoop(
             wiring.bus,
             wiring.codec,

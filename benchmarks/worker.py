@@ -15,7 +15,7 @@ from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.identity import derived_id
 from orchestrator.sdk import Plugins, Service
 from orchestrator.testing.memory import MemoryValues
-from orchestrator.worker.host import Host, Surroundings
+from orchestrator.worker.host import Host, ProcessContext
 from tests.support.workers import command, echo, started
 
 CALLS: Final = {"short": 500, "long": 10_000}
@@ -64,7 +64,7 @@ def _calls(cluster: Cluster, count: int, options: Mapping[str, Any]) -> float:
 
     service: Service = echo("worker-benchmark", before=wait, **options)
     wiring = platform.wiring
-    host = Host(wiring.bus, wiring.codec, Surroundings(Plugins.of(service), MemoryValues()))
+    host = Host(wiring.bus, wiring.codec, ProcessContext(Plugins.of(service), MemoryValues()))
     host.start(Deadline.after(_TIMEOUT_S))
     try:
         with started(service, host):

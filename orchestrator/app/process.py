@@ -19,7 +19,7 @@ from orchestrator.errors import ConfigurationError
 from orchestrator.sdk.plugins import Plugins
 from orchestrator.telemetry.http import Health, StatusServer
 from orchestrator.telemetry.tracing import Tracing, tracing_of
-from orchestrator.worker.host import Host, Surroundings
+from orchestrator.worker.host import Host, ProcessContext
 from orchestrator.worker.loop import Worker
 from orchestrator.worker.sinks import SinkRunner
 
@@ -60,8 +60,8 @@ class Process:
         self._services = plugins.every_service()
         self._tracings = {name: _tracing(name, wiring) for name in self.names}
         instance = str(wiring.settings.slot)
-        surroundings = Surroundings(plugins, wiring.values, instance, self.metrics, self._tracings)
-        self._host = Host(wiring.bus, wiring.codec, surroundings)
+        context = ProcessContext(plugins, wiring.values, instance, self.metrics, self._tracings)
+        self._host = Host(wiring.bus, wiring.codec, context)
         self._parts: dict[str, Part] = {}
         self._status: StatusServer | None = None
         self._started = False

@@ -1,1 +1,1 @@
-"""The worker loop: reads for one service, runs its handlers side by side, commits what is done."""
+"""The worker: reads for one service, runs its handlers side by side, and commits what is completed."""

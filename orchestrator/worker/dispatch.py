@@ -1,4 +1,4 @@
-"""The event loop's side of a worker: starts handlers, sends what they write, and tells what became of it."""
+"""The event loop's side of a worker: runs handlers, sends their outputs, and reports what became of each work."""
 
 import asyncio
 import logging
@@ -21,19 +21,21 @@ from orchestrator.sdk.context import Context, Platform
 from orchestrator.sdk.failures import failure_of
 from orchestrator.sdk.roles import Next
 from orchestrator.telemetry.metrics import DEAD_LETTERS
-from orchestrator.worker.broadcast.cancellations import VoidCalls
+from orchestrator.worker.broadcast.cancellations import VoidedCalls
+from orchestrator.worker.completions import CompletionQueue
 from orchestrator.worker.observer import Observer
 from orchestrator.worker.outbox import Outbox
-from orchestrator.worker.work import OwnedPartition, Reports, Work
+from orchestrator.worker.partition import OwnedPartition
+from orchestrator.worker.work import Work
 
 logger: Final = logging.getLogger(__name__)
 
 HANDLER_FAILED: Final = "handler_error"
 """Code of the failure in a dead letter whose handler raised."""
-_MOST_LETTERS: Final = 2
-"""The first holds the original; where that is too large for the topic, a second one says where it lies."""
-_FIRST_RETRY_S: Final = 0.2
-_LONGEST_RETRY_S: Final = 10.0
+_MAX_DEAD_LETTERS: Final = 2
+"""The first holds the original record; if that is too large for the topic, the second only refers to it."""
+_INITIAL_BACKOFF_S: Final = 0.2
+_MAX_BACKOFF_S: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -49,52 +51,57 @@ class Handling:
     codec: Codec
     outbox: Outbox
     dead_letters: DeadLetterCap
-    void_calls: VoidCalls
+    voided_calls: VoidedCalls
     observer: Observer
     source: str
     """CloudEvents source of what it writes."""
 
 
 class Dispatcher:
-    """Runs at most `concurrency` handlers side by side; with `ordered`, those of one key one after the other.
+    """Runs at most `concurrency` handlers at a time; in an ordered service those of one key one after the other.
 
-    `submit` and `give_up` are called by the owner thread, all else runs on the event loop.
+    The consumer's thread calls `submit`, `abandon_ready` and `cancel`; all else runs on the event loop, unless
+    its docstring says otherwise.
     """
 
-    def __init__(self, handling: Handling, reports: Reports, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, handling: Handling, completions: CompletionQueue, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._handling = handling
-        self._reports = reports
+        self._completions = completions
         self._loop = loop
         self._ready: deque[Work] = deque()
         self._running: set[Work] = set()
         self._queues: dict[bytes, deque[Work]] = {}
-        """Work of a key that waits for the one before it; a key is here while any of its work is open."""
-        self._by_call: dict[str, set[Work]] = {}
-        self._answered: deque[tuple[Work, OrchestratorError | None]] = deque()
-        """What the outbox told that the event loop has to hear of."""
-        self._is_told = False
-
-    @property
-    def running(self) -> int:
-        return len(self._running)
+        """Work of a key that waits for the one before it; a key is here while any of its work is in flight."""
+        self._running_by_call: dict[str, set[Work]] = {}
+        self._deliveries: deque[tuple[Work, OrchestratorError | None]] = deque()
+        """Delivery reports of the outbox that the event loop has to handle."""
+        self._is_scheduled = False
+        """Whether the event loop is going to handle them."""
 
     def submit(self, batch: Sequence[Work]) -> None:
-        """Takes work over; each will be reported."""
-        self._loop.call_soon_threadsafe(self._admit, batch)
+        """Takes work over; each will be completed or abandoned."""
+        self._loop.call_soon_threadsafe(self._enqueue, batch)
 
-    def give_up(self, ownerships: Collection[OwnedPartition]) -> None:
-        """Cancels the work of ownerships that have ended, but for what nobody else will run."""
-        self._loop.call_soon_threadsafe(self._give_up, ownerships)
+    def abandon_ready(self) -> None:
+        """Abandons work that has not started and may not start any more."""
+        self._loop.call_soon_threadsafe(self._abandon_ready)
 
-    def void(self, calls: Iterable[str]) -> None:
-        """Cancels work for these calls; it is done, and what it writes is dropped."""
+    def cancel(self, partitions: Collection[OwnedPartition]) -> None:
+        """Cancels the running work of partitions and abandons the rest; at-most-once work goes on, as no other
+        worker will run it."""
+        self._loop.call_soon_threadsafe(self._cancel, partitions)
+
+    def cancel_voided(self, calls: Iterable[str]) -> None:
+        """Cancels the work of voided calls. It is completed, and its outputs are dropped."""
         for call in calls:
-            for work in self._by_call.get(call, ()):
-                work.is_void = True
+            for work in self._running_by_call.get(call, ()):
+                work.is_voided = True
                 if work.task is not None:
                     work.task.cancel()
 
-    def _admit(self, batch: Sequence[Work]) -> None:
+    def _enqueue(self, batch: Sequence[Work]) -> None:
         for work in batch:
             if work.key is None:
                 self._ready.append(work)
@@ -105,189 +112,201 @@ class Dispatcher:
                 self._ready.append(work)
         self._start_ready()
 
+    def _abandon_ready(self) -> None:
+        ready, self._ready = self._ready, deque()
+        for work in ready:
+            if work.partition.may_start or work.at_most_once:
+                self._ready.append(work)
+            else:
+                self._completions.finish()
+                self._abandon(work)
+        self._start_ready()
+
+    def _cancel(self, partitions: Collection[OwnedPartition]) -> None:
+        for work in self._running:
+            if work.partition in partitions and not work.at_most_once and work.task is not None:
+                work.task.cancel()
+        self._abandon_ready()
+
     def _start_ready(self) -> None:
         while self._ready and len(self._running) < self._handling.concurrency:
             self._start(self._ready.popleft())
 
     def _start(self, work: Work) -> None:
-        if not work.ownership.starts and not work.once:
-            self._reports.end()
-            self._leave(work)
+        if not work.partition.may_start and not work.at_most_once:
+            self._completions.finish()
+            self._abandon(work)
             return
         call = _call_of(work)
-        if call and self._handling.void_calls.includes(call):
-            self._reports.end()
-            self._done(work)
+        if call and self._handling.voided_calls.includes(call):
+            self._completions.finish()
+            self._complete(work)
             return
         self._running.add(work)
         if call:
-            self._by_call.setdefault(call, set()).add(work)
+            self._running_by_call.setdefault(call, set()).add(work)
         work.task = self._loop.create_task(self._run(work, call))
 
     async def _run(self, work: Work, call: str) -> None:
         records: Sequence[Outgoing] | None = None
         try:
-            records = await self._records(work)
+            records = await self._outputs(work)
         except asyncio.CancelledError:
-            pass  # nobody else waits for this task: whoever cancelled it marked the work
+            pass  # nothing awaits this task: whoever cancelled it marked the work or its partition
         except Exception as error:
-            logger.error("%s cannot go on with %s", self._handling.service, _place(work), exc_info=error)
+            logger.error(
+                "%s could not dead-letter %s; it is read again after a restart or rebalance",
+                self._handling.service,
+                _at(work),
+                exc_info=error,
+            )
         finally:
             self._running.discard(work)
             if call:
                 self._forget_call(call, work)
-            self._reports.end()
-            self._conclude(work, records)
+            self._completions.finish()
+            self._finish(work, records)
             self._start_ready()
 
-    def _conclude(self, work: Work, records: Sequence[Outgoing] | None) -> None:
-        if work.is_void:
-            self._done(work)
-        elif records is None or (work.ownership.is_over and not work.once):
-            self._leave(work)
+    def _finish(self, work: Work, records: Sequence[Outgoing] | None) -> None:
+        if work.is_voided:
+            self._complete(work)
+        elif records is None or not (work.partition.may_send or work.at_most_once):
+            self._abandon(work)
         elif not records:
-            self._done(work)
+            self._complete(work)
         else:
             self._send(work, records)
 
     def _send(self, work: Work, records: Sequence[Outgoing]) -> None:
         self._handling.observer.sent(records)
         try:
-            self._handling.outbox.send(records, partial(self._sent, work))
+            self._handling.outbox.send(records, partial(self._on_delivery, work))
         except FatalError:
-            self._leave(work)
+            self._abandon(work)
 
-    def _sent(self, work: Work, error: OrchestratorError | None) -> None:
-        """On the outbox's thread. The event loop is woken only if it has to act, and once for many."""
+    def _on_delivery(self, work: Work, error: OrchestratorError | None) -> None:
+        """On the outbox's thread. The event loop is woken only if it has to act, and once for many reports."""
         if work.key is None and error is None:
-            self._reports.done(work)
+            self._completions.complete(work)
             return
-        self._answered.append((work, error))
-        if not self._is_told:
-            self._is_told = True
-            self._loop.call_soon_threadsafe(self._take_answers)
+        self._deliveries.append((work, error))
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon_threadsafe(self._handle_deliveries)
 
-    def _take_answers(self) -> None:
-        self._is_told = False
-        while self._answered:
-            work, error = self._answered.popleft()
+    def _handle_deliveries(self) -> None:
+        self._is_scheduled = False
+        while self._deliveries:
+            work, error = self._deliveries.popleft()
             if error is None:
-                self._done(work)
+                self._complete(work)
             elif not isinstance(error, ContractError):
-                self._leave(work)
-            elif work.letters < _MOST_LETTERS:
-                work.task = self._loop.create_task(self._send_dead_letter(work, error))
+                self._abandon(work)
+            elif work.dead_letters < _MAX_DEAD_LETTERS:
+                work.task = self._loop.create_task(self._dead_letter_outputs(work, error))
             else:
-                logger.error("not even a dead letter can be written for %s: %s", _place(work), error)
-                self._done(work)
+                logger.error("%s is skipped: even its dead letter cannot be sent: %s", _at(work), error)
+                self._complete(work)
         self._start_ready()
 
-    async def _send_dead_letter(self, work: Work, error: ContractError) -> None:
-        """In place of outputs that no broker takes. A session that waits for one of them hears why it does not
-        come, instead of waiting until its call is overdue."""
+    async def _dead_letter_outputs(self, work: Work, error: ContractError) -> None:
+        """Sends a dead letter in place of outputs that the broker refuses. A session that waits for one of them
+        gets a failure, instead of waiting until its call times out."""
         now = self._handling.platform.now()
         try:
-            instead = [failed_reply(output, str(error), now) for output in work.outputs]
-            told = await self._encoded([failed for failed in instead if failed is not None])
-            records = [*await self._dead_letter(work, error), *told]
+            replies = [failed_reply(output, str(error), now) for output in work.outputs]
+            failures = await self._encode([reply for reply in replies if reply is not None])
+            records = [*await self._dead_letter(work, error), *failures]
         except Exception as failed:
-            logger.error("no dead letter can be made for %s", _place(work), exc_info=failed)
-            self._leave(work)
+            logger.error(
+                "%s could not dead-letter %s; it is read again after a restart or rebalance",
+                self._handling.service,
+                _at(work),
+                exc_info=failed,
+            )
+            self._abandon(work)
         else:
             self._send(work, records)
 
-    async def _records(self, work: Work) -> Sequence[Outgoing]:
-        """What is to be sent for a record: the handler's outputs, or its dead letter."""
+    async def _outputs(self, work: Work) -> Sequence[Outgoing]:
+        """What is to be sent for a record: its handler's outputs, or its dead letter."""
         message = work.message
         if work.failure is not None or not isinstance(message, Command | Event):
             return await self._dead_letter(work)
         try:
-            return await self._handled(work, message)
+            return await self._handle(work, message)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            # Nobody cancelled this work: the handler let a cancellation of its own escape.
+            # This work was not cancelled: the handler let a cancellation of its own escape.
             return await self._dead_letter(work, error)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything
             return await self._dead_letter(work, error)
 
-    async def _handled(self, work: Work, message: Command | Event) -> Sequence[Outgoing]:
+    async def _handle(self, work: Work, message: Command | Event) -> Sequence[Outgoing]:
         handling = self._handling
         observer, now = handling.observer, handling.platform.now
         context = Context(handling.service, message, handling.platform)
-        begun = perf_counter()
+        started = perf_counter()
         try:
             outputs = await handling.call(message, context)
         except BaseException as error:
-            observer.handled(work.received, message, begun, now(), type(error).__name__)
+            observer.handled(work.received, message, started, now(), type(error).__name__)
             raise
         ended_at = now()
-        observer.handled(work.received, message, begun, ended_at)
+        observer.handled(work.received, message, started, ended_at)
         observer.wrote(outputs, ended_at)
         work.outputs = outputs
-        return await self._encoded(outputs, observer.traceparent(message))
+        return await self._encode(outputs, observer.traceparent(message))
 
     async def _dead_letter(self, work: Work, error: BaseException | None = None) -> Sequence[Outgoing]:
         handling = self._handling
         failure = work.failure or failure_of(error or RuntimeError("not handled"), HANDLER_FAILED)
         stage = work.stage or HANDLE
         logger.error(
-            "%s could not %s %s, it goes to the dead letters: %s",
+            "%s could not %s %s; the record is dead-lettered: %s",
             handling.service,
             stage,
-            _place(work),
+            _at(work),
             failure.message,
             exc_info=error,
         )
         handling.platform.metrics.count(DEAD_LETTERS, service=handling.service, stage=stage)
         await handling.dead_letters.admit()
         now = handling.platform.now()
-        letter = dead_letter(
+        made = dead_letter(
             work.received, failure, service=handling.service, stage=stage, now=now, message=work.message
         )
-        work.letters += 1
-        return await self._encoded((letter if work.letters == 1 else without_value(letter),))
+        work.dead_letters += 1
+        return await self._encode((made if work.dead_letters == 1 else without_value(made),))
 
-    async def _encoded(
+    async def _encode(
         self, messages: Sequence[Message], traceparent: str | None = None
     ) -> Sequence[Outgoing]:
-        """The records of messages. Waits for a registry that does not answer or lacks a schema."""
+        """The records of messages. Retries, with backoff, while the registry is unavailable or lacks a schema."""
         encode, source = self._handling.codec.encode, self._handling.source
-        delay = _FIRST_RETRY_S
+        delay = _INITIAL_BACKOFF_S
         while True:
             try:
-                return [encode(one, source=source, traceparent=traceparent) for one in messages]
+                return [encode(message, source=source, traceparent=traceparent) for message in messages]
             except ContractError:
                 raise
             except OrchestratorError as error:
-                logger.warning("%s cannot write yet: %s", self._handling.service, error)
+                logger.warning("%s cannot encode its outputs yet: %s", self._handling.service, error)
             await asyncio.sleep(delay)
-            delay = min(delay * 2, _LONGEST_RETRY_S)
+            delay = min(delay * 2, _MAX_BACKOFF_S)
 
-    def _give_up(self, ownerships: Collection[OwnedPartition]) -> None:
-        for work in self._running:
-            if work.ownership in ownerships and not work.once and work.task is not None:
-                work.task.cancel()
-        # Ready work of theirs is left as soon as it comes up, which now it does.
-        waiting, self._ready = self._ready, deque()
-        for work in waiting:
-            if work.ownership.starts or work.once:
-                self._ready.append(work)
-            else:
-                self._reports.end()
-                self._leave(work)
-        self._start_ready()
+    def _complete(self, work: Work) -> None:
+        self._completions.complete(work)
+        self._release_key(work)
 
-    def _done(self, work: Work) -> None:
-        self._reports.done(work)
-        self._release(work)
+    def _abandon(self, work: Work) -> None:
+        self._completions.abandon(work)
+        self._release_key(work)
 
-    def _leave(self, work: Work) -> None:
-        self._reports.left(work)
-        self._release(work)
-
-    def _release(self, work: Work) -> None:
+    def _release_key(self, work: Work) -> None:
         """The next work of its key may start."""
         if work.key is None:
             return
@@ -298,20 +317,21 @@ class Dispatcher:
             del self._queues[work.key]
 
     def _forget_call(self, call: str, work: Work) -> None:
-        same = self._by_call[call]
+        same = self._running_by_call[call]
         same.discard(work)
         if not same:
-            del self._by_call[call]
+            del self._running_by_call[call]
 
 
 def _call_of(work: Work) -> str:
-    """The call that a command asks for. Events only mention theirs: who counts them counts void ones too."""
+    """The call that a command requests. Events only mention one: a subscriber that counts calls counts voided
+    ones too."""
     if not isinstance(work.message, Command):
         return ""
     call = getattr(work.message, "call", None)
     return call.call_id if isinstance(call, Call) else ""
 
 
-def _place(work: Work) -> str:
+def _at(work: Work) -> str:
     received = work.received
     return f"{received.topic}/{received.partition}/{received.offset}"

@@ -1,4 +1,4 @@
-"""What all workers of one process share: event loop, outbox, definitions, void calls."""
+"""What all workers of one process share: event loop, outbox, definitions, voided calls."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ from orchestrator.sdk.plugins import Plugins
 from orchestrator.sdk.service import Service
 from orchestrator.telemetry.metrics import DEAD_LETTERS, ProcessMetrics
 from orchestrator.telemetry.tracing import NoTracing, Tracing
-from orchestrator.worker.broadcast.cancellations import Cancellations, VoidCalls
+from orchestrator.worker.broadcast.cancellations import CancellationsReader, VoidedCalls
 from orchestrator.worker.broadcast.definitions import DefinitionsReader
 from orchestrator.worker.dispatch import Handling
 from orchestrator.worker.middleware import chain
@@ -30,41 +30,41 @@ from orchestrator.worker.outbox import Outbox
 
 logger: Final = logging.getLogger(__name__)
 
-READERS_GROUP: Final = "orchestrator-broadcast"
-"""Group of the readers that every process has for itself. They join no session of it and commit nothing."""
+BROADCAST_GROUP: Final = "orchestrator-broadcast"
+"""Group id of the broadcast readers of every process. They never join the group and commit nothing."""
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What a process gives to its handlers. `instance` is its name among the copies of its services."""
+class ProcessContext:
+    """What the handlers of a process share. `instance` tells copies of a service apart."""
 
     plugins: Plugins
     values: Values
     instance: str = "0"
     metrics: ProcessMetrics = field(default_factory=ProcessMetrics)
     tracings: Mapping[str, Tracing] = field(default_factory=dict)
-    """Where spans go, by service: each is a service of its own in a trace, also where one process runs several."""
+    """Tracing by service: in a trace each is a service of its own, even if one process runs several."""
     now: Callable[[], int] = unix_micros
 
 
 class Host:
     """One per process. Start it before its workers, stop it after them."""
 
-    def __init__(self, bus: Bus, codec: Codec, surroundings: Surroundings) -> None:
+    def __init__(self, bus: Bus, codec: Codec, context: ProcessContext) -> None:
         self.bus = bus
         self.codec = codec
-        self.surroundings = surroundings
+        self.context = context
         self.outbox = Outbox(bus.producer())
-        self.void_calls = VoidCalls()
-        self.definitions = DefinitionsReader(bus, codec, READERS_GROUP)
+        self.voided_calls = VoidedCalls()
+        self.definitions = DefinitionsReader(bus, codec, BROADCAST_GROUP)
         self.loop = asyncio.new_event_loop()
         self._is_stopping = False
         self._dead_letters = DeadLetterCap()
-        self._cancellations = Cancellations(bus, codec, self.void_calls, READERS_GROUP)
+        self._cancellations = CancellationsReader(bus, codec, self.voided_calls, BROADCAST_GROUP)
         self._loop_thread = threading.Thread(target=self._run_loop, name="handlers", daemon=True)
 
     def start(self, deadline: Deadline) -> None:
-        """Returns when all definitions are known and cancellations are listened to.
+        """Returns when all definitions are loaded and cancellations are being read.
 
         Raises `UnavailableError` at the deadline.
         """
@@ -82,59 +82,59 @@ class Host:
         self.outbox.stop(deadline)
         if self._loop_thread.ident is not None:
             self._is_stopping = True
-            asyncio.run_coroutine_threadsafe(_cancel_all(), self.loop).result(deadline.remaining() + 1)
+            asyncio.run_coroutine_threadsafe(_cancel_tasks(), self.loop).result(deadline.remaining() + 1)
             self.loop.call_soon_threadsafe(self.loop.stop)
             self._loop_thread.join()
         self.loop.close()
 
     def dead_letter(self, received: Received, failure: Failure, service: str, stage: str) -> None:
-        """Writes a dead letter and waits for Kafka's answer. For threads other than the event loop's."""
+        """Sends a dead letter and waits for its acknowledgement. Not for the event loop's thread."""
         asyncio.run_coroutine_threadsafe(self._dead_letters.admit(), self.loop).result()
-        letter = dead_letter(received, failure, service=service, stage=stage, now=self.surroundings.now())
-        self.surroundings.metrics.count(DEAD_LETTERS, service=service, stage=stage)
-        for attempt in (letter, without_value(letter)):
-            answers: SimpleQueue[OrchestratorError | None] = SimpleQueue()
-            self.outbox.send([self.codec.encode(attempt, source=self._source(service))], answers.put)
-            error = answers.get()
+        made = dead_letter(received, failure, service=service, stage=stage, now=self.context.now())
+        self.context.metrics.count(DEAD_LETTERS, service=service, stage=stage)
+        for message in (made, without_value(made)):
+            results: SimpleQueue[OrchestratorError | None] = SimpleQueue()
+            self.outbox.send([self.codec.encode(message, source=self._source(service))], results.put)
+            error = results.get()
             if not isinstance(error, ContractError):
                 break
         if error is not None:
             raise error
 
     def _source(self, service: str) -> str:
-        return f"/{service}/{self.surroundings.instance}"
+        return f"/{service}/{self.context.instance}"
 
     def handling(self, service: Service) -> Handling:
-        """How the messages of a service are handled here."""
+        """How this process handles the messages of a service."""
         source = self._source(service.name)
         return Handling(
             service=service.name,
-            call=chain(service, self.surroundings.plugins.middleware.values()),
+            call=chain(service, self.context.plugins.middleware.values()),
             ordered=service.ordered,
             concurrency=service.concurrency,
             platform=self._platform(source),
             codec=self.codec,
             outbox=self.outbox,
             dead_letters=self._dead_letters,
-            void_calls=self.void_calls,
+            voided_calls=self.voided_calls,
             observer=self._observer(service),
             source=source,
         )
 
     def _observer(self, service: Service) -> Observer:
-        tracing = self.surroundings.tracings.get(service.name, NoTracing())
-        return Observer(service.name, self.surroundings.metrics, tracing, service.consumer_group)
+        tracing = self.context.tracings.get(service.name, NoTracing())
+        return Observer(service.name, self.context.metrics, tracing, service.consumer_group)
 
     def _platform(self, source: str) -> Platform:
-        given = self.surroundings
+        context = self.context
         return Platform(
-            plugins=given.plugins,
+            plugins=context.plugins,
             definitions=self.definitions.table,
-            values=given.values,
+            values=context.values,
             emit=self._emitter(source),
-            now=given.now,
-            metrics=given.metrics,
-            instance=given.instance,
+            now=context.now,
+            metrics=context.metrics,
+            instance=context.instance,
         )
 
     def _emitter(self, source: str) -> Callable[[Message], Awaitable[None]]:
@@ -165,12 +165,12 @@ class Host:
             try:
                 self.loop.run_forever()
             except SystemExit as error:
-                # A task that a plug-in started called sys.exit: that ends the task, not all handlers.
-                logger.error("a task of a plug-in tried to end the process", exc_info=error)
+                # A task that a plug-in started called sys.exit: it ends that task, not all handlers.
+                logger.error("a plug-in's task called sys.exit; the process goes on", exc_info=error)
 
 
-async def _cancel_all() -> None:
-    """Ends what handlers left running: tasks of their own, generators, threads of the default executor."""
+async def _cancel_tasks() -> None:
+    """Cancels what handlers left running: tasks of their own, and generators."""
     loop = asyncio.get_running_loop()
     tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in tasks:

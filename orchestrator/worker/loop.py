@@ -1,4 +1,10 @@
-"""The worker loop: reads for one service, hands work to the event loop, commits what is done."""
+"""The worker loop: one thread owns the consumer, the handlers run on the host's event loop.
+
+1. Poll as many records as there is room for.
+2. Dispatch those that the service handles; complete the offsets of the others.
+3. Commit at-most-once work, and only then start it.
+4. Commit completed offsets: at intervals under load, and as soon as no more records come.
+"""
 
 import logging
 import threading
@@ -14,38 +20,38 @@ from orchestrator.messages.catalogue import CATALOGUE
 from orchestrator.messages.events import MessageDeadLettered
 from orchestrator.sdk.service import Service
 from orchestrator.worker.assignment import Assignment
+from orchestrator.worker.completions import CompletionQueue
 from orchestrator.worker.dispatch import Dispatcher
 from orchestrator.worker.host import Host
 from orchestrator.worker.incoming import Incoming
-from orchestrator.worker.observer import MEASURE_S
-from orchestrator.worker.offsets import LONGEST_INTAKE
-from orchestrator.worker.work import Reports, Work
+from orchestrator.worker.observer import MEASURE_INTERVAL_S
+from orchestrator.worker.polling import Poller
+from orchestrator.worker.work import Work
 
 logger: Final = logging.getLogger(__name__)
 
-_UNACKNOWLEDGED: Final = 1_000
-"""Messages beyond the capacity whose outputs may be on their way at a time."""
+_MAX_UNACKNOWLEDGED: Final = 1_000
+"""Messages beyond the capacity whose outputs may await acknowledgement at a time."""
 _ORDERED_CAPACITY: Final = 3
-"""Times the concurrency that an ordered service takes in, so that one busy key leaves room for others."""
-_RETRY_S: Final = 0.5
+"""An ordered service takes in this many times its concurrency, so that one busy key leaves room for others."""
+_WATERMARKS_TIMEOUT_S: Final = 0.5
 _LEAVE_S: Final = 5.0
-"""How long committing and leaving may take beyond the deadline: the client gives a commit no time limit."""
-_ASK_S: Final = 30.0
-"""How long the announcement may take before the worker gives up."""
+"""How long committing and leaving may take beyond the deadline: the client has no timeout for a commit."""
+_ANNOUNCE_TIMEOUT_S: Final = 30.0
 
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """How a worker keeps time, in seconds."""
+    """Times of a worker, in seconds."""
 
-    poll_s: float = 0.1
-    """Longest wait for a record. What is done meanwhile does not wait for it."""
-    commit_s: float = 0.5
-    """Between two commits under load. Work done since the last one runs again after a crash."""
-    pressure_s: float = 1.0
-    """Without room for so long, partitions are paused so that polling can go on."""
-    give_up_s: float = 2.0
-    """Deadline for giving partitions up; half of it is for letting short handlers end."""
+    poll_timeout_s: float = 0.1
+    """Longest wait for a record. Handlers do not wait for it."""
+    commit_interval_s: float = 0.5
+    """Between two commits under load. Work completed since the last commit runs again after a crash."""
+    pause_after_s: float = 1.0
+    """After this long without room, all partitions are paused so that the worker can poll again."""
+    revoke_timeout_s: float = 2.0
+    """Deadline of a revocation; running handlers get half of it to finish."""
 
 
 class Worker:
@@ -57,28 +63,29 @@ class Worker:
     def __init__(self, service: Service, host: Host, settings: WorkerSettings | None = None) -> None:
         self.service = service
         self.failure: Exception | None = None
-        """Why the worker ended by itself. Nothing is lost: another worker for the service may be started."""
+        """Why the worker failed. Nothing is lost: another worker for the service may be started."""
         self._host = host
         self._settings = settings or WorkerSettings()
         self._handling = host.handling(service)
-        self._reports = Reports()
-        self._dispatcher = Dispatcher(self._handling, self._reports, host.loop)
+        self._completions = CompletionQueue()
+        self._dispatcher = Dispatcher(self._handling, self._completions, host.loop)
         self._consumer = host.bus.consumer(Reading(service.consumer_group, Start.BEGINNING, small_queue=True))
         self._assignment = Assignment(
-            service.name, self._consumer, self._dispatcher, self._reports, self._settings.give_up_s
+            service.name, self._consumer, self._dispatcher, self._completions, self._settings.revoke_timeout_s
         )
+        self._committer = self._assignment.committer
+        self._poller = Poller(service.name, self._consumer, self._assignment.owned)
         self._incoming = Incoming(service, host.codec)
         self._capacity = service.concurrency * (_ORDERED_CAPACITY if service.ordered else 1)
-        self._held: list[Work] = []
-        """Work that is committed as done before it starts, and what has to wait behind it."""
-        self._submitted = 0
-        self._pressed_since: float | None = None
-        self._is_dirty = False
-        self._read_at = 0.0
-        self._commit_at = 0.0
-        self._measure_at = time.monotonic() + MEASURE_S
-        self._fault: OrchestratorError | None = None
-        """What reading raised when it had records to return first."""
+        self._commit_first: list[Work] = []
+        """At-most-once work that is not committed yet, and in an ordered service the work behind it."""
+        self._accepted = 0
+        """Work taken in so far, of which `finished` has ended."""
+        self._full_since: float | None = None
+        self._needs_commit = False
+        self._last_read_at = 0.0
+        self._next_commit_at = 0.0
+        self._next_measure_at = time.monotonic() + MEASURE_INTERVAL_S
         self._stop_by: Deadline | None = None
         self._thread = threading.Thread(target=self._run, name=f"worker-{service.name}", daemon=True)
 
@@ -90,41 +97,51 @@ class Worker:
         return self._thread.is_alive()
 
     def wait_assigned(self, deadline: Deadline) -> None:
-        """Returns when the group has given this worker partitions. Raises `UnavailableError`."""
+        """Returns when the group has assigned partitions to this worker, possibly none. Raises
+        `UnavailableError`."""
         if not self._assignment.joined.wait(deadline.remaining()):
-            raise UnavailableError(f"{self.service.name} got no partitions in time: is the broker there?")
+            raise UnavailableError(
+                f"{self.service.name} was not assigned partitions in time: check that Kafka is reachable"
+            )
 
     def stop(self, deadline: Deadline) -> None:
-        """Takes no more, lets handlers end until the deadline, commits and leaves. Kafka is waited for a little."""
+        """Drains: takes in no more, lets handlers finish until the deadline, commits and leaves the group.
+
+        May take five seconds longer while Kafka does not answer.
+        """
         self._stop_by = deadline
         if self._thread.ident is not None:
             self._thread.join(deadline.remaining() + _LEAVE_S)
         if self._thread.is_alive():
-            logger.error("%s ends without its last commit: Kafka does not answer", self.service.name)
+            logger.error(
+                "%s stops without its final commit, as Kafka does not answer: work completed since the last "
+                "commit runs again",
+                self.service.name,
+            )
 
     def _run(self) -> None:
-        assignment, on_void = self._assignment, self._dispatcher.void
+        assignment, on_voided = self._assignment, self._dispatcher.cancel_voided
         try:
             self._announce()
-            self._host.void_calls.listen(self._host.loop, on_void)
+            self._host.voided_calls.subscribe(self._host.loop, on_voided)
             self._consumer.subscribe(
                 self.service.topics, assignment.on_assign, assignment.on_revoke, assignment.on_lost
             )
             while self._stop_by is None:
-                self._turn()
+                self._run_once()
             self._drain(self._stop_by)
         except Exception as error:
-            logger.error("%s has ended: %s", self.service.name, error, exc_info=error)
+            logger.error("%s failed: %s", self.service.name, error, exc_info=error)
             self.failure = error
         finally:
             try:
-                assignment.end(assignment.owned.values(), self._stop_by)
+                assignment.close(self._stop_by)
             finally:
                 self._consumer.close()
-                self._host.void_calls.forget(on_void)
+                self._host.voided_calls.unsubscribe(on_voided)
 
     def _announce(self) -> None:
-        """Looks up the schemas of what will be written, and says what exists because this service runs."""
+        """Looks up the schemas of what the service writes, and publishes its definitions that are new."""
         written = [entry.message for entry in CATALOGUE if entry.writer == self.service.name]
         self._host.codec.prepare([*written, MessageDeadLettered])
         table = self._host.definitions.table
@@ -136,165 +153,142 @@ class Worker:
         if records:
             sent = threading.Event()
             self._host.outbox.send(records, lambda _error: sent.set())
-            if not sent.wait(_ASK_S):
-                raise UnavailableError(f"{self.service.name} could not announce itself: is the broker there?")
+            if not sent.wait(_ANNOUNCE_TIMEOUT_S):
+                raise UnavailableError(
+                    f"{self.service.name} could not publish its definitions in time: check that Kafka is reachable"
+                )
 
-    def _turn(self) -> None:
+    def _run_once(self) -> None:
         if self._host.outbox.failure is not None:
             raise self._host.outbox.failure
-        # 1. read what there is room for
-        batch = self._read()
-        # 2. hand over what the service handles, complete the rest
+        # 1. poll what there is room for
+        batch = self._poll()
+        # 2. dispatch what the service handles
         if batch:
-            self._take(batch)
-        # 3. what runs at most once is committed first
-        self._start_held()
-        # 4. commit when it is time, or when nothing comes
+            self._dispatch(batch)
+        # 3. commit at-most-once work, then start it
+        self._commit_then_start()
+        # 4. commit completed offsets
         self._commit_when_due()
         self._measure()
 
-    def _read(self) -> Sequence[Received] | None:
-        """Records that are there; None where there is no room for any."""
+    def _poll(self) -> Sequence[Received]:
         assignment = self._assignment
         room = self._room()
-        if room <= 0 or (assignment.holds_back and room < self._capacity // 2):
-            return self._hold_back()
-        self._pressed_since = None
-        assignment.holds_back = False
-        assignment.pause_as_needed()
-        first = self._polled(self._settings.poll_s)
-        return () if first is None else self._drained(first, room)
+        if room <= 0 or (assignment.all_paused and room < self._capacity // 2):
+            return self._wait_for_room()
+        self._full_since = None
+        assignment.all_paused = False
+        assignment.apply_backpressure()
+        return self._poller.poll_batch(self._settings.poll_timeout_s, room)
 
-    def _polled(self, timeout_s: float) -> Received | None:
-        fault, self._fault = self._fault, None
-        try:
-            if fault is not None:
-                raise fault
-            return self._consumer.poll(timeout_s)
-        except UnavailableError as error:
-            logger.warning("%s cannot read: %s", self.service.name, error)
-            time.sleep(_RETRY_S)
-            return None
-
-    def _drained(self, first: Received, room: int) -> Sequence[Received]:
-        """The record and what is there behind it, together no more than a tracker takes between two looks at
-        its room. The record is kept whatever draining raises: nothing would bring it back."""
-        position = first.topic, first.partition
-        before = self._assignment.owned.get(position)
-        try:
-            rest = self._consumer.drain(min(room, LONGEST_INTAKE) - 1)
-        except OrchestratorError as error:
-            self._fault = error
-            rest = []
-        if self._assignment.owned.get(position) is not before:
-            return rest  # given up meanwhile: its next owner reads it
-        return (first, *rest)
-
-    def _hold_back(self) -> Sequence[Received] | None:
-        """Waits for room, without polling. If that lasts, polls with everything paused, for the group's sake.
-
-        A short wait is not worth a pause: pausing drops what was prefetched.
+    def _wait_for_room(self) -> Sequence[Received]:
+        """Waits until handlers finish. At first without polling: a short wait is not worth a pause, which drops
+        prefetched records. A longer one is: polling keeps the membership in the group.
         """
         now = time.monotonic()
-        self._pressed_since = self._pressed_since or now
-        if now - self._pressed_since >= self._settings.pressure_s:
-            self._assignment.holds_back = True
-            self._assignment.pause_as_needed()
-            record = self._polled(0)
+        self._full_since = self._full_since or now
+        if now - self._full_since >= self._settings.pause_after_s:
+            self._assignment.all_paused = True
+            self._assignment.apply_backpressure()
+            record = self._poller.poll(0)
             if record is not None:
                 return (record,)
-        self._reports.expect()
-        if self._room() <= 0 or self._assignment.holds_back:
-            self._reports.wait(self._settings.poll_s)
-        return None
+        self._completions.arm()
+        if self._room() <= 0 or self._assignment.all_paused:
+            self._completions.wait(self._settings.poll_timeout_s)
+        return ()
 
     def _room(self) -> int:
         """How many records may be taken in."""
-        self._is_dirty |= self._reports.take_in()
-        unfinished = self._submitted - self._reports.ended
-        unacknowledged = self._assignment.open - unfinished
-        return min(self._capacity - unfinished, _UNACKNOWLEDGED - unacknowledged)
+        self._needs_commit |= self._completions.apply()
+        unfinished = self._accepted - self._completions.finished
+        unacknowledged = self._assignment.in_flight - unfinished
+        return min(self._capacity - unfinished, _MAX_UNACKNOWLEDGED - unacknowledged)
 
-    def _take(self, batch: Sequence[Received]) -> None:
-        self._is_dirty = True
-        self._read_at = time.monotonic()
+    def _dispatch(self, batch: Sequence[Received]) -> None:
+        self._needs_commit = True
+        self._last_read_at = time.monotonic()
         self._handling.observer.received(batch)
         ready: list[Work] = []
         for received in batch:
-            ownership = self._assignment.owned.get((received.topic, received.partition))
-            if ownership is None:
-                continue
-            if ownership.tracker.is_behind(received.offset):
-                ownership = self._assignment.begin_anew(ownership)
-            if not ownership.tracker.take(received.offset):
-                continue
-            if not self._incoming.handles(received):
-                ownership.tracker.complete(received.offset)
-                continue
-            work = self._incoming.work(ownership, received)
+            work = self._take_in(received)
             if work is None:
-                ownership.tracker.complete(received.offset)
                 continue
-            self._submitted += 1
-            if not work.once:
-                ownership.open += 1
-            # Behind held work of an ordered service everything keeps its place.
-            is_held = work.once or (self._held and self.service.ordered)
-            (self._held if is_held else ready).append(work)
+            self._accepted += 1
+            if not work.at_most_once:
+                work.partition.in_flight += 1
+            # In an ordered service, work behind uncommitted work keeps its place.
+            waits = work.at_most_once or (self._commit_first and self.service.ordered)
+            (self._commit_first if waits else ready).append(work)
         if ready:
             self._dispatcher.submit(ready)
 
-    def _start_held(self) -> None:
-        """Commits as done what runs at most once, and hands it over when the group has taken that."""
-        if not self._held:
+    def _take_in(self, received: Received) -> Work | None:
+        """Tracks the record's offset. None for a record that is not to be handled: its partition was revoked,
+        a former owner completed it, or the service does not handle it."""
+        partition = self._assignment.owned.get((received.topic, received.partition))
+        if partition is None:
+            return None
+        if partition.tracker.is_below_position(received.offset):
+            partition = self._assignment.reset(partition)
+        if not partition.tracker.take(received.offset):
+            return None
+        work = self._incoming.to_work(partition, received) if self._incoming.handles(received) else None
+        if work is None:
+            partition.tracker.complete(received.offset)
+        return work
+
+    def _commit_then_start(self) -> None:
+        """Commits at-most-once work as completed, and dispatches it once the group has accepted the commit."""
+        if not self._commit_first:
             return
-        held = [work for work in self._held if work.ownership.starts]
-        self._submitted -= len(self._held) - len(held)
-        self._held = held
-        once = [work for work in held if work.once]
-        places = [(work.ownership, work.received.offset) for work in once]
-        if self._assignment.commit({work.ownership for work in once}, places):
-            for ownership, offset in places:
-                ownership.tracker.complete(offset)
-            self._held = []
-            self._dispatcher.submit(held)
+        waiting = [work for work in self._commit_first if work.partition.may_start]
+        self._accepted -= len(self._commit_first) - len(waiting)
+        self._commit_first = waiting
+        offsets = [(work.partition, work.received.offset) for work in waiting if work.at_most_once]
+        if self._committer.commit({partition for partition, _ in offsets}, as_completed=offsets):
+            for partition, offset in offsets:
+                partition.tracker.complete(offset)
+            self._commit_first = []
+            self._dispatcher.submit(waiting)
 
     def _commit_when_due(self) -> None:
         now = time.monotonic()
-        is_idle = now - self._read_at >= self._settings.poll_s
-        if not self._is_dirty or not (is_idle or now >= self._commit_at):
+        is_idle = now - self._last_read_at >= self._settings.poll_timeout_s
+        if not self._needs_commit or not (is_idle or now >= self._next_commit_at):
             return
-        self._commit_at = now + self._settings.commit_s
-        self._assignment.skip_to_position()
-        if self._assignment.commit(self._assignment.owned.values()) and is_idle:
+        self._next_commit_at = now + self._settings.commit_interval_s
+        self._assignment.skip_transaction_markers()
+        if self._committer.commit(self._assignment.owned.values()) and is_idle:
             # Only then: markers behind the last record show up when nothing is left to read.
-            self._is_dirty = False
+            self._needs_commit = False
 
     def _measure(self) -> None:
         now = time.monotonic()
-        if now < self._measure_at:
+        if now < self._next_measure_at:
             return
-        self._measure_at = now + MEASURE_S
+        self._next_measure_at = now + MEASURE_INTERVAL_S
         owned = self._assignment.owned
-        self._handling.observer.in_flight(self._submitted - self._reports.ended)
+        self._handling.observer.in_flight(self._accepted - self._completions.finished)
         try:
-            ends = self._consumer.watermarks(owned, Deadline.after(_RETRY_S))
+            watermarks = self._consumer.watermarks(owned, Deadline.after(_WATERMARKS_TIMEOUT_S))
         except OrchestratorError:
-            return  # a worker does not end for a number
-        committed = {place: each.committed[0] for place, each in owned.items() if each.committed}
-        self._handling.observer.lag(ends, committed)
+            return  # a missing measurement must not end the worker
+        committed = {position: each.committed[0] for position, each in owned.items() if each.committed}
+        self._handling.observer.lag(watermarks, committed)
 
     def _drain(self, deadline: Deadline) -> None:
-        """Lets what is in flight end, polling for the group's sake with everything paused."""
-        self._assignment.holds_back = True
+        """Lets work in flight finish. Polls with all partitions paused, to keep the membership in the group."""
+        self._assignment.all_paused = True
         while not deadline.passed:
-            self._assignment.pause_as_needed()
-            self._polled(0)
-            self._start_held()
-            self._reports.expect()
-            self._reports.take_in()
-            if not self._assignment.open and self._submitted == self._reports.ended:
+            self._assignment.apply_backpressure()
+            self._poller.poll(0)
+            self._commit_then_start()
+            self._completions.arm()
+            self._completions.apply()
+            if not self._assignment.in_flight and self._accepted == self._completions.finished:
                 break
-            self._reports.wait(min(deadline.remaining(), self._settings.poll_s))
-        # What came too late was not taken in, so the commit stays below it.
-        self._assignment.commit(self._assignment.owned.values())
+            self._completions.wait(min(deadline.remaining(), self._settings.poll_timeout_s))
+        # Records polled while draining were not taken in, so the commit stays below them.
+        self._committer.commit(self._assignment.owned.values())

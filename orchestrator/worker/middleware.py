@@ -16,7 +16,7 @@ def chain(service: Service, middleware: Iterable[Middleware]) -> Next:
     """
     call: Next = _handlers(service)
     for wrapper in reversed([one for one in middleware if not one.services or service.name in one.services]):
-        call = _wrapped(wrapper, call)
+        call = _wrap(wrapper, call)
     return call
 
 
@@ -29,7 +29,7 @@ def _handlers(service: Service) -> Next:
     return call
 
 
-def _wrapped(wrapper: Middleware, inner: Next) -> Next:
+def _wrap(wrapper: Middleware, inner: Next) -> Next:
     async def call(message: Message, context: Context) -> Sequence[Message]:
         return await wrapper.handle(message, context, inner)
 

@@ -1,4 +1,4 @@
-"""The telemetry of one service's worker: time in handlers, work in flight, lag, and spans where they are wanted."""
+"""The telemetry of one service's worker: handling time, work in flight, lag, and spans if tracing is on."""
 
 import time
 from collections import Counter
@@ -18,13 +18,13 @@ from orchestrator.telemetry.metrics import ProcessMetrics
 from orchestrator.telemetry.spans import processing, tool_call
 from orchestrator.telemetry.tracing import Tracing
 
-MEASURE_S: Final = 10.0
-"""Between two looks at the lag, which asks the broker."""
+MEASURE_INTERVAL_S: Final = 10.0
+"""Between two measurements of the lag, each a request to the broker."""
 
 
 @dataclass(frozen=True)
 class Observer:
-    """One service's part of the telemetry of a process."""
+    """Reports metrics and spans of one service."""
 
     service: str
     metrics: ProcessMetrics
@@ -47,7 +47,7 @@ class Observer:
         self.metrics.set(names.IN_FLIGHT, count, service=self.service)
 
     def lag(self, ends: Mapping[Position, tuple[int, int]], committed: Mapping[Position, int]) -> None:
-        """How far the commits, where the lowest incomplete offset stands, are behind the ends of the logs."""
+        """How far the commits, each the lowest incomplete offset, are behind the ends of the logs."""
         self._lags.report(
             {
                 (topic.value, str(partition)): max(0, end - committed.get((topic, partition), first))
@@ -56,18 +56,18 @@ class Observer:
         )
 
     def traceparent(self, message: Command | Event) -> str | None:
-        """The trace context of what the handling of a message writes; None leaves it at the session's root."""
+        """The trace context of a handler's outputs; None makes them children of the session's root."""
         if not self.tracing.enabled:
             return None
         own = span_id(message.message_id, self.service)
         return traceparent(message.correlation_id, own, self.tracing.sampling)
 
     def handled(
-        self, received: Received, message: Command | Event, begun: float, ended_at: int, error: str = ""
+        self, received: Received, message: Command | Event, started: float, ended_at: int, error: str = ""
     ) -> None:
-        """A handler has ended. `begun` is `time.perf_counter()` at its start, `ended_at` Unix time in
+        """A handler has finished. `started` is `time.perf_counter()` at its start, `ended_at` is Unix time in
         microseconds."""
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - started
         kind = type(message).__name__
         self.metrics.observe(names.HANDLING_SECONDS, seconds, service=self.service, type=kind)
         if self.tracing.enabled:
@@ -77,7 +77,7 @@ class Observer:
             self.tracing.emit(processing(*place, parent, *times, error))
 
     def wrote(self, outputs: Sequence[Message], ended_at: int) -> None:
-        """Spans of the tool runs that outputs report."""
+        """Emits the spans of the tool runs that `outputs` report."""
         if not self.tracing.enabled:
             return
         for output in outputs:

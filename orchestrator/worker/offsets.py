@@ -1,8 +1,7 @@
-"""Which offsets of a partition are done, when work completes out of order.
+"""Which offsets of a partition are completed, when work completes out of order.
 
-What is committed is the lowest incomplete offset, and in the commit's metadata the set of completed offsets
-above it, so that a restart or a rebalance does not run finished work again. The model is Confluent's
-parallel-consumer.
+A commit is the lowest incomplete offset, with the set of completed offsets above it as metadata, so that a
+restart or a rebalance does not repeat completed work. The model is Confluent's parallel-consumer.
 """
 
 from base64 import b85decode, b85encode
@@ -14,17 +13,17 @@ from typing import Final
 from orchestrator.errors import ContractError
 
 METADATA_CHARACTERS: Final = 4_096
-"""What a broker keeps beside a committed offset (`offset.metadata.max.bytes`)."""
+"""What a broker stores beside a committed offset (`offset.metadata.max.bytes`)."""
 INTAKE_CHARACTERS: Final = METADATA_CHARACTERS * 3 // 4
-"""Intake stops when the set could need this much; the rest is room for what is on its way."""
-LONGEST_INTAKE: Final = 128
+"""Intake stops when the set could need this much; the rest is room for records that were already polled."""
+MAX_INTAKE_RECORDS: Final = 128
 """Records that may be taken between two looks at `is_full`: a run each, of at most 5 bytes (6.25 characters),
 fills 800 characters of the quarter that is left."""
-MOST_INCOMPLETE: Final = 1_000
-"""Incomplete offsets at which intake stops in any case: so many fit as runs, whatever gaps lie between them,
+MAX_INCOMPLETE: Final = 1_000
+"""Incomplete offsets at which intake stops in any case: this many fit as runs, whatever the gaps between them,
 where the bit set of a long range does not."""
 
-_SURELY_FEW: Final = 400
+_ALWAYS_FITS: Final = 400
 """Incomplete offsets that fit in any case: a run of 1 and one of at most 5 bytes each, 3,003 characters."""
 _VERSION: Final = "1"
 _BITS: Final = f"{_VERSION}b:"
@@ -33,34 +32,34 @@ _PREFIX_CHARACTERS: Final = len(_RUNS)
 
 
 class OffsetTracker:
-    """The offsets of one partition during one ownership of it. Not thread-safe: its owner's alone.
+    """The offsets of one partition while one worker owns it. Not thread-safe.
 
-    Records are taken in offset order. Offsets that never come (markers of transactions, compacted records)
-    count as completed, so only the incomplete ones are kept: memory is bounded by what is in flight.
+    Records are taken in offset order. Offsets without a record (transaction markers, compacted records) count
+    as completed, so only the incomplete ones are kept: memory is bounded by what is in flight.
     """
 
     def __init__(self, committed: tuple[int, str] | None = None) -> None:
-        """`committed` is the group's commit that reading starts from; None where there is none.
+        """`committed` is the group's commit that reading starts from, if there is one.
 
-        Raises `ContractError` for metadata that a newer version wrote, or that is damaged.
+        Raises `ContractError` for metadata that is damaged or was written by a newer release.
         """
         self._in_flight: dict[int, None] = {}
         self._position: int | None = None
-        self._awaited: deque[int] = deque()
-        """Offsets below `_decoded` that the former owner left incomplete and that have not come yet."""
-        self._decoded = 0
+        self._redelivered: deque[int] = deque()
+        """Offsets below `_restored_end` that the former owner left incomplete and that are yet to be read."""
+        self._restored_end = 0
         if committed is not None:
             self._position, metadata = committed
-            incomplete, self._decoded = decode(metadata, self._position)
-            self._awaited.extend(incomplete)
+            incomplete, self._restored_end = decode(metadata, self._position)
+            self._redelivered.extend(incomplete)
 
     def __len__(self) -> int:
         """How many offsets are known to be incomplete."""
-        return len(self._in_flight) + len(self._awaited)
+        return len(self._in_flight) + len(self._redelivered)
 
     @property
     def position(self) -> int | None:
-        """The offset that is expected next; None before anything is known."""
+        """The next offset to be read; None before it is known."""
         return self._position
 
     @property
@@ -69,52 +68,52 @@ class OffsetTracker:
         return len(self._in_flight)
 
     def take(self, offset: int) -> bool:
-        """Takes in a record that was read; False if it was completed under a former owner.
+        """Takes in a record that was read; False if a former owner completed it.
 
-        Raises `ValueError` for an offset below the position: the log begins anew (the topic was made again,
-        or a broker lost its end), nothing that is known here holds.
+        Raises `ValueError` for an offset below the position: the topic was recreated or its log truncated, so
+        the offsets known here mean other records now.
         """
         if self._position is not None and offset < self._position:
-            raise ValueError(f"offset {offset} lies below {self._position}")
+            raise ValueError(f"offset {offset} is below the position {self._position}")
         self.skip_to(offset)
         self._position = offset + 1
-        if offset < self._decoded:
-            if not self._awaited or self._awaited[0] != offset:
+        if offset < self._restored_end:
+            if not self._redelivered or self._redelivered[0] != offset:
                 return False
-            self._awaited.popleft()
+            self._redelivered.popleft()
         self._in_flight[offset] = None
         return True
 
     def skip_to(self, position: int) -> None:
-        """Reading goes on at `position`: what was not read below it will never come."""
+        """Reading continues at `position`: offsets below it that were not read have no record."""
         if self._position is None or position > self._position:
             self._position = position
-            while self._awaited and self._awaited[0] < position:
-                self._awaited.popleft()
+            while self._redelivered and self._redelivered[0] < position:
+                self._redelivered.popleft()
 
     def complete(self, offset: int) -> None:
-        """A record that was taken is done. Again is the same as once."""
+        """A record that was taken is completed. Idempotent."""
         self._in_flight.pop(offset, None)
 
-    def is_behind(self, offset: int) -> bool:
-        """Whether an offset lies below the position: then the log began anew, and `take` would refuse it."""
+    def is_below_position(self, offset: int) -> bool:
+        """Whether `take` would refuse the offset: the topic was recreated or its log truncated."""
         return self._position is not None and offset < self._position
 
     @property
     def is_full(self) -> bool:
-        """Whether intake must stop, so that the completed set stays within its room whatever completes next."""
+        """Whether intake must stop, so that the metadata stays within its limit whatever completes next."""
         count = len(self)
-        if count <= _SURELY_FEW:
+        if count <= _ALWAYS_FITS:
             return False
-        return count >= MOST_INCOMPLETE or self._most_characters() >= INTAKE_CHARACTERS
+        return count >= MAX_INCOMPLETE or self._worst_case_characters() >= INTAKE_CHARACTERS
 
     @property
-    def has_room_again(self) -> bool:
-        """Whether intake that was stopped may go on: well below `is_full`, so that it does not flap."""
-        return len(self) <= MOST_INCOMPLETE // 2 and self._most_characters() <= INTAKE_CHARACTERS // 2
+    def may_resume(self) -> bool:
+        """Whether intake that was stopped may resume: well below `is_full`, so that it does not flap."""
+        return len(self) <= MAX_INCOMPLETE // 2 and self._worst_case_characters() <= INTAKE_CHARACTERS // 2
 
-    def _most_characters(self) -> int:
-        """How long the metadata can become, in whatever order the incomplete ones complete: n of them split
+    def _worst_case_characters(self) -> int:
+        """How long the metadata can become, in whatever order the incomplete offsets complete: n of them split
         the range into at most 2n runs, of which few can be long."""
         count = len(self)
         span = self._end - self._lowest
@@ -122,14 +121,14 @@ class OffsetTracker:
         return _characters(2 * count + longer)
 
     def commit(self, as_completed: Collection[int] = ()) -> tuple[int, str] | None:
-        """What to commit: the next offset to read, and metadata. None before anything is known.
+        """What to commit: the next offset to read, and metadata. None before a position is known.
 
-        Offsets in `as_completed` are committed as if they were done, and are not for that.
+        Offsets in `as_completed` are committed as if they were completed, but stay incomplete here.
         """
         if self._position is None:
             return None
         incomplete = [
-            offset for offset in chain(self._in_flight, self._awaited) if offset not in as_completed
+            offset for offset in chain(self._in_flight, self._redelivered) if offset not in as_completed
         ]
         if not incomplete:
             return self._end, ""
@@ -137,20 +136,20 @@ class OffsetTracker:
 
     @property
     def _end(self) -> int:
-        return max(self._position or 0, self._decoded)
+        return max(self._position or 0, self._restored_end)
 
     @property
     def _lowest(self) -> int:
         if self._in_flight:
             return next(iter(self._in_flight))
-        return self._awaited[0] if self._awaited else self._end
+        return self._redelivered[0] if self._redelivered else self._end
 
 
 def encode(lowest: int, incomplete: Iterable[int], end: int) -> str:
-    """Metadata that says which offsets above `lowest`, itself incomplete, and below `end` are completed.
+    """Metadata for the completed offsets above `lowest`, itself incomplete, and below `end`: all of them except
+    `incomplete` (ascending).
 
-    All but `incomplete` (ascending) are. Written as a bit set or as run lengths, whichever is shorter; empty
-    if none is.
+    A bit set or run lengths, whichever is shorter; empty if no offset is completed.
     """
     gaps = list(incomplete)
     while gaps and gaps[-1] == end - 1:
@@ -168,10 +167,10 @@ def encode(lowest: int, incomplete: Iterable[int], end: int) -> str:
 
 
 def decode(metadata: str, lowest: int) -> tuple[list[int], int]:
-    """The incomplete offsets, ascending, that metadata beside a commit of `lowest` names, and their end.
+    """The incomplete offsets, ascending, in the metadata of a commit of `lowest`, and the end of the set.
 
-    Offsets from `lowest` to below the end that are not among them are completed. Metadata of strangers, such
-    as a tool that resets offsets, names none.
+    All other offsets from `lowest` to below the end are completed. Foreign metadata, such as that of a tool
+    that resets offsets, is an empty set. Raises `ContractError` for damaged metadata and for a newer version.
     """
     form, text = metadata[:_PREFIX_CHARACTERS], metadata[_PREFIX_CHARACTERS:]
     if form in (_BITS, _RUNS):
@@ -179,11 +178,13 @@ def decode(metadata: str, lowest: int) -> tuple[list[int], int]:
             content = b85decode(text)
             return _from_bits(content, lowest) if form == _BITS else _from_runs(content, lowest)
         except ValueError as error:
-            raise ContractError(f"the set of completed offsets above {lowest} is damaged: {error}") from error
+            raise ContractError(
+                f"the completed offsets committed above {lowest} are damaged: {error}"
+            ) from error
     if len(form) == _PREFIX_CHARACTERS and form[0].isdigit() and form[1:] in ("b:", "r:"):
         raise ContractError(
-            f"the set of completed offsets above {lowest} is of version {form[0]}, written by a newer "
-            f"release (this one reads {_VERSION}): run that release"
+            f"the completed offsets committed above {lowest} have format version {form[0]}, which a newer release "
+            f"wrote (this one reads {_VERSION}): run that release"
         )
     return [], lowest
 
@@ -209,12 +210,12 @@ def _from_runs(content: bytes, lowest: int) -> tuple[list[int], int]:
     for run in _lengths(content):
         if not completed:
             if len(incomplete) + run > METADATA_CHARACTERS * 8:
-                raise ValueError("it names more incomplete offsets than a worker ever has")
+                raise ValueError("more incomplete offsets than a worker ever has")
             incomplete.extend(range(end, end + run))
         end += run
         completed = not completed
     if end >= 1 << 63:
-        raise ValueError("it names offsets that no log has")
+        raise ValueError("an offset beyond 63 bits")
     return incomplete, end
 
 
@@ -227,7 +228,7 @@ def _from_bits(content: bytes, lowest: int) -> tuple[list[int], int]:
 
 
 def _varint(number: int) -> bytes:
-    """Base 128, little end first (LEB128)."""
+    """Base 128, least significant group first (LEB128)."""
     groups = bytearray()
     while number > 0x7F:
         groups.append(number & 0x7F | 0x80)
@@ -245,9 +246,9 @@ def _lengths(content: bytes) -> Iterator[int]:
             yield number
             number = shift = 0
     if shift:
-        raise ValueError("it ends inside a number")
+        raise ValueError("the last number is cut off")
 
 
 def _characters(size: int) -> int:
-    """Length of the metadata for so many bytes of content."""
+    """Length of the metadata for `size` bytes of content."""
     return _PREFIX_CHARACTERS + size + (size + 3) // 4

@@ -1,8 +1,7 @@
-"""Running a sink: reads all partitions of what it asks for, from the positions that it keeps itself.
+"""Runs a sink: reads all partitions of its topics, from the positions that the sink stores itself.
 
-A sink runs in one copy: it reads everything, and its own transaction is what makes each message count once.
-A second copy of the same sink does all the work again, which a sink that checks its positions while it writes
-drops; it is no way to be faster.
+A sink runs in one copy: it reads everything, and its own transaction makes each message count once. A second
+copy only repeats the work, and a sink that checks its positions while it writes drops the repetition.
 """
 
 import logging
@@ -25,39 +24,37 @@ from orchestrator.worker.host import Host
 
 logger: Final = logging.getLogger(__name__)
 
-_ASK_S: Final = 30.0
+_WATERMARKS_TIMEOUT_S: Final = 30.0
 
 
 @dataclass(frozen=True)
 class SinkSettings:
-    """Times in seconds."""
+    """How a sink reads and retries; times in seconds."""
 
     batch: int = 500
     """Most records of one batch."""
-    poll_s: float = 0.1
-    first_retry_s: float = 0.2
-    longest_retry_s: float = 10.0
+    poll_timeout_s: float = 0.1
+    initial_backoff_s: float = 0.2
+    max_backoff_s: float = 10.0
 
 
 class SinkRunner:
-    """One sink in a thread of its own. What it cannot store is tried again, without end and slower each time."""
+    """One sink in a thread of its own. A batch that cannot be stored is retried without end, with backoff."""
 
     def __init__(self, plugin: SinkPlugin, host: Host, settings: SinkSettings | None = None) -> None:
         """Raises `ConfigurationError` if no message matches the sink's pattern."""
         self.plugin = plugin
         self.failure: Exception | None = None
-        """Why the sink ended by itself."""
+        """Why the sink failed."""
         self._host = host
         self._settings = settings or SinkSettings()
         entries = [entry for entry in matching(plugin.pattern) if issubclass(entry.message, Command | Event)]
         if not entries:
-            raise ConfigurationError(
-                f"sink {plugin.name} waits for {plugin.pattern}, and no message is called that"
-            )
+            raise ConfigurationError(f"sink {plugin.name}: no message matches {plugin.pattern}")
         self._names = frozenset(entry.name.encode() for entry in entries)
         self._topics = sorted({entry.topic for entry in entries})
         self._dead_lettered: dict[Position, int] = {}
-        """The last offset of each partition that has its dead letter."""
+        """The last dead-lettered offset of each partition."""
         self._stop = threading.Event()
         self._reading = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"sink-{plugin.name}", daemon=True)
@@ -70,15 +67,17 @@ class SinkRunner:
         return self._thread.is_alive()
 
     def wait_ready(self, deadline: Deadline) -> None:
-        """Returns when it reads. Raises its failure, or `UnavailableError` at the deadline."""
+        """Returns when the sink is reading. Raises its failure, or `UnavailableError` at the deadline."""
         while not self._reading.wait(0.05):
             if self.failure is not None:
                 raise self.failure
             if deadline.passed:
-                raise UnavailableError(f"{self.plugin.name} could not start in time: is the broker there?")
+                raise UnavailableError(
+                    f"sink {self.plugin.name} did not start in time: check that Kafka is reachable"
+                )
 
     def stop(self, deadline: Deadline) -> None:
-        """Lets the batch that is being stored end, until the deadline."""
+        """Lets the current batch be stored, until the deadline."""
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join(deadline.remaining())
@@ -91,53 +90,55 @@ class SinkRunner:
             finally:
                 sink.close()
         except Exception as error:
-            logger.error("%s has ended: %s", self.plugin.name, error, exc_info=error)
+            logger.error("sink %s failed: %s", self.plugin.name, error, exc_info=error)
             self.failure = error
 
     def _read_with(self, sink: Sink) -> None:
         consumer = self._host.bus.consumer(Reading(f"sink-{self.plugin.name}", Start.ERROR))
-        retry_s = self._settings.first_retry_s
+        backoff_s = self._settings.initial_backoff_s
         try:
             while not self._stop.is_set():
                 try:
-                    self._go_to(consumer, sink.positions())
+                    self._start_at(consumer, sink.positions())
                     self._reading.set()
                     while not self._stop.is_set():
-                        self._turn(consumer, sink)
-                        retry_s = self._settings.first_retry_s
+                        self._run_once(consumer, sink)
+                        backoff_s = self._settings.initial_backoff_s
                 except (ConfigurationError, FatalError):
                     raise
                 except Exception as error:
                     logger.warning(
-                        "%s goes back to what it has stored: %s", self.plugin.name, error, exc_info=error
+                        "sink %s returns to its stored positions: %s", self.plugin.name, error, exc_info=error
                     )
-                    self._stop.wait(retry_s)
-                    retry_s = min(retry_s * 2, self._settings.longest_retry_s)
+                    self._stop.wait(backoff_s)
+                    backoff_s = min(backoff_s * 2, self._settings.max_backoff_s)
         finally:
             consumer.close()
 
-    def _go_to(self, consumer: Consumer, stored: Positions) -> None:
-        """Reads on where the sink has stored up to. Raises `ConfigurationError` if that is not in the log."""
-        partitions = [place for topic in self._topics for place in all_of(self._host.bus, topic)]
-        marks = consumer.watermarks(partitions, Deadline.after(_ASK_S), read_uncommitted=True)
+    def _start_at(self, consumer: Consumer, stored: Positions) -> None:
+        """Starts reading at the stored positions. Raises `ConfigurationError` for one beyond the end of its log."""
+        partitions = [position for topic in self._topics for position in all_of(self._host.bus, topic)]
+        watermarks = consumer.watermarks(
+            partitions, Deadline.after(_WATERMARKS_TIMEOUT_S), read_uncommitted=True
+        )
         offsets: dict[Position, int] = {}
-        for (topic, partition), (first, end) in marks.items():
+        for (topic, partition), (first, end) in watermarks.items():
             wanted = stored.get((topic.value, partition), first)
             if wanted > end:
                 raise ConfigurationError(
-                    f"{self.plugin.name} has stored {topic}/{partition} up to {wanted}, but it ends at {end}: the "
-                    "topic was made again, so give the sink a new store"
+                    f"sink {self.plugin.name} has stored {topic}/{partition} up to offset {wanted}, but the log ends "
+                    f"at {end}: the topic was recreated, so give the sink a new store"
                 )
             if wanted < first:
                 logger.error(
-                    "%s was away for longer than %s/%d keeps records: %d offsets are lost to it",
+                    "sink %s was stopped for longer than the retention of %s/%d: it missed %d offsets",
                     *(self.plugin.name, topic, partition, first - wanted),
                 )
             offsets[topic, partition] = max(first, wanted)
         consumer.assign(offsets)
 
-    def _turn(self, consumer: Consumer, sink: Sink) -> None:
-        first = consumer.poll(self._settings.poll_s)
+    def _run_once(self, consumer: Consumer, sink: Sink) -> None:
+        first = consumer.poll(self._settings.poll_timeout_s)
         if first is None:
             return
         batch = (first, *consumer.drain(self._settings.batch - 1))
@@ -164,8 +165,8 @@ class SinkRunner:
         )
 
     def _dead_letter(self, received: Received, error: ContractError) -> None:
-        """Writes its dead letter before the batch is stored, once for as long as this process lives."""
-        place = (received.topic, received.partition)
-        if self._dead_lettered.get(place, -1) < received.offset:
+        """Dead-letters a record before its batch is stored, once during the life of this process."""
+        position = (received.topic, received.partition)
+        if self._dead_lettered.get(position, -1) < received.offset:
             self._host.dead_letter(received, failure_of(error, UNDECODABLE), self.plugin.name, DECODE)
-            self._dead_lettered[place] = received.offset
+            self._dead_lettered[position] = received.offset

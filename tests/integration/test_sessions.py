@@ -31,7 +31,7 @@ from orchestrator.sessions.recorder import SessionRecorder
 from orchestrator.sessions.replay import replay
 from orchestrator.sessions.store import SessionStore
 from orchestrator.testing.memory import MemoryValues
-from orchestrator.worker.host import Host, Surroundings
+from orchestrator.worker.host import Host, ProcessContext
 from orchestrator.worker.sinks import SinkRunner, SinkSettings
 from tests.support.samples import sample_of
 from tests.support.stories import completed_triage
@@ -243,7 +243,7 @@ def test_the_recorder_stores_each_event_once_however_often_it_is_stopped(
     stories = [triage() for _ in range(12)]
     url = f"sqlite:///{tmp_path / 'sessions.sqlite'}"
     recorder = SinkPlugin("session-recorder", "agents.events.*", lambda: SessionRecorder(SessionStore(url)))
-    host = Host(platform.bus, platform.codec, Surroundings(Plugins(), MemoryValues()))
+    host = Host(platform.bus, platform.codec, ProcessContext(Plugins(), MemoryValues()))
     host.start(Deadline.after(60))
     store = SessionStore(url)
 

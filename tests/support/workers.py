@@ -22,7 +22,7 @@ from orchestrator.messages.identity import derived_id
 from orchestrator.messages.values import json_value
 from orchestrator.sdk import Plugins, Service
 from orchestrator.testing.memory import MemoryValues
-from orchestrator.worker.host import Host, Surroundings
+from orchestrator.worker.host import Host, ProcessContext
 from orchestrator.worker.loop import Worker, WorkerSettings
 
 TIMEOUT_S = 30.0
@@ -111,7 +111,7 @@ class Lab:
     @contextmanager
     def host(self, *plugins: Any) -> Iterator[Host]:
         """The shared parts of one process."""
-        host = Host(self.bus, self.codec, Surroundings(Plugins.of(*plugins), MemoryValues()))
+        host = Host(self.bus, self.codec, ProcessContext(Plugins.of(*plugins), MemoryValues()))
         host.start(Deadline.after(TIMEOUT_S))
         try:
             yield host

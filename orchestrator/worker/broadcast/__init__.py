@@ -1,1 +1,1 @@
-"""What every process reads whole: definitions, and calls that are void."""
+"""Topics that every process reads in full: definitions and cancellations."""

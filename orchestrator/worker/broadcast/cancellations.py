@@ -1,4 +1,4 @@
-"""Calls that are void: told to every copy of every worker, so that whoever runs one stops."""
+"""Voided calls: every copy of every worker reads of them, and the one that runs such a call cancels it."""
 
 import asyncio
 import logging
@@ -13,70 +13,72 @@ from orchestrator.bus.ports import END, Bus, Received
 from orchestrator.errors import OrchestratorError
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.events import CallsVoided
-from orchestrator.worker.broadcast.reader import Broadcast
+from orchestrator.worker.broadcast.reader import BroadcastReader
 
 logger: Final = logging.getLogger(__name__)
 
-REMEMBERED: Final = 100_000
-"""How many void calls are remembered for commands that have not arrived yet; some 15 MB at most."""
+MAX_REMEMBERED: Final = 100_000
+"""How many voided calls are remembered for commands that have not arrived yet; some 15 MB at most."""
 
-OnVoid = Callable[[Iterable[str]], None]
+OnVoided = Callable[[Iterable[str]], None]
 
 
-class VoidCalls:
-    """The calls that were voided lately. Any thread may ask."""
+class VoidedCalls:
+    """The calls that were voided last. Any thread may call."""
 
     def __init__(self) -> None:
         self._calls: OrderedDict[str, None] = OrderedDict()
-        self._listeners: list[tuple[asyncio.AbstractEventLoop, OnVoid]] = []
+        self._subscribers: list[tuple[asyncio.AbstractEventLoop, OnVoided]] = []
         self._lock = threading.Lock()
 
     def includes(self, call: str) -> bool:
         return call in self._calls
 
-    def listen(self, loop: asyncio.AbstractEventLoop, on_void: OnVoid) -> None:
-        """Calls `on_void` on the loop, with the ids of calls as they become void."""
+    def subscribe(self, loop: asyncio.AbstractEventLoop, on_voided: OnVoided) -> None:
+        """Calls `on_voided` on the loop, with the ids of calls as they are voided."""
         with self._lock:
-            self._listeners.append((loop, on_void))
+            self._subscribers.append((loop, on_voided))
 
-    def forget(self, on_void: OnVoid) -> None:
-        """Calls it no more."""
+    def unsubscribe(self, on_voided: OnVoided) -> None:
+        """Stops calling it."""
         with self._lock:
-            self._listeners = [listener for listener in self._listeners if listener[1] != on_void]
+            self._subscribers = [subscriber for subscriber in self._subscribers if subscriber[1] != on_voided]
 
     def add(self, calls: Iterable[str]) -> None:
-        known = tuple(calls)
+        ids = tuple(calls)
         with self._lock:
-            self._calls.update(dict.fromkeys(known))
-            while len(self._calls) > REMEMBERED:
+            self._calls.update(dict.fromkeys(ids))
+            while len(self._calls) > MAX_REMEMBERED:
                 self._calls.popitem(last=False)
-            for loop, on_void in self._listeners:
-                loop.call_soon_threadsafe(on_void, known)
+            for loop, on_voided in self._subscribers:
+                loop.call_soon_threadsafe(on_voided, ids)
 
 
-class Cancellations:
-    """Reads the cancellations topic from its end, in every process by itself, without a group's offsets."""
+class CancellationsReader:
+    """Reads the cancellations topic from its end, in a thread of its own."""
 
-    def __init__(self, bus: Bus, codec: Codec, void_calls: VoidCalls, group: str) -> None:
+    def __init__(self, bus: Bus, codec: Codec, voided_calls: VoidedCalls, group: str) -> None:
         self._codec = codec
-        self._void_calls = void_calls
-        self._reader = Broadcast(bus, Topic.CANCELLATIONS, END, group, self._take)
+        self._voided_calls = voided_calls
+        self._reader = BroadcastReader(bus, Topic.CANCELLATIONS, END, group, self._on_record)
 
     def start(self) -> None:
         self._reader.start()
 
     def wait_started(self, deadline: Deadline) -> None:
-        """Returns when calls that become void from now on are noticed. Raises `UnavailableError`."""
+        """Returns when calls voided from now on are noticed. Raises `UnavailableError`."""
         self._reader.wait_assigned(deadline)
 
     def stop(self) -> None:
         self._reader.stop()
 
-    def _take(self, received: Received) -> None:
+    def _on_record(self, received: Received) -> None:
         try:
             message = self._codec.decode(received)
         except OrchestratorError as error:
-            logger.warning("a cancellation at offset %d is not understood: %s", received.offset, error)
+            logger.warning(
+                "ignored the cancellation at offset %d, which cannot be decoded: %s", received.offset, error
+            )
             return
         if isinstance(message, CallsVoided):
-            self._void_calls.add(message.calls)
+            self._voided_calls.add(message.calls)

@@ -1,4 +1,4 @@
-"""What exists: the table of tools, agents and playbooks that the definitions topic tells."""
+"""The table of tools, agents and playbooks, read from the definitions topic."""
 
 import logging
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.events import AgentDefined, PlaybookDefined, ToolDefined
 from orchestrator.messages.types import AgentProfile, ToolDefinition
-from orchestrator.worker.broadcast.reader import Broadcast
+from orchestrator.worker.broadcast.reader import BroadcastReader
 
 logger: Final = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ _EMPTY: Final[_Table] = MappingProxyType({})
 
 
 class DefinitionTable:
-    """The newest definition of each name. Readers get snapshots: a table that they hold does not change."""
+    """The newest definition of each name. Its properties are snapshots, which do not change."""
 
     def __init__(self) -> None:
         self._tables: dict[str, _Table] = {}
@@ -40,20 +40,20 @@ class DefinitionTable:
         return self._tables.get("playbook", _EMPTY)
 
     def put(self, definition: Message) -> None:
-        """Takes a definition in. By one thread at a time."""
+        """Adds or replaces a definition. By one thread at a time."""
         found = _entry_of(definition)
         if found is not None:
             kind, name, value = found
             self._tables[kind] = MappingProxyType({**self._tables.get(kind, _EMPTY), name: value})
 
     def remove(self, key: str) -> None:
-        """Takes out what a Kafka key such as `tool/sql.query` names."""
+        """Removes the definition under a Kafka key such as `tool/sql.query`."""
         kind, _, name = key.partition("/")
         kept = {known: value for known, value in self._tables.get(kind, _EMPTY).items() if known != name}
         self._tables[kind] = MappingProxyType(kept)
 
     def has(self, definition: Message) -> bool:
-        """Whether this very definition is in the table, whoever wrote it and when."""
+        """Whether the table has this definition, regardless of who wrote it and when."""
         found = _entry_of(definition)
         if found is None:
             return False
@@ -65,12 +65,12 @@ class DefinitionTable:
 
 
 class DefinitionsReader:
-    """Follows the definitions topic from its beginning into a table, in a thread of its own."""
+    """Reads the definitions topic from its beginning into a table, in a thread of its own."""
 
     def __init__(self, bus: Bus, codec: Codec, group: str) -> None:
         self.table = DefinitionTable()
         self._codec = codec
-        self._reader = Broadcast(bus, Topic.DEFINITIONS, BEGINNING, group, self._take)
+        self._reader = BroadcastReader(bus, Topic.DEFINITIONS, BEGINNING, group, self._on_record)
 
     def start(self) -> None:
         self._reader.start()
@@ -81,18 +81,20 @@ class DefinitionsReader:
     def catch_up(self, deadline: Deadline) -> None:
         """Returns when the table has all that was defined before the call. Raises `UnavailableError`.
 
-        For the start, and for a reader that misses a name which may just have been defined.
+        For the start, and for a lookup of a name that may just have been defined.
         """
         self._reader.catch_up(deadline)
 
-    def _take(self, received: Received) -> None:
+    def _on_record(self, received: Received) -> None:
         if received.value is None:
             self.table.remove((received.key or b"").decode(errors="replace"))
             return
         try:
             self.table.put(self._codec.decode(received))
         except OrchestratorError as error:
-            logger.warning("a definition at offset %d is not understood: %s", received.offset, error)
+            logger.warning(
+                "ignored the definition at offset %d, which cannot be decoded: %s", received.offset, error
+            )
 
 
 def _entry_of(definition: Message) -> tuple[str, str, Any] | None:

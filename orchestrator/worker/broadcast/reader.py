@@ -1,4 +1,4 @@
-"""Reading a topic whole, in every process by itself: no group shares it, no offset is committed."""
+"""Reads a topic in full in every process: no group shares it, and no offset is committed."""
 
 import logging
 import threading
@@ -14,38 +14,38 @@ from orchestrator.messages.catalogue import Topic
 
 logger: Final = logging.getLogger(__name__)
 
-_WAIT_S: Final = 0.1
+_POLL_TIMEOUT_S: Final = 0.1
 _BATCH: Final = 500
-_RETRY_S: Final = 1.0
-_ASK_S: Final = 10.0
+_RECONNECT_DELAY_S: Final = 1.0
+_WATERMARKS_TIMEOUT_S: Final = 10.0
 
 
-class _Waiter:
-    """Somebody who waits until the topic was read up to where it ends now."""
+class _CatchUp:
+    """A call of `catch_up`: waits until the topic is read up to its present end."""
 
     def __init__(self) -> None:
         self.ends: dict[Position, int] | None = None
         self.reached = threading.Event()
 
 
-class Broadcast:
-    """One thread that reads all partitions of a topic and hands each record to `take`, on that thread.
+class BroadcastReader:
+    """A thread that reads all partitions of a topic and calls `on_record` with each record.
 
-    A broker that is away is waited for, however long: what was read stays valid meanwhile.
+    Retries without end while the broker is unavailable: what was read stays valid meanwhile.
     """
 
     def __init__(
-        self, bus: Bus, topic: Topic, start: int, group: str, take: Callable[[Received], None]
+        self, bus: Bus, topic: Topic, start: int, group: str, on_record: Callable[[Received], None]
     ) -> None:
         """`start` is `BEGINNING` or `END`."""
         self._bus = bus
         self._topic = topic
         self._start = start
         self._group = group
-        self._take = take
-        self._read: dict[Position, int] = {}
-        """Next offset of each partition."""
-        self._waiters: list[_Waiter] = []
+        self._on_record = on_record
+        self._next_offsets: dict[Position, int] = {}
+        """Next offset to read of each partition."""
+        self._catch_ups: list[_CatchUp] = []
         self._assigned = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"read-{topic}", daemon=True)
@@ -59,29 +59,29 @@ class Broadcast:
             self._thread.join()
 
     def wait_assigned(self, deadline: Deadline) -> None:
-        """Returns when reading has begun: what is written from now on is seen."""
+        """Returns when reading has started: records written from now on are read."""
         if not self._assigned.wait(deadline.remaining()):
-            raise UnavailableError(f"{self._topic} could not be read in time: is the broker there?")
+            raise UnavailableError(f"{self._topic} could not be read in time: check that Kafka is reachable")
 
     def catch_up(self, deadline: Deadline) -> None:
-        """Returns when all that the topic holds now was handed out. Any thread but the reader's may call."""
-        waiter = _Waiter()
-        self._waiters.append(waiter)
-        if not waiter.reached.wait(deadline.remaining()):
+        """Returns when `on_record` has seen all that the topic holds now. Not for the reader's own thread."""
+        catch_up = _CatchUp()
+        self._catch_ups.append(catch_up)
+        if not catch_up.reached.wait(deadline.remaining()):
             raise UnavailableError(
-                f"{self._topic} could not be read to its end in time: is the broker there?"
+                f"{self._topic} could not be read to its end in time: check that Kafka is reachable"
             )
 
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self._read_on()
+                self._read_with_new_consumer()
             except OrchestratorError as error:
-                logger.warning("reading %s is held up: %s", self._topic, error)
-                self._stop.wait(_RETRY_S)
+                logger.warning("cannot read %s, retrying: %s", self._topic, error)
+                self._stop.wait(_RECONNECT_DELAY_S)
 
-    def _read_on(self) -> None:
-        """Reads with one consumer until stopped, or until the client is of no further use."""
+    def _read_with_new_consumer(self) -> None:
+        """Reads until stopped, or until the client fails permanently."""
         positions = [(self._topic, number) for number in range(self._bus.partitions(self._topic))]
         consumer = self._bus.consumer(Reading(self._group, Start.BEGINNING))
         try:
@@ -89,10 +89,10 @@ class Broadcast:
             self._assigned.set()
             while not self._stop.is_set():
                 try:
-                    self._turn(consumer, positions)
+                    self._run_once(consumer, positions)
                 except UnavailableError as error:
-                    logger.warning("reading %s is held up: %s", self._topic, error)
-                    time.sleep(_WAIT_S)
+                    logger.warning("cannot read %s, retrying: %s", self._topic, error)
+                    time.sleep(_POLL_TIMEOUT_S)
         except FatalError:
             self._assigned.clear()
             raise
@@ -100,28 +100,30 @@ class Broadcast:
             consumer.close()
 
     def _offsets(self, consumer: Consumer, positions: list[Position]) -> dict[Position, int]:
-        """Where to go on, with a second client as well. The end is named by number, so that it is fixed now
-        and not when the first fetch is answered."""
-        watermarks = consumer.watermarks(positions, Deadline.after(_ASK_S))
+        """Where to continue, also with a second client. The end is given as a number, so that it is fixed now and
+        not when the first fetch returns."""
+        watermarks = consumer.watermarks(positions, Deadline.after(_WATERMARKS_TIMEOUT_S))
         for position, (first, end) in watermarks.items():
-            self._read.setdefault(position, first if self._start == BEGINNING else end)
-        return dict(self._read)
+            self._next_offsets.setdefault(position, first if self._start == BEGINNING else end)
+        return dict(self._next_offsets)
 
-    def _turn(self, consumer: Consumer, positions: list[Position]) -> None:
-        received = consumer.poll(_WAIT_S)
+    def _run_once(self, consumer: Consumer, positions: list[Position]) -> None:
+        received = consumer.poll(_POLL_TIMEOUT_S)
         if received is not None:
             for record in (received, *consumer.drain(_BATCH - 1)):
-                self._take(record)
-                self._read[record.topic, record.partition] = record.offset + 1
-        if self._waiters:
-            self._tell_waiters(consumer, positions)
+                self._on_record(record)
+                self._next_offsets[record.topic, record.partition] = record.offset + 1
+        if self._catch_ups:
+            self._finish_catch_ups(consumer, positions)
 
-    def _tell_waiters(self, consumer: Consumer, positions: list[Position]) -> None:
-        self._read.update(consumer.position(positions))
-        for waiter in tuple(self._waiters):
-            if waiter.ends is None:
-                watermarks = consumer.watermarks(positions, Deadline.after(_ASK_S))
-                waiter.ends = {position: end for position, (first, end) in watermarks.items() if end > first}
-            if all(self._read.get(position, 0) >= end for position, end in waiter.ends.items()):
-                self._waiters.remove(waiter)
-                waiter.reached.set()
+    def _finish_catch_ups(self, consumer: Consumer, positions: list[Position]) -> None:
+        self._next_offsets.update(consumer.position(positions))
+        for catch_up in tuple(self._catch_ups):
+            if catch_up.ends is None:
+                watermarks = consumer.watermarks(positions, Deadline.after(_WATERMARKS_TIMEOUT_S))
+                catch_up.ends = {
+                    position: end for position, (first, end) in watermarks.items() if end > first
+                }
+            if all(self._next_offsets.get(position, 0) >= end for position, end in catch_up.ends.items()):
+                self._catch_ups.remove(catch_up)
+                catch_up.reached.set()

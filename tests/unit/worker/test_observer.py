@@ -11,7 +11,7 @@ from orchestrator.telemetry.metrics import ProcessMetrics
 from orchestrator.telemetry.spans import Span
 from orchestrator.telemetry.tracing import NoTracing
 from orchestrator.testing.memory import MemoryValues
-from orchestrator.worker.host import Host, Surroundings
+from orchestrator.worker.host import Host, ProcessContext
 from orchestrator.worker.observer import Observer
 from tests.support.workers import TIMEOUT_S, Lab, command, echo, started, until
 
@@ -32,10 +32,10 @@ class MemoryTracing:
         """There is nothing to let go of."""
 
 
-def run_one(lab: Lab, surroundings: Surroundings) -> Any:
-    """One call, answered by a worker in these surroundings; the record of its reply."""
+def run_one(lab: Lab, context: ProcessContext) -> Any:
+    """One call, answered by a worker in this context; the record of its reply."""
     service = echo(before=lambda _number: asyncio.sleep(0.01))
-    host = Host(lab.bus, lab.codec, surroundings)
+    host = Host(lab.bus, lab.codec, context)
     host.start(Deadline.after(TIMEOUT_S))
     try:
         with started(service, host):
@@ -49,7 +49,7 @@ def run_one(lab: Lab, surroundings: Surroundings) -> Any:
 
 def test_spans_of_the_handling_and_of_the_tool_run_hang_in_the_sessions_trace(lab: Lab) -> None:
     tracing = MemoryTracing()
-    reply = run_one(lab, Surroundings(Plugins(), MemoryValues(), tracings={echo().name: tracing}))
+    reply = run_one(lab, ProcessContext(Plugins(), MemoryValues(), tracings={echo().name: tracing}))
 
     session = command(1).correlation_id
     processing, run = tracing.spans
@@ -63,14 +63,14 @@ def test_spans_of_the_handling_and_of_the_tool_run_hang_in_the_sessions_trace(la
 
 
 def test_without_tracing_replies_still_name_the_sessions_root(lab: Lab) -> None:
-    reply = run_one(lab, Surroundings(Plugins(), MemoryValues()))
+    reply = run_one(lab, ProcessContext(Plugins(), MemoryValues()))
 
     assert reply.header("traceparent") == traceparent(command(1).correlation_id).encode()
 
 
 def test_the_time_in_handlers_and_what_was_read_and_written_are_measured(lab: Lab) -> None:
     metrics = ProcessMetrics()
-    run_one(lab, Surroundings(Plugins(), MemoryValues(), metrics=metrics))
+    run_one(lab, ProcessContext(Plugins(), MemoryValues(), metrics=metrics))
 
     exposed = metrics.exposition().decode()
     assert 'agents_handling_seconds_count{service="echo",type="ExecuteTool"} 1.0' in exposed

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from orchestrator.errors import ContractError
 from orchestrator.worker.offsets import (
     INTAKE_CHARACTERS,
-    LONGEST_INTAKE,
+    MAX_INCOMPLETE,
+    MAX_INTAKE_RECORDS,
     METADATA_CHARACTERS,
-    MOST_INCOMPLETE,
     OffsetTracker,
     decode,
     encode,
@@ -222,7 +222,7 @@ def test_the_set_never_outgrows_its_room(steps: list[int], seed: Random, stubbor
     tracker.take(0)
     waiting: list[int] = []
     for index, offset in enumerate(offsets_of(1, steps)):
-        if index % LONGEST_INTAKE == 0 and tracker.is_full:
+        if index % MAX_INTAKE_RECORDS == 0 and tracker.is_full:
             break
         tracker.take(offset)
         waiting.append(offset)
@@ -252,4 +252,4 @@ def test_intake_stops_before_the_room_is_full() -> None:
         if (late // 300) % 2:
             tracker.complete(late)
 
-    assert 500 < count < MOST_INCOMPLETE
+    assert 500 < count < MAX_INCOMPLETE

@@ -45,7 +45,7 @@ class MemorySink:
 @contextmanager
 def storing(sink: MemorySink, host: Host, pattern: str = "ExecuteTool") -> Iterator[SinkRunner]:
     plugin = SinkPlugin("memory", pattern, lambda: sink)
-    runner = SinkRunner(plugin, host, SinkSettings(first_retry_s=0.01))
+    runner = SinkRunner(plugin, host, SinkSettings(initial_backoff_s=0.01))
     runner.start()
     try:
         runner.wait_ready(Deadline.after(TIMEOUT_S))
@@ -125,5 +125,5 @@ def test_a_store_that_is_ahead_of_its_topic_is_refused(lab: Lab) -> None:
 
 
 def test_a_pattern_that_matches_nothing_is_refused(lab: Lab) -> None:
-    with lab.host() as host, pytest.raises(ConfigurationError, match="no message is called that"):
+    with lab.host() as host, pytest.raises(ConfigurationError, match="no message matches NoSuchThing"):
         SinkRunner(SinkPlugin("memory", "NoSuchThing", MemorySink), host)

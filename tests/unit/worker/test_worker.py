@@ -287,9 +287,9 @@ def test_slow_calls_never_stop_polling(lab: Lab) -> None:
         running.append(number)
         await asyncio.to_thread(gate.wait, TIMEOUT_S)
 
-    with lab.running(echo(before=wait, concurrency=2), pressure_s=0.05) as worker:
+    with lab.running(echo(before=wait, concurrency=2), pause_after_s=0.05) as worker:
         lab.execute(*range(20), partition=0)
-        until(lambda: worker._assignment.holds_back, "the partitions are paused")
+        until(lambda: worker._assignment.all_paused, "the partitions are paused")
         assert len(running) == 2
         gate.set()
         until(lambda: len(lab.completed()) == 20, "all are answered")

@@ -1,0 +1,28 @@
+"""A partition that this worker owns: its offsets, its commit, and what its work may still do."""
+
+from orchestrator.bus.ports import Commit, Position
+from orchestrator.worker.offsets import OffsetTracker
+
+
+class OwnedPartition:
+    """A partition from its assignment until it is revoked, lost or reset.
+
+    Each work refers to the one it was read for, so work that outlives its partition is recognised. The tracker
+    and the count belong to the consumer's thread; that thread also writes the two flags, which any thread reads.
+    """
+
+    __slots__ = ("committed", "in_flight", "may_send", "may_start", "paused", "position", "tracker")
+
+    def __init__(self, position: Position, committed: Commit | None) -> None:
+        """Raises `ContractError` for a commit whose metadata cannot be read."""
+        self.position = position
+        self.tracker = OffsetTracker(committed)
+        self.committed = committed
+        self.in_flight = 0
+        """Dispatched work that is neither completed nor abandoned, without at-most-once work."""
+        self.paused = True
+        """Whether the client has it paused. True at first: the client may remember a pause from before."""
+        self.may_start = True
+        """Whether its work may still start."""
+        self.may_send = True
+        """Whether the outputs of its work may still be sent."""
