@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from benchmarks.processes import cpu_seconds
 from orchestrator import schemas
-from orchestrator.app.defining import define, read_folder
+from orchestrator.app.definitions import publish_definitions, read_definitions
 from orchestrator.app.settings import load
 from orchestrator.app.wiring import Wiring, wire
 from orchestrator.bus import topics
@@ -85,7 +85,7 @@ class Platform(Installation):
         topics.apply(topics.plan(admin, bus, deadline), admin, bus, deadline)
         with registry_client(bus) as registry:
             schemas.apply(registry, bus)
-        define(self.wiring, read_folder(AGENT))
+        publish_definitions(self.wiring, read_definitions(AGENT))
 
 
 @contextmanager

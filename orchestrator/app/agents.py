@@ -1,4 +1,4 @@
-"""Agents as the orchestrator looks them up when it accepts a task."""
+"""The agent profiles that the orchestrator looks up when it accepts a task."""
 
 from typing import Final
 
@@ -7,9 +7,9 @@ from orchestrator.messages.types import AgentProfile
 from orchestrator.worker.broadcast.definitions import DefinitionsReader
 
 DEFAULT_AGENT: Final = "default"
-"""The agent of tasks that name none. It exists without being defined: a playbook planner, all tools."""
+"""The agent of tasks that name none. It needs no definition: a playbook planner and all tools."""
 
-_CATCH_UP_S: Final = 2.0
+_CATCH_UP_TIMEOUT_S: Final = 2.0
 
 
 class DefinedAgents:
@@ -19,13 +19,13 @@ class DefinedAgents:
         self._definitions = definitions
 
     def profile(self, name: str) -> AgentProfile | None:
-        """The profile of that name. One that is missing may just have been defined: the topic is read to its
-        end before the answer is no."""
+        """The profile of that name, or None. A missing one may just have been defined, so the topic is read to
+        its end first. Raises `UnavailableError` during an outage."""
         found = self._definitions.table.agents.get(name)
         if found is not None:
             return found
         if name == DEFAULT_AGENT:
             return AgentProfile(name=DEFAULT_AGENT)
-        # Raises `UnavailableError` in an outage: the task waits then, refusing it would be wrong.
-        self._definitions.catch_up(Deadline.after(_CATCH_UP_S))
+        # An outage raises here, so that the task waits: to refuse it would be wrong.
+        self._definitions.catch_up(Deadline.after(_CATCH_UP_TIMEOUT_S))
         return self._definitions.table.agents.get(name)

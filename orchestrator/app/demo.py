@@ -1,4 +1,4 @@
-"""The example session on the embedded broker: everything in one process, nothing kept but a folder of files."""
+"""Runs the example session on the embedded broker, in one process; only a folder of files is left."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from orchestrator.app.defining import define, read_folder
+from orchestrator.app.definitions import publish_definitions, read_definitions
 from orchestrator.app.process import ALL, Process
 from orchestrator.app.settings import Settings
 from orchestrator.app.wiring import Wiring, wire_embedded
@@ -29,7 +29,7 @@ _CHECKOUT: Final = Path(__file__).parents[2] / "examples" / "incident_triage"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the example came to."""
+    """How the example session ended."""
 
     correlation_id: str
     result: Any
@@ -37,16 +37,16 @@ class Outcome:
 
 
 def example_folder() -> Path:
-    """Where the example lies: in an installed package, or in a checkout."""
+    """The folder of the example: in the installed package or in a checkout. Raises `ConfigurationError`."""
     packaged = Path(str(resources.files("orchestrator"))) / "examples" / "incident_triage"
     for folder in (packaged, _CHECKOUT):
         if folder.is_dir():
             return folder
-    raise ConfigurationError("the example is not there: install the package anew, or run it from a checkout")
+    raise ConfigurationError("example not found: reinstall the package, or run from a checkout")
 
 
 def prepare(folder: Path) -> dict[str, str]:
-    """Makes the example's data in `folder`; returns the environment that its tools need."""
+    """Generates the example's data in `folder`; returns the environment variables that its tools need."""
     folder.mkdir(parents=True, exist_ok=True)
     generator = load_module(str(example_folder() / "generate.py"))
     generator.generate(folder)
@@ -58,13 +58,13 @@ def prepare(folder: Path) -> dict[str, str]:
 
 
 def run_demo(folder: Path, show: Callable[[Event], None]) -> Outcome:
-    """Runs the example in `folder`, showing each event of the session as it happens.
+    """Runs the example in `folder` and calls `show` with each event of the session as it happens.
 
-    Raises what the session failed with.
+    Raises `TaskError` if the session fails.
     """
     with _environment(prepare(folder)), _embedded(folder) as wiring:
         plugins = discover([str(example_folder() / "tools.py")])
-        define(wiring, read_folder(example_folder()))
+        publish_definitions(wiring, read_definitions(example_folder()))
         with Process(wiring, [ALL], plugins):
             return asyncio.run(_session(wiring, show))
 
@@ -97,7 +97,7 @@ def _embedded(folder: Path) -> Iterator[Wiring]:
 
 @contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """The process's environment with these variables: plug-ins read their settings from there."""
+    """Sets variables of the process environment meanwhile: plug-ins read their settings from it."""
     before = dict(os.environ)
     os.environ.update(variables)
     try:

@@ -1,15 +1,15 @@
-"""One process: the orchestrator, services and sinks that were asked for, started and stopped together."""
+"""One process: the orchestrator, services and sinks of its command line, started and stopped together."""
 
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
 from orchestrator.app.agents import DefinedAgents
-from orchestrator.app.parts import OrchestratorPart, Part, WorkerPart
+from orchestrator.app.components import Component, OrchestratorComponent, WorkerComponent
 from orchestrator.app.session_observer import SessionObserver
 from orchestrator.app.wiring import Wiring
 from orchestrator.bus.deadline import Deadline
@@ -28,33 +28,33 @@ logger: Final = logging.getLogger(__name__)
 ORCHESTRATOR: Final = GROUP
 ALL: Final = "all"
 START_S: Final = 60.0
-"""How long everything together may take to start."""
-_WATCH_S: Final = 0.5
-_LAST_SENDS_S: Final = 5.0
+"""How long all components together may take to start."""
+_WATCH_INTERVAL_S: Final = 0.5
+_OUTBOX_DRAIN_S: Final = 5.0
 
 
 def available(plugins: Plugins) -> tuple[str, ...]:
-    """What a process may be asked to run."""
+    """The names of all that a process can run."""
     return (ORCHESTRATOR, *sorted(plugins.every_service()), *sorted(plugins.sinks))
 
 
-def chosen(names: Sequence[str], plugins: Plugins) -> tuple[str, ...]:
-    """The names of what is to run. Raises `ConfigurationError` that names every unknown one."""
+def select_names(names: Sequence[str], plugins: Plugins) -> tuple[str, ...]:
+    """The names to run, with `all` expanded. Raises `ConfigurationError` for every unknown one."""
     known = available(plugins)
     unknown = [name for name in names if name not in known and name != ALL]
     if unknown:
         raise ConfigurationError(
-            *(f"there is no service {name}: known are {', '.join(known)}" for name in unknown)
+            *(f"service {name} not found; known services: {', '.join(known)}" for name in unknown)
         )
     return known if ALL in names else tuple(dict.fromkeys(names))
 
 
 class Process:
-    """Runs what `names` say. A part that fails ends the process: `wait` raises its error."""
+    """Runs the components that `names` list. If one fails, `wait` raises its error."""
 
     def __init__(self, wiring: Wiring, names: Sequence[str], plugins: Plugins) -> None:
         self.wiring = wiring
-        self.names = chosen(names, plugins)
+        self.names = select_names(names, plugins)
         self._plugins = plugins
         self.metrics = wiring.metrics
         self._services = plugins.every_service()
@@ -62,22 +62,22 @@ class Process:
         instance = str(wiring.settings.slot)
         context = ProcessContext(plugins, wiring.values, instance, self.metrics, self._tracings)
         self._host = Host(wiring.bus, wiring.codec, context)
-        self._parts: dict[str, Part] = {}
+        self._components: dict[str, Component] = {}
         self._status: StatusServer | None = None
         self._started = False
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Returns when every part is ready. Raises what keeps one from starting; then nothing is left running."""
+        """Returns when all components are ready. If one cannot start, stops all and raises its error."""
         deadline = Deadline.after(START_S)
         try:
             self._serve_status()
             self._host.start(deadline)
             for name in self.names:
-                self._parts[name] = self._part(name)
-                self._parts[name].start()
-            for part in self._parts.values():
-                part.wait_ready(deadline)
+                self._components[name] = self._component(name)
+                self._components[name].start()
+            for component in self._components.values():
+                component.wait_ready(deadline)
         except BaseException:
             self.stop()
             raise
@@ -85,41 +85,36 @@ class Process:
         logger.info("running %s", ", ".join(self.names))
 
     def wait(self) -> None:
-        """Returns after `stop`. Raises the error of a part that ended by itself."""
-        while not self._stopped.wait(_WATCH_S):
-            for name, part in self._parts.items():
-                if part.failure is not None:
-                    logger.error("%s has failed, so the process ends", name)
-                    raise part.failure
+        """Returns after `stop`. Raises the error of a component that fails."""
+        while not self._stopped.wait(_WATCH_INTERVAL_S):
+            for name, component in self._components.items():
+                if component.failure is not None:
+                    logger.error("%s failed; stopping the process", name)
+                    raise component.failure
 
     def stop(self) -> None:
-        """Drains and ends everything, all parts at once. May be called again, and from any thread."""
+        """Drains and stops all components at once. Idempotent; any thread may call it."""
         if self._stopped.is_set():
             return
         self._stopped.set()
         self._started = False
         deadline = Deadline.after(self.wiring.settings.drain_s)
-        _side_by_side([partial(part.stop, deadline) for part in self._parts.values()])
-        self._host.stop(Deadline.after(_LAST_SENDS_S))
-        _side_by_side([tracing.close for tracing in self._tracings.values()])
+        _run_concurrently([partial(component.stop, deadline) for component in self._components.values()])
+        self._host.stop(Deadline.after(_OUTBOX_DRAIN_S))
+        _run_concurrently([tracing.close for tracing in self._tracings.values()])
         if self._status is not None:
             self._status.__exit__(None, None, None)
 
     @property
     def http_port(self) -> int | None:
-        """Where health and metrics are served; None where they are not."""
+        """The port of health and metrics; None if they are not served."""
         return self._status.port if self._status else None
 
-    @property
-    def parts(self) -> Mapping[str, Part]:
-        """What runs, by name."""
-        return self._parts
-
-    def _part(self, name: str) -> Part:
+    def _component(self, name: str) -> Component:
         if name == ORCHESTRATOR:
-            return OrchestratorPart(self._saga_loop())
+            return OrchestratorComponent(self._saga_loop())
         if name in self._services:
-            return WorkerPart(Worker(self._services[name], self._host))
+            return WorkerComponent(Worker(self._services[name], self._host))
         return SinkRunner(self._plugins.sinks[name], self._host)
 
     def _saga_loop(self) -> SagaLoop:
@@ -130,19 +125,19 @@ class Process:
         return SagaLoop(wiring.bus, wiring.codec, wiring.values, agents, unix_micros, loop, observer)
 
     def _serve_status(self) -> None:
-        """Health is served before anything starts: a process that starts is alive and not ready."""
+        """Serves health before any component starts: a starting process is alive, but not ready."""
         settings = self.wiring.settings
         if settings.http_port is None:
             return
         health = Health()
-        health.alive_if("parts", self._failed_part)
-        health.ready_if("started", lambda: None if self._started else "starting, or stopping")
+        health.add_liveness_check("parts", self._failed_components)
+        health.add_readiness_check("started", lambda: None if self._started else "starting, or stopping")
         self._status = StatusServer(health, self.metrics, settings.http_host, settings.http_port)
         self._status.__enter__()
         logger.info("health and metrics on http://%s:%d", settings.http_host, self._status.port)
 
-    def _failed_part(self) -> str | None:
-        failed = [name for name, part in self._parts.items() if part.failure is not None]
+    def _failed_components(self) -> str | None:
+        failed = [name for name, component in self._components.items() if component.failure is not None]
         return f"failed: {', '.join(failed)}" if failed else None
 
     def __enter__(self) -> Self:
@@ -155,8 +150,8 @@ class Process:
         self.stop()
 
 
-def _side_by_side(actions: Iterable[Callable[[], None]]) -> None:
-    """Returns when all of them have."""
+def _run_concurrently(actions: Iterable[Callable[[], None]]) -> None:
+    """Returns when all actions have returned."""
     threads = [threading.Thread(target=action) for action in actions]
     for thread in threads:
         thread.start()
@@ -165,6 +160,6 @@ def _side_by_side(actions: Iterable[Callable[[], None]]) -> None:
 
 
 def _tracing(name: str, wiring: Wiring) -> Tracing:
-    """Spans of one service, under its own name; nothing is loaded where no endpoint is configured."""
+    """The tracing of one service, under its own name. Loads no exporter unless an endpoint is configured."""
     settings = wiring.settings
     return tracing_of(os.environ, name, str(settings.slot), settings.otlp_endpoint)

@@ -1,4 +1,4 @@
-"""From settings to the ports that everything is built on."""
+"""Builds the ports of a cluster from settings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ from orchestrator.bus.ports import Bus
 from orchestrator.bus.values.message_values import MessageValues
 from orchestrator.telemetry.metrics import ProcessMetrics
 
-# The embedded broker answers a fetch when its wait is over, not when a record arrives.
+# The embedded broker answers a fetch after the full wait, not when a record arrives.
 _EMBEDDED_READING: Final[dict[str, Any]] = {"fetch.wait.max.ms": 5}
 
 
 @dataclass(frozen=True)
 class Wiring:
-    """One cluster, as a process sees it: a `client.Connection` with its settings."""
+    """One cluster as a process uses it: a `client.Connection` with its settings."""
 
     settings: Settings
     bus: Bus
@@ -26,11 +26,11 @@ class Wiring:
     values: MessageValues
     metrics: ProcessMetrics = field(default_factory=ProcessMetrics)
     close: Callable[[], None] = lambda: None
-    """Ends connections to the registry. The bus's clients are closed by whoever made them."""
+    """Closes connections to the registry. Clients of the bus are closed by their callers."""
 
 
 def wire(settings: Settings) -> Wiring:
-    """The cluster of these settings. Connects to nothing yet."""
+    """The cluster of these settings. Does not connect yet."""
     # The registry's client takes half a second to import, which the embedded cluster does not need.
     from orchestrator.bus.avro.registry import RegistryIds
 
@@ -39,7 +39,7 @@ def wire(settings: Settings) -> Wiring:
 
 
 def wire_embedded(settings: Settings) -> Wiring:
-    """The embedded cluster: there is no registry, the catalogue numbers the schemas."""
+    """The embedded cluster, without a registry: schema ids come from the catalogue."""
     return _wired(settings, CatalogueIds(), _EMBEDDED_READING)
 
 

@@ -1,1 +1,1 @@
-"""What a process tells about itself: traces, metrics, logs, health."""
+"""The telemetry of a process: traces, metrics, logs, health."""

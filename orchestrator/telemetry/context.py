@@ -1,4 +1,4 @@
-"""Trace context of sessions: the trace id is the correlation id, span ids follow from ids in messages.
+"""Trace context of sessions: the trace id is the correlation id, span ids derive from ids in messages.
 
 Format: W3C Trace Context, `version-trace id-parent id-flags` in lower-case hexadecimal.
 """
@@ -14,12 +14,12 @@ _RANDOM_BITS: Final = 56
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Which sessions are traced: `ratio` of them, from 0 to 1, each wholly or not at all, in every process
-    alike.
+    """Which sessions are traced: `ratio` of them, from 0 to 1. All processes decide alike, so a session is traced
+    completely or not at all.
 
-    Decides by the last 56 bits of the trace id, which W3C Trace Context Level 2 asks to be random and which
-    are so in UUIDs of versions 4, 5 and 7. OpenTelemetry's `TraceIdRatioBased` takes the last 64, where a
-    UUID keeps its variant: up to a half it would sample nothing, from three quarters on everything.
+    Decides by the last 56 bits of the trace id, which W3C Trace Context Level 2 requires to be random and which
+    are random in UUIDs of versions 4, 5 and 7. OpenTelemetry's `TraceIdRatioBased` uses the last 64, which hold
+    a UUID's variant: up to a ratio of a half it would sample nothing, from three quarters on everything.
     """
 
     ratio: float = 1.0
@@ -35,7 +35,7 @@ EVERY_SESSION: Final = Sampling()
 
 
 def span_id(*parts: str) -> str:
-    """The id of the span that these parts name, 16 hexadecimal digits: the same when it is made again."""
+    """The id of the span that these parts identify, 16 hexadecimal digits. Deterministic."""
     return blake2b("/".join(parts).encode(), digest_size=8).hexdigest()
 
 
@@ -45,14 +45,14 @@ def root_span_id(correlation_id: str) -> str:
 
 
 def traceparent(correlation_id: str, parent: str = "", sampling: Sampling = EVERY_SESSION) -> str:
-    """The header of a message of a session, caused in the span `parent`, by default the root."""
+    """The header of a session's message that the span `parent` caused, by default the root span."""
     trace = correlation_id.replace("-", "")
     flags = "01" if sampling.ratio >= 1.0 or sampling.sampled(correlation_id) else "00"
     return f"00-{trace}-{parent or trace[16:]}-{flags}"
 
 
 def parent_of(header: bytes | str | None) -> str | None:
-    """The parent span id in a `traceparent` header; None without a valid one."""
+    """The parent span id in a `traceparent` header; None if it is missing or invalid."""
     if header is None:
         return None
     text = header.decode("ascii", "replace") if isinstance(header, bytes) else header

@@ -1,4 +1,4 @@
-"""One port of a process: `/healthz`, `/readyz` and `/metrics`."""
+"""The HTTP port of a process: `/healthz`, `/readyz` and `/metrics`."""
 
 import json
 import logging
@@ -13,59 +13,60 @@ from orchestrator.errors import ConfigurationError
 from orchestrator.telemetry.metrics import CONTENT_TYPE, ProcessMetrics
 
 Check = Callable[[], str | None]
-"""Says what is wrong, or None. Runs on a thread of the server, so it only looks, and quickly."""
+"""Returns what is wrong, or None. Runs on a thread of the server, so it must be quick and must not block."""
 
 logger: Final = logging.getLogger(__name__)
 _REQUEST_S: Final = 5.0
 
 
 class Health:
-    """What a process says about itself. Any thread may call.
+    """The liveness and readiness checks of a process. Any thread may call.
 
-    *Alive* is for restarting it: only what a restart can mend belongs there. *Ready* is for sending it work.
+    A failed *liveness* check gets the process restarted: only what a restart can fix belongs there. A process
+    that is not *ready* gets no requests.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._alive: dict[str, Check] = {}
-        self._ready: dict[str, Check] = {}
+        self._liveness: dict[str, Check] = {}
+        self._readiness: dict[str, Check] = {}
 
-    def alive_if(self, name: str, check: Check) -> None:
+    def add_liveness_check(self, name: str, check: Check) -> None:
         with self._lock:
-            self._alive[name] = check
+            self._liveness[name] = check
 
-    def ready_if(self, name: str, check: Check) -> None:
+    def add_readiness_check(self, name: str, check: Check) -> None:
         with self._lock:
-            self._ready[name] = check
+            self._readiness[name] = check
 
-    def aliveness(self) -> dict[str, str]:
-        """What is wrong by the name of its check; empty while the process is alive."""
-        return self._problems(self._alive)
+    def liveness(self) -> dict[str, str]:
+        """Problems by the name of their check; empty while the process is alive."""
+        return self._problems(self._liveness)
 
     def readiness(self) -> dict[str, str]:
-        """What is wrong by the name of its check; empty while the process is ready."""
-        return self._problems(self._alive) | self._problems(self._ready)
+        """Problems by the name of their check; empty while the process is ready."""
+        return self._problems(self._liveness) | self._problems(self._readiness)
 
     def _problems(self, checks: Mapping[str, Check]) -> dict[str, str]:
         with self._lock:
             named = tuple(checks.items())
-        return {name: problem for name, check in named if (problem := _asked(check))}
+        return {name: problem for name, check in named if (problem := _run(check))}
 
 
-def _asked(check: Check) -> str | None:
+def _run(check: Check) -> str | None:
     try:
         return check()
-    except Exception as error:  # noqa: BLE001 - a check that fails is an answer, not an end of the server
+    except Exception as error:  # noqa: BLE001 - a check that raises is a problem to report
         return f"the check failed: {type(error).__name__}"
 
 
 class StatusServer:
-    """Serves health and metrics from a daemon thread, on loopback unless told otherwise."""
+    """Serves health and metrics from a daemon thread, by default on loopback."""
 
     def __init__(
         self, health: Health, metrics: ProcessMetrics, host: str = "127.0.0.1", port: int = 0
     ) -> None:
-        """Listens at once; port 0 takes a free one. Raises `ConfigurationError` if the port is taken."""
+        """Listens at once; port 0 picks a free one. Raises `ConfigurationError` if the port is in use."""
         try:
             self._server = _Server((host, port), _handler(health, metrics))
         except OSError as error:
@@ -92,7 +93,7 @@ class StatusServer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    # Requests in flight are not waited for: the process is ending.
+    # The process is stopping: do not wait for requests in flight.
     block_on_close = False
 
 
@@ -103,15 +104,15 @@ def _handler(health: Health, metrics: ProcessMetrics) -> type[BaseHTTPRequestHan
         def do_GET(self) -> None:
             match self.path.partition("?")[0]:
                 case "/healthz":
-                    self._say(health.aliveness())
+                    self._send_health(health.liveness())
                 case "/readyz":
-                    self._say(health.readiness())
+                    self._send_health(health.readiness())
                 case "/metrics":
                     self._send(HTTPStatus.OK, CONTENT_TYPE, metrics.exposition())
                 case _:
                     self._send(HTTPStatus.NOT_FOUND, "text/plain", b"/healthz, /readyz, /metrics\n")
 
-        def _say(self, problems: Mapping[str, str]) -> None:
+        def _send_health(self, problems: Mapping[str, str]) -> None:
             status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
             body = json.dumps({"ok": not problems, "problems": problems}).encode() + b"\n"
             self._send(status, "application/json", body)
@@ -123,7 +124,7 @@ def _handler(health: Health, metrics: ProcessMetrics) -> type[BaseHTTPRequestHan
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in the base class
             logger.debug(format, *args)
 
     return Handler

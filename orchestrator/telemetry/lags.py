@@ -1,4 +1,4 @@
-"""How far a reader is behind, by partition."""
+"""The lag of consumers, by partition."""
 
 from collections.abc import Mapping
 
@@ -6,8 +6,8 @@ from orchestrator.telemetry.metrics import CONSUMER_LAG, ProcessMetrics
 
 
 class Lags:
-    """The lag of one reader. A partition that it reads no more is no longer told of: another process tells of it
-    now, and whatever stood here last would hide that."""
+    """Exports the lag of one consumer. Stops exporting that of a partition it no longer reads: another process
+    exports it now, and a stale value here would hide it."""
 
     def __init__(self, metrics: ProcessMetrics, group: str) -> None:
         self._metrics = metrics
@@ -15,7 +15,7 @@ class Lags:
         self._reported: set[tuple[str, str]] = set()
 
     def report(self, lags: Mapping[tuple[str, str], int]) -> None:
-        """All lags that there are, by topic and partition."""
+        """Replaces all lags, in records by topic and partition."""
         for topic, partition in self._reported - lags.keys():
             self._metrics.forget(CONSUMER_LAG, group=self._group, topic=topic, partition=partition)
         for (topic, partition), lag in lags.items():

@@ -1,4 +1,4 @@
-"""Logs: JSON for machines, short lines for people in a terminal, never a secret."""
+"""Logging: JSON for machines, short lines for people in a terminal, and secrets redacted."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ _SHORTEST_SECRET: Final = 4
 
 @contextmanager
 def session(correlation_id: str) -> Iterator[None]:
-    """Lines logged inside, by this thread or task, name this session."""
+    """Log lines of this thread or task name the session meanwhile."""
     token = _session.set(correlation_id)
     try:
         yield
@@ -39,13 +39,13 @@ def session(correlation_id: str) -> Iterator[None]:
 
 def configure(
     level: str = "info",
-    format: Format = "auto",  # noqa: A002 - what the setting is called
+    format: Format = "auto",  # noqa: A002 - the name of the setting
     secrets: Iterable[str] = (),
     stream: TextIO | None = None,
 ) -> None:
-    """Sends all logs of the process to the standard error, or to `stream`.
+    """Sends all logs of the process to standard error, or to `stream`.
 
-    `secrets` are values that are hidden wherever they turn up, beside what looks like one.
+    `secrets` are values to redact wherever they occur; text that looks like a secret is redacted anyway.
     """
     stream = stream or sys.stderr
     human = format == "human" or (format == "auto" and stream.isatty())
@@ -56,13 +56,13 @@ def configure(
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
-    # Below warnings these tell of every request, not of what is wrong.
+    # Below WARNING these log every request.
     for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "asyncio", "grpc"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 
 class Redaction:
-    """Hides secrets in text."""
+    """Redacts secrets in text."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         known = sorted({each for each in secrets if len(each) >= _SHORTEST_SECRET}, key=len, reverse=True)
@@ -77,18 +77,18 @@ class Redaction:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, session and trace, what `extra` gave, the error."""
+    """One JSON object per line: time, level, logger, message, session and trace, fields of `extra`, the error."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__()
-        self._redacted = Redaction(secrets)
+        self._redact = Redaction(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": self._redacted(record.getMessage()),
+            "message": self._redact(record.getMessage()),
         }
         correlation_id = session_of(record)
         if correlation_id:
@@ -99,29 +99,29 @@ class JsonFormatter(logging.Formatter):
                 line[name] = _HIDDEN if _SECRET_NAME.search(name) else self._plain(value)
         if record.exc_info and record.exc_info[0]:
             line["error"] = record.exc_info[0].__name__
-            line["stack"] = self._redacted(self.formatException(record.exc_info))
+            line["stack"] = self._redact(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)
 
     def _plain(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float):
             return value
-        return self._redacted(str(value))
+        return self._redact(str(value))
 
 
 class _HumanFormatter(logging.Formatter):
     def __init__(self, secrets: Iterable[str]) -> None:
         super().__init__()
-        self._redacted = Redaction(secrets)
+        self._redact = Redaction(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         correlation_id = session_of(record)
         tail = f"  ({correlation_id})" if correlation_id else ""
         stack = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return self._redacted(f"{record.getMessage()}{tail}{stack}")
+        return self._redact(f"{record.getMessage()}{tail}{stack}")
 
 
 def session_of(record: logging.LogRecord) -> str:
-    """The session that a line is about: of `extra`, else the one that it was logged inside."""
+    """The session of a log line: from `extra`, or else from the enclosing `session` block."""
     return str(getattr(record, "correlation_id", "") or _session.get())
 
 

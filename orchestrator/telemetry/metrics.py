@@ -1,4 +1,4 @@
-"""The metrics of a process, by Prometheus. Every name of ours stands in one table."""
+"""The Prometheus metrics of a process. One table declares all of ours."""
 
 import logging
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ _DECLARED: Final = {
     ),
     TRANSACTION_SECONDS: _Declared(Histogram, "Time of a transaction.", (), _MILLISECONDS_TO_MINUTES),
     TRANSACTION_MESSAGES: _Declared(Histogram, "Inputs of a transaction.", (), _ONE_TO_THOUSANDS),
-    SESSIONS_ACTIVE: _Declared(Gauge, "Sessions under way.", ("partition",)),
+    SESSIONS_ACTIVE: _Declared(Gauge, "Active sessions.", ("partition",)),
     IN_FLIGHT: _Declared(Gauge, "Messages being handled.", ("service",)),
     CONSUMER_LAG: _Declared(Gauge, "Committed records not read yet.", ("group", "topic", "partition")),
 }
@@ -64,8 +64,8 @@ logger: Final = logging.getLogger(__name__)
 class ProcessMetrics:
     """The metrics of one process: `sdk.Metrics`, and ours of `_DECLARED`. Any thread may call; no call fails.
 
-    A name that is not declared becomes a counter with the labels of its first use. What does not fit is
-    logged once and left out: a metric must not stop what it measures.
+    A name that is not declared gets the kind and the labels of its first use. A later use that does not match is
+    logged once and ignored: a metric must not stop what it measures.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class ProcessMetrics:
         self._declared = dict(_DECLARED)
         self._metrics: dict[str, Metric] = {}
         self._children: dict[tuple[object, ...], Metric] = {}
-        self._refused: set[str] = set()
+        self._ignored: set[str] = set()
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
         """Adds to a counter."""
@@ -83,7 +83,7 @@ class ProcessMetrics:
             child.inc(amount)
 
     def observe(self, name: str, value: float, **labels: str) -> None:
-        """Adds a value, in the unit of its name, to a histogram."""
+        """Adds a value, in the unit that its name gives, to a histogram."""
         child = self._child(Histogram, name, labels)
         if child is not None:
             child.observe(value)
@@ -95,7 +95,7 @@ class ProcessMetrics:
             child.set(value)
 
     def forget(self, name: str, **labels: str) -> None:
-        """Removes what was told under these labels."""
+        """Stops exporting the series with these labels."""
         declared = self._declared[name]
         key = (declared.kind, name, *labels.items())
         with self._lock:
@@ -103,7 +103,7 @@ class ProcessMetrics:
                 self._metrics[name].remove(*(labels[label] for label in declared.labels))
 
     def exposition(self) -> bytes:
-        """All metrics in Prometheus' text format, of the type `CONTENT_TYPE`."""
+        """All metrics in Prometheus' text format, with content type `CONTENT_TYPE`."""
         return generate_latest(self._registry)
 
     def _child(self, kind: type[M], name: str, labels: Mapping[str, str]) -> M | None:
@@ -112,13 +112,13 @@ class ProcessMetrics:
         if child is None:
             with self._lock:
                 try:
-                    child = self._children[key] = self._made(kind, name, labels)
+                    child = self._children[key] = self._make(kind, name, labels)
                 except (TypeError, ValueError) as error:
-                    self._refuse(name, error)
+                    self._ignore(name, error)
                     return None
         return cast("M", child)
 
-    def _made(self, kind: type[Metric], name: str, labels: Mapping[str, str]) -> Metric:
+    def _make(self, kind: type[Metric], name: str, labels: Mapping[str, str]) -> Metric:
         declared = self._declared.setdefault(
             name, _Declared(kind, "Declared by a plug-in.", tuple(sorted(labels)))
         )
@@ -131,7 +131,7 @@ class ProcessMetrics:
             self._metrics[name] = metric
         return metric.labels(**labels) if labels else metric
 
-    def _refuse(self, name: str, error: Exception) -> None:
-        if name not in self._refused:
-            self._refused.add(name)
-            logger.warning("the metric %s is left out: %s", name, error)
+    def _ignore(self, name: str, error: Exception) -> None:
+        if name not in self._ignored:
+            self._ignored.add(name)
+            logger.warning("metric %s is ignored: %s", name, error)

@@ -1,4 +1,4 @@
-"""Our spans as OpenTelemetry's SDK exports them. Imported only where spans are exported."""
+"""Converts our spans to those of OpenTelemetry's SDK. Imported only if spans are exported."""
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -14,7 +14,7 @@ _NANOSECONDS = 1_000
 
 
 class Converter:
-    """Makes SDK spans of one resource."""
+    """Converts spans to SDK spans of one resource."""
 
     def __init__(self, resource: Resource) -> None:
         self._resource = resource

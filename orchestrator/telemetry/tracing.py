@@ -1,68 +1,65 @@
-"""Exporting spans by OTLP, where an endpoint is configured; costing nothing where none is."""
+"""Exports spans by OTLP if an endpoint is configured, and costs nothing otherwise."""
 
 import logging
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from orchestrator.errors import ConfigurationError
 from orchestrator.telemetry import conventions as names
 from orchestrator.telemetry.context import EVERY_SESSION, Sampling
 from orchestrator.telemetry.spans import Span
 
-if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
-
 ENDPOINT_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _ALWAYS: Final = frozenset({"", "always_on", "parentbased_always_on"})
 _NEVER: Final = frozenset({"always_off", "parentbased_always_off"})
 _RATIO: Final = frozenset({"traceidratio", "parentbased_traceidratio"})
 _CLOSE_S: Final = 5.0
-_GIVE_UP_S: Final = 1.0
+_ABANDON_S: Final = 1.0
 
 logger: Final = logging.getLogger(__name__)
 
 
 class Tracing(Protocol):
-    """Takes finished spans. Any thread may call; `emit` never waits and never fails."""
+    """Takes finished spans. Any thread may call; `emit` neither blocks nor fails."""
 
     @property
     def enabled(self) -> bool:
-        """Whether spans go anywhere: ask before making one."""
+        """Whether spans are exported: check before making one."""
 
     @property
     def sampling(self) -> Sampling:
-        """Which sessions are traced; the codec tells it to others in `traceparent`."""
+        """Which sessions are traced; the codec propagates it in `traceparent`."""
 
     def emit(self, span: Span) -> None:
-        """Exports a span some time soon, unless its session is not sampled."""
+        """Exports a span asynchronously, if its session is sampled."""
 
     def close(self) -> None:
-        """Exports what is left, for at most five seconds."""
+        """Exports the remaining spans, for at most five seconds."""
 
 
 class NoTracing:
-    """Spans go nowhere."""
+    """Exports nothing."""
 
     enabled: Final = False
     sampling: Final = EVERY_SESSION
 
     def emit(self, span: Span) -> None:
-        """Forgets it."""
+        """Drops the span."""
 
     def close(self) -> None:
-        """There is nothing left."""
+        """Does nothing."""
 
 
 class OtlpTracing:
-    """Spans go to an OTLP endpoint by gRPC, in batches, from a thread of their own."""
+    """Exports spans to an OTLP endpoint by gRPC, in batches, from a thread of its own."""
 
     enabled: Final = True
 
     def __init__(
         self, endpoint: str, service: str, instance: str, sampling: Sampling = EVERY_SESSION
     ) -> None:
-        # Half a second of imports that a process without an endpoint does not need.
+        # Imported here: it takes half a second, which a process without an endpoint saves.
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -79,28 +76,25 @@ class OtlpTracing:
 
     def emit(self, span: Span) -> None:
         if self.sampling.sampled(span.correlation_id):
-            self._processor.on_end(self._converted(span))
+            self._processor.on_end(self._convert(span))
 
     def close(self) -> None:
-        # The SDK exports what is left, and heeds no time limit while a collector does not answer.
+        # The SDK exports what is left, and has no timeout while a collector does not answer.
         closing = threading.Thread(target=self._processor.shutdown, name="close-tracing", daemon=True)
         closing.start()
         closing.join(_CLOSE_S)
         if closing.is_alive():
-            # Gives up what is left, and the waiting between two tries.
+            # Abandons the remaining spans, and ends the backoff between two attempts.
             self._exporter.shutdown()
-            closing.join(_GIVE_UP_S)
-
-    def _converted(self, span: Span) -> "ReadableSpan":
-        return self._convert(span)
+            closing.join(_ABANDON_S)
 
 
 def tracing_of(
     environment: Mapping[str, str], service: str, instance: str, endpoint: str = ""
 ) -> NoTracing | OtlpTracing:
-    """The tracing of a process: by our own setting `endpoint`, else by OpenTelemetry's variables.
+    """The tracing of a service, by our setting `endpoint` or else by OpenTelemetry's variables.
 
-    Raises `ConfigurationError` for a sampler that there is not.
+    Raises `ConfigurationError` for an unknown sampler or ratio.
     """
     endpoint = endpoint or next(filter(None, map(environment.get, ENDPOINT_VARIABLES)), "")
     if not endpoint or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
@@ -110,7 +104,7 @@ def tracing_of(
 
 
 def sampling_of(environment: Mapping[str, str]) -> Sampling:
-    """What `OTEL_TRACES_SAMPLER` asks for, its ratio taken of the bits that are random in our trace ids."""
+    """The sampling that `OTEL_TRACES_SAMPLER` requests; a ratio applies to the random bits of our trace ids."""
     sampler = environment.get("OTEL_TRACES_SAMPLER", "")
     if sampler in _ALWAYS:
         return EVERY_SESSION
@@ -123,12 +117,12 @@ def sampling_of(environment: Mapping[str, str]) -> Sampling:
         ratio = -1.0
     if sampler not in _RATIO or not 0.0 <= ratio <= 1.0:
         raise ConfigurationError(
-            f"OTEL_TRACES_SAMPLER={sampler} with OTEL_TRACES_SAMPLER_ARG={argument} cannot be used: set always_on, "
+            f"OTEL_TRACES_SAMPLER={sampler} with OTEL_TRACES_SAMPLER_ARG={argument} is not supported: set always_on, "
             "always_off, or traceidratio with a ratio from 0 to 1"
         )
     logger.warning(
-        "OTEL_TRACES_SAMPLER=%s is taken as a ratio of the last 56 bits of the trace id: OpenTelemetry's own "
-        "takes 64, and ours are UUIDs, of which it would sample none or all",
+        "OTEL_TRACES_SAMPLER=%s samples by the last 56 bits of the trace id: OpenTelemetry's own sampler uses 64, "
+        "and as ours are UUIDs, it would sample none or all of them",
         sampler,
     )
     return Sampling(ratio)

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
-from orchestrator.app.defining import definitions_of
+from orchestrator.app.definitions import definitions_of
 from orchestrator.messages import commands, events
 from orchestrator.messages.base import Command, Definition, Event, Message, SessionEvent
 from orchestrator.messages.catalogue import Topic

@@ -1,4 +1,4 @@
-"""An S3 service for sessions whose values are too large for a message."""
+"""An S3 server for values that are too large for a message."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The example session on the embedded broker: what it finds, and that it recovers on the way."""
+"""The example session on the embedded broker: its findings, and its recovery from a failure."""
 
 from collections import Counter
 from pathlib import Path
@@ -21,7 +21,7 @@ def outcome(data: Path) -> Outcome:
     return run_demo(data, lambda _event: None)
 
 
-def test_the_report_has_the_figures_that_another_computation_finds(outcome: Outcome, data: Path) -> None:
+def test_the_report_has_independently_computed_figures(outcome: Outcome, data: Path) -> None:
     reported = outcome.result.splitlines()
     for expected in finding_lines(expected_findings(data)):
         assert any(line.startswith(expected) for line in reported), expected
@@ -36,15 +36,15 @@ def test_one_tool_failed_once_and_was_retried(outcome: Outcome) -> None:
     assert set(succeeded.values()) == {1}
 
 
-def test_two_steps_were_under_way_at_the_same_time(outcome: Outcome) -> None:
-    under_way: set[str] = set()
+def test_steps_ran_concurrently(outcome: Outcome) -> None:
+    in_flight: set[str] = set()
     most = 0
     for event in own_events(outcome.events):
         if isinstance(event, events.StepAssigned):
-            under_way.add(event.call.step_id)
+            in_flight.add(event.call.step_id)
         elif isinstance(event, events.StepSucceeded | events.CallFailed):
-            under_way.discard(event.call.step_id)
-        most = max(most, len(under_way))
+            in_flight.discard(event.call.step_id)
+        most = max(most, len(in_flight))
     assert most >= 2
 
 

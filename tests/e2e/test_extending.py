@@ -1,4 +1,4 @@
-"""The examples of `docs/extending.md`, run as they stand, from modules that are not ours."""
+"""The examples in `docs/extending.md` run unchanged, from modules outside the project."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ MOST_LINES = 20
 
 
 def blocks() -> list[tuple[str, str]]:
-    """File name and text of each Python block that says where it belongs."""
+    """File name and text of each Python block that starts with a file name."""
     found = re.findall(r"```python\n# (\w+\.py)\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     assert found
     return found
@@ -21,7 +21,7 @@ def blocks() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files that the blocks make together."""
+    """A folder with the files that the blocks add up to."""
     folder = tmp_path_factory.mktemp("acme")
     files: dict[str, str] = defaultdict(str)
     for name, text in blocks():

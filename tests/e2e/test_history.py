@@ -1,4 +1,4 @@
-"""What a session writes grows with what its steps produce, and not faster."""
+"""What a session writes grows no faster than what its steps produce."""
 
 import random
 import string
@@ -19,12 +19,12 @@ MOST_BYTES_PER_BYTE = 8.0
 
 
 def chain(calls: int) -> tuple[Plugin, ...]:
-    """A plan of steps that each make 10 KB out of the 10 KB of the step before."""
-    letters = random.Random(1)  # noqa: S311 - so that nothing gets smaller by being alike
+    """A plan of steps that each turn the 10 KB of the step before into another 10 KB."""
+    chance = random.Random(1)  # noqa: S311 - random text, so that equal outputs are not stored once
 
     @tool()
     def extend(text: str) -> str:
-        fresh = "".join(letters.choices(string.ascii_letters, k=OUTPUT_BYTES - 2))
+        fresh = "".join(chance.choices(string.ascii_letters, k=OUTPUT_BYTES - 2))
         return fresh if text else ""
 
     @planner("chain")
@@ -38,7 +38,7 @@ def chain(calls: int) -> tuple[Plugin, ...]:
 
 
 async def written(calls: int, folder: Path) -> Counter[str]:
-    """Bytes that a session of so many tool calls makes all services write, by topic."""
+    """Bytes that all services write for a session of `calls` tool calls, by topic."""
     with embedded_platform(str(folder), AGENT, *chain(calls)) as (wiring, sizes):
         before = Counter(sizes)
         async with Client(wiring) as client:
@@ -53,14 +53,14 @@ def _kept_in(folder: Path) -> int:
 
 
 def factor(sizes: Counter[str], calls: int) -> float:
-    """Bytes written for each byte that a step produced."""
+    """Bytes written per byte that a step produced."""
     return sizes.total() / (calls * OUTPUT_BYTES)
 
 
 @pytest.mark.parametrize("calls", [100, pytest.param(1_000, marks=pytest.mark.soak)])
 async def test_a_session_writes_in_proportion_to_what_its_steps_produce(calls: int, tmp_path: Path) -> None:
-    """Messages as many bytes a step however many steps there are; snapshots at most as many as the history that
-    they follow, since one is written only when the events since outweigh the last."""
+    """Messages take as many bytes per step, however many steps there are. Snapshots take at most as many bytes as
+    the history, since one is written only when the events since the last outweigh it."""
     short = await written(20, tmp_path / "short")
     long = await written(calls, tmp_path / "long")
 

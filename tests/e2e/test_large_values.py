@@ -1,4 +1,4 @@
-"""Outputs that no message carries, from step to step by way of each value store; and those that are lost."""
+"""Outputs that are too large for a message pass from step to step through each value store; and lost ones."""
 
 import itertools
 from collections.abc import Callable
@@ -22,8 +22,8 @@ _numbers = itertools.count()
 
 
 @dataclass
-class Place:
-    """A value store, and what may happen to it behind the platform's back."""
+class Store:
+    """A value store, and ways to damage it behind the platform's back."""
 
     url: str
     paths: Callable[[], list[str]]
@@ -32,9 +32,9 @@ class Place:
 
 
 @pytest.fixture(params=["folder", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "folder":
-        return Place(
+        return Store(
             url=str(tmp_path),
             paths=lambda: [str(path) for path in tmp_path.rglob("*") if path.is_file()],
             alter=lambda path: Path(path).write_bytes(b'["altered"]'),
@@ -42,7 +42,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         )
     s3: S3Server = request.getfixturevalue("s3")
     bucket = s3.bucket(f"large-{next(_numbers)}")
-    return Place(
+    return Store(
         url=s3.url(bucket, "values"),
         paths=lambda: s3.keys(bucket),
         alter=lambda key: s3.client.put_object(Bucket=bucket, Key=key, Body=b'["altered"]'),
@@ -50,8 +50,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     )
 
 
-def reading(happens: Callable[[], object]) -> tuple[Plugin, ...]:
-    """A plan that makes a large value, lets something happen, and reads the value again."""
+def reading(incident: Callable[[], object]) -> tuple[Plugin, ...]:
+    """A plan that makes a large value, runs `incident`, and reads the value again."""
 
     @tool()
     def read_lines() -> list[str]:
@@ -59,7 +59,7 @@ def reading(happens: Callable[[], object]) -> tuple[Plugin, ...]:
 
     @tool()
     def wait(first: str) -> bool:
-        happens()
+        incident()
         return bool(first)
 
     @tool()
@@ -76,9 +76,9 @@ def reading(happens: Callable[[], object]) -> tuple[Plugin, ...]:
     return read_lines, wait, count, plan
 
 
-async def settled(place: Place, happens: Callable[[], object]) -> tuple[Any, list[Any]]:
-    """What a session came to, its result or its error, and its events."""
-    with embedded_platform(place.url, AGENT, *reading(happens)) as (wiring, _):
+async def settled(store: Store, incident: Callable[[], object]) -> tuple[Any, list[Any]]:
+    """The result or the error of a session, and its events."""
+    with embedded_platform(store.url, AGENT, *reading(incident)) as (wiring, _):
         async with Client(wiring) as client:
             handle: Handle = await client.submit("count", agent="reader")
             try:
@@ -88,24 +88,24 @@ async def settled(place: Place, happens: Callable[[], object]) -> tuple[Any, lis
             return outcome, [event async for event in handle.events()]
 
 
-async def test_a_large_output_travels_by_reference(place: Place) -> None:
-    outcome, seen = await settled(place, lambda: None)
+async def test_a_large_output_travels_by_reference(store: Store) -> None:
+    outcome, seen = await settled(store, lambda: None)
 
     assert outcome == LINES * len(LINE)
     [made] = [e for e in seen if isinstance(e, events.ToolCompleted) and e.tool == "read_lines"]
     assert made.output.inline is None
     assert made.output.size > 200_000
     assert made.output.uri
-    assert [path.endswith(made.output.uri.removeprefix("values:")) for path in place.paths()] == [True]
+    assert [path.endswith(made.output.uri.removeprefix("values:")) for path in store.paths()] == [True]
 
 
 @pytest.mark.parametrize(
     ("change", "says"), [("alter", "was altered"), ("delete", "is not in the value store")]
 )
-async def test_a_lost_value_fails_the_step_that_reads_it(place: Place, change: str, says: str) -> None:
-    lose = getattr(place, change)
+async def test_a_lost_value_fails_the_step_that_reads_it(store: Store, change: str, says: str) -> None:
+    lose = getattr(store, change)
 
-    outcome, seen = await settled(place, lambda: [lose(path) for path in place.paths()])
+    outcome, seen = await settled(store, lambda: [lose(path) for path in store.paths()])
 
     assert isinstance(outcome, TaskError)
     failures = [e for e in seen if isinstance(e, events.ToolFailed)]

@@ -1,4 +1,4 @@
-"""A process as its operator sees it: what it runs, its one port, how it ends."""
+"""A process as its operator sees it: what it runs, its HTTP port, and its errors."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,34 +26,36 @@ def wiring(tmp_path: Path) -> Iterator[Wiring]:
 
 
 def get(process: Process, path: str) -> tuple[int, str]:
-    """Status and body of an answer of the process's port."""
+    """Status and body of a response of the process."""
     try:
-        with urlopen(f"http://127.0.0.1:{process.http_port}{path}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
+        with urlopen(f"http://127.0.0.1:{process.http_port}{path}", timeout=5) as response:
+            return response.status, response.read().decode()
     except HTTPError as error:
         with error:
             return error.code, error.read().decode()
 
 
-def test_a_process_that_runs_is_alive_and_ready_and_tells_its_metrics(wiring: Wiring) -> None:
+def test_a_running_process_is_alive_and_ready_and_exposes_metrics(wiring: Wiring) -> None:
     with Process(wiring, ["orchestrator"], Plugins()) as process:
         assert get(process, "/healthz")[0] == 200
         assert get(process, "/readyz")[0] == 200
         assert get(process, "/metrics")[0] == 200
 
 
-def test_an_unknown_service_is_refused_with_those_that_are_known(wiring: Wiring) -> None:
+def test_an_unknown_service_is_refused_and_the_known_ones_are_listed(wiring: Wiring) -> None:
     plugins = Plugins.of(Service("greeter"))
-    with pytest.raises(ConfigurationError, match="no service greter: known are orchestrator, greeter"):
+    with pytest.raises(
+        ConfigurationError, match="service greter not found; known services: orchestrator, greeter"
+    ):
         Process(wiring, ["greter"], plugins)
 
 
-def test_all_is_everything_that_can_run() -> None:
+def test_the_orchestrator_and_all_plug_ins_are_available() -> None:
     plugins = Plugins.of(Service("greeter"))
     assert available(plugins) == ("orchestrator", "greeter")
 
 
-def test_a_part_that_cannot_start_keeps_the_process_from_starting(wiring: Wiring) -> None:
+def test_a_component_that_cannot_start_keeps_the_process_from_starting(wiring: Wiring) -> None:
     @sink("ledger", "Task*")
     def ledger() -> Sink:
         raise ConfigurationError("the ledger's address is missing")

@@ -1,4 +1,4 @@
-"""The trace of a session, as a collector gets it by OTLP: one tree under the correlation id."""
+"""The trace of a session, as a collector receives it by OTLP: one tree under the correlation id."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,12 +20,12 @@ from orchestrator.app.demo import Outcome, run_demo
 
 
 class Collector(TraceServiceServicer):
-    """Keeps the spans that it is sent, with the name of the service that sent each."""
+    """Keeps the spans it receives, each with the name of its service."""
 
     def __init__(self) -> None:
         self.spans: list[tuple[str, Span]] = []
 
-    def Export(  # noqa: N802 - the protocol names it
+    def Export(  # noqa: N802 - the protocol's name
         self, request: ExportTraceServiceRequest, _context: grpc.ServicerContext
     ) -> ExportTraceServiceResponse:
         for resource in request.resource_spans:
@@ -61,7 +61,7 @@ def traced(
     return outcome, [(service, span) for service, span in found.spans if span.trace_id == trace_id]
 
 
-def test_every_span_but_one_has_its_parent_in_the_trace(
+def test_every_span_but_the_root_has_its_parent_in_the_trace(
     traced: tuple[Outcome, list[tuple[str, Span]]],
 ) -> None:
     _, spans = traced
@@ -85,7 +85,7 @@ def test_every_service_of_the_session_is_named(traced: tuple[Outcome, list[tuple
     }
 
 
-def test_both_attempts_of_the_step_that_failed_are_there(
+def test_both_attempts_of_the_failed_step_are_traced(
     traced: tuple[Outcome, list[tuple[str, Span]]],
 ) -> None:
     _, spans = traced

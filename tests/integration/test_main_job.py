@@ -1,5 +1,5 @@
-"""The main job on a real Kafka and registry: every service a process of its own, tasks by the program and by
-clients that are not ours."""
+"""The main job on a real Kafka and registry: services in separate processes, tasks from the program and from
+foreign clients."""
 
 import json
 import time
@@ -50,12 +50,12 @@ def installation(
 
 @pytest.fixture(scope="module")
 def session(installation: Installation) -> dict[str, Any]:
-    """The example's session, submitted and waited for as a person would."""
+    """The example session, submitted with the program and waited for."""
     submitted: dict[str, Any] = installation.json("submit", GOAL, "--agent", "triage", "--wait")
     return submitted
 
 
-def test_the_report_has_the_figures_that_another_computation_finds(
+def test_the_report_has_independently_computed_figures(
     installation: Installation, session: dict[str, Any]
 ) -> None:
     reported = session["result"].splitlines()
@@ -63,7 +63,7 @@ def test_the_report_has_the_figures_that_another_computation_finds(
         assert any(line.startswith(expected) for line in reported), expected
 
 
-def test_a_session_is_shown_from_the_store_and_from_the_topics_alike(
+def test_the_store_and_the_topics_show_the_same_session(
     installation: Installation, session: dict[str, Any]
 ) -> None:
     session_id = session["correlation_id"]
@@ -77,7 +77,9 @@ def test_a_session_is_shown_from_the_store_and_from_the_topics_alike(
     assert from_log["tool_calls"] == 7
 
 
-def test_a_session_is_shown_as_it_was(installation: Installation, session: dict[str, Any]) -> None:
+def test_a_session_is_shown_as_of_an_earlier_event(
+    installation: Installation, session: dict[str, Any]
+) -> None:
     before = installation.json("sessions", "show", session["correlation_id"], "--from-log", "--at", "5")
     assert before["phase"] == "executing"
     assert before["result"] is None
@@ -85,8 +87,8 @@ def test_a_session_is_shown_as_it_was(installation: Installation, session: dict[
 
 
 @pytest.mark.parametrize("with_key", [True, False])
-def test_a_task_of_a_client_that_is_not_ours_completes(installation: Installation, with_key: bool) -> None:
-    """Plain confluent-kafka, the registry's own serializer, librdkafka's default partitioner."""
+def test_a_task_of_a_foreign_client_completes(installation: Installation, with_key: bool) -> None:
+    """Plain confluent-kafka with the registry's own serializer and librdkafka's default partitioner."""
     business_key = f"order-{uuid4()}"
     session_id = session_of_key("default", business_key)
     topic = f"{installation.prefix}tasks"
@@ -130,7 +132,7 @@ def test_the_history_is_sound(installation: Installation, session: dict[str, Any
 
 
 def _recorded(installation: Installation, session_id: str) -> Any:
-    """The session from the store, once the recorder has its end: it follows a little behind."""
+    """The session from the store, once the recorder, which lags a little, has recorded its end."""
     deadline = time.monotonic() + 20
     while True:
         shown = installation.run("sessions", "show", session_id, "--output", "json")

@@ -16,7 +16,7 @@ from orchestrator.messages.types import AgentProfile, CallKind, EvaluationPolicy
 from orchestrator.messages.values import json_value, value_of
 from orchestrator.saga import decide
 from tests.support.saga_lab import SagaLab, ended_names, is_gapless, states
-from tests.support.topics import limit
+from tests.support.topics import limit_record_size
 from tests.support.workers import until
 
 pytestmark = pytest.mark.integration
@@ -385,7 +385,7 @@ def test_a_record_that_the_broker_alone_refuses_fails_its_input_and_no_other(lab
     lab.submit(*others[:5])
     lab.submit(large, context=value_of(b"x" * 60_000, "text/plain"))
     lab.submit(*others[5:])
-    limit(lab.bus, lab.lab.settings, Topic.SESSIONS, 50_000)
+    limit_record_size(lab.bus, lab.lab.settings, Topic.SESSIONS, 50_000)
     with lab.running():
         for name in (*others, large):
             until(lambda name=name: bool(lab.names(name)), "all are answered")  # type: ignore[misc]

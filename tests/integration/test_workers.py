@@ -1,4 +1,4 @@
-"""Workers on a real Kafka: nothing that is done runs again, whoever comes, goes or dies."""
+"""Workers on a real Kafka: completed work never runs again, whichever copies join, leave or crash."""
 
 import asyncio
 import subprocess
@@ -19,7 +19,7 @@ from orchestrator.messages.identity import derived_id
 from orchestrator.messages.values import json_value
 from orchestrator.sdk import Context, Service
 from orchestrator.worker.offsets import decode
-from tests.support.topics import limit
+from tests.support.topics import limit_record_size
 from tests.support.workers import TIMEOUT_S, Lab, echo, lab_settings, number_of, started, until
 
 pytestmark = pytest.mark.integration
@@ -30,7 +30,7 @@ def lab(kafka_stack: StackAddress) -> Lab:
     return Lab.on(kafka_stack.bootstrap_servers)
 
 
-def test_a_restart_runs_only_what_was_not_done(lab: Lab) -> None:
+def test_a_restart_runs_only_incomplete_work(lab: Lab) -> None:
     ran: list[int] = []
 
     async def hang_on_2(number: int) -> None:
@@ -42,19 +42,19 @@ def test_a_restart_runs_only_what_was_not_done(lab: Lab) -> None:
     with lab.host(service) as host:
         with started(service, host) as worker:
             lab.execute(*range(8), partition=0)
-            until(lambda: len(lab.completed()) == 7, "all but one are answered")
+            until(lambda: len(lab.completed()) == 7, "all but one are completed")
             worker.stop(Deadline.after(0.2))
         first, metadata = lab.committed("echo")[Topic.EXECUTE_COMMANDS, 0]
         assert (first, decode(metadata, first)) == (2, ([2], 8))
 
         with started(service, host):
-            until(lambda: len(lab.completed()) == 8, "the last one is answered")
+            until(lambda: len(lab.completed()) == 8, "the last one is completed")
 
     assert sorted(ran) == [0, 1, 2, 2, 3, 4, 5, 6, 7]
     assert lab.committed("echo")[Topic.EXECUTE_COMMANDS, 0] == (8, "")
 
 
-def test_what_runs_at_most_once_is_not_run_again_though_it_was_cut_off(lab: Lab) -> None:
+def test_at_most_once_work_does_not_run_again_after_it_was_cut_off(lab: Lab) -> None:
     ran = []
 
     async def hang_on_1(number: int) -> None:
@@ -69,13 +69,13 @@ def test_what_runs_at_most_once_is_not_run_again_though_it_was_cut_off(lab: Lab)
         worker.stop(Deadline.after(0.1))
     with lab.running(service):
         lab.execute(2, partition=0)
-        until(lambda: lab.completed() == [2], "the next one is answered")
+        until(lambda: lab.completed() == [2], "the next one is completed")
 
     assert ran == [1, 2]
 
 
-def test_a_rebalance_does_not_run_finished_work_again(lab: Lab) -> None:
-    """A second copy comes while one call of each partition hangs and all behind them are done."""
+def test_a_rebalance_does_not_repeat_completed_work(lab: Lab) -> None:
+    """A second copy joins while one call of each partition hangs and all behind it are completed."""
     ran: Counter[int] = Counter()
     release = threading.Event()
 
@@ -89,12 +89,12 @@ def test_a_rebalance_does_not_run_finished_work_again(lab: Lab) -> None:
         for number in range(200):
             lab.send(lab.record(number, partition=number % 4))
         lab.producer.flush(Deadline.after(TIMEOUT_S))
-        until(lambda: len(lab.completed()) == 196, "all but the first of each partition are answered")
+        until(lambda: len(lab.completed()) == 196, "all but the first of each partition are completed")
         with started(service, there) as new:
             until(lambda: len(old._assignment.owned) == len(new._assignment.owned) == 2, "they share")
             lab.execute(*range(200, 260))
             release.set()
-            until(lambda: len(set(lab.completed())) == 260, "all are answered")
+            until(lambda: len(set(lab.completed())) == 260, "all are completed")
 
     moved = [number for number in range(4) if ran[number] > 1]
     assert len(moved) == 2
@@ -103,8 +103,8 @@ def test_a_rebalance_does_not_run_finished_work_again(lab: Lab) -> None:
     assert sorted(lab.committed("echo").values())[-1][1] == ""
 
 
-def test_work_that_ends_within_the_grace_is_not_handed_over(lab: Lab) -> None:
-    """Short handlers end inside the revocation, so that what comes and goes costs nothing."""
+def test_work_that_finishes_within_the_revocation_is_not_repeated(lab: Lab) -> None:
+    """Short handlers finish inside the revocation, so that a rebalance repeats nothing."""
     ran: Counter[int] = Counter()
 
     async def take_a_moment(number: int) -> None:
@@ -116,16 +116,16 @@ def test_work_that_ends_within_the_grace_is_not_handed_over(lab: Lab) -> None:
         for number in range(600):
             lab.send(lab.record(number))
         lab.producer.flush(Deadline.after(TIMEOUT_S))
-        until(lambda: len(ran) > 50, "it is under way")
+        until(lambda: len(ran) > 50, "it is running")
         with started(service, there):
-            until(lambda: len(ran) > 300, "both are under way")
-        until(lambda: len(set(lab.completed())) == 600, "all are answered")
+            until(lambda: len(ran) > 300, "both are running")
+        until(lambda: len(set(lab.completed())) == 600, "all are completed")
 
     assert lab.completed() == list(range(600))
     assert set(ran.values()) == {1}
 
 
-def test_after_a_kill_nothing_that_was_done_runs_again(kafka_stack: StackAddress, tmp_path: Path) -> None:
+def test_after_a_kill_completed_work_does_not_run_again(kafka_stack: StackAddress, tmp_path: Path) -> None:
     lab = Lab.on(kafka_stack.bootstrap_servers, partitions=1)
     journals = [tmp_path / "first", tmp_path / "second"]
     arguments = (kafka_stack.bootstrap_servers, lab.settings.topic_prefix)
@@ -138,7 +138,7 @@ def test_after_a_kill_nothing_that_was_done_runs_again(kafka_stack: StackAddress
         process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
         try:
             lab.execute(*range(100 * life, 100 * life + 100))
-            until(lambda n=100 * life + 99: len(lab.completed()) == n, "all but 0 are answered")  # type: ignore[misc]
+            until(lambda n=100 * life + 99: len(lab.completed()) == n, "all but 0 are completed")  # type: ignore[misc]
             until(lambda n=100 * life + 100: _end_of_set(lab) == n, "they are committed")  # type: ignore[misc]
         finally:
             process.kill()
@@ -170,19 +170,19 @@ def test_a_call_longer_than_the_poll_interval_keeps_its_partition(kafka_stack: S
     with lab.running(echo(before=take_long, concurrency=1)) as worker:
         lab.execute(*range(3), partition=0)
         owned = dict(worker._assignment.owned)
-        until(lambda: lab.completed() == [0, 1, 2], "all are answered")
+        until(lambda: lab.completed() == [0, 1, 2], "all are completed")
         assert worker._assignment.owned == owned
 
     assert ran == [0, 1, 2]
 
 
-def test_stopping_finishes_what_runs_and_leaves_the_rest(lab: Lab) -> None:
+def test_stopping_finishes_running_work_and_leaves_the_rest(lab: Lab) -> None:
     async def take_a_moment(_number: int) -> None:
         await asyncio.sleep(0.3)
 
     with lab.running(echo(before=take_a_moment, concurrency=5)) as worker:
         lab.execute(*range(50), partition=0)
-        until(lambda: len(lab.completed()) >= 5, "some are answered")
+        until(lambda: len(lab.completed()) >= 5, "some are completed")
         begun = time.monotonic()
         worker.stop(Deadline.after(TIMEOUT_S))
         assert time.monotonic() - begun < 2
@@ -195,7 +195,7 @@ def test_stopping_finishes_what_runs_and_leaves_the_rest(lab: Lab) -> None:
     assert len(done) < 50
 
 
-def test_markers_of_transactions_do_not_count_as_lag(lab: Lab) -> None:
+def test_transaction_markers_do_not_count_as_lag(lab: Lab) -> None:
     producer = lab.bus.transactional_producer("history")
     producer.init(Deadline.after(TIMEOUT_S))
     with lab.running(echo()):
@@ -206,7 +206,7 @@ def test_markers_of_transactions_do_not_count_as_lag(lab: Lab) -> None:
             producer.commit(Deadline.after(TIMEOUT_S))
         until(
             lambda: lab.committed("echo").get((Topic.EXECUTE_COMMANDS, 0)) == (18, ""),
-            "15 records and 3 markers are left behind",
+            "15 records and 3 markers are committed",
         )
     producer.close()
 
@@ -225,17 +225,17 @@ def test_a_rebalance_keeps_the_order_of_each_session(lab: Lab) -> None:
         for number in range(300):
             lab.send(lab.record(number, session=derived_id("session", number % 6)))
         lab.producer.flush(Deadline.after(TIMEOUT_S))
-        until(lambda: sum(map(len, seen.values())) > 30, "it is under way")
+        until(lambda: sum(map(len, seen.values())) > 30, "it is running")
         with started(service, there):
-            until(lambda: len(set(lab.completed())) == 300, "all are answered")
+            until(lambda: len(set(lab.completed())) == 300, "all are completed")
 
     assert all(numbers == sorted(numbers) for numbers in seen.values())
 
 
-def test_an_answer_over_the_broker_s_limit_fails_its_call_and_holds_up_nobody(lab: Lab) -> None:
-    """The topic takes less than the client, so that only the broker finds the record too large, and refuses
-    the whole batch that it is in."""
-    limit(lab.bus, lab.settings, Topic.EVENTS, 5_000)
+def test_a_reply_over_the_limit_of_the_broker_fails_its_call_and_blocks_nothing(lab: Lab) -> None:
+    """The limit of the topic is below that of the client, so that only the broker finds the record too large, and
+    refuses its whole batch."""
+    limit_record_size(lab.bus, lab.settings, Topic.EVENTS, 5_000)
     service = Service("echo")
 
     @service.on(commands.ExecuteTool)
@@ -245,11 +245,11 @@ def test_an_answer_over_the_broker_s_limit_fails_its_call_and_holds_up_nobody(la
 
     with lab.running(service):
         lab.execute(*range(10), partition=0)
-        place = (Topic.EXECUTE_COMMANDS, 0)
-        until(lambda: lab.committed("echo").get(place) == (10, ""), "all is done")
+        position = (Topic.EXECUTE_COMMANDS, 0)
+        until(lambda: lab.committed("echo").get(position) == (10, ""), "all are committed")
 
     assert lab.completed() == [number for number in range(10) if number != 3]
     [failed] = [one for one in lab.messages(Topic.EVENTS) if isinstance(one, events.ToolFailed)]
     assert (number_of(failed), failed.failure.code) == (3, "too_large")
-    [letter] = lab.messages(Topic.DEAD_LETTERS)
-    assert letter.correlation_id == failed.correlation_id
+    [dead_letter] = lab.messages(Topic.DEAD_LETTERS)
+    assert dead_letter.correlation_id == failed.correlation_id

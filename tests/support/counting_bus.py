@@ -1,4 +1,4 @@
-"""A cluster that counts what is sent to it, and otherwise is the one behind it."""
+"""A bus that counts the bytes sent through it."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from orchestrator.messages.catalogue import Topic
 
 @dataclass
 class CountingBus:
-    """`sizes` are bytes of keys, values and headers, what was sent in aborted transactions included."""
+    """Wraps another bus. `sizes` are bytes of keys, values and headers by topic, including aborted transactions."""
 
     bus: Bus
     sizes: Counter[str] = field(default_factory=Counter)

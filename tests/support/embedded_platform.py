@@ -1,11 +1,11 @@
-"""The platform as `orchestrator demo` runs it, with plug-ins and agents of a test's own."""
+"""All services in one process on the embedded broker, as in `orchestrator demo`, with a test's own plug-ins."""
 
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from orchestrator.app.defining import define
+from orchestrator.app.definitions import publish_definitions
 from orchestrator.app.process import Process
 from orchestrator.app.settings import Settings
 from orchestrator.app.wiring import Wiring, wire_embedded
@@ -21,19 +21,19 @@ SERVICES = ("orchestrator", "planner", "tool-selector", "tool-executor", "evalua
 
 @contextmanager
 def embedded_platform(values_url: str, agent: str, *plugins: Plugin) -> Iterator[tuple[Wiring, Counter[str]]]:
-    """All services that a session needs, running in this process. `agent` is its document, YAML.
+    """Runs all services that a session needs. `agent` is the YAML document of its agent.
 
-    Beside the cluster come the bytes that were sent to each topic: counted as they are sent, since the embedded
-    broker keeps the last 5 MB of a partition only.
+    Yields the wiring and the bytes sent to each topic. They are counted as they are sent, since the embedded
+    broker keeps only the last 5 MB of a partition.
     """
-    everything = discover()
+    discovered = discover()
     for plugin in plugins:
-        everything.add(plugin)
+        discovered.add(plugin)
     with EmbeddedCluster({f"agents.{spec.topic}": spec.partitions or 1 for spec in TOPICS}) as cluster:
         settings = Settings(bootstrap_servers=cluster.bootstrap_servers, values_url=values_url, partitions=1)
         wiring = wire_embedded(settings)
         counting = CountingBus(wiring.bus)
         wiring = replace(wiring, bus=counting)
-        define(wiring, parse_documents(agent, "agent.yaml"))
-        with Process(wiring, SERVICES, everything):
+        publish_definitions(wiring, parse_documents(agent, "agent.yaml"))
+        with Process(wiring, SERVICES, discovered):
             yield wiring, counting.sizes

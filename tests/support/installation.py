@@ -1,4 +1,4 @@
-"""One installation on a real Kafka: a topic prefix of its own, and the program `orchestrator` as people run it."""
+"""An installation on a real Kafka: a topic prefix of its own, driven by the program `orchestrator`."""
 
 import json
 import os
@@ -20,7 +20,7 @@ START_S = 60.0
 
 @dataclass
 class Installation:
-    """`folder` holds values, the session store, and the logs of processes."""
+    """`folder` holds values, the session store and the logs of processes."""
 
     address: StackAddress
     prefix: str
@@ -40,7 +40,7 @@ class Installation:
         }
 
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """The program with these arguments, to its end."""
+        """Runs the program with these arguments until it exits."""
         return subprocess.run(
             [PROGRAM, *arguments],
             env=self.environment,
@@ -52,13 +52,13 @@ class Installation:
         )
 
     def json(self, *arguments: str) -> Any:
-        """What the program prints as JSON; it has to succeed."""
+        """The JSON output of the program, which must succeed."""
         done = self.run(*arguments, "--output", "json")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
     def apply(self, *agents: Path) -> None:
-        """Makes topics, registers schemas, defines agents."""
+        """Creates topics, registers schemas and defines agents."""
         for arguments in (
             ("topics", "apply"),
             ("schemas", "apply"),
@@ -69,7 +69,7 @@ class Installation:
 
     @contextmanager
     def processes(self, *groups: Sequence[str]) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-        """One process for each group of arguments of `run`, all ready; stopped with SIGTERM at the end."""
+        """One process per group of arguments to `run`. Yields when all are ready; stops them with SIGTERM."""
         started = {group[0]: self.start(*group) for group in groups}
         try:
             for name, process in started.items():
@@ -82,14 +82,14 @@ class Installation:
                 process.wait(30)
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        """`orchestrator run` with these arguments, its log in a file named after the first."""
+        """Starts `orchestrator run` with these arguments; its log file is named after the first."""
         with self.log(arguments[0]).open("ab") as log:
             return subprocess.Popen(
                 [PROGRAM, "run", *arguments], env=self.environment, stdout=log, stderr=log
             )
 
     def wait_ready(self, name: str, process: "subprocess.Popen[bytes]") -> None:
-        """Returns when the process says that it runs."""
+        """Returns when the process logs that it is running."""
         deadline = time.monotonic() + START_S
         while "running " not in self.log(name).read_text():
             assert process.poll() is None, self.log(name).read_text()

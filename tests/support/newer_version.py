@@ -1,4 +1,4 @@
-"""A later version of the platform: this one, and a field more in messages that old and new copies exchange."""
+"""A newer version of the platform: this one with another field in messages that both versions exchange."""
 
 import json
 import shutil
@@ -11,18 +11,18 @@ from typing import Any, Final
 _ROOT: Final = Path(__file__).parents[2]
 _PARTS: Final = ("orchestrator", "services", "avro-schemas", "scripts", "pyproject.toml")
 CHANGED: Final = ("commands/ExecuteTool", "events/ToolCompleted", "events/StepSucceeded")
-"""Between services, from a service to the orchestrator, and history, which everybody reads."""
+"""One between services, one from a service to the orchestrator, and one of the history, which all read."""
 ADDED: Final[dict[str, Any]] = {
     "name": "added_later",
     "type": "string",
     "default": "",
-    "doc": "What a later version has to say.",
+    "doc": "A field of a newer version.",
 }
 
 
 @dataclass(frozen=True)
 class NewerVersion:
-    """Lies in `folder`, with models made from its own schemas."""
+    """A copy of the code in `folder`, with models generated from its own schemas."""
 
     folder: Path
 
@@ -44,7 +44,7 @@ class NewerVersion:
 
     @property
     def program(self) -> tuple[str, ...]:
-        """What `orchestrator` is in this version. `-P`: the working folder is the old version's."""
+        """The command `orchestrator` of this version. `-P` because the working folder is the old version's."""
         return (sys.executable, "-P", "-c", "from orchestrator.cli.main import app; app()")
 
     @property

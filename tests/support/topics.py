@@ -1,4 +1,4 @@
-"""Topics with other settings than the catalogue's."""
+"""Changes settings of topics."""
 
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not re-exported
     AlterConfigOpType,
@@ -14,8 +14,8 @@ from orchestrator.messages.catalogue import Topic
 from tests.support.workers import until
 
 
-def limit(bus: KafkaBus, settings: BusSettings, topic: Topic, size: int) -> None:
-    """Lets a topic take records of so many bytes at most; returns when its broker knows."""
+def limit_record_size(bus: KafkaBus, settings: BusSettings, topic: Topic, size: int) -> None:
+    """Limits a topic to records of `size` bytes; returns when the broker applies the limit."""
     name = TopicNames(settings.topic_prefix).full(topic)
     wanted = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[wanted])
@@ -23,8 +23,8 @@ def limit(bus: KafkaBus, settings: BusSettings, topic: Topic, size: int) -> None
         altered.result()
     described = ConfigResource(ResourceType.TOPIC, name)
 
-    def is_known() -> bool:
+    def is_applied() -> bool:
         [answer] = bus.admin.describe_configs([described]).values()
         return bool(answer.result()["max.message.bytes"].value == str(size))
 
-    until(is_known, f"{name} takes {size} bytes")
+    until(is_applied, f"{name} is limited to {size} bytes")

@@ -1,7 +1,6 @@
 """A process with one worker, to be killed: `python -m tests.support.worker_process SERVERS PREFIX JOURNAL`.
 
-Appends the number of each call that it begins to the journal, and answers it, but for number 0, which it
-never ends.
+Appends the number of each call to the journal when it starts, and completes it, except number 0, which hangs.
 """
 
 import asyncio

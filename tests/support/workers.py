@@ -1,4 +1,4 @@
-"""A cluster with workers on it: what tests of the worker loop share, on the embedded broker and a real one."""
+"""What tests on a broker share, embedded or real: topics of their own, tool calls, and workers."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ TIMEOUT_S = 30.0
 
 
 def command(number: int, session: str = "") -> commands.ExecuteTool:
-    """The tool call of a number: all its ids follow from it."""
+    """The tool call of a number, from which all its ids derive."""
     return commands.ExecuteTool(
         command_id=derived_id("test-command", number),
         correlation_id=session or derived_id("test-session", number),
@@ -55,7 +55,8 @@ def lab_settings(bootstrap_servers: str, prefix: str, partitions: int, **kafka: 
 
 
 class Lab:
-    """One installation: its topics are its own, whoever else uses the cluster."""
+    """The topics of one test under a prefix of their own: sends tool calls, runs workers on them in this process,
+    and reads what is in the topics."""
 
     def __init__(self, settings: BusSettings) -> None:
         self.settings = settings
@@ -65,16 +66,16 @@ class Lab:
 
     @classmethod
     def on(cls, bootstrap_servers: str, *, partitions: int = 4) -> "Lab":
-        """With new topics on a real cluster."""
+        """A lab with new topics on a real cluster."""
         prefix = f"{uuid4().hex[:8]}."
-        # A member hears of a rebalance by its heartbeat, by default every 3 seconds.
+        # A member learns of a rebalance from its heartbeat, by default every 3 seconds.
         lab = cls(lab_settings(bootstrap_servers, prefix, partitions, heartbeat_interval_ms="300"))
         deadline = Deadline.after(TIMEOUT_S)
         apply(plan(lab.bus.admin, lab.settings, deadline), lab.bus.admin, lab.settings, deadline)
         return lab
 
     def execute(self, *numbers: int, session: str = "", partition: int | None = None) -> None:
-        """Asks for tool calls of these numbers."""
+        """Requests the tool calls of these numbers."""
         for number in numbers:
             self.send(self.record(number, session, partition))
         assert self.producer.flush(Deadline.after(TIMEOUT_S)) == 0
@@ -87,14 +88,14 @@ class Lab:
         self.producer.send(record)
 
     def read(self, topic: Topic) -> list[Received]:
-        """What lies in a topic now."""
+        """All records of a topic at present."""
         return list(read_to_end(self.bus, all_of(self.bus, topic), TIMEOUT_S))
 
     def messages(self, topic: Topic) -> list[Any]:
         return [self.codec.decode(received) for received in self.read(topic)]
 
     def completed(self) -> list[int]:
-        """Numbers of the calls that `ToolCompleted` answers, with repetitions."""
+        """The numbers of completed calls, with repetitions."""
         return sorted(
             number_of(message)
             for message in self.messages(Topic.EVENTS)
@@ -110,7 +111,7 @@ class Lab:
 
     @contextmanager
     def host(self, *plugins: Any) -> Iterator[Host]:
-        """The shared parts of one process."""
+        """The host of one process, without workers."""
         host = Host(self.bus, self.codec, ProcessContext(Plugins.of(*plugins), MemoryValues()))
         host.start(Deadline.after(TIMEOUT_S))
         try:
@@ -120,14 +121,14 @@ class Lab:
 
     @contextmanager
     def running(self, service: Service, *plugins: Any, **settings: float) -> Iterator[Worker]:
-        """A process with one worker, that has its partitions."""
+        """A host with one worker that has joined its group."""
         with self.host(service, *plugins) as host, started(service, host, **settings) as worker:
             yield worker
 
 
 @contextmanager
 def started(service: Service, host: Host, **settings: float) -> Iterator[Worker]:
-    """A worker that has its partitions; stopped in order at the end."""
+    """A worker that has joined its group; stopped at the end."""
     worker = Worker(service, host, WorkerSettings(**settings))
     worker.start()
     try:
@@ -139,7 +140,7 @@ def started(service: Service, host: Host, **settings: float) -> Iterator[Worker]
 
 
 def echo(name: str = "echo", before: Callable[[int], Any] | None = None, **options: Any) -> Service:
-    """A service that answers tool calls, after awaiting what `before` makes of the call's number."""
+    """A service that completes tool calls, after awaiting `before` with the number of the call."""
     service = Service(name, **options)
 
     @service.on(commands.ExecuteTool)
@@ -155,8 +156,8 @@ def echo(name: str = "echo", before: Callable[[int], Any] | None = None, **optio
 
 
 def until(condition: Callable[[], bool], what: str, timeout_s: float = TIMEOUT_S) -> None:
-    """Waits for a condition that other threads bring about."""
+    """Waits for a condition that other threads or processes fulfil."""
     deadline = Deadline.after(timeout_s)
     while not condition():
-        assert not deadline.passed, f"waited {timeout_s} s in vain: {what}"
+        assert not deadline.passed, f"not within {timeout_s} s: {what}"
         time.sleep(0.005)

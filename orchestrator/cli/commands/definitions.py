@@ -33,10 +33,10 @@ def apply(
 
     All of them or, if one is wrong, none.
     """
-    from orchestrator.app.defining import define, read_folder
+    from orchestrator.app.definitions import publish_definitions, read_definitions
 
-    documents = read_folder(folder)
-    define(shell.wiring(), documents)
+    documents = read_definitions(folder)
+    publish_definitions(shell.wiring(), documents)
     playbooks = [found.playbook.label for found in documents.playbooks]
     profiles = [profile.name for profile in documents.profiles]
     if shell.writes_json:

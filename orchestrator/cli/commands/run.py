@@ -58,7 +58,7 @@ def run(
 
     Running calls may then end within --drain; a second signal ends at once.
     """
-    from orchestrator.app.process import Process, chosen
+    from orchestrator.app.process import Process, select_names
     from orchestrator.app.wiring import wire
     from orchestrator.cli.reach import require_servers
     from orchestrator.sdk.plugins import discover
@@ -75,7 +75,7 @@ def run(
         otlp_endpoint=otlp_endpoint,
     )
     plugins = discover(settings.modules)
-    chosen(names, plugins)
+    select_names(names, plugins)
     require_servers(settings, shell.timeout_s)
     log_as_told(settings)
     run_until_stopped(Process(wire(settings), names, plugins))

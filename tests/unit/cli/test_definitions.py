@@ -93,7 +93,7 @@ def test_a_folder_without_documents_says_so(run: Run, place: Path) -> None:
     ended = run("agents", "apply", ".")
 
     assert ended.code == 3
-    assert "there is no YAML file" in ended.err
+    assert "no YAML file in" in ended.err
 
 
 def test_announced_tools_are_listed(run: Run, installation: Installation) -> None:

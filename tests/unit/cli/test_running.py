@@ -42,7 +42,7 @@ def test_an_unknown_name_lists_those_that_are_known(run: Run) -> None:
     ended = run("run", "planer", "orchestrator", "-o", "json")
 
     assert ended.code == 3
-    assert ended.error["message"].startswith("there is no service planer: known are orchestrator, ")
+    assert ended.error["message"].startswith("service planer not found; known services: orchestrator, ")
     assert "session-recorder" in ended.error["message"]
 
 

@@ -1,4 +1,4 @@
-"""Trace context: ids that follow from a session's, and sampling that a UUID's fixed bits do not skew."""
+"""Trace context: ids derive from the session's, and a UUID's fixed bits do not skew sampling."""
 
 import secrets
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def test_the_trace_id_is_the_correlation_id_and_the_parent_its_root() -> None:
     assert trace_id(SESSION) == int(header.split("-")[1], 16)
 
 
-def test_another_parent_and_an_unsampled_session_are_said() -> None:
+def test_the_header_names_another_parent_and_an_unsampled_session() -> None:
     header = traceparent(SESSION, span_id("call"), Sampling(0.0))
     assert parent_of(header.encode()) == span_id("call")
     assert header.endswith("-00")
@@ -34,11 +34,11 @@ def test_another_parent_and_an_unsampled_session_are_said() -> None:
 @pytest.mark.parametrize(
     "header", [None, b"", b"00-zz", b"\xff\xfe", b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-01"]
 )
-def test_what_is_no_trace_context_has_no_parent(header: bytes | None) -> None:
+def test_an_invalid_trace_context_has_no_parent(header: bytes | None) -> None:
     assert parent_of(header) is None
 
 
-def test_span_ids_are_the_same_when_they_are_made_again() -> None:
+def test_span_ids_are_deterministic() -> None:
     assert span_id("a", "b") == span_id("a", "b") != span_id("ab")
     assert len(span_id("a")) == 16
 
@@ -47,7 +47,7 @@ def test_span_ids_are_the_same_when_they_are_made_again() -> None:
     "mint", [version_7, lambda: str(uuid4()), lambda: derived_id("session", "t", secrets.token_hex())]
 )
 @pytest.mark.parametrize("ratio", [0.1, 0.5, 0.9])
-def test_a_ratio_samples_that_part_of_all_sessions(mint: Callable[[], str], ratio: float) -> None:
+def test_a_ratio_samples_that_share_of_all_sessions(mint: Callable[[], str], ratio: float) -> None:
     sampling = Sampling(ratio)
     sampled = sum(sampling.sampled(mint()) for _ in range(4_000)) / 4_000
     # Six standard deviations of a fair sample.
@@ -56,7 +56,7 @@ def test_a_ratio_samples_that_part_of_all_sessions(mint: Callable[[], str], rati
 
 @pytest.mark.parametrize(("ratio", "sampled"), [(0.1, 0), (0.5, 0), (0.75, 100), (0.9, 100)])
 def test_the_plain_ratio_sampler_would_sample_all_or_nothing(ratio: float, sampled: int) -> None:
-    # The reason for a sampling of our own; when OpenTelemetry's takes random bits only, ours can go.
+    # The reason for our own sampling: once OpenTelemetry's uses random bits only, ours can go.
     plain = TraceIdRatioBased(ratio)
     decisions = [plain.should_sample(None, trace_id(version_7()), "x").decision for _ in range(100)]
     assert decisions.count(Decision.RECORD_AND_SAMPLE) == sampled

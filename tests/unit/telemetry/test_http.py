@@ -44,9 +44,9 @@ def test_a_process_without_problems_is_alive_and_ready(server: StatusServer) -> 
     assert get(server, "/readyz?verbose")[0] == 200
 
 
-def test_a_problem_is_named_and_decides(server: StatusServer, health: Health) -> None:
+def test_a_problem_is_named_and_makes_the_process_unready(server: StatusServer, health: Health) -> None:
     problems: dict[str, str | None] = {"kafka": "the cluster does not answer"}
-    health.ready_if("kafka", lambda: problems["kafka"])
+    health.add_readiness_check("kafka", lambda: problems["kafka"])
     status, body = get(server, "/readyz")
     assert (status, json.loads(body)["problems"]) == (503, {"kafka": "the cluster does not answer"})
     assert get(server, "/healthz")[0] == 200
@@ -58,7 +58,7 @@ def test_what_is_not_alive_is_not_ready(server: StatusServer, health: Health) ->
     def broken() -> str | None:
         raise RuntimeError("secret detail")
 
-    health.alive_if("loop", broken)
+    health.add_liveness_check("loop", broken)
     for path in ("/healthz", "/readyz"):
         status, body = get(server, path)
         assert (status, json.loads(body)["problems"]) == (503, {"loop": "the check failed: RuntimeError"})
@@ -76,7 +76,7 @@ def test_metrics_are_exposed(server: StatusServer, metrics: ProcessMetrics) -> N
     assert 'agents_handling_seconds_bucket{le="0.3",service="planner",type="CreatePlan"} 1.0' in text
 
 
-def test_a_metric_that_does_not_fit_is_left_out_and_said_once(
+def test_a_metric_that_does_not_match_its_declaration_is_ignored_and_logged_once(
     metrics: ProcessMetrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     wrong: tuple[dict[str, Any], ...] = ({"colour": "red"}, {"colour": "blue"}, {})
@@ -84,14 +84,16 @@ def test_a_metric_that_does_not_fit_is_left_out_and_said_once(
         metrics.count(names.DEAD_LETTERS, **labels)
     metrics.observe(names.DEAD_LETTERS, 1.0, service="x", stage="y")
     assert [record.getMessage() for record in caplog.records] == [
-        "the metric agents_dead_letters is left out: it is a Counter with the labels service, stage"
+        "metric agents_dead_letters is ignored: it is a Counter with the labels service, stage"
     ]
 
 
-def test_other_paths_say_which_there_are(server: StatusServer) -> None:
+def test_other_paths_list_the_known_ones(server: StatusServer) -> None:
     assert get(server, "/") == (404, b"/healthz, /readyz, /metrics\n")
 
 
-def test_a_port_that_is_taken_is_said(server: StatusServer, health: Health, metrics: ProcessMetrics) -> None:
+def test_a_port_in_use_is_an_error_that_names_it(
+    server: StatusServer, health: Health, metrics: ProcessMetrics
+) -> None:
     with pytest.raises(ConfigurationError, match=rf"127\.0\.0\.1:{server.port}.*choose another http_port"):
         StatusServer(health, metrics, port=server.port)

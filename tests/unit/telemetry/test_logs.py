@@ -1,4 +1,4 @@
-"""Logs name the session they are about, and never show a secret."""
+"""Log lines name their session, and secrets are redacted."""
 
 import io
 import json
@@ -30,7 +30,7 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_a_json_line_has_session_trace_and_what_was_added(stream: io.StringIO) -> None:
+def test_a_json_line_has_session_trace_and_extra_fields(stream: io.StringIO) -> None:
     logs.configure(format="json", stream=stream)
     with logs.session(SESSION):
         logging.getLogger("x.y").info("step %s is ready", "routes", extra={"attempt": 2})
@@ -73,7 +73,7 @@ def test_an_error_is_one_line_with_its_stack(stream: io.StringIO) -> None:
         '{"api_key": "hunter2"}',
     ],
 )
-def test_secrets_are_hidden_in_any_form(stream: io.StringIO, form: logs.Format, text: str) -> None:
+def test_secrets_are_redacted_in_any_form(stream: io.StringIO, form: logs.Format, text: str) -> None:
     logs.configure(format=form, secrets=["s3cr3t-value", ""], stream=stream)
     logging.getLogger("x").warning("%s", text, extra={"password": "hunter2"})
     assert "hunter2" not in stream.getvalue()
@@ -81,21 +81,21 @@ def test_secrets_are_hidden_in_any_form(stream: io.StringIO, form: logs.Format, 
     assert "***" in stream.getvalue()
 
 
-def test_what_only_sounds_like_a_secret_stays(stream: io.StringIO) -> None:
+def test_what_only_resembles_a_secret_is_kept(stream: io.StringIO) -> None:
     logs.configure(format="json", stream=stream)
     logging.getLogger("x").info("tokens: 500, key order-17, at a:b@c", extra={"tokens": 500})
     assert lines(stream)[0]["message"] == "tokens: 500, key order-17, at a:b@c"
     assert lines(stream)[0]["tokens"] == 500
 
 
-def test_for_people_a_line_ends_with_its_session(stream: io.StringIO) -> None:
+def test_a_human_line_ends_with_its_session(stream: io.StringIO) -> None:
     logs.configure(format="human", stream=stream)
     with logs.session(SESSION):
         logging.getLogger("x").info("ready [not markup]")
     assert f"ready [not markup]  ({SESSION})" in stream.getvalue()
 
 
-def test_auto_is_json_where_nobody_reads(stream: io.StringIO) -> None:
+def test_auto_is_json_without_a_terminal(stream: io.StringIO) -> None:
     logs.configure(level="warning", stream=stream)
     logging.getLogger("x").info("left out")
     logging.getLogger("x").warning("kept")

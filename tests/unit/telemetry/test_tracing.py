@@ -1,4 +1,4 @@
-"""Spans reach a collector as OTLP with the ids that their sessions give them."""
+"""Spans reach a collector as OTLP, with ids that derive from their sessions."""
 
 import subprocess
 import sys
@@ -52,12 +52,12 @@ def test_a_sessions_spans_arrive_in_one_trace(collector: tuple[str, Requests]) -
     endpoint, requests = collector
     tracing = tracing_of({"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}, "tool-executor", "0")
     assert tracing.enabled
-    # When a session's spans are made of its messages.
+    # When the spans of a session are emitted.
     tracing.emit(spans.session_root(SESSION, "triage", "acme", 1_000_000))
     tracing.emit(spans.step_attempt(SESSION, CALL, 1_000_000, 3_000_000, Usage(), "it broke"))
     tracing.emit(spans.tool_call(SESSION, CALL, "sql.query", 2_000_000, 3_000_000, Usage(tokens_input=7)))
     tracing.close()
-    # Then the collector has them, each below the other, with their times.
+    # Then the collector has them, each the child of the one before, with their times.
     [resource] = requests.get(timeout=5).resource_spans
     named = {attribute.key: attribute.value.string_value for attribute in resource.resource.attributes}
     assert (named["service.name"], named["service.instance.id"]) == ("tool-executor", "0")
@@ -82,7 +82,7 @@ def test_sessions_that_are_not_sampled_are_not_exported(collector: tuple[str, Re
     assert requests.empty()
 
 
-def test_a_collector_that_is_gone_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_collector_does_not_delay_closing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracing, "_CLOSE_S", 0.5)
     gone = lease_free_port()
     gone.release()
@@ -96,7 +96,7 @@ def test_a_collector_that_is_gone_holds_nobody_up(monkeypatch: pytest.MonkeyPatc
     assert time.monotonic() - begun < 3.0
 
 
-def test_without_an_endpoint_nothing_of_the_sdk_is_imported() -> None:
+def test_without_an_endpoint_the_sdk_is_not_imported() -> None:
     program = (
         "import sys; from orchestrator.telemetry import context, logs, metrics, http, spans, tracing;"
         "tracing.tracing_of({}, 'x', '0');"
@@ -114,13 +114,13 @@ def test_without_an_endpoint_nothing_of_the_sdk_is_imported() -> None:
         {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_TRACES_SAMPLER": "always_off"},
     ],
 )
-def test_where_spans_go_nowhere_none_need_be_made(environment: dict[str, str]) -> None:
+def test_tracing_is_disabled_without_a_destination(environment: dict[str, str]) -> None:
     tracing = tracing_of(environment, "x", "0")
     assert isinstance(tracing, NoTracing)
     assert not tracing.enabled
 
 
-def test_a_ratio_sampler_becomes_ours_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_ratio_sampler_is_replaced_by_ours_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     environment = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.25"}
     assert sampling_of(environment) == Sampling(0.25)
     assert "ours are UUIDs" in caplog.text
@@ -130,6 +130,6 @@ def test_a_ratio_sampler_becomes_ours_with_a_warning(caplog: pytest.LogCaptureFi
 @pytest.mark.parametrize(
     ("sampler", "argument"), [("jaeger_remote", "1"), ("traceidratio", "2"), ("traceidratio", "half")]
 )
-def test_a_sampler_that_there_is_not_is_refused(sampler: str, argument: str) -> None:
+def test_an_unsupported_sampler_is_refused(sampler: str, argument: str) -> None:
     with pytest.raises(ConfigurationError, match="OTEL_TRACES_SAMPLER="):
         sampling_of({"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": argument})

@@ -1,4 +1,4 @@
-"""An installation on the embedded broker, for tests of workers."""
+"""A lab on the embedded broker, for tests of workers."""
 
 from collections.abc import Iterator
 
@@ -14,5 +14,5 @@ PARTITIONS = 2
 @pytest.fixture
 def lab() -> Iterator[Lab]:
     with EmbeddedCluster({f"t.{spec.topic}": spec.partitions or PARTITIONS for spec in TOPICS}) as cluster:
-        # The embedded broker answers a fetch only when its time is up, even if records come in earlier.
+        # The embedded broker answers a fetch after the full wait, even if records arrive earlier.
         yield Lab(lab_settings(cluster.bootstrap_servers, "t.", PARTITIONS, fetch_wait_max_ms="5"))

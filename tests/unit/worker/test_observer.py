@@ -1,4 +1,4 @@
-"""What a worker tells about itself."""
+"""The metrics and spans of a worker."""
 
 import asyncio
 from typing import Any
@@ -29,25 +29,25 @@ class MemoryTracing:
         self.spans.append(span)
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Has nothing to close."""
 
 
 def run_one(lab: Lab, context: ProcessContext) -> Any:
-    """One call, answered by a worker in this context; the record of its reply."""
+    """One call, handled by a worker in this context; the record of its reply."""
     service = echo(before=lambda _number: asyncio.sleep(0.01))
     host = Host(lab.bus, lab.codec, context)
     host.start(Deadline.after(TIMEOUT_S))
     try:
         with started(service, host):
             lab.execute(1)
-            until(lambda: lab.completed() == [1], "it is answered")
+            until(lambda: lab.completed() == [1], "it is completed")
     finally:
         host.stop(Deadline.after(TIMEOUT_S))
     (reply,) = lab.read(Topic.EVENTS)
     return reply
 
 
-def test_spans_of_the_handling_and_of_the_tool_run_hang_in_the_sessions_trace(lab: Lab) -> None:
+def test_spans_of_the_handler_and_the_tool_run_join_the_sessions_trace(lab: Lab) -> None:
     tracing = MemoryTracing()
     reply = run_one(lab, ProcessContext(Plugins(), MemoryValues(), tracings={echo().name: tracing}))
 
@@ -68,7 +68,7 @@ def test_without_tracing_replies_still_name_the_sessions_root(lab: Lab) -> None:
     assert reply.header("traceparent") == traceparent(command(1).correlation_id).encode()
 
 
-def test_the_time_in_handlers_and_what_was_read_and_written_are_measured(lab: Lab) -> None:
+def test_handling_time_and_messages_read_and_written_are_measured(lab: Lab) -> None:
     metrics = ProcessMetrics()
     run_one(lab, ProcessContext(Plugins(), MemoryValues(), metrics=metrics))
 

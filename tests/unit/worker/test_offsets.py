@@ -1,4 +1,4 @@
-"""The offset tracker: in any order of completion nothing is committed too early, and nothing is lost."""
+"""The offset tracker: in any order of completion, no offset is committed too early and none is lost."""
 
 from base64 import b85encode
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ gaps = st.lists(
 
 
 def offsets_of(start: int, steps: Iterable[int]) -> list[int]:
-    """Offsets that ascend by these steps."""
+    """Ascending offsets, `steps` apart."""
     offsets = []
     for step in steps:
         offsets.append(start)
@@ -34,15 +34,15 @@ def offsets_of(start: int, steps: Iterable[int]) -> list[int]:
 
 
 def restored(tracker: OffsetTracker) -> OffsetTracker:
-    """The tracker of the next owner, by what this one commits."""
+    """The tracker of the next owner, from what this one commits."""
     return OffsetTracker(tracker.commit())
 
 
-def test_nothing_is_committed_before_anything_is_known() -> None:
+def test_nothing_is_committed_before_a_position_is_known() -> None:
     assert OffsetTracker().commit() is None
 
 
-def test_all_done_commits_the_next_offset() -> None:
+def test_with_all_completed_the_next_offset_is_committed() -> None:
     tracker = OffsetTracker()
     for offset in (5, 6, 7):
         tracker.take(offset)
@@ -51,7 +51,7 @@ def test_all_done_commits_the_next_offset() -> None:
     assert tracker.commit() == (8, "")
 
 
-def test_a_slow_one_holds_the_offset_and_the_rest_is_in_the_metadata() -> None:
+def test_a_slow_record_holds_the_offset_and_the_others_are_in_the_metadata() -> None:
     tracker = OffsetTracker((10, ""))
     for offset in range(10, 15):
         assert tracker.take(offset)
@@ -65,7 +65,7 @@ def test_a_slow_one_holds_the_offset_and_the_rest_is_in_the_metadata() -> None:
     assert decode(commit[1], 10) == ([10, 13], 15)
 
 
-def test_the_next_owner_runs_only_what_was_left() -> None:
+def test_the_next_owner_takes_only_incomplete_offsets() -> None:
     before = OffsetTracker((10, ""))
     for offset in range(10, 15):
         before.take(offset)
@@ -77,7 +77,7 @@ def test_the_next_owner_runs_only_what_was_left() -> None:
     assert [offset for offset in range(10, 16) if after.take(offset)] == [10, 13, 15]
 
 
-def test_what_was_restored_is_committed_again_before_it_was_read_again() -> None:
+def test_restored_offsets_are_committed_again_before_they_are_read() -> None:
     before = OffsetTracker((10, ""))
     for offset in range(10, 15):
         before.take(offset)
@@ -89,7 +89,7 @@ def test_what_was_restored_is_committed_again_before_it_was_read_again() -> None
     assert after.commit() == (11, encode(11, [12], 14))
 
 
-def test_an_offset_that_never_comes_does_not_hold_the_commit() -> None:
+def test_an_offset_without_a_record_does_not_hold_the_commit() -> None:
     before = OffsetTracker((10, ""))
     for offset in range(10, 15):
         before.take(offset)
@@ -102,7 +102,7 @@ def test_an_offset_that_never_comes_does_not_hold_the_commit() -> None:
     assert after.commit() == (13, encode(13, [], 15))
 
 
-def test_markers_of_transactions_at_the_end_are_left_behind() -> None:
+def test_transaction_markers_at_the_end_are_skipped() -> None:
     tracker = OffsetTracker((10, ""))
     tracker.take(10)
     tracker.skip_to(12)
@@ -113,12 +113,12 @@ def test_markers_of_transactions_at_the_end_are_left_behind() -> None:
     assert tracker.commit() == (12, "")
 
 
-def test_a_log_that_begins_anew_is_refused() -> None:
+def test_an_offset_below_the_position_is_refused() -> None:
     with pytest.raises(ValueError, match="below"):
         OffsetTracker((10, "")).take(3)
 
 
-def test_what_is_committed_as_completed_is_not_completed_by_that() -> None:
+def test_offsets_committed_as_completed_stay_incomplete() -> None:
     tracker = OffsetTracker((10, ""))
     for offset in (10, 11, 12):
         tracker.take(offset)
@@ -128,7 +128,7 @@ def test_what_is_committed_as_completed_is_not_completed_by_that() -> None:
     assert tracker.commit() == (10, "")
 
 
-def test_metadata_of_strangers_names_nothing() -> None:
+def test_foreign_metadata_is_an_empty_set() -> None:
     assert decode("reset by ops", 7) == ([], 7)
     assert decode("", 7) == ([], 7)
 
@@ -173,7 +173,7 @@ def test_a_dense_mixture_is_written_as_bits() -> None:
 
 
 @given(start=st.integers(0, 2**40), steps=gaps, data=st.data())
-def test_a_set_reads_back_as_it_was_written(start: int, steps: list[int], data: st.DataObject) -> None:
+def test_a_decoded_set_is_the_encoded_one(start: int, steps: list[int], data: st.DataObject) -> None:
     lowest, *above = offsets_of(start, steps)
     end = (above[-1] if above else lowest) + data.draw(st.integers(1, 400))
 
@@ -217,7 +217,7 @@ def test_any_order_of_completion_and_any_restart_runs_each_record_once(
     seed=st.randoms(use_true_random=False),
     stubborn=st.floats(0, 1),
 )
-def test_the_set_never_outgrows_its_room(steps: list[int], seed: Random, stubborn: float) -> None:
+def test_the_metadata_never_exceeds_its_limit(steps: list[int], seed: Random, stubborn: float) -> None:
     tracker = OffsetTracker((0, ""))
     tracker.take(0)
     waiting: list[int] = []
@@ -237,7 +237,7 @@ def test_the_set_never_outgrows_its_room(steps: list[int], seed: Random, stubbor
         tracker.complete(waiting.pop())
 
 
-def test_intake_stops_before_the_room_is_full() -> None:
+def test_intake_stops_before_the_limit() -> None:
     tracker = OffsetTracker((0, ""))
     offset = 0
     while not tracker.is_full:

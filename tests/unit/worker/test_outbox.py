@@ -1,4 +1,4 @@
-"""The outbox: what is not taken is sent again, what never fits is given up, and only load makes it wait."""
+"""The outbox: unacknowledged records are retried, refused ones fail, and records linger only under load."""
 
 import threading
 import time
@@ -19,12 +19,12 @@ Answer = Callable[[Outgoing], OrchestratorError | None]
 
 
 class MemoryProducer:
-    """A producer whose broker answers as it is told: at each flush, unless it holds its answers back."""
+    """A producer whose broker answers with `answer` at each flush, unless `is_silent`."""
 
     def __init__(self) -> None:
         self.answer: Answer = lambda _record: None
-        self.holds = False
-        self.taken: list[bytes] = []
+        self.is_silent = False
+        self.acknowledged: list[bytes] = []
         self.flushes: list[int] = []
         self._queued: deque[tuple[Outgoing, OnDelivery]] = deque()
 
@@ -36,7 +36,7 @@ class MemoryProducer:
         return 0
 
     def flush(self, deadline: Deadline) -> int:  # noqa: ARG002 - the port's
-        if self.holds:
+        if self.is_silent:
             time.sleep(0.001)
             return len(self._queued)
         self.flushes.append(len(self._queued))
@@ -44,7 +44,7 @@ class MemoryProducer:
             self._queued.popleft()
             error = self.answer(record)
             if error is None:
-                self.taken.append(record.key)
+                self.acknowledged.append(record.key)
             on_delivery(error)
         return 0
 
@@ -70,47 +70,47 @@ def outbox(producer: MemoryProducer) -> Iterator[Outbox]:
 
 
 def sent(outbox: Outbox, *keys: str) -> list[OrchestratorError | None]:
-    """Sends records that are done together; what was told of them."""
-    told: list[OrchestratorError | None] = []
-    outbox.send([record(key) for key in keys], told.append)
-    until(lambda: bool(told), "they are done")
-    return told
+    """Sends records in one request; the results that its callback got."""
+    results: list[OrchestratorError | None] = []
+    outbox.send([record(key) for key in keys], results.append)
+    until(lambda: bool(results), "they are done")
+    return results
 
 
-def test_records_that_belong_together_are_done_together(outbox: Outbox, producer: MemoryProducer) -> None:
+def test_records_of_one_request_are_done_together(outbox: Outbox, producer: MemoryProducer) -> None:
     assert sent(outbox, "a", "b", "c") == [None]
-    assert producer.taken == [b"a", b"b", b"c"]
+    assert producer.acknowledged == [b"a", b"b", b"c"]
 
 
-def test_what_the_broker_did_not_take_is_sent_again_alone(outbox: Outbox, producer: MemoryProducer) -> None:
-    refused = deque([UnavailableError("no answer"), UnavailableError("no answer")])
-    producer.answer = lambda one: refused.popleft() if one.key == b"b" and refused else None
+def test_only_the_unacknowledged_record_is_retried(outbox: Outbox, producer: MemoryProducer) -> None:
+    failures = deque([UnavailableError("no answer"), UnavailableError("no answer")])
+    producer.answer = lambda one: failures.popleft() if one.key == b"b" and failures else None
 
     assert sent(outbox, "a", "b", "c") == [None]
-    assert producer.taken == [b"a", b"c", b"b"]
+    assert producer.acknowledged == [b"a", b"c", b"b"]
 
 
-def test_what_never_fits_is_given_up_when_the_others_are_through(
+def test_a_record_that_is_too_large_fails_its_request_after_the_others_are_sent(
     outbox: Outbox, producer: MemoryProducer
 ) -> None:
     too_large = ContractError("too large")
     producer.answer = lambda one: too_large if one.key == b"a" else None
 
     assert sent(outbox, "a", "b") == [too_large]
-    assert producer.taken == [b"b"]
+    assert producer.acknowledged == [b"b"]
 
 
-def test_of_a_refused_batch_only_what_is_refused_alone_is_given_up(
+def test_of_a_refused_batch_only_the_record_that_is_refused_alone_fails(
     outbox: Outbox, producer: MemoryProducer
 ) -> None:
     too_large = ContractError("too large")
     producer.answer = lambda one: too_large if producer.flushes[-1] > 1 or one.key == b"b" else None
 
     assert sent(outbox, "a", "b", "c") == [too_large]
-    assert producer.taken == [b"a", b"c"]
+    assert producer.acknowledged == [b"a", b"c"]
 
 
-def test_a_producer_of_no_further_use_ends_everything(outbox: Outbox, producer: MemoryProducer) -> None:
+def test_a_producer_that_failed_permanently_takes_no_more(outbox: Outbox, producer: MemoryProducer) -> None:
     fatal = FatalError("out of order")
     producer.answer = lambda _one: fatal
 
@@ -131,11 +131,11 @@ def test_a_quiet_outbox_sends_at_once(outbox: Outbox, producer: MemoryProducer) 
     assert sorted(waits)[10] < LINGER_S
 
 
-def test_a_busy_outbox_gathers(outbox: Outbox, producer: MemoryProducer) -> None:
+def test_a_busy_outbox_lingers(outbox: Outbox, producer: MemoryProducer) -> None:
     stop = threading.Event()
 
     def keep_sending() -> None:
-        # So many at a time that they are enough also while other programs have the processor.
+        # Several at a time, so that the rate suffices even while other programs have the processor.
         while not stop.wait(0.0002):
             for _ in range(10):
                 outbox.send([record("x")], lambda _error: None)
@@ -160,11 +160,11 @@ def test_stopping_sends_what_is_queued(producer: MemoryProducer) -> None:
         outbox.send([record(str(number))], lambda _error: None)
     outbox.stop(Deadline.after(5))
 
-    assert len(producer.taken) == 100
+    assert len(producer.acknowledged) == 100
 
 
 def test_stopping_does_not_wait_for_a_broker_longer_than_its_deadline(producer: MemoryProducer) -> None:
-    producer.holds = True
+    producer.is_silent = True
     outbox = Outbox(producer)
     outbox.start()
     outbox.send([record("a")], lambda _error: None)

@@ -1,4 +1,4 @@
-"""Sinks on the embedded broker: each message stored once, whatever fails in between."""
+"""Sinks on the embedded broker: each message is stored once, whatever fails in between."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from tests.support.workers import TIMEOUT_S, Lab, number_of, until
 
 
 class MemorySink:
-    """Stores a batch and its positions at once; `failures` writes fail after nothing was stored."""
+    """Stores a batch and its positions atomically; the first `failures` writes fail and store nothing."""
 
     def __init__(self, failures: int = 0) -> None:
         self.stored: list[Delivery] = []
@@ -54,7 +54,7 @@ def storing(sink: MemorySink, host: Host, pattern: str = "ExecuteTool") -> Itera
         runner.stop(Deadline.after(TIMEOUT_S))
 
 
-def test_what_was_there_and_what_comes_is_stored_in_order_with_its_positions(lab: Lab) -> None:
+def test_old_and_new_messages_are_stored_in_order_with_their_positions(lab: Lab) -> None:
     sink = MemorySink()
     lab.execute(*range(10))
     with lab.host() as host, storing(sink, host):
@@ -81,7 +81,7 @@ def test_a_restart_repeats_nothing(lab: Lab) -> None:
     assert sink.numbers == list(range(9))
 
 
-def test_a_batch_that_could_not_be_stored_comes_again(lab: Lab) -> None:
+def test_a_batch_that_could_not_be_stored_is_read_again(lab: Lab) -> None:
     sink = MemorySink(failures=3)
     with lab.host() as host, storing(sink, host):
         lab.execute(*range(8))
@@ -91,7 +91,7 @@ def test_a_batch_that_could_not_be_stored_comes_again(lab: Lab) -> None:
     assert sink.numbers == list(range(8))
 
 
-def test_what_cannot_be_decoded_gets_one_dead_letter_and_blocks_nothing(lab: Lab) -> None:
+def test_an_undecodable_record_is_dead_lettered_once_and_blocks_nothing(lab: Lab) -> None:
     sink = MemorySink(failures=2)
     good = lab.record(1, partition=0)
     with lab.host() as host:
@@ -100,12 +100,16 @@ def test_what_cannot_be_decoded_gets_one_dead_letter_and_blocks_nothing(lab: Lab
         with storing(sink, host):
             until(lambda: len(sink.stored) == 1, "the good one is stored")
 
-    (letter,) = lab.messages(Topic.DEAD_LETTERS)
-    assert (letter.service, letter.stage, letter.original.value) == ("memory", "decode", b"poison")
+    (dead_letter,) = lab.messages(Topic.DEAD_LETTERS)
+    assert (dead_letter.service, dead_letter.stage, dead_letter.original.value) == (
+        "memory",
+        "decode",
+        b"poison",
+    )
     assert sink.next["execute.commands", 0] == 2
 
 
-def test_messages_of_other_kinds_only_move_the_positions(lab: Lab) -> None:
+def test_messages_of_other_types_only_advance_the_positions(lab: Lab) -> None:
     sink = MemorySink()
     with lab.host() as host, storing(sink, host, pattern="*Failed") as runner:
         lab.execute(1)

@@ -1,4 +1,4 @@
-"""Workers on the embedded broker: what becomes of each message, and what is committed."""
+"""Workers on the embedded broker: how each message is handled, and what is committed."""
 
 import asyncio
 import threading
@@ -22,11 +22,11 @@ from tests.support.workers import TIMEOUT_S, Lab, command, echo, number_of, star
 
 
 def offsets_committed(lab: Lab, service: Service) -> int:
-    """How many offsets are committed, over all partitions."""
+    """The sum of committed offsets over all partitions."""
     return sum(offset for offset, _ in lab.committed(service.consumer_group).values())
 
 
-def test_every_call_is_answered_and_its_offset_committed(lab: Lab) -> None:
+def test_every_call_is_completed_and_its_offset_committed(lab: Lab) -> None:
     service = echo()
     with lab.running(service):
         lab.execute(*range(50))
@@ -35,7 +35,7 @@ def test_every_call_is_answered_and_its_offset_committed(lab: Lab) -> None:
     assert lab.completed() == list(range(50))
 
 
-def test_a_handler_that_raises_ends_in_a_dead_letter_and_the_partition_moves_on(lab: Lab) -> None:
+def test_a_message_whose_handler_raises_is_dead_lettered_and_the_partition_moves_on(lab: Lab) -> None:
     async def fail_on_3(number: int) -> None:
         if number == 3:
             raise RuntimeError("three is too many")
@@ -45,21 +45,25 @@ def test_a_handler_that_raises_ends_in_a_dead_letter_and_the_partition_moves_on(
         lab.execute(*range(6), session=derived_id("one"))
         until(lambda: offsets_committed(lab, service) == 6, "the partition moves on")
 
-    (letter,) = lab.messages(Topic.DEAD_LETTERS)
+    (dead_letter,) = lab.messages(Topic.DEAD_LETTERS)
     (sent,) = [
-        record for record in lab.read(Topic.EXECUTE_COMMANDS) if record.offset == letter.original.offset
+        record for record in lab.read(Topic.EXECUTE_COMMANDS) if record.offset == dead_letter.original.offset
     ]
     assert lab.completed() == [0, 1, 2, 4, 5]
-    assert (letter.stage, letter.service, letter.failure.code) == ("handle", "echo", "handler_error")
-    assert "three is too many" in letter.failure.message
-    assert letter.correlation_id == derived_id("one")
-    assert letter.causation_id == command(3).command_id
-    assert (letter.original.key, letter.original.value) == (sent.key, sent.value)
-    assert [(header.name, header.value) for header in letter.original.headers] == list(sent.headers)
+    assert (dead_letter.stage, dead_letter.service, dead_letter.failure.code) == (
+        "handle",
+        "echo",
+        "handler_error",
+    )
+    assert "three is too many" in dead_letter.failure.message
+    assert dead_letter.correlation_id == derived_id("one")
+    assert dead_letter.causation_id == command(3).command_id
+    assert (dead_letter.original.key, dead_letter.original.value) == (sent.key, sent.value)
+    assert [(header.name, header.value) for header in dead_letter.original.headers] == list(sent.headers)
 
 
 @pytest.mark.parametrize("raised", [SystemExit(3), asyncio.CancelledError("mine"), ValueError("no")])
-def test_whatever_a_handler_raises_the_worker_goes_on(lab: Lab, raised: BaseException) -> None:
+def test_the_worker_survives_whatever_a_handler_raises(lab: Lab, raised: BaseException) -> None:
     async def fail(number: int) -> None:
         if number == 1:
             raise raised
@@ -69,11 +73,11 @@ def test_whatever_a_handler_raises_the_worker_goes_on(lab: Lab, raised: BaseExce
         lab.execute(1, 2, partition=0)
         until(lambda: offsets_committed(lab, service) == 2, "the partition moves on")
 
-    assert [letter.stage for letter in lab.messages(Topic.DEAD_LETTERS)] == ["handle"]
+    assert [dead_letter.stage for dead_letter in lab.messages(Topic.DEAD_LETTERS)] == ["handle"]
     assert lab.completed() == [2]
 
 
-def test_what_runs_at_most_once_keeps_its_place_in_an_ordered_service(lab: Lab) -> None:
+def test_at_most_once_work_keeps_its_place_in_an_ordered_service(lab: Lab) -> None:
     ran = []
 
     async def note(number: int) -> None:
@@ -82,12 +86,12 @@ def test_what_runs_at_most_once_keeps_its_place_in_an_ordered_service(lab: Lab) 
     service = echo(before=note, ordered=True, at_most_once=lambda message: number_of(message) % 3 == 0)
     lab.execute(*range(12), session=derived_id("one"))
     with lab.running(service):
-        until(lambda: len(lab.completed()) == 12, "all are answered")
+        until(lambda: len(lab.completed()) == 12, "all are completed")
 
     assert ran == list(range(12))
 
 
-def test_bytes_that_are_no_message_end_in_a_dead_letter_and_the_partition_moves_on(lab: Lab) -> None:
+def test_an_undecodable_record_is_dead_lettered_and_the_partition_moves_on(lab: Lab) -> None:
     good = lab.record(1)
     poison = Outgoing(good.topic, good.key, b"\x00\x00\x00\x00\x03not avro", good.headers)
     service = echo()
@@ -96,10 +100,10 @@ def test_bytes_that_are_no_message_end_in_a_dead_letter_and_the_partition_moves_
         lab.send(good)
         until(lambda: offsets_committed(lab, service) == 2, "the partition moves on")
 
-    (letter,) = lab.messages(Topic.DEAD_LETTERS)
-    assert (letter.stage, letter.failure.code) == ("decode", "contract")
-    assert letter.original.value == poison.value
-    assert letter.correlation_id == command(1).correlation_id
+    (dead_letter,) = lab.messages(Topic.DEAD_LETTERS)
+    assert (dead_letter.stage, dead_letter.failure.code) == ("decode", "contract")
+    assert dead_letter.original.value == poison.value
+    assert dead_letter.correlation_id == command(1).correlation_id
     assert lab.completed() == [1]
 
 
@@ -108,26 +112,26 @@ def test_groups_of_one_service_share_its_messages_by_what_each_takes(lab: Lab) -
     odd = echo(group="echo-odd", takes=lambda message: number_of(message) % 2 == 1)
     with lab.running(even), lab.running(odd):
         lab.execute(*range(10))
-        until(lambda: offsets_committed(lab, even) == 10, "the even group passes over what is odd")
-        until(lambda: offsets_committed(lab, odd) == 10, "the odd group passes over what is even")
+        until(lambda: offsets_committed(lab, even) == 10, "the even group skips odd calls")
+        until(lambda: offsets_committed(lab, odd) == 10, "the odd group skips even calls")
 
     assert lab.completed() == list(range(10))
 
 
-def test_what_a_service_does_not_handle_is_passed_without_being_decoded(lab: Lab) -> None:
+def test_messages_that_a_service_does_not_handle_are_skipped_undecoded(lab: Lab) -> None:
     good = lab.record(1)
     strange = (("ce_type", b"agents.commands.SomethingNewer"), *good.headers[1:])
     service = echo()
     with lab.running(service):
         lab.send(Outgoing(good.topic, good.key, b"of another world", strange))
         lab.send(good)
-        until(lambda: offsets_committed(lab, service) == 2, "both are passed")
+        until(lambda: offsets_committed(lab, service) == 2, "both are committed")
 
     assert lab.completed() == [1]
     assert lab.messages(Topic.DEAD_LETTERS) == []
 
 
-def test_calls_of_one_partition_run_side_by_side_within_the_concurrency(lab: Lab) -> None:
+def test_calls_of_one_partition_run_concurrently_up_to_the_limit(lab: Lab) -> None:
     running, most = 0, 0
 
     async def count(_number: int) -> None:
@@ -139,12 +143,12 @@ def test_calls_of_one_partition_run_side_by_side_within_the_concurrency(lab: Lab
 
     with lab.running(echo(before=count, concurrency=7)):
         lab.execute(*range(60), partition=0)
-        until(lambda: len(lab.completed()) == 60, "all are answered")
+        until(lambda: len(lab.completed()) == 60, "all are completed")
 
     assert most == 7
 
 
-def test_an_ordered_service_handles_a_session_one_after_the_other(lab: Lab) -> None:
+def test_an_ordered_service_handles_the_messages_of_a_session_in_order(lab: Lab) -> None:
     order: dict[int, list[int]] = defaultdict(list)
     running: set[int] = set()
     overlaps = []
@@ -160,13 +164,13 @@ def test_an_ordered_service_handles_a_session_one_after_the_other(lab: Lab) -> N
     with lab.running(echo(before=note, ordered=True, concurrency=4)):
         for number in range(60):
             lab.execute(number, session=derived_id("session", number % 5))
-        until(lambda: len(lab.completed()) == 60, "all are answered")
+        until(lambda: len(lab.completed()) == 60, "all are completed")
 
     assert not any(overlaps)
     assert all(numbers == sorted(numbers) for numbers in order.values())
 
 
-def test_stopping_lets_what_runs_end(lab: Lab) -> None:
+def test_stopping_lets_running_handlers_finish(lab: Lab) -> None:
     begun = threading.Event()
 
     async def take_a_while(_number: int) -> None:
@@ -181,7 +185,7 @@ def test_stopping_lets_what_runs_end(lab: Lab) -> None:
     assert lab.completed() == [1]
 
 
-def test_a_void_call_is_cancelled_and_its_offset_is_done(lab: Lab) -> None:
+def test_a_voided_call_is_cancelled_and_its_offset_completed(lab: Lab) -> None:
     begun, cancelled = threading.Event(), threading.Event()
     ran = []
 
@@ -198,22 +202,22 @@ def test_a_void_call_is_cancelled_and_its_offset_is_done(lab: Lab) -> None:
     with lab.running(service):
         lab.execute(1, partition=0)
         assert begun.wait(TIMEOUT_S)
-        void = events.CallsVoided(
+        voided = events.CallsVoided(
             event_id=derived_id("void"),
             correlation_id=command(1).correlation_id,
             occurred_at=1,
             calls=(command(1).call.call_id, command(2).call.call_id),
         )
-        lab.send(lab.codec.encode(void, source="/test/0"))
+        lab.send(lab.codec.encode(voided, source="/test/0"))
         assert cancelled.wait(TIMEOUT_S)
         lab.execute(2, 3, partition=0)
-        until(lambda: offsets_committed(lab, service) == 3, "void calls are done")
+        until(lambda: offsets_committed(lab, service) == 3, "voided calls are committed")
 
     assert ran == [1, 3]
     assert lab.completed() == [3]
 
 
-def test_what_runs_at_most_once_is_committed_before_it_starts(lab: Lab) -> None:
+def test_at_most_once_work_is_committed_before_it_starts(lab: Lab) -> None:
     committed_at_start = []
 
     async def look(_number: int) -> None:
@@ -224,7 +228,7 @@ def test_what_runs_at_most_once_is_committed_before_it_starts(lab: Lab) -> None:
     service = echo(before=look, at_most_once=lambda message: number_of(message) == 2)
     with lab.running(service):
         lab.execute(2, partition=0)
-        until(lambda: len(lab.completed()) == 1, "it is answered")
+        until(lambda: len(lab.completed()) == 1, "it is completed")
 
     assert committed_at_start == [(1, "")]
 
@@ -242,7 +246,7 @@ def test_middleware_sees_the_message_first_and_the_outputs_last(lab: Lab) -> Non
     service = echo()
     with lab.running(service, shout, break_everything):
         lab.execute(1)
-        until(lambda: len(lab.completed()) == 1, "it is answered")
+        until(lambda: len(lab.completed()) == 1, "it is completed")
 
     assert [message.tool for message in lab.messages(Topic.EVENTS)] == ["ECHO"]
 
@@ -258,12 +262,12 @@ def test_a_message_can_be_sent_before_the_handler_returns(lab: Lab) -> None:
 
     with lab.running(service):
         lab.execute(1)
-        until(lambda: bool(seen_before_the_reply), "the progress is there")
+        until(lambda: bool(seen_before_the_reply), "the progress is readable")
 
     assert [(message.note, message.fraction) for message in seen_before_the_reply] == [("half way", 0.5)]
 
 
-def test_a_service_announces_what_it_can_do_unless_everybody_knows(lab: Lab) -> None:
+def test_a_service_announces_definitions_that_are_not_known_yet(lab: Lab) -> None:
     service = echo()
     known = ToolDefinition(name="known")
     service.announces(lambda platform: [tool_defined(known, platform.now())])
@@ -279,7 +283,7 @@ def test_a_service_announces_what_it_can_do_unless_everybody_knows(lab: Lab) -> 
 
 
 def test_slow_calls_never_stop_polling(lab: Lab) -> None:
-    """With every place taken for longer than the pressure lasts, partitions pause and come back."""
+    """With all handlers busy for longer than `pause_after_s`, partitions are paused and resumed."""
     gate = threading.Event()
     running = []
 
@@ -292,12 +296,12 @@ def test_slow_calls_never_stop_polling(lab: Lab) -> None:
         until(lambda: worker._assignment.all_paused, "the partitions are paused")
         assert len(running) == 2
         gate.set()
-        until(lambda: len(lab.completed()) == 20, "all are answered")
+        until(lambda: len(lab.completed()) == 20, "all are completed")
 
     assert lab.completed() == list(range(20))
 
 
-def test_definitions_of_another_kind_are_followed_and_removed(lab: Lab) -> None:
+def test_definitions_are_read_and_removed(lab: Lab) -> None:
     defined = tool_defined(ToolDefinition(name="sql.query"), 1)
     record = lab.codec.encode(defined, source="/test/0")
     lab.send(record)
@@ -315,7 +319,7 @@ def test_definitions_of_another_kind_are_followed_and_removed(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("ordered", [False, True])
-def test_outputs_that_never_fit_end_in_a_dead_letter_and_fail_their_call(lab: Lab, ordered: bool) -> None:
+def test_outputs_that_are_too_large_are_dead_lettered_and_fail_their_call(lab: Lab, ordered: bool) -> None:
     service = Service("echo", ordered=ordered)
 
     @service.on(commands.ExecuteTool)
@@ -327,8 +331,8 @@ def test_outputs_that_never_fit_end_in_a_dead_letter_and_fail_their_call(lab: La
         lab.execute(1)
         until(lambda: offsets_committed(lab, service) == 1, "the partition moves on")
 
-    (letter,) = lab.messages(Topic.DEAD_LETTERS)
-    assert letter.stage == "handle"
+    (dead_letter,) = lab.messages(Topic.DEAD_LETTERS)
+    assert dead_letter.stage == "handle"
     (failed,) = lab.messages(Topic.EVENTS)
     assert isinstance(failed, events.ToolFailed)
     assert failed.call.call_id == "call-1"

@@ -1,4 +1,4 @@
-"""What the orchestrator tells of its transactions, as metrics."""
+"""The metrics of the orchestrator's sessions and transactions."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,21 +37,21 @@ def observer(metrics: ProcessMetrics) -> SessionObserver:
 
 
 def value(metrics: ProcessMetrics, sample: str) -> float:
-    """The value of a sample, as it is scraped; 0 where there is none."""
+    """The exposed value of a sample; 0 if it is missing."""
     lines = dict(line.rsplit(" ", 1) for line in metrics.exposition().decode().splitlines())
     return float(lines.get(sample, 0))
 
 
-def test_a_session_is_told_from_its_first_input_to_its_end(
+def test_a_session_is_measured_from_its_first_input_to_its_end(
     lab: SagaLab, metrics: ProcessMetrics, observer: SessionObserver
 ) -> None:
-    # given: a session that is under way
+    # given: an active session
     session = lab.new_id()
     active = f'agents_sessions_active{{partition="{partition_of(session, PARTITIONS)}"}}'
     with lab.running(observer=observer):
         lab.submit(session)
-        until(lambda: value(metrics, active) == 1, "it is under way")
-        # when: it ends, and its task comes once more
+        until(lambda: value(metrics, active) == 1, "it is active")
+        # when: it ends, and its task is submitted again
         with lab.services():
             until(lambda: value(metrics, active) == 0, "it has ended")
         lab.submit(session)
@@ -72,7 +72,7 @@ def test_a_session_is_told_from_its_first_input_to_its_end(
     assert value(metrics, f'agents_messages_received_total{{topic="{Topic.TASKS}"}}') == 2
 
 
-def test_a_partition_that_is_gone_has_no_active_sessions(
+def test_a_revoked_partition_has_no_active_sessions(
     metrics: ProcessMetrics, observer: SessionObserver
 ) -> None:
     observer.owns({0: 3, 1: 4})
@@ -81,9 +81,7 @@ def test_a_partition_that_is_gone_has_no_active_sessions(
     assert value(metrics, 'agents_sessions_active{partition="1"}') == 5
 
 
-def test_a_transaction_that_is_taken_back_is_counted(
-    metrics: ProcessMetrics, observer: SessionObserver
-) -> None:
+def test_an_aborted_transaction_is_counted(metrics: ProcessMetrics, observer: SessionObserver) -> None:
     observer.failed(ABORTED)
     assert value(metrics, 'agents_transactions_total{outcome="aborted"}') == 1
 

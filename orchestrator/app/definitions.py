@@ -1,4 +1,4 @@
-"""Telling the installation which agents and playbooks exist."""
+"""Reads definitions of agents and playbooks from files, and publishes them."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,23 +13,23 @@ from orchestrator.sdk.definitions import agent_defined, playbook_defined
 from orchestrator.sdk.documents import Documents, PlaybookDocument, parse_documents
 
 SOURCE = "/agents-apply"
-_SEND_S = 15.0
+_SEND_TIMEOUT_S = 15.0
 
 
-def read_folder(folder: Path) -> Documents:
-    """The agents and playbooks of a folder's YAML files, hidden files and folders left out.
+def read_definitions(folder: Path) -> Documents:
+    """The agents and playbooks in the YAML files below a folder; hidden files and folders are ignored.
 
-    Raises `ConfigurationError` with every mistake of every file, each as `FILE:LINE: path: what is wrong`.
+    Raises `ConfigurationError` with every mistake in every file, each as `FILE:LINE: path: what is wrong`.
     """
-    files = sorted(path for path in folder.rglob("*") if _is_ours(path.relative_to(folder)))
+    files = sorted(path for path in folder.rglob("*") if _is_definition(path.relative_to(folder)))
     if not files:
         raise ConfigurationError(
-            f"there is no YAML file in {folder}: agents and playbooks are defined in those"
+            f"no YAML file in {folder}: agents and playbooks are defined in .yaml and .yml files"
         )
     problems: list[str] = []
     playbooks: list[PlaybookDocument] = []
     profiles: list[AgentProfile] = []
-    places: dict[str, Path] = {}
+    defined_in: dict[str, Path] = {}
     for path in files:
         try:
             found = parse_documents(path.read_text(encoding="utf-8"), str(path))
@@ -38,7 +38,7 @@ def read_folder(folder: Path) -> Documents:
         except (OSError, UnicodeDecodeError) as error:
             problems.append(f"{path}: cannot be read: {error}")
         else:
-            problems += _defined_elsewhere(found, path, places)
+            problems += _defined_elsewhere(found, path, defined_in)
             playbooks += found.playbooks
             profiles += found.profiles
     if problems:
@@ -46,24 +46,24 @@ def read_folder(folder: Path) -> Documents:
     return Documents(tuple(playbooks), tuple(profiles))
 
 
-def _is_ours(path: Path) -> bool:
-    """A mounted ConfigMap has each of its files twice: in a hidden folder, and as a link into that one."""
+def _is_definition(path: Path) -> bool:
+    """A mounted ConfigMap has each file twice: in a hidden folder, and as a link into that folder."""
     return path.suffix in {".yaml", ".yml"} and not any(part.startswith(".") for part in path.parts)
 
 
-def _defined_elsewhere(found: Documents, path: Path, places: dict[str, Path]) -> Iterator[str]:
-    """Names that an earlier file has too. Notes those of this file in `places`."""
+def _defined_elsewhere(found: Documents, path: Path, defined_in: dict[str, Path]) -> Iterator[str]:
+    """Names that an earlier file defines too. Adds those of this file to `defined_in`."""
     names = [
         *(f"playbook {document.playbook.playbook}" for document in found.playbooks),
         *(f"agent {profile.name}" for profile in found.profiles),
     ]
     for name in names:
-        if (earlier := places.setdefault(name, path)) != path:
-            yield f"{path}: {name} is defined in {earlier} already: the later one would replace it"
+        if (earlier := defined_in.setdefault(name, path)) != path:
+            yield f"{path}: {name} is already defined in {earlier}; define it once"
 
 
 def definitions_of(documents: Documents, now: int) -> tuple[Definition, ...]:
-    """The messages that say so. `now` is Unix time in microseconds."""
+    """The definition messages of documents. `now` is Unix time in microseconds."""
     return (
         *(
             playbook_defined(found.playbook.playbook, str(found.playbook.version), found.source, now)
@@ -73,8 +73,8 @@ def definitions_of(documents: Documents, now: int) -> tuple[Definition, ...]:
     )
 
 
-def define(wiring: Wiring, documents: Documents) -> None:
-    """Writes the definitions; returns when Kafka has them. Raises `UnavailableError` if it does not answer."""
+def publish_definitions(wiring: Wiring, documents: Documents) -> None:
+    """Returns when Kafka has acknowledged all definitions. Raises `UnavailableError` if it does not in time."""
     _send(wiring, definitions_of(documents, unix_micros()))
 
 
@@ -83,9 +83,10 @@ def _send(wiring: Wiring, definitions: Iterable[Definition]) -> None:
     try:
         for definition in definitions:
             producer.send(wiring.codec.encode(definition, source=SOURCE))
-        if producer.flush(Deadline.after(_SEND_S)):
+        if producer.flush(Deadline.after(_SEND_TIMEOUT_S)):
             raise UnavailableError(
-                f"Kafka at {wiring.settings.bootstrap_servers} did not take the definitions in time: is it running?"
+                f"Kafka at {wiring.settings.bootstrap_servers} did not acknowledge the definitions in time: check "
+                "that it is reachable"
             )
     finally:
         producer.close()

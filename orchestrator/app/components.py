@@ -1,4 +1,4 @@
-"""What a process is made of, all with one face: the orchestrator's loop, workers, sinks."""
+"""The components of a process behind one interface: the orchestrator's loop, workers, sinks."""
 
 import logging
 import threading
@@ -12,23 +12,23 @@ from orchestrator.worker.loop import Worker
 logger: Final = logging.getLogger(__name__)
 
 
-class Part(Protocol):
-    """Something that runs in threads of its own."""
+class Component(Protocol):
+    """Runs in threads of its own."""
 
     @property
     def failure(self) -> Exception | None:
-        """Why it ended by itself."""
+        """Why it failed; None while it has not."""
 
     def start(self) -> None: ...
 
     def wait_ready(self, deadline: Deadline) -> None:
-        """Returns when it works. Raises its failure, or `UnavailableError` at the deadline."""
+        """Returns when it is ready. Raises its failure, or `UnavailableError` at the deadline."""
 
     def stop(self, deadline: Deadline) -> None:
-        """Lets what is under way end until the deadline, and ends."""
+        """Drains: finishes work in flight until the deadline, then stops."""
 
 
-class OrchestratorPart:
+class OrchestratorComponent:
     """The orchestrator's loop in a thread."""
 
     def __init__(self, loop: SagaLoop) -> None:
@@ -44,11 +44,11 @@ class OrchestratorPart:
         while not self._loop.ready.wait(0.05):
             if self.failure is not None:
                 raise self.failure
-            # Restoring has a limit of its own: a start that is cut off would only be made again, from the beginning.
+            # Restoring has a timeout of its own: a start that is cut off would only begin again.
             if deadline.passed and not self._loop.restoring:
                 raise UnavailableError(
-                    "the orchestrator got no partitions in time: is the broker there, and is another "
-                    "orchestrator running in the same slot?"
+                    "the orchestrator was not assigned partitions in time: check that Kafka is reachable and that "
+                    "no other orchestrator runs in this slot"
                 )
 
     def stop(self, deadline: Deadline) -> None:
@@ -59,11 +59,11 @@ class OrchestratorPart:
         try:
             self._loop.run()
         except Exception as error:
-            logger.error("the orchestrator has ended: %s", error, exc_info=error)
+            logger.error("the orchestrator failed: %s", error, exc_info=error)
             self.failure = error
 
 
-class WorkerPart:
+class WorkerComponent:
     """A service's worker."""
 
     def __init__(self, worker: Worker) -> None:
@@ -77,7 +77,8 @@ class WorkerPart:
         self._worker.start()
 
     def wait_ready(self, deadline: Deadline) -> None:
-        """Every copy need not own partitions: more copies than partitions stand by. It has to be alive."""
+        """Returns when the worker has joined its group, even without partitions: with more copies than partitions
+        some stand by."""
         while True:
             if self._worker.failure is not None:
                 raise self._worker.failure
