@@ -1,12 +1,12 @@
-"""Makes the data of the incident that the example triages: one working day of a small web shop.
+"""Generates the data of the incident that the example triages: one working day of a small web shop.
 
 `generate(folder)` writes three files, the same bytes for the same seed on every machine:
 
-- `access.log`: about 100,000 requests, common log format, ISO-8601 UTC time, at the end the latency in ms
-- `metrics.csv`: a row per host and minute; a cell is empty where a host has no such resource
+- `access.log`: about 100,000 requests in common log format, with ISO 8601 UTC times and the latency in ms at the end
+- `metrics.csv`: a row per host and minute; a cell is empty if the host has no such resource
 - `deploys.json`: the deploys of five days
 
-Latencies come from piecewise linear quantile tables, and the only source of chance is `Random.random()`,
+Latencies come from piecewise linear quantile tables, and the only source of randomness is `Random.random()`,
 whose sequence Python guarantees: neither a C library's `exp` nor a new Python version changes a digit.
 
     python generate.py FOLDER [SEED]
@@ -27,7 +27,7 @@ Quantiles = Sequence[tuple[float, float]]
 
 
 class Dataset(NamedTuple):
-    """Where the three files lie."""
+    """Paths of the three files."""
 
     log: Path
     metrics: Path
@@ -35,7 +35,7 @@ class Dataset(NamedTuple):
 
 
 class Incident(NamedTuple):
-    """What really happened; nothing but the tests may read it.
+    """What really happened; only the tests may read it.
 
     `changed_at` is when the new release took all traffic, 100 seconds after its deploy began.
     """
@@ -58,7 +58,7 @@ class Route(NamedTuple):
     median_ms: float
     size: int
     errors: dict[int, int]
-    """Answers per mille by status; the rest is `ok`."""
+    """Responses per mille by status; the rest have the status `ok`."""
     ok: int = 200
 
 
@@ -99,7 +99,7 @@ RATE_BY_HOUR = (0.22, 0.4, 0.6, 0.76, 0.86, 0.93, 1.0, 0.96, 0.88, 0.85, 0.87, 0
 
 
 class Spike(NamedTuple):
-    """A disturbance that passes by itself: `path` None is every route."""
+    """A temporary disturbance; `path` None means every route."""
 
     minute: int
     length: int
@@ -118,7 +118,7 @@ CHANGE_MINUTE = (14 - FIRST_HOUR) * 60 + 35
 
 
 class Host(NamedTuple):
-    """One host: percent of CPU when idle and added at the peak, of memory, size of its database pool."""
+    """One host: percent of CPU when idle and in addition at the peak, percent of memory, size of its database pool."""
 
     service: str
     name: str
@@ -173,10 +173,10 @@ DEPLOYS: tuple[tuple[str, str, str, str, str, list[str]], ...] = (
 
 
 def generate(folder: Path, seed: int = SEED) -> Dataset:
-    """Writes the three files into `folder`, which is made if it is not there, and replaces older ones."""
+    """Writes the three files into `folder`, creating it if needed and replacing older files."""
     folder.mkdir(parents=True, exist_ok=True)
     data = Dataset(folder / "access.log", folder / "metrics.csv", folder / "deploys.json")
-    _write(data.log, _access_log(Random(seed)))  # noqa: S311 - repeatable data, no secret
+    _write(data.log, _access_log(Random(seed)))  # noqa: S311 - repeatable data, not a secret
     _write(data.metrics, _metrics(Random(seed + 1)))  # noqa: S311
     _write(data.deploys, [json.dumps(_deploys(), indent=1)])
     return data
@@ -236,9 +236,9 @@ def _metrics(random: Random) -> list[str]:
 def _resources(minute: int, host: Host, random: Random) -> str:
     """CPU, memory, pool in use, pool size and queue depth of one host in one minute, as cells of the CSV.
 
-    The incident holds database connections for longer: the pools of the checkout hosts fill within four
-    minutes, the database works harder, orders queue up; the checkout hosts wait, so their CPU stays.
-    The index rebuild at 11:06 and the slow leak of the reports host have nothing to do with it.
+    During the incident, requests hold database connections for longer: the pools of the checkout hosts fill
+    within four minutes, the load of the database rises, and orders queue up. The checkout hosts only wait, so
+    their CPU does not change. The index rebuild at 11:06 and the slow leak of the reports host are unrelated.
     """
     rate = _rate(minute)
     impact = min(1.0, max(0.0, (minute - CHANGE_MINUTE + 1) / 4))
@@ -277,7 +277,7 @@ def _rate(minute: int) -> float:
 
 
 def _table(quantiles: Quantiles) -> list[float]:
-    """`TABLE_SIZE` values, equally likely, with these quantiles."""
+    """`TABLE_SIZE` equally likely values with these quantiles."""
     values = []
     segment = 0
     for index in range(TABLE_SIZE):

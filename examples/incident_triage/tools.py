@@ -1,4 +1,4 @@
-"""Two tools of the example's own, written as any user would write them.
+"""Two tools of the example, written as any user would write them.
 
 Load them with `orchestrator run tool-executor --module examples/incident_triage/tools.py`.
 """
@@ -16,8 +16,8 @@ from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter, ValidationErr
 from orchestrator.sdk import Context, InvalidInput, PermanentError, TransientError, tool
 
 HALF_LIFE = timedelta(minutes=30)
-"""A deploy loses half of its weight with every half hour that passes before the change: most releases that
-break something do so as soon as they get traffic."""
+"""A deploy loses half of its weight with every half hour between it and the change: most releases that break
+something do so as soon as they get traffic."""
 OTHER_ROUTE = 0.1
 """Weight of a deploy that did not touch the route: shared resources make it possible, not likely."""
 LONGEST_DELAY = timedelta(days=1)
@@ -54,17 +54,17 @@ class Suspect(BaseModel):
 
 
 class Explanation(BaseModel):
-    """The suspects, the likeliest first, and the first of them in words."""
+    """The suspects, most likely first, and the first of them in words."""
 
     verdict: str
     suspects: list[Suspect]
 
 
 class DeployService:
-    """A stand-in for a company's deploy API that has gone to sleep: a client's first request wakes it up.
+    """A stand-in for a company's deploy API that sleeps until a client's first request wakes it up.
 
-    That request gets 503, later ones get the history. Who has asked is kept beside the history, so that a
-    retry may come from another process.
+    That request gets 503, later ones get the history. The known clients are stored beside the history, so that
+    a retry may come from another process.
     """
 
     def __init__(self, history: Path) -> None:
@@ -72,7 +72,7 @@ class DeployService:
         self._clients = history.with_name(".deploy-service")
 
     def get(self, client: str) -> tuple[HTTPStatus, bytes]:
-        """Status and body of one request."""
+        """Status and body of the response to one request."""
         self._clients.mkdir(exist_ok=True)
         known = self._clients / hashlib.sha256(client.encode()).hexdigest()
         try:
@@ -93,13 +93,13 @@ def history(path: str, context: Context) -> History:
     try:
         status, body = service.get(context.idempotency_key)
     except OSError as error:
-        raise PermanentError(f"the deploy service cannot keep its state beside {path}: {error}") from error
+        raise PermanentError(f"the deploy service cannot store its state beside {path}: {error}") from error
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        raise TransientError("the deploy service answered 503, it is starting; ask again", code="http_503")
+        raise TransientError("the deploy service answered 503, it is starting; retry", code="http_503")
     try:
         deploys = TypeAdapter(list[Deploy]).validate_json(body)
     except ValidationError as error:
-        raise InvalidInput(f"{path} is no deploy history: {error}") from error
+        raise InvalidInput(f"{path} is not a deploy history: {error}") from error
     return History(deploys=sorted(deploys, key=lambda deploy: deploy.time))
 
 
@@ -113,9 +113,9 @@ def explain(
 ) -> Explanation:
     """Ranks the deploys of the day before a change by how likely they explain it.
 
-    A deploy scores 1 when it touches the route and the change follows at once, half of that for every 30
-    minutes between, a tenth when it touches other routes only. One after the change is no suspect, unless it
-    lies in the `resolution_minutes` that `changed_at` is the beginning of.
+    A deploy that touches the route scores 1 if the change follows at once, and half as much for every 30 minutes
+    in between. One that touches other routes only scores a tenth of that. A deploy after the change is not a
+    suspect, unless it is within the `resolution_minutes` that begin at `changed_at`.
     """
     suspects = []
     for deploy in deploys:

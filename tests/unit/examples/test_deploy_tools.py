@@ -1,4 +1,4 @@
-"""The example's own tools: a deploy service that has to be asked twice, and the ranking of deploys."""
+"""The tools of the example: a deploy service that needs a second request, and the ranking of deploys."""
 
 import json
 from datetime import datetime, timedelta
@@ -28,10 +28,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("folder")
-def test_first_request_of_a_session_finds_the_service_asleep_and_its_retry_gets_the_history() -> None:
+def test_the_first_request_of_a_session_fails_and_its_retry_gets_the_history() -> None:
     with pytest.raises(TransientError, match="503") as raised:
-        tools.history("deploys.json", asked_by("session-1"))
-    history = tools.history("deploys.json", asked_by("session-1"))
+        tools.history("deploys.json", called_with_key("session-1"))
+    history = tools.history("deploys.json", called_with_key("session-1"))
 
     assert raised.value.failure.kind is FailureKind.TRANSIENT
     assert raised.value.code == "http_503"
@@ -42,26 +42,26 @@ def test_first_request_of_a_session_finds_the_service_asleep_and_its_retry_gets_
 @pytest.mark.usefixtures("folder")
 def test_another_session_wakes_the_service_for_itself() -> None:
     with pytest.raises(TransientError):
-        tools.history("deploys.json", asked_by("session-1"))
+        tools.history("deploys.json", called_with_key("session-1"))
 
     with pytest.raises(TransientError):
-        tools.history("deploys.json", asked_by("session-2"))
+        tools.history("deploys.json", called_with_key("session-2"))
 
 
 @pytest.mark.parametrize("content", ["not JSON", "{}", '[{"service": "checkout"}]'])
-def test_what_is_no_history_is_the_callers_mistake(folder: Path, content: str) -> None:
+def test_an_invalid_history_is_invalid_input(folder: Path, content: str) -> None:
     (folder / "notes.json").write_text(content, encoding="utf-8")
 
     with pytest.raises(TransientError):
-        tools.history("notes.json", asked_by("session-1"))
-    with pytest.raises(InvalidInput, match=r"notes\.json is no deploy history"):
-        tools.history("notes.json", asked_by("session-1"))
+        tools.history("notes.json", called_with_key("session-1"))
+    with pytest.raises(InvalidInput, match=r"notes\.json is not a deploy history"):
+        tools.history("notes.json", called_with_key("session-1"))
 
 
 @pytest.mark.usefixtures("folder")
-def test_history_outside_of_the_allowed_folder_is_refused() -> None:
+def test_a_history_outside_of_the_allowed_folder_is_refused() -> None:
     with pytest.raises(InvalidInput, match="outside of the allowed folder"):
-        tools.history("../deploys.json", asked_by("session-1"))
+        tools.history("../deploys.json", called_with_key("session-1"))
 
 
 def test_deploy_that_touches_the_route_outranks_a_nearer_one_that_does_not() -> None:
@@ -109,7 +109,7 @@ def test_time_without_a_zone_is_refused() -> None:
 
 
 def deploy(service: str = "checkout", *, minutes: float, routes: list[str] | None = None) -> dict[str, Any]:
-    """A deploy so many minutes before the change."""
+    """A deploy `minutes` before the change."""
     return {
         "time": (CHANGED_AT - timedelta(minutes=minutes)).isoformat(),
         "service": service,
@@ -123,17 +123,17 @@ def deploy(service: str = "checkout", *, minutes: float, routes: list[str] | Non
 def explain(
     *deploys: dict[str, Any], changed_at: str = CHANGED_AT.isoformat(), route: str = "/checkout"
 ) -> Any:
-    """Runs the tool as an executor does: JSON arguments, validated against the signature."""
+    """Runs the tool as the executor does: with JSON arguments, validated against the signature."""
     given = {"changed_at": changed_at, "route": route, "deploys": list(deploys)}
-    return tools.explain(**tools.explain.arguments(given, asked_by("session-1")))
+    return tools.explain(**tools.explain.arguments(given, called_with_key("session-1")))
 
 
 def services(explanation: Any) -> list[str]:
     return [suspect.service for suspect in explanation.suspects]
 
 
-def asked_by(idempotency_key: str) -> Context:
-    """The context of a tool call; these tools ask it for the key only."""
+def called_with_key(idempotency_key: str) -> Context:
+    """The context of a tool call; these tools use only its key."""
     command = ExecuteTool(
         command_id="command",
         correlation_id="session",

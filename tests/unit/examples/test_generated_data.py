@@ -1,4 +1,4 @@
-"""The generator of the incident example: same bytes, realistic size, one incident among the noise."""
+"""The generator of the incident example: the same bytes, a realistic size, one incident in the noise."""
 
 import csv
 import hashlib
@@ -116,7 +116,7 @@ def _incident(found: Findings) -> tuple[str, str, str, str]:
 
 
 def _p95_of_buckets(requests: list[Request], route: str, since: datetime) -> list[float]:
-    """One value a bucket of five minutes, from `since` on, half an hour long at most."""
+    """One value per bucket of five minutes, from `since` on, for half an hour at most."""
     latencies: list[list[float]] = [[] for _ in range(6)]
     for request in requests:
         index = (request.time - since) // BUCKET

@@ -1,4 +1,4 @@
-"""The playbook on the whole platform in memory: what runs when, and whether the report tells the truth."""
+"""The playbook on the test harness: what runs when, and whether the report is correct."""
 
 import asyncio
 from datetime import datetime
@@ -16,7 +16,7 @@ from tests.support.incident_figures import Findings, expected_rises, finding_lin
 
 @pytest.fixture(scope="module")
 def session(data: Path) -> HarnessSession:
-    """One session of the example, settled."""
+    """A settled session of the example."""
 
     async def triaged() -> HarnessSession:
         agent = (incident_example.FOLDER / "agent.yaml").read_text(encoding="utf-8")
@@ -38,7 +38,7 @@ def test_task_is_completed_in_one_revision(session: HarnessSession) -> None:
     assert session.state.revision == 1
 
 
-def test_three_steps_begin_side_by_side(session: HarnessSession) -> None:
+def test_three_steps_start_concurrently(session: HarnessSession) -> None:
     first_reply = next(
         index
         for index, event in enumerate(session.events)
@@ -50,7 +50,7 @@ def test_three_steps_begin_side_by_side(session: HarnessSession) -> None:
     assert [event.call.step_id for event in ready] == ["latency", "deploys", "saturation"]
 
 
-def test_deploy_history_fails_once_and_is_asked_again(session: HarnessSession) -> None:
+def test_the_deploy_history_fails_once_and_is_retried(session: HarnessSession) -> None:
     (failed,) = session.of(events.ToolFailed)
     (retry,) = session.of(events.RetryScheduled)
     done = {event.call.step_id: event.call.attempt for event in session.of(events.StepSucceeded)}
@@ -60,7 +60,7 @@ def test_deploy_history_fails_once_and_is_asked_again(session: HarnessSession) -
     assert done == {"latency": 1, "saturation": 1, "impact": 1, "deploys": 2, "explain": 1, "report": 1}
 
 
-def test_report_says_what_another_computation_finds(session: HarnessSession, findings: Findings) -> None:
+def test_the_report_has_independently_computed_figures(session: HarnessSession, findings: Findings) -> None:
     lines = session.result.splitlines()
 
     assert lines[0] == "# Why latency rose"
@@ -68,7 +68,7 @@ def test_report_says_what_another_computation_finds(session: HarnessSession, fin
         assert any(line.startswith(expected) for line in lines), expected
 
 
-def test_figures_of_the_route_are_exact(session: HarnessSession, findings: Findings) -> None:
+def test_the_figures_of_the_route_are_exact(session: HarnessSession, findings: Findings) -> None:
     first = session.outputs["latency"]["routes"][0]
 
     assert first == {
