@@ -130,7 +130,7 @@ def test_after_a_kill_completed_work_does_not_run_again(kafka_stack: StackAddres
     journals = [tmp_path / "first", tmp_path / "second"]
     arguments = (kafka_stack.bootstrap_servers, lab.settings.topic_prefix)
 
-    def begun(journal: Path) -> list[int]:
+    def started_calls(journal: Path) -> list[int]:
         return sorted(map(int, journal.read_text().split())) if journal.exists() else []
 
     for life, journal in enumerate(journals):
@@ -144,8 +144,8 @@ def test_after_a_kill_completed_work_does_not_run_again(kafka_stack: StackAddres
             process.kill()
             process.wait()
 
-    assert begun(journals[0]) == list(range(100))
-    assert begun(journals[1]) == [0, *range(100, 200)]
+    assert started_calls(journals[0]) == list(range(100))
+    assert started_calls(journals[1]) == [0, *range(100, 200)]
     assert lab.completed() == list(range(1, 200))
 
 
@@ -183,9 +183,9 @@ def test_stopping_finishes_running_work_and_leaves_the_rest(lab: Lab) -> None:
     with lab.running(echo(before=take_a_moment, concurrency=5)) as worker:
         lab.execute(*range(50), partition=0)
         until(lambda: len(lab.completed()) >= 5, "some are completed")
-        begun = time.monotonic()
+        start = time.monotonic()
         worker.stop(Deadline.after(TIMEOUT_S))
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - start < 2
 
     done = lab.completed()
     first, metadata = lab.committed("echo")[Topic.EXECUTE_COMMANDS, 0]

@@ -123,9 +123,9 @@ def test_a_producer_that_failed_permanently_takes_no_more(outbox: Outbox, produc
 def test_a_quiet_outbox_sends_at_once(outbox: Outbox, producer: MemoryProducer) -> None:
     waits = []
     for number in range(20):
-        begun = time.monotonic()
+        start = time.monotonic()
         sent(outbox, str(number))
-        waits.append(time.monotonic() - begun)
+        waits.append(time.monotonic() - start)
         time.sleep(0.02)
 
     assert sorted(waits)[10] < LINGER_S
@@ -144,11 +144,11 @@ def test_a_busy_outbox_lingers(outbox: Outbox, producer: MemoryProducer) -> None
     thread.start()
     time.sleep(0.5)
     producer.flushes.clear()
-    begun = time.monotonic()
+    start = time.monotonic()
     time.sleep(0.3)
     stop.set()
     thread.join()
-    elapsed = time.monotonic() - begun
+    elapsed = time.monotonic() - start
 
     assert len(producer.flushes) < elapsed / LINGER_S * 2
 
@@ -168,7 +168,7 @@ def test_stopping_does_not_wait_for_a_broker_longer_than_its_deadline(producer: 
     outbox = Outbox(producer)
     outbox.start()
     outbox.send([record("a")], lambda _error: None)
-    begun = time.monotonic()
+    start = time.monotonic()
     outbox.stop(Deadline.after(0.1))
 
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - start < 1

@@ -171,28 +171,28 @@ def test_an_ordered_service_handles_the_messages_of_a_session_in_order(lab: Lab)
 
 
 def test_stopping_lets_running_handlers_finish(lab: Lab) -> None:
-    begun = threading.Event()
+    entered = threading.Event()
 
     async def take_a_while(_number: int) -> None:
-        begun.set()
+        entered.set()
         await asyncio.sleep(0.2)
 
     with lab.running(echo(before=take_a_while)) as worker:
         lab.execute(1)
-        assert begun.wait(TIMEOUT_S)
+        assert entered.wait(TIMEOUT_S)
         worker.stop(Deadline.after(TIMEOUT_S))
 
     assert lab.completed() == [1]
 
 
 def test_a_voided_call_is_cancelled_and_its_offset_completed(lab: Lab) -> None:
-    begun, cancelled = threading.Event(), threading.Event()
+    entered, cancelled = threading.Event(), threading.Event()
     ran = []
 
     async def hang_on_1(number: int) -> None:
         ran.append(number)
         if number == 1:
-            begun.set()
+            entered.set()
             try:
                 await asyncio.Event().wait()
             finally:
@@ -201,7 +201,7 @@ def test_a_voided_call_is_cancelled_and_its_offset_completed(lab: Lab) -> None:
     service = echo(before=hang_on_1)
     with lab.running(service):
         lab.execute(1, partition=0)
-        assert begun.wait(TIMEOUT_S)
+        assert entered.wait(TIMEOUT_S)
         voided = events.CallsVoided(
             event_id=derived_id("void"),
             correlation_id=command(1).correlation_id,
