@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from orchestrator.cli.exits import NotFoundError
 from orchestrator.errors import UnavailableError
 from orchestrator.messages.identity import canonical_uuid
+from orchestrator.operations.errors import NotFoundError
 
 if TYPE_CHECKING:
     from orchestrator.app.wiring import Wiring

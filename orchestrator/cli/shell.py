@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import typer
 
-from orchestrator.cli.exits import exit_code_of, kind_of
+from orchestrator.cli.exits import exit_code_of
 from orchestrator.cli.output import Output, write_line
 from orchestrator.errors import ConfigurationError, OrchestratorError
+from orchestrator.operations.errors import error_document
 
 if TYPE_CHECKING:
     from orchestrator.app.settings import Settings
@@ -106,17 +107,6 @@ class Shell:
             return
         for problem in error.problems if isinstance(error, ConfigurationError) else (str(error),):
             write_line(f"Error: {problem}", stream=sys.stderr)
-
-
-def error_document(error: Exception) -> dict[str, Any]:
-    """An error as programs read it."""
-    document: dict[str, Any] = {"type": kind_of(error), "message": str(error)}
-    if isinstance(error, ConfigurationError):
-        document["problems"] = list(error.problems)
-    if failure := getattr(error, "failure", None):
-        document["correlation_id"] = getattr(error, "correlation_id", "")
-        document["failure"] = {"kind": failure.kind, "code": failure.code, "message": failure.message}
-    return document
 
 
 def write_json_error(document: dict[str, Any]) -> None:

@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.cli import times
-from orchestrator.cli.exits import NotFoundError
 from orchestrator.cli.lookup import existing, is_whole
 from orchestrator.cli.output import write_json_line, write_line
 from orchestrator.cli.shell import Shell
+from orchestrator.operations.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

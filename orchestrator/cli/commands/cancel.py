@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.common import command
-from orchestrator.cli.exits import NotDoneError
 from orchestrator.cli.lookup import Known, SessionId, existing, whole_id
 from orchestrator.cli.output import write_json, write_line
 from orchestrator.cli.shell import Shell
+from orchestrator.operations.errors import NotDoneError
 
 
 @command

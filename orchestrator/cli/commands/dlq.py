@@ -8,10 +8,10 @@ import typer
 
 from orchestrator.cli import times
 from orchestrator.cli.common import command
-from orchestrator.cli.exits import NotDoneError, NotFoundError
 from orchestrator.cli.output import write_fields, write_json, write_line, write_note, write_table
 from orchestrator.cli.payloads import Payload, as_text, hex_lines, payload_of
 from orchestrator.cli.shell import Shell
+from orchestrator.operations.errors import NotDoneError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,6 @@ import typer
 
 from orchestrator.cli import times
 from orchestrator.cli.common import command
-from orchestrator.cli.exits import NotFoundError
 from orchestrator.cli.lookup import SessionId, existing, open_store, recorded, session_id
 from orchestrator.cli.output import (
     write_fields,
@@ -19,6 +18,7 @@ from orchestrator.cli.output import (
 from orchestrator.cli.shell import Shell
 from orchestrator.cli.traces import traced
 from orchestrator.cli.watching import watch_all, watch_one
+from orchestrator.operations.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

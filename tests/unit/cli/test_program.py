@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli import main
-from orchestrator.cli.exits import ExitCode, NotFoundError, exit_code_of, kind_of
+from orchestrator.cli.exits import ExitCode, exit_code_of
 from orchestrator.client import TaskEscalatedError
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
 from orchestrator.messages.types import Failure
+from orchestrator.operations.errors import NotDoneError, NotFoundError, UsageError, kind_of
 from tests.unit.cli.conftest import Run
 
 COMMANDS = (
@@ -120,6 +121,8 @@ def test_the_documentation_has_every_command_and_exit_code() -> None:
         (TimeoutError("x"), ExitCode.TIMEOUT, "timeout"),
         (ContractError("x"), ExitCode.NOT_DONE, "contract"),
         (NotFoundError("x"), ExitCode.NOT_DONE, "not_found"),
+        (NotDoneError("x"), ExitCode.NOT_DONE, "not_done"),
+        (UsageError("x"), ExitCode.USAGE, "usage"),
         (
             TaskEscalatedError("id", "waits", Failure(code="x", message="y")),
             ExitCode.NOT_DONE,
