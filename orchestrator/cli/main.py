@@ -25,7 +25,7 @@ from orchestrator.cli.commands import (
 )
 from orchestrator.cli.common import root
 from orchestrator.cli.exits import ExitCode
-from orchestrator.cli.shell import write_json_error
+from orchestrator.cli.output import write_json_error
 
 
 class Program(TyperGroup):

@@ -10,7 +10,7 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Position, Producer
 from orchestrator.bus.reading import home_of
 from orchestrator.client.connection import ClientSettings, Connection, connect
-from orchestrator.client.dead_letters import DeadLetter, Wanted, every, named, newest
+from orchestrator.client.dead_letters import DeadLetter, Wanted, every, newest, with_id
 from orchestrator.client.follower import Follower
 from orchestrator.client.handle import Handle, from_beginning
 from orchestrator.client.ids import new_session
@@ -125,7 +125,7 @@ class Client:
 
     async def dead_letter(self, event_id: str) -> DeadLetter | None:
         """One dead letter by its id; None where there is none."""
-        return await asyncio.to_thread(named, self._bus, self._codec, event_id, self._timeout_s)
+        return await asyncio.to_thread(with_id, self._bus, self._codec, event_id, self._timeout_s)
 
     async def close(self) -> None:
         """Ends everything that is being followed. Handles are of no more use."""

@@ -178,7 +178,7 @@ def test_a_running_session_is_watched_and_cancelled(kitchen: Installation) -> No
     assert "TaskCancelled" in types
     again = kitchen.run("cancel", session)
     assert again.returncode == 1
-    assert "has ended already (cancelled)" in again.stderr
+    assert "has already ended (cancelled)" in again.stderr
 
 
 def test_who_stops_waiting_leaves_the_session_running(kitchen: Installation) -> None:
@@ -201,7 +201,7 @@ def test_who_stops_waiting_leaves_the_session_running(kitchen: Installation) -> 
         said = submitting.stderr.read()
 
     assert submitting.returncode == 130
-    assert f"session {session} goes on" in said
+    assert f"session {session} continues" in said
     assert "Traceback" not in said
     assert kitchen.run("cancel", session).returncode == 0
 

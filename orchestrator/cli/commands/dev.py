@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from orchestrator.cli.commands.config import Modules
-from orchestrator.cli.commands.run import log_as_told
-from orchestrator.cli.commands.schemas import apply_schemas
-from orchestrator.cli.commands.topics import apply_topics
+from orchestrator.cli.commands.run import configure_logs
 from orchestrator.cli.common import command
-from orchestrator.cli.output import write_json_line, write_line, write_note
+from orchestrator.cli.output import write_note
 from orchestrator.cli.shell import Shell
 from orchestrator.cli.stopping import Stopped, stopped_by_signals
 
@@ -64,14 +62,18 @@ def dev(
     from orchestrator.local import LocalJaeger, LocalStack
     from orchestrator.local.jaeger import jaeger_program
     from orchestrator.local.kafka import START_SECONDS
+    from orchestrator.operations.schemas import apply_schemas
+    from orchestrator.operations.topics import apply_topics
 
     folder = data.absolute()
     ports = tuple(range(port, port + nodes)) if port else ()
     stack = LocalStack(folder, nodes, kafka_ports=ports, registry_port=registry_port)
     modules = tuple(module) if module else None
-    told = shell.settings(modules=modules)
-    log_as_told(told)
-    viewer = LocalJaeger(jaeger_program(told.jaeger), folder / "jaeger", port=jaeger_port) if jaeger else None
+    given = shell.settings(modules=modules)
+    configure_logs(given)
+    viewer = (
+        LocalJaeger(jaeger_program(given.jaeger), folder / "jaeger", port=jaeger_port) if jaeger else None
+    )
     with stopped_by_signals(), ExitStack() as ending:
         try:
             if reset:
@@ -86,7 +88,7 @@ def dev(
             settings = _settings(shell, environment, modules)
             apply_topics(settings.bus, _APPLY_S)
             apply_schemas(settings.bus)
-            _tell(shell, environment)
+            shell.show_item(environment, lambda environment: {"environment": environment}, _export_lines)
             _run(settings, services=not no_run)
         except Stopped:
             write_note("stopping")
@@ -131,14 +133,9 @@ def _settings(shell: Shell, environment: "Mapping[str, str]", modules: tuple[str
     )
 
 
-def _tell(shell: Shell, environment: "Mapping[str, str]") -> None:
-    if shell.writes_json:
-        write_json_line({"environment": environment})
-        return
-    write_line("Everything is there. In another terminal:\n")
-    for name, value in environment.items():
-        write_line(f"export {name}={shlex.quote(value)}")
-    write_line("")
+def _export_lines(environment: "Mapping[str, str]") -> str:
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+    return "\n".join(["Ready. In another terminal:\n", *exports, ""])
 
 
 def _run(settings: "Settings", *, services: bool) -> None:

@@ -77,11 +77,11 @@ def run(
     plugins = discover(settings.modules)
     chosen(names, plugins)
     require_servers(settings, shell.timeout_s)
-    log_as_told(settings)
+    configure_logs(settings)
     run_until_stopped(Process(wire(settings), names, plugins))
 
 
-def log_as_told(settings: "Settings") -> None:
+def configure_logs(settings: "Settings") -> None:
     """Logs of a process that runs services: for people in a terminal, JSON elsewhere, never a secret."""
     from orchestrator.telemetry.logs import configure
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from orchestrator.bus.ports import Received
-from orchestrator.cli.payloads import as_text
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.commands import SubmitTask
 from orchestrator.messages.events import MessageDeadLettered
 from orchestrator.messages.types import Failure, FailureKind, Header, OriginalMessage, Value
 from orchestrator.messages.values import json_value
+from orchestrator.operations.payloads import as_text
 from tests.unit.cli.conftest import Ended, Installation, Run
 
 MICROS_2026_03_01 = 1_772_323_200_000_000

@@ -174,12 +174,12 @@ def test_who_waited_long_enough_is_told_how_to_go_on(run: Run, installation: Ins
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "there is no file c.json: write the path of a JSON file, or - for stdin"),
+        (None, "file c.json not found: write the path of a JSON file, or - for stdin"),
         (
             b"{'log': 1}",
-            "c.json is no JSON: Expecting property name enclosed in double quotes in line 1, column 2",
+            "c.json is not JSON: Expecting property name enclosed in double quotes in line 1, column 2",
         ),
-        (b"[1]", "c.json holds no JSON object"),
+        (b"[1]", "c.json does not hold a JSON object"),
         (b"\xff", "c.json is not UTF-8 text"),
     ],
 )
@@ -251,7 +251,7 @@ def test_an_unknown_session_is_neither_watched_nor_shown_nor_cancelled(
     for words in (("sessions", "watch"), ("sessions", "show", "--from-log"), ("cancel",)):
         ended = run(*words, unknown)
         assert ended.code == 1
-        assert f"there is no session {unknown}" in ended.err
+        assert f"session {unknown} not found" in ended.err
     assert not [one for one in sent(installation, Topic.CONTROL) if one.correlation_id == unknown]
 
 
@@ -273,7 +273,7 @@ def test_a_session_that_has_ended_is_not_cancelled(run: Run, installation: Insta
     ended = run("cancel", story.correlation_id)
 
     assert ended.code == 1
-    assert "has ended already (completed): there is nothing to cancel" in ended.err
+    assert "has already ended (completed): there is nothing to cancel" in ended.err
 
 
 def test_a_task_on_its_way_is_cancelled_by_force(run: Run, installation: Installation) -> None:

@@ -279,15 +279,15 @@ async def test_records_that_cannot_be_read_do_not_end_the_following(
 
 
 async def test_dead_letters_are_listed_newest_last(client: Client, platform: Platform) -> None:
-    letters = [sample_of(events.MessageDeadLettered, event_id=str(number)) for number in range(5)]
+    written_events = [sample_of(events.MessageDeadLettered, event_id=str(number)) for number in range(5)]
     platform.sends(Outgoing(Topic.DEAD_LETTERS, b"odd", b"not ours", ()))
-    platform.tells(*letters)
+    platform.tells(*written_events)
 
-    assert [found.letter for found in await client.dead_letters()] == letters
-    assert [found.letter.event_id for found in await client.dead_letters(limit=2)] == ["3", "4"]
+    assert [found.event for found in await client.dead_letters()] == written_events
+    assert [found.event.event_id for found in await client.dead_letters(limit=2)] == ["3", "4"]
     found = await client.dead_letter("3")
     assert found is not None
-    assert (found.letter, found.partition, found.offset) == (letters[3], 0, 4)
+    assert (found.event, found.partition, found.offset) == (written_events[3], 0, 4)
     assert await client.dead_letter("none") is None
 
 
