@@ -172,7 +172,7 @@ async def test_a_request_that_was_refused_on_the_way_settles_nothing(
 
 async def test_waiting_has_an_end_and_may_begin_again(client: Client, platform: Platform) -> None:
     handle = await client.submit("why?")
-    with pytest.raises(TimeoutError, match=f"{handle.correlation_id} has not settled within 0.05 s"):
+    with pytest.raises(TimeoutError, match=f"{handle.correlation_id} did not settle within 0.05 s"):
         await handle.result(0.05)
     platform.tells(*story_of(handle))
     assert await handle.result(10) == "/checkout"
@@ -224,11 +224,11 @@ async def test_the_same_key_is_the_same_session(client: Client, platform: Platfo
 async def test_a_session_may_be_named_by_its_submitter(client: Client) -> None:
     session = new_session()
     assert (await client.submit("why?", correlation_id=session)).correlation_id == session
-    with pytest.raises(ConfigurationError, match="'nonsense' is no session id"):
+    with pytest.raises(ConfigurationError, match="'nonsense' is not a session id"):
         await client.submit("why?", correlation_id="nonsense")
     with pytest.raises(ConfigurationError, match="not both"):
         await client.submit("why?", correlation_id=session, key="order-17")
-    with pytest.raises(ConfigurationError, match="no session id"):
+    with pytest.raises(ConfigurationError, match="not a session id"):
         await client.follow("nonsense")
 
 
