@@ -109,9 +109,7 @@ def write_result(result: Any) -> None:
 def printable(text: str) -> str:
     """The text with control characters escaped: goals and results come from others and must not control the
     terminal."""
-    return "".join(
-        letter if letter.isprintable() or letter in "\n\t" else f"\\x{ord(letter):02x}" for letter in text
-    )
+    return "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text)
 
 
 def _console() -> "Console":

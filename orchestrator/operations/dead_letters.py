@@ -38,7 +38,7 @@ def find_dead_letter(connection: Connection, prefix: str, timeout_s: float) -> D
         connection.bus, connection.codec, 2, timeout_s, lambda event: event.event_id.startswith(start)
     )
     if not found:
-        raise NotFoundError(f"dead letter {prefix} not found: `orchestrator dlq list` shows all")
+        raise NotFoundError(f"dead letter {prefix} not found: `orchestrator dlq list` shows the newest ones")
     if len(found) > 1:
         raise NotFoundError(f"several dead letters begin with {prefix}: write more of the id")
     return found[0]

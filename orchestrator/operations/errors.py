@@ -22,7 +22,7 @@ def kind_of(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "timeout"
     name = type(error).__name__.removesuffix("Error")
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name).lstrip("_")
 
 
 def error_document(error: Exception) -> dict[str, Any]:

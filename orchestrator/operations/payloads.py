@@ -40,7 +40,7 @@ def as_text(content: bytes) -> str | None:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         return None
-    is_plain = all(letter.isprintable() or letter in "\n\t" for letter in text.replace("\r\n", "\n"))
+    is_plain = all(char.isprintable() or char in "\n\t" for char in text.replace("\r\n", "\n"))
     return text if text and is_plain else None
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def verify(shell: Shell) -> None:
     """Replays every history and compares.
 
-    Finds gaps, duplicates, and snapshots that differ from their events. Changes nothing, and may run beside the
-    orchestrator. Exits with 1 if it finds something.
+    Finds gaps, duplicates, and snapshots that differ from their events. Changes nothing, and may run while the
+    orchestrator does. Exits with 1 if it finds something.
     """
     from orchestrator.engine.recovery.verify import verify as verified
     from orchestrator.operations.documents import verification_document

@@ -56,12 +56,12 @@ def test_every_command_takes_the_common_options(run: Run) -> None:
             assert option in shown, words
 
 
-def test_the_version_is_told(run: Run) -> None:
+def test_the_version_is_printed(run: Run) -> None:
     assert run("--version").out.startswith("orchestrator 0.")
 
 
 def test_help_loads_nothing_that_is_slow() -> None:
-    """`--help` and completion are to answer in a fraction of a second."""
+    """`--help` and completion answer in a fraction of a second."""
     check = f"import sys, orchestrator.cli.main; print([name for name in {HEAVY} if name in sys.modules])"
 
     loaded = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
@@ -90,15 +90,15 @@ def test_a_wrong_command_line_ends_with_2_and_a_suggestion(run: Run) -> None:
     assert "Did you mean 'sessions'?" in ended.err
 
 
-def test_a_wrong_command_line_is_json_for_who_asked_for_json(run: Run) -> None:
+def test_a_wrong_command_line_is_reported_as_json_with_json_output(run: Run) -> None:
     for words in (("-o", "json", "submit"), ("submit", "--output=json"), ("submit", "-ojson")):
         ended = run(*words)
         assert ended.code == 2
         assert ended.error == {"type": "usage", "message": "Missing argument 'GOAL'."}
 
 
-def test_the_command_line_knows_no_service() -> None:
-    """What ours can do, a stranger's can do: services come in as plug-ins only."""
+def test_the_command_line_imports_no_service() -> None:
+    """Services are plug-ins, ours as well as those of others."""
     for path in Path(main.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
