@@ -35,7 +35,7 @@ def dev(
     data: Annotated[
         Path, typer.Option(metavar="DIR", help="Where data is kept; the next start continues with it.")
     ] = Path(".data/dev"),
-    nodes: Annotated[int, typer.Option(help="Kafka nodes: 1, or 3.")] = 1,
+    nodes: Annotated[int, typer.Option(help="Number of Kafka nodes, 1 or 3.")] = 1,
     port: Annotated[
         int | None,
         typer.Option(
@@ -45,7 +45,10 @@ def dev(
         ),
     ] = None,
     registry_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port of the registry. [default: as above]")
+        int | None,
+        typer.Option(
+            min=1, max=65535, help="Port of the registry. [default: a free one, kept for later starts]"
+        ),
     ] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Delete the data of earlier runs.")] = False,
     jaeger: Annotated[

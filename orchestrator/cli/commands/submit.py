@@ -52,7 +52,7 @@ def submit(
     deadline: Annotated[
         int | None,
         typer.Option(
-            metavar="DURATION", parser=times.duration_ms, help="Time from acceptance to the end at most."
+            metavar="DURATION", parser=times.duration_ms, help="Maximum time from acceptance to the end."
         ),
     ] = None,
     step_timeout: Annotated[
@@ -62,11 +62,15 @@ def submit(
         ),
     ] = None,
     tool_calls: Annotated[
-        int | None, typer.Option(min=0, help="Tool calls at most, retries included.")
+        int | None, typer.Option(min=0, help="Maximum number of tool calls, retries included.")
     ] = None,
-    tokens: Annotated[int | None, typer.Option(min=0, help="Tokens at most, all models together.")] = None,
-    cost_usd: Annotated[float | None, typer.Option(min=0, help="Cost at most, in US dollars.")] = None,
-    parallel_steps: Annotated[int | None, typer.Option(min=1, help="Steps in parallel at most.")] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=0, help="Maximum number of tokens, all models together.")
+    ] = None,
+    cost_usd: Annotated[float | None, typer.Option(min=0, help="Maximum cost in US dollars.")] = None,
+    parallel_steps: Annotated[
+        int | None, typer.Option(min=1, help="Maximum number of steps in parallel.")
+    ] = None,
     not_before: Annotated[
         int | None,
         typer.Option(metavar="TIME", parser=times.ahead, help="Do not start before then: 10m, or a time."),

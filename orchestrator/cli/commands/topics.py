@@ -19,7 +19,7 @@ app = typer.Typer(help="Topics of this installation.", no_args_is_help=True)
 @command
 def plan(
     shell: Shell,
-    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if anything would change.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if a topic differs.")] = False,
 ) -> None:
     """Shows what applying would change."""
     from orchestrator.operations.documents import topic_document
