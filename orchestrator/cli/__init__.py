@@ -1,4 +1,4 @@
-"""The command line: commands in `commands/`, and what they share.
+"""The command line: `commands/` holds the commands, the other files what they share.
 
-Modules import what is heavy inside their commands, so that `--help` and completion answer at once.
+Commands import heavy modules inside their functions, so that `--help` and completion answer at once.
 """

@@ -1,4 +1,4 @@
-"""How commands are declared: each takes the common options beside its own, and reports errors alike."""
+"""Declares commands: each takes the common options besides its own, and reports errors in the same way."""
 
 import functools
 import inspect
@@ -17,10 +17,10 @@ P = ParamSpec("P")
 
 def common_options(
     output: Annotated[
-        Output | None, typer.Option("--output", "-o", help="For people or for programs. [default: text]")
+        Output | None, typer.Option("--output", "-o", help="Format of the result. [default: text]")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="Settings file. [default: orchestrator.toml, if it is there]")
+        Path | None, typer.Option(help="Settings file. [default: orchestrator.toml, if it exists]")
     ] = None,
     bootstrap_servers: Annotated[
         str | None, typer.Option(metavar="HOST:PORT,...", help="Addresses of Kafka brokers.")
@@ -29,7 +29,7 @@ def common_options(
         str | None, typer.Option(metavar="URL", help="Address of the schema registry.")
     ] = None,
     topic_prefix: Annotated[
-        str | None, typer.Option(metavar="PREFIX", help="What the names of all topics begin with.")
+        str | None, typer.Option(metavar="PREFIX", help="Prefix of all topic names.")
     ] = None,
     connect_timeout: Annotated[
         float | None,
@@ -42,7 +42,7 @@ def common_options(
         typer.Option(help="Log to stderr from this level on; debug shows tracebacks."),
     ] = None,
 ) -> CommonOptions:
-    """The options that were given."""
+    """Collects the common options that were given."""
     return CommonOptions(
         output, config, bootstrap_servers, schema_registry_url, topic_prefix, connect_timeout, log_level
     )
@@ -55,37 +55,37 @@ _CONTEXT: Final = inspect.Parameter(
 
 
 def command(function: Callable[Concatenate[Shell, P], None]) -> Callable[..., None]:
-    """A function of a `Shell` and its own options, as Typer takes it: with the common options behind them."""
+    """Turns a function of a `Shell` and its own options into a Typer command that takes the common options too."""
 
     def run(typer_context: typer.Context, **given: Any) -> None:
-        shell = Shell(_taken(given).over(typer_context.find_root().obj))
+        shell = Shell(_common(given).over(typer_context.find_root().obj))
         with shell.reporting():
             call(shell, **given)
 
     call: Any = function
     _, *own = inspect.signature(function).parameters.values()
-    return _declared(run, function, own)
+    return _with_signature(run, function, own)
 
 
 def root(function: Callable[P, None]) -> Callable[..., None]:
-    """As `command`, for what runs before every command: keeps the options that stood before its name."""
+    """As `command`, for the function that runs before every command: keeps the options given before its name."""
 
     def run(typer_context: typer.Context, **given: Any) -> None:
-        typer_context.obj = _taken(given)
+        typer_context.obj = _common(given)
         call(**given)
 
     call: Any = function
-    return _declared(run, function, list(inspect.signature(function).parameters.values()))
+    return _with_signature(run, function, list(inspect.signature(function).parameters.values()))
 
 
-def _taken(given: dict[str, Any]) -> CommonOptions:
+def _common(given: dict[str, Any]) -> CommonOptions:
     return common_options(**{name: given.pop(name) for name in _COMMON})
 
 
-def _declared(
+def _with_signature(
     run: Callable[..., None], function: Callable[..., None], own: list[inspect.Parameter]
 ) -> Callable[..., None]:
-    """`run` under the name and the help of `function`, with the context, its own and the common options."""
+    """Gives `run` the name and help of `function`, and a signature with the context, its own and common options."""
     functools.update_wrapper(run, function)
     run.__signature__ = inspect.Signature([_CONTEXT, *own, *_COMMON.values()])  # type: ignore[attr-defined]
     return run

@@ -1,4 +1,4 @@
-"""The program `orchestrator`: its command groups, its common options, and usage errors for programs."""
+"""The program `orchestrator`: its command groups, its common options, and usage errors as JSON."""
 
 import sys
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ from orchestrator.cli.commands import (
 )
 from orchestrator.cli.common import root
 from orchestrator.cli.exits import ExitCode
-from orchestrator.cli.shell import write_json_error
+from orchestrator.cli.output import write_json_error
 
 
 class Program(TyperGroup):
-    """The root: what is wrong with a command line is reported as JSON to whoever asked for JSON."""
+    """The root group: with `--output json` it reports usage errors as JSON too."""
 
     def main(self, args: Sequence[str] | None = None, **options: Any) -> Any:  # type: ignore[override]
         given = list(sys.argv[1:] if args is None else args)
@@ -63,7 +63,7 @@ app = typer.Typer(
     cls=Program,
     help="Runs AI agents on Kafka.",
     no_args_is_help=True,
-    # Rich's help costs half a second; its tracebacks show what variables hold, secrets too.
+    # Rich's help costs half a second; its tracebacks show the values of variables, secrets included.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )

@@ -1,4 +1,7 @@
-"""Writing results: tables and text for people, JSON for programs. Errors and progress go to stderr."""
+"""Writing to stdout and stderr: JSON, lines, tables and fields. Errors and progress go to stderr.
+
+`Shell.show` and `Shell.show_item` decide whether a result is written as JSON or as text.
+"""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -10,37 +13,49 @@ if TYPE_CHECKING:
 
 
 class Output(StrEnum):
-    """For whom a command writes."""
+    """The format of results."""
 
     TEXT = "text"
     JSON = "json"
 
 
 def write_json(content: Any) -> None:
-    """One JSON document on stdout."""
+    """One JSON document on stdout, indented."""
     import msgspec
 
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
 
 
 def write_json_line(content: Any) -> None:
-    """One line of a stream of JSON documents, there at once."""
+    """One JSON document on one line of stdout, flushed."""
     import msgspec
 
     sys.stdout.write(msgspec.json.encode(content).decode() + "\n")
     sys.stdout.flush()
 
 
+def write_json_error(document: dict[str, Any]) -> None:
+    """An error document on one line of stderr."""
+    import msgspec
+
+    sys.stderr.write(msgspec.json.encode({"error": document}).decode() + "\n")
+
+
 def write_line(text: str, *, stream: TextIO | None = None) -> None:
-    """One line for people, there at once."""
+    """One line of text, flushed. A terminal gets it without control characters."""
     stream = stream or sys.stdout
     stream.write((printable(text) if stream.isatty() else text) + "\n")
     stream.flush()
 
 
 def write_note(text: str) -> None:
-    """A line beside the result: it is not part of what a pipe gets."""
+    """A line on stderr: it accompanies the result and is not part of it."""
     write_line(text, stream=sys.stderr)
+
+
+def write_warnings(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        write_note(f"warning: {warning}")
 
 
 def write_table(
@@ -50,8 +65,9 @@ def write_table(
     folded: Sequence[str] = (),
     cut: Sequence[str] = (),
 ) -> None:
-    """A table. Where the terminal is too narrow, columns of `folded` take several lines and those of `cut` lose
-    their ends; the others, and all columns where there is no terminal, are shown whole.
+    """A table. If it is too wide for the terminal, columns in `folded` wrap and columns in `cut` are truncated.
+
+    Other columns, and all columns without a terminal, are written in full.
     """
     from rich.table import Table
     from rich.text import Text
@@ -75,7 +91,7 @@ def write_table(
 
 
 def write_fields(fields: Iterable[tuple[str, str]]) -> None:
-    """Names and values, one a line; empty values are left out."""
+    """Names and values, one pair per line; empty values are omitted."""
     present = [(name, value) for name, value in fields if value]
     width = max((len(name) for name, _ in present), default=0)
     for name, value in present:
@@ -91,14 +107,13 @@ def write_result(result: Any) -> None:
 
 
 def printable(text: str) -> str:
-    """The text without what a terminal would take for a command: goals and results are strangers' words."""
-    return "".join(
-        letter if letter.isprintable() or letter in "\n\t" else f"\\x{ord(letter):02x}" for letter in text
-    )
+    """The text with control characters escaped: goals and results come from others and must not control the
+    terminal."""
+    return "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text)
 
 
 def _console() -> "Console":
     from rich.console import Console
 
-    # Rich takes 80 columns for whatever is no terminal, and would cut what a program reads.
+    # Without a terminal Rich assumes 80 columns and would cut what a program reads.
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 10_000, highlight=False)

@@ -1,6 +1,6 @@
-"""Is anybody there? Asked before anything is done, so that a wrong address costs no waiting.
+"""Checks that servers accept connections, before a command uses them, so that a wrong address fails at once.
 
-A client of Kafka tries for ever, and says only after its time-out that nothing listens at an address.
+A Kafka client retries for ever, and reports only after its timeout that nothing listens at an address.
 """
 
 import socket
@@ -24,12 +24,12 @@ Address = tuple[str, int]
 def require_servers(
     settings: "BusSettings", timeout_s: float, *, kafka: bool = True, registry: bool = True
 ) -> None:
-    """Raises `UnavailableError` if no broker, or no registry, takes a connection in time."""
+    """Raises `UnavailableError` if no broker, or no registry, accepts a connection in time."""
     brokers = [_broker(one) for one in settings.bootstrap_servers.split(",")] if kafka else []
     registries = [_registry(one) for one in settings.schema_registry_url.split(",")] if registry else []
     with ThreadPoolExecutor(2) as pool:
-        broker = pool.submit(_why_none_answers, brokers, timeout_s)
-        schemas = pool.submit(_why_none_answers, registries, timeout_s)
+        broker = pool.submit(_refusal_of, brokers, timeout_s)
+        schemas = pool.submit(_refusal_of, registries, timeout_s)
     missing = []
     if why := broker.result():
         missing.append(
@@ -45,8 +45,8 @@ def require_servers(
         raise UnavailableError("\n".join([*missing, _HELP]))
 
 
-def _why_none_answers(addresses: Iterable[Address], timeout_s: float) -> str:
-    """Empty if one of them takes a connection, or if there is none to ask."""
+def _refusal_of(addresses: Iterable[Address], timeout_s: float) -> str:
+    """Why no address accepts a connection; empty if one does, or without addresses."""
     reason = ""
     for host, port in addresses:
         try:
@@ -59,7 +59,7 @@ def _why_none_answers(addresses: Iterable[Address], timeout_s: float) -> str:
 
 
 def _broker(text: str) -> Address:
-    # librdkafka allows a protocol before the host.
+    # librdkafka allows a protocol in front of the host.
     parts = urlsplit(text.strip() if "://" in text else f"//{text.strip()}")
     return parts.hostname or "", parts.port or _KAFKA_PORT
 

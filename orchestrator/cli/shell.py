@@ -1,23 +1,27 @@
-"""What every command gets: how to reach the platform, for whom to write, and what errors become."""
+"""What every command gets: settings and connections, one way to write results, and error reporting."""
 
 import logging
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import typer
 
-from orchestrator.cli.exits import exit_code_of, kind_of
-from orchestrator.cli.output import Output, write_line
+from orchestrator.cli.exits import exit_code_of
+from orchestrator.cli.output import Output, write_json, write_json_error, write_json_line, write_line
 from orchestrator.errors import ConfigurationError, OrchestratorError
+from orchestrator.operations.errors import error_document
 
 if TYPE_CHECKING:
     from orchestrator.app.settings import Settings
     from orchestrator.app.wiring import Wiring
+    from orchestrator.sessions.store import SessionStore
+
+T = TypeVar("T")
 
 CONNECT_TIMEOUT_S: Final = 10.0
 """How long a server may take to answer, unless `--connect-timeout` says otherwise."""
@@ -25,7 +29,7 @@ CONNECT_TIMEOUT_S: Final = 10.0
 
 @dataclass(frozen=True)
 class CommonOptions:
-    """Options that every command takes, before or behind its name. None was not given."""
+    """Options that every command takes, before or after its name. None means not given."""
 
     output: Output | None = None
     config: Path | None = None
@@ -36,7 +40,7 @@ class CommonOptions:
     log_level: str | None = None
 
     def over(self, other: Self | None) -> Self:
-        """These, and those of `other` that are not among them."""
+        """These options; `other` supplies those that were not given."""
         if other is None:
             return self
         own = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -61,8 +65,27 @@ class Shell:
         given = self.options.connect_timeout
         return CONNECT_TIMEOUT_S if given is None else given
 
+    def show(self, result: T, document: Callable[[T], Any], write_text: Callable[[T], None]) -> None:
+        """Writes a result: its JSON document, or what `write_text` writes."""
+        if self.writes_json:
+            write_json(document(result))
+        else:
+            write_text(result)
+
+    def show_item(self, item: T, document: Callable[[T], Any], text: Callable[[T], str]) -> None:
+        """Writes one item of a stream and flushes it: its JSON document on one line, or its text."""
+        if self.writes_json:
+            write_json_line(document(item))
+        else:
+            write_line(text(item))
+
+    def show_text(self, write: Callable[[], None]) -> None:
+        """Calls `write` unless the command writes JSON: for what the document holds or does without."""
+        if not self.writes_json:
+            write()
+
     def settings(self, **flags: Any) -> "Settings":
-        """The settings that hold, `flags` and the common options above all. Raises `ConfigurationError`."""
+        """The settings in effect; `flags` and the common options take precedence. Raises `ConfigurationError`."""
         from orchestrator.app.settings import load
 
         options = self.options
@@ -75,22 +98,32 @@ class Shell:
         return load({**common, **flags}, file=options.config)
 
     def reached(self, *, kafka: bool = True, registry: bool = True) -> "Settings":
-        """The settings of servers that are there. Raises `UnavailableError` that names every one that is not."""
+        """The settings, once the servers accept connections.
+
+        Raises `UnavailableError` that names every server that does not.
+        """
         from orchestrator.cli.reach import require_servers
 
         settings = self.settings()
         require_servers(settings, self.timeout_s, kafka=kafka, registry=registry)
-        return impatient(settings, self.timeout_s)
+        return without_retries(settings, self.timeout_s)
 
     def wiring(self) -> "Wiring":
-        """The cluster. Raises as `reached` does."""
+        """The connection to the cluster. Raises as `reached` does."""
         from orchestrator.app.wiring import wire
 
         return wire(self.reached())
 
+    def open_store(self) -> "SessionStore":
+        """The session store; the caller closes it. Raises `UnavailableError` or `ConfigurationError`."""
+        from orchestrator.sessions.settings import SessionsSettings
+        from orchestrator.sessions.store import SessionStore
+
+        return SessionStore(SessionsSettings().url.get_secret_value())
+
     @contextmanager
     def reporting(self) -> Iterator[None]:
-        """Turns the errors that the platform raises on purpose into one message and an exit code."""
+        """Turns the platform's own errors into one message and an exit code."""
         _send_logs_to_stderr(self.options.log_level)
         try:
             yield
@@ -108,25 +141,8 @@ class Shell:
             write_line(f"Error: {problem}", stream=sys.stderr)
 
 
-def error_document(error: Exception) -> dict[str, Any]:
-    """An error as programs read it."""
-    document: dict[str, Any] = {"type": kind_of(error), "message": str(error)}
-    if isinstance(error, ConfigurationError):
-        document["problems"] = list(error.problems)
-    if failure := getattr(error, "failure", None):
-        document["correlation_id"] = getattr(error, "correlation_id", "")
-        document["failure"] = {"kind": failure.kind, "code": failure.code, "message": failure.message}
-    return document
-
-
-def write_json_error(document: dict[str, Any]) -> None:
-    import msgspec
-
-    sys.stderr.write(msgspec.json.encode({"error": document}).decode() + "\n")
-
-
-def impatient(settings: "Settings", timeout_s: float) -> "Settings":
-    """The settings of somebody who waits at the keyboard: one attempt at the registry, unless they say more."""
+def without_retries(settings: "Settings", timeout_s: float) -> "Settings":
+    """The settings for a person who waits: one attempt at the registry, unless the settings say otherwise."""
     from pydantic import SecretStr
 
     own = {"timeout": SecretStr(str(timeout_s)), "max.retries": SecretStr("0")}
@@ -134,7 +150,7 @@ def impatient(settings: "Settings", timeout_s: float) -> "Settings":
 
 
 def _send_logs_to_stderr(level: str | None) -> None:
-    """What the client libraries log is for whoever asks for it: errors say what went wrong without it."""
+    """Without a level the client libraries log nothing: errors say what went wrong."""
     root = logging.getLogger()
     if level is None:
         root.addHandler(logging.NullHandler())

@@ -1,4 +1,4 @@
-"""Running until a signal asks for the end: the first one lets work finish, the second one does not."""
+"""Running until a signal: the first one drains the process, the second one ends it at once."""
 
 import logging
 import os
@@ -13,11 +13,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(BaseException):
-    """A signal asked for the end. Passes through whatever waits, as `KeyboardInterrupt` does."""
+    """A signal requested the end. Like `KeyboardInterrupt`, no handler of `Exception` catches it."""
 
 
-class Running(Protocol):
-    """What can be run."""
+class Runnable(Protocol):
+    """A process to run."""
 
     def start(self) -> None: ...
 
@@ -26,22 +26,22 @@ class Running(Protocol):
     def stop(self) -> None: ...
 
 
-def run_until_stopped(process: Running) -> None:
-    """Returns when a signal has ended it and it has drained. Raises what ended it otherwise."""
+def run_until_stopped(process: Runnable) -> None:
+    """Runs the process until a signal, then drains it. Raises the error that ended it otherwise."""
     with stopped_by_signals():
         try:
             process.start()
             process.wait()
         except Stopped:
-            logger.info("asked to end: what is running may finish")
+            logger.info("stopping: draining running calls")
         finally:
             process.stop()
 
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Inside, the first SIGINT or SIGTERM raises `Stopped` in the main thread and the second one ends the process
-    at once, with the exit code that a shell gives to who died of it."""
+    """Inside, the first SIGINT or SIGTERM raises `Stopped` in the main thread. The second one ends the process at
+    once, with the exit code that a shell reports for the signal."""
 
     def second(number: int, _frame: FrameType | None) -> None:
         os._exit(128 + number)

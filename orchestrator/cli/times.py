@@ -1,4 +1,4 @@
-"""Durations and points in time as options take them."""
+"""Durations and times as options take them and as text shows them."""
 
 from datetime import UTC, datetime
 
@@ -21,27 +21,27 @@ def seconds(text: str) -> float:
 
 
 def ago(text: str) -> int:
-    """A point in time, as ISO 8601 or as how long ago it was (`2h`), in Unix microseconds."""
+    """A past time in Unix microseconds, given as ISO 8601 or as a duration before now (`2h`)."""
     return _instant(text, sign=-1)
 
 
 def ahead(text: str) -> int:
-    """A point in time, as ISO 8601 or as how far away it is (`10m`), in Unix microseconds."""
+    """A future time in Unix microseconds, given as ISO 8601 or as a duration from now (`10m`)."""
     return _instant(text, sign=1)
 
 
 def shown(micros: int) -> str:
-    """A time for people: local, to the second."""
+    """Local date and time, to the second."""
     return datetime.fromtimestamp(micros / 1_000_000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def shown_clock(micros: int) -> str:
-    """The time of day, local, to the millisecond."""
+    """Local time of day, to the millisecond."""
     return _clock(datetime.fromtimestamp(micros / 1_000_000, UTC))
 
 
 def shown_text(text: str) -> str:
-    """As `shown_clock`, of a time in ISO 8601."""
+    """As `shown_clock`, for a time in ISO 8601."""
     return _clock(datetime.fromisoformat(text))
 
 
@@ -58,10 +58,10 @@ def _instant(text: str, sign: int) -> int:
     except ValueError:
         pass
     try:
-        # A time without a zone is the local one.
+        # A time without a zone is local.
         return round(datetime.fromisoformat(text).astimezone().timestamp() * 1_000_000)
     except ValueError as error:
         raise typer.BadParameter(
-            f"{text!r} is no time: write how far away it is, such as 90s or 2h, or a time such as "
+            f"{text!r} is not a time: write a duration such as 90s or 2h, or a time such as "
             "2026-03-01T09:30:00Z"
         ) from error

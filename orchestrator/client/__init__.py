@@ -1,4 +1,4 @@
-"""Submit a task, follow its session, cancel it: what a program outside the platform needs."""
+"""Clients of an installation: submit a task, follow its session, cancel it."""
 
 from orchestrator.client.client import Client
 from orchestrator.client.errors import (

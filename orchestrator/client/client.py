@@ -10,7 +10,7 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Position, Producer
 from orchestrator.bus.reading import home_of
 from orchestrator.client.connection import ClientSettings, Connection, connect
-from orchestrator.client.dead_letters import DeadLetter, Wanted, every, named, newest
+from orchestrator.client.dead_letters import DeadLetter, Wanted, every, newest, with_id
 from orchestrator.client.follower import Follower
 from orchestrator.client.handle import Handle, from_beginning
 from orchestrator.client.ids import new_session
@@ -26,15 +26,16 @@ from orchestrator.messages.types import Limits
 SOURCE: Final = "/client"
 """CloudEvents source of what a client writes."""
 TIMEOUT_S: Final = 15.0
-"""How long Kafka may take to answer before it counts as not there."""
+"""How long Kafka may take to answer before it counts as unavailable."""
 FLOOR_S: Final = 60.0
-"""How long an end of a partition is good enough to begin reading a new session from."""
+"""How long the end offsets of partitions are reused as the start of new sessions: reading from an older end is
+correct, but reads more."""
 
 
 class Client:
-    """Talks to one installation, named by its settings or by a connection that is there already.
+    """A client of one installation, given by its settings or by an existing connection.
 
-    Used on one event loop; closed with `close` or `async with`. Kafka is first asked when something is done.
+    Use it on one event loop; close it with `close` or `async with`. It connects on first use.
     """
 
     def __init__(self, platform: ClientSettings | Connection, timeout_s: float = TIMEOUT_S) -> None:
@@ -43,14 +44,14 @@ class Client:
             self._disconnect = own.close
         else:
             connection = platform
-            self._disconnect = _nothing
+            self._disconnect = _keep_open
         self.values = connection.values
         self.follower = Follower(connection.bus, connection.codec, timeout_s)
         self._bus = connection.bus
         self._codec = connection.codec
         self._timeout_s = timeout_s
         self._producer: Producer | None = None
-        self._making = Lock()
+        self._producer_lock = Lock()
         self._floors: dict[int, tuple[float, dict[Position, int]]] = {}
 
     async def __aenter__(self) -> Self:
@@ -74,17 +75,17 @@ class Client:
         not_after: int | None = None,
         correlation_id: str = "",
     ) -> Handle:
-        """Hands a task in; returns when Kafka has it. Submitting the same session twice starts it once.
+        """Submits a task; returns when Kafka has it. Submitting the same session twice starts it once.
 
-        It is not started before `not_before` and worthless after `not_after`, both Unix microseconds.
-        The session is new unless `key` (what the task is to its tenant) or `correlation_id` names it. Raises
-        `ConfigurationError` for an id that is no UUID, `ContractError` for a context that JSON cannot hold,
-        and `UnavailableError` when Kafka or the registry does not answer.
+        The session does not start before `not_before`, and fails if it has not ended by `not_after`; both are
+        Unix microseconds. It is new unless `key` (an idempotency key within the tenant) or `correlation_id`
+        identifies it. Raises `ConfigurationError` for an id that is not a UUID, `ContractError` for a context
+        that JSON cannot hold, and `UnavailableError` if Kafka or the registry does not answer.
         """
         session = _session(tenant, key, correlation_id)
         value = None if context is None else await self.values.store(dict(context))
         is_new = not key and not correlation_id
-        handle = await (self._beginning(session) if is_new else self.follow(session))
+        handle = await (self._new(session) if is_new else self.follow(session))
         if is_new:
             handle.watch(fresh=True)
         command = SubmitTask(
@@ -106,29 +107,37 @@ class Client:
         return handle
 
     async def follow(self, correlation_id: str) -> Handle:
-        """A session that was submitted earlier, by whomever. Its partition is read from the beginning."""
+        """A session that any client submitted earlier. Its partitions are read from the beginning.
+
+        Raises `ConfigurationError` for an id that is not a UUID.
+        """
         session = _canonical(correlation_id)
         positions = await asyncio.to_thread(self._positions, session)
         return Handle(self, session, from_beginning(positions))
 
     async def cancel(self, correlation_id: str, reason: str = "") -> None:
-        """Asks for a session to be cancelled. Returns when Kafka has the request."""
+        """Requests the cancellation of a session; returns when Kafka has the request.
+
+        Raises `ConfigurationError` for an id that is not a UUID.
+        """
         session = _canonical(correlation_id)
-        asked = identity.derived_id("cancel", session, new_session())
+        command_id = identity.derived_id("cancel", session, new_session())
         await self._send(
-            CancelTask(command_id=asked, correlation_id=session, occurred_at=unix_micros(), reason=reason)
+            CancelTask(
+                command_id=command_id, correlation_id=session, occurred_at=unix_micros(), reason=reason
+            )
         )
 
     async def dead_letters(self, limit: int = 100, wanted: Wanted = every) -> list[DeadLetter]:
-        """What could not be processed, the newest last; those that are `wanted` only."""
+        """The newest `limit` dead letters that are `wanted`, newest last."""
         return await asyncio.to_thread(newest, self._bus, self._codec, limit, self._timeout_s, wanted)
 
     async def dead_letter(self, event_id: str) -> DeadLetter | None:
-        """One dead letter by its id; None where there is none."""
-        return await asyncio.to_thread(named, self._bus, self._codec, event_id, self._timeout_s)
+        """The dead letter with this id; None if it does not exist."""
+        return await asyncio.to_thread(with_id, self._bus, self._codec, event_id, self._timeout_s)
 
     async def close(self) -> None:
-        """Ends everything that is being followed. Handles are of no more use."""
+        """Stops following sessions and closes connections. Its handles cannot be used afterwards."""
         await asyncio.to_thread(self._close)
 
     async def _send(self, command: Command) -> None:
@@ -136,13 +145,13 @@ class Client:
 
     def _send_now(self, command: Command) -> None:
         outgoing = self._codec.encode(command, source=SOURCE)
-        with self._making:
+        with self._producer_lock:
             if self._producer is None:
                 self._producer = self._bus.producer()
         send(self._producer, outgoing, Deadline.after(self._timeout_s))
 
-    async def _beginning(self, session: str) -> Handle:
-        """A handle that reads from where the session's partitions ended a moment ago."""
+    async def _new(self, session: str) -> Handle:
+        """A handle of a new session: it reads from the recent end of the session's partitions."""
         positions = await asyncio.to_thread(self._positions, session)
         partition = positions[0][1]
         at, floor = self._floors.get(partition, (0.0, {}))
@@ -165,7 +174,7 @@ class Client:
 def _session(tenant: str, key: str, correlation_id: str) -> str:
     if key and correlation_id:
         raise ConfigurationError(
-            "a task has a key or a correlation id, not both: the id follows from the key"
+            "a task has a key or a correlation id, not both: the id is derived from the key"
         )
     if key:
         return identity.session_of_key(tenant, key)
@@ -175,9 +184,11 @@ def _session(tenant: str, key: str, correlation_id: str) -> str:
 def _canonical(correlation_id: str) -> str:
     session = identity.canonical_uuid(correlation_id)
     if session is None:
-        raise ConfigurationError(f"{correlation_id!r} is no session id: write the UUID that submit printed")
+        raise ConfigurationError(
+            f"{correlation_id!r} is not a session id: write the UUID that submit printed"
+        )
     return session
 
 
-def _nothing() -> None:
-    """What is closed where somebody else connected."""
+def _keep_open() -> None:
+    """Whoever opened the connection closes it."""

@@ -1,4 +1,4 @@
-"""What a client talks to: a cluster, the form of its messages, and its large values."""
+"""Connections of clients: a cluster, the codec of its messages, and the store of large values."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from orchestrator.sdk import Values
 
 
 class ClientSettings(BusSettings):
-    """An installation, as its clients need to know it."""
+    """Settings of an installation that its clients need."""
 
     values_url: str = ".data/values"
-    """Where values lie that are too large to travel inside messages: a folder, `file:///path`, or
-    `s3://bucket/prefix`, with `?endpoint_url=…&region=…` if need be. Clients and services share it."""
+    """Store of values that are too large for messages: a folder, `file:///path`, or `s3://bucket/prefix`, with
+    `?endpoint_url=…&region=…` where needed. Clients and services share it."""
     values_inline_bytes: Annotated[int, Field(ge=0, le=900_000)] = 32 * 1024
-    """Values up to this size travel inside messages."""
+    """Values up to this size, in bytes, travel inside messages."""
 
     @field_validator("values_url")
     @classmethod
@@ -31,12 +31,13 @@ class ClientSettings(BusSettings):
         return url
 
     def values(self) -> MessageValues:
-        """The values of this installation's messages. Raises `ConfigurationError` for what is not installed."""
+        """The values of this installation's messages. Raises `ConfigurationError` if the store's driver is not
+        installed."""
         return MessageValues(value_store(self.values_url), self.values_inline_bytes)
 
 
 class Connection(Protocol):
-    """One cluster, as a process sees it."""
+    """One cluster, as a process uses it."""
 
     @property
     def bus(self) -> Bus: ...
@@ -50,7 +51,7 @@ class Connection(Protocol):
 
 @dataclass(frozen=True)
 class Connected:
-    """A connection. `close` ends what only this connection uses."""
+    """A connection. `close` ends what this connection alone uses."""
 
     bus: Bus
     codec: Codec
@@ -59,7 +60,7 @@ class Connected:
 
 
 def connect(settings: ClientSettings) -> Connected:
-    """The cluster of these settings. Connects to nothing yet."""
+    """The cluster of these settings. Opens no network connection yet."""
     # The registry's client takes half a second to import, which the embedded cluster does not need.
     from orchestrator.bus.avro.registry import RegistryIds
 

@@ -1,4 +1,4 @@
-"""Looking at what could not be processed."""
+"""Reading dead letters."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,45 +14,47 @@ from orchestrator.messages.events import MessageDeadLettered
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A dead letter and where it lies."""
+    """A dead letter and its position in the topic of dead letters."""
 
     partition: int
     offset: int
-    letter: MessageDeadLettered
+    event: MessageDeadLettered
 
 
 Wanted = Callable[[MessageDeadLettered], bool]
+"""Selects dead letters."""
 
 
-def every(_letter: MessageDeadLettered) -> bool:
+def every(_event: MessageDeadLettered) -> bool:
     return True
 
 
 def newest(bus: Bus, codec: Codec, limit: int, timeout_s: float, wanted: Wanted = every) -> list[DeadLetter]:
-    """The wanted dead letters that were written last, oldest of them first, each once however often it lies
-    there: whoever wrote it may not have been sure of the first time."""
+    """The newest `limit` dead letters that are `wanted`, newest last.
+
+    Each is listed once even if the topic holds it twice: a writer that did not see the acknowledgement of its
+    first attempt writes again. Raises `UnavailableError`.
+    """
     known: set[str] = set()
     found: deque[DeadLetter] = deque(maxlen=limit)
-    for one in _letters(bus, codec, timeout_s):
-        if wanted(one.letter) and one.letter.event_id not in known:
-            known.add(one.letter.event_id)
+    for one in _all(bus, codec, timeout_s):
+        if wanted(one.event) and one.event.event_id not in known:
+            known.add(one.event.event_id)
             found.append(one)
     return list(found)
 
 
-def named(bus: Bus, codec: Codec, event_id: str, timeout_s: float) -> DeadLetter | None:
-    """The dead letter of that id; None where there is none."""
-    return next(
-        (found for found in _letters(bus, codec, timeout_s) if found.letter.event_id == event_id), None
-    )
+def with_id(bus: Bus, codec: Codec, event_id: str, timeout_s: float) -> DeadLetter | None:
+    """The dead letter with this id; None if it does not exist. Raises `UnavailableError`."""
+    return next((one for one in _all(bus, codec, timeout_s) if one.event.event_id == event_id), None)
 
 
-def _letters(bus: Bus, codec: Codec, timeout_s: float) -> Iterator[DeadLetter]:
+def _all(bus: Bus, codec: Codec, timeout_s: float) -> Iterator[DeadLetter]:
     for received in read_to_end(bus, all_of(bus, Topic.DEAD_LETTERS), timeout_s):
         try:
-            letter = codec.decode(received)
+            event = codec.decode(received)
         except ContractError:
-            # A stranger's record in this topic is nobody's dead letter.
+            # Not written by the platform, so not a dead letter.
             continue
-        if isinstance(letter, MessageDeadLettered):
-            yield DeadLetter(received.partition, received.offset, letter)
+        if isinstance(event, MessageDeadLettered):
+            yield DeadLetter(received.partition, received.offset, event)

@@ -1,4 +1,4 @@
-"""How a task may settle other than with a result."""
+"""Errors with which a task settles."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ from orchestrator.messages.types import Failure, FailureKind
 
 
 class TaskError(OrchestratorError):
-    """A task that settled without a result. `failure` says why."""
+    """The task settled without a result. `failure` has the reason."""
 
     def __init__(self, correlation_id: str, what: str, failure: Failure) -> None:
         super().__init__(f"session {correlation_id} {what}: {failure.message or failure.code}")
@@ -18,19 +18,19 @@ class TaskError(OrchestratorError):
 
 
 class TaskFailedError(TaskError):
-    """The task was not done."""
+    """The task failed."""
 
 
 class TaskRefusedError(TaskError):
-    """The task was not accepted: something in it has to be changed."""
+    """The task was not accepted: something in it must change."""
 
 
 class TaskCancelledError(TaskError):
-    """Somebody cancelled it."""
+    """The task was cancelled."""
 
 
 class TaskEscalatedError(TaskError):
-    """The session was given up on and waits for a person; it may still go on."""
+    """The session was escalated and waits for a person; it may still continue."""
 
 
 SETTLING: Final = (
@@ -45,7 +45,7 @@ SETTLING: Final = (
 
 
 def error_of(event: Event) -> TaskError | None:
-    """What a settled session is reported with; None for a completed one."""
+    """The error to raise for the event that settled a session; None for a completed task."""
     session = event.correlation_id
     match event:
         case events.TaskFailed():

@@ -1,7 +1,7 @@
-"""One thread that reads the partitions of the sessions that somebody follows, and nothing else.
+"""One thread that reads the partitions of the followed sessions, and no others.
 
-It sleeps while nobody follows anything. A partition is read once however many sessions in it are followed;
-who comes late and wants what lies further back makes it go back, and the others skip what they have had.
+It sleeps while nothing is followed. A partition is read once however many of its sessions are followed. A
+subscription that starts at an earlier offset makes the thread seek back; the others skip what they have seen.
 """
 
 import logging
@@ -22,16 +22,16 @@ from orchestrator.client.subscriptions import Mark, Subscription
 from orchestrator.errors import ContractError, OrchestratorError
 from orchestrator.messages.base import Event
 
-_WAIT_S: Final = 0.05
+_POLL_S: Final = 0.05
 """How long a new subscription may wait for the consumer, which waits for records meanwhile."""
-_AT_ONCE: Final = 500
+_BATCH: Final = 500
 
 T = TypeVar("T")
 logger: Final = logging.getLogger(__name__)
 
 
 class Follower:
-    """Any thread may call. Subscriptions are held weakly: dropping one ends it."""
+    """Any thread may call it. Subscriptions are held weakly: dropping one ends it."""
 
     def __init__(self, bus: Bus, codec: Codec, timeout_s: float) -> None:
         self._bus = bus
@@ -39,24 +39,24 @@ class Follower:
         self._timeout_s = timeout_s
         self._requests: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: Thread | None = None
-        # All below belong to the thread.
+        # Only the thread uses the fields below.
         self._consumer: Consumer | None = None
         self._followed: WeakSet[Subscription] = WeakSet()
         self._at: dict[Position, int] = {}
         self._catching_up: list[tuple[Subscription, dict[Position, int]]] = []
 
     def ends(self, positions: Iterable[Position]) -> "Future[dict[Position, int]]":
-        """Where these partitions end now."""
-        asked = list(positions)
-        return self._ask(lambda: self._ends(asked))
+        """The current end offsets of these partitions."""
+        wanted = list(positions)
+        return self._ask(lambda: self._ends(wanted))
 
     def follow(self, subscription: Subscription) -> None:
-        """Gives the subscription its session's records: all that are written after this call, and those since
-        the offsets that it starts at unless it is fresh."""
+        """Gives the subscription its session's events: all written after this call and, unless it is fresh, those
+        from its start offsets on."""
         self._ask(lambda: self._follow(subscription), subscription)
 
     def catch_up(self, subscription: Subscription) -> None:
-        """Marks in the subscription when all that lies in its partitions now has been given."""
+        """Gives the subscription `Mark.CAUGHT_UP` after everything that its partitions hold now."""
         self._ask(lambda: self._catch_up(subscription), subscription)
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class Follower:
                 return
             try:
                 future.set_result(work())
-            except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for the answer
+            except Exception as error:  # noqa: BLE001 - the caller waits for the future
                 future.set_exception(error)
                 if subscription is not None:
                     subscription.give(_explained(error))
@@ -90,19 +90,20 @@ class Follower:
                 try:
                     assigned = self._at
                     batch = self._read() if assigned else []
-                    # Served between reading and giving: whoever subscribed before a record was written gets it.
+                    # Requests are served between reading and giving, so that a subscription made before a record
+                    # was written gets it.
                     if not self._serve_waiting():
                         return
-                    # After going back the batch comes again, behind what lies before it.
+                    # After seeking back, the batch is read again, behind what lies before it.
                     if self._at is assigned:
                         self._give(batch)
-                except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
+                except Exception as error:  # noqa: BLE001 - no subscription may wait for ever
                     self._fail(_explained(error))
         finally:
             self._close_consumer()
 
     def _serve(self) -> bool:
-        """Serves requests; waits for one while nothing is followed. False when it is over."""
+        """Serves requests; waits for one while nothing is followed. False once closed."""
         if not self._at:
             request = self._requests.get()
             if request is None:
@@ -143,7 +144,7 @@ class Follower:
 
     def _catch_up(self, subscription: Subscription) -> None:
         marks = self._opened().watermarks(subscription.next, Deadline.after(self._timeout_s))
-        # A partition without anything to read has no position that could be compared with its end.
+        # A partition without records to read has no position to compare with its end.
         left = {
             place: end for place, (begin, end) in marks.items() if end > max(begin, subscription.next[place])
         }
@@ -161,8 +162,8 @@ class Follower:
             self._assign({})
             return []
         consumer = self._opened()
-        first = consumer.poll(_WAIT_S)
-        return [] if first is None else [first, *consumer.drain(_AT_ONCE)]
+        first = consumer.poll(_POLL_S)
+        return [] if first is None else [first, *consumer.drain(_BATCH)]
 
     def _give(self, batch: list[Received]) -> None:
         followed: dict[bytes, list[Subscription]] = {}
@@ -184,8 +185,8 @@ class Follower:
         try:
             message = self._codec.decode(received)
         except ContractError as error:
-            # The platform makes it a dead letter; whoever follows goes on with what can be read.
-            logger.warning("a record of a followed session cannot be read: %s", error)
+            # The platform dead-letters it; subscriptions continue with what can be read.
+            logger.warning("a record of a followed session cannot be read and was skipped: %s", error)
             message = None
         for subscription in waiting:
             subscription.next[received.topic, received.partition] = received.offset + 1
@@ -198,7 +199,7 @@ class Follower:
         reached = self._opened().position(self._at)
         still = []
         for subscription, ends in self._catching_up:
-            # Markers of transactions take offsets too: the consumer's position counts, not the last record.
+            # Transaction markers take offsets too: the consumer's position counts, not the last record.
             left = {place: end for place, end in ends.items() if reached.get(place, 0) < end}
             if left:
                 still.append((subscription, left))
@@ -207,7 +208,7 @@ class Follower:
         self._catching_up = still
 
     def _fail(self, error: OrchestratorError) -> None:
-        """Tells everybody, and starts anew with the next who follows."""
+        """Ends all subscriptions with the error; the next one starts with a new consumer."""
         for subscription in self._followed:
             subscription.give(error)
         self._followed = WeakSet()
@@ -224,12 +225,12 @@ class Follower:
 def _explained(error: Exception) -> OrchestratorError:
     if isinstance(error, OrchestratorError):
         return error
-    logger.error("following sessions broke", exc_info=error)
-    return OrchestratorError(f"following sessions broke: {error!r}")
+    logger.error("following sessions failed", exc_info=error)
+    return OrchestratorError(f"following sessions failed: {error!r}")
 
 
 def _by_time(batch: Iterable[Received]) -> Iterator[Received]:
-    """The records of several partitions by their time, those of one partition in their order."""
+    """The records of several partitions by timestamp, those of one partition in offset order."""
 
     def place(received: Received) -> tuple[str, int]:
         return received.topic, received.partition

@@ -1,26 +1,37 @@
-"""A session as its submitter holds it."""
+"""One session, as a client holds it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from orchestrator.bus.ports import BEGINNING, Position
 from orchestrator.client.errors import SETTLING, error_of
+from orchestrator.client.follower import Follower
 from orchestrator.client.subscriptions import Mark, Subscription
 from orchestrator.messages import events
 from orchestrator.messages.base import Event
 from orchestrator.messages.catalogue import Topic
+from orchestrator.sdk import Values
 
-if TYPE_CHECKING:
-    from orchestrator.client.client import Client
+
+class SessionAccess(Protocol):
+    """What a handle needs of its client."""
+
+    @property
+    def values(self) -> Values: ...
+
+    @property
+    def follower(self) -> Follower: ...
+
+    async def cancel(self, correlation_id: str, reason: str = "") -> None: ...
 
 
 class Handle:
-    """One session. Made by `Client.submit` and `Client.follow`; belongs to the event loop it was made on."""
+    """One session, returned by `Client.submit` and `Client.follow`. Use it on the event loop that created it."""
 
-    def __init__(self, client: "Client", correlation_id: str, start: Mapping[Position, int]) -> None:
+    def __init__(self, access: SessionAccess, correlation_id: str, start: Mapping[Position, int]) -> None:
         self.correlation_id = correlation_id
-        self._client = client
+        self._access = access
         self._start = start
         self._settling: Subscription | None = None
         self._settled: Event | None = None
@@ -30,36 +41,39 @@ class Handle:
         return f"Handle({self.correlation_id!r})"
 
     async def result(self, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - what a caller expects
-        """What the task returned, as plain data. Waits at most `timeout` seconds, without it until it settles.
+        """The task's result as plain data. Waits until the session settles, at most `timeout` seconds.
 
         Raises `TaskFailedError`, `TaskRefusedError`, `TaskCancelledError` or `TaskEscalatedError` with the
-        reason, `TimeoutError` when the session has not settled in time (it goes on), and `UnavailableError`.
+        reason, `TimeoutError` if the session does not settle in time (it continues), and `UnavailableError`.
         """
         event = await self.settled(timeout)
         if (error := error_of(event)) is not None:
             raise error
         result = event.result if isinstance(event, events.TaskCompleted) else None
-        return await self._client.values.load(result)
+        return await self._access.values.load(result)
 
     async def settled(self, timeout: float | None = None) -> Event:  # noqa: ASYNC109 - what a caller expects
-        """The event that settled the session: it has ended, or waits for a person."""
+        """The event that settled the session: it has ended, or is escalated and waits for a person.
+
+        Raises `TimeoutError` and `UnavailableError` as `result` does.
+        """
         try:
             async with asyncio.timeout(timeout):
                 return await self._wait()
         except TimeoutError:
             raise TimeoutError(
-                f"session {self.correlation_id} has not settled within {timeout:g} s; it goes on, "
-                "and can be followed by its id"
+                f"session {self.correlation_id} did not settle within {timeout:g} s; it continues and can be "
+                "followed by its id"
             ) from None
 
     async def events(self) -> AsyncIterator[Event]:
-        """The session's events from its beginning, as they happen, until it has settled.
+        """The session's events from its beginning, as they happen, until it settles.
 
-        Those of one topic come in order; what a service reports may come a little before or after what the
-        orchestrator makes of it.
+        Events of one topic come in order; a service's report may come shortly before or after the event with
+        which the orchestrator records it.
         """
         subscription = Subscription(self.correlation_id, self._start, fresh=False, settling_only=False)
-        self._client.follower.follow(subscription)
+        self._access.follower.follow(subscription)
         has_task = False
         while True:
             item = await subscription.take()
@@ -68,18 +82,21 @@ class Handle:
             yield item
             has_task = has_task or isinstance(item, events.TaskReceived)
             if isinstance(item, SETTLING) and not (isinstance(item, events.RequestRefused) and has_task):
-                # The other topic may still hold what led here.
-                self._client.follower.catch_up(subscription)
+                # The other topic may still hold earlier events.
+                self._access.follower.catch_up(subscription)
 
     async def cancel(self, reason: str = "") -> None:
-        """Asks for the session to be cancelled; returns when Kafka has the request, not when it is done."""
-        await self._client.cancel(self.correlation_id, reason)
+        """Requests the session's cancellation; returns when Kafka has the request, before the session ends."""
+        await self._access.cancel(self.correlation_id, reason)
 
     def watch(self, *, fresh: bool) -> None:
-        """Begins to wait for the end, in effect before anything that is written after this call."""
+        """Subscribes to the event that settles the session.
+
+        Sees every record written after this call; with `fresh`, none written before it.
+        """
         start = {place: at for place, at in self._start.items() if place[0] is Topic.SESSIONS}
         self._settling = Subscription(self.correlation_id, start, fresh=fresh, settling_only=True)
-        self._client.follower.follow(self._settling)
+        self._access.follower.follow(self._settling)
 
     async def _wait(self) -> Event:
         async with self._one_at_a_time:
@@ -90,14 +107,14 @@ class Handle:
             return self._settled
 
     async def _next_settling(self) -> Event:
-        assert self._settling is not None  # noqa: S101 - just made
+        assert self._settling is not None  # noqa: S101 - the caller has subscribed
         try:
             item = await self._settling.take()
         except Exception:
-            # It was told why and ended; who asks again begins anew.
+            # The subscription has ended; the next call subscribes again.
             self._settling = None
             raise
-        assert isinstance(item, Event)  # noqa: S101 - nobody asked this one for marks
+        assert isinstance(item, Event)  # noqa: S101 - `catch_up` is not called for this one
         return item
 
 

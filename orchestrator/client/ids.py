@@ -1,4 +1,4 @@
-"""Ids of sessions that a client starts."""
+"""Ids of new sessions."""
 
 import secrets
 import time

@@ -1,4 +1,4 @@
-"""Sending one record and knowing what became of it."""
+"""Sending one record and waiting for its acknowledgement."""
 
 from threading import Event
 
@@ -8,22 +8,22 @@ from orchestrator.errors import OrchestratorError, UnavailableError
 
 
 def send(producer: Producer, outgoing: Outgoing, deadline: Deadline) -> None:
-    """Returns when all in-sync replicas have the record. Any thread may call, several at once.
+    """Returns when all in-sync replicas have the record. Threads may call it concurrently.
 
-    Raises `UnavailableError` when nobody acknowledges it in time: it may arrive all the same.
+    Raises `UnavailableError` if it is not acknowledged in time; it may still be delivered.
     """
-    told = Event()
+    reported = Event()
     failures: list[OrchestratorError] = []
 
     def on_delivery(error: OrchestratorError | None) -> None:
         if error is not None:
             failures.append(error)
-        told.set()
+        reported.set()
 
     producer.send(outgoing, on_delivery)
     producer.flush(deadline)
-    # Another thread's flush may have run this record's delivery, or be about to.
-    if not told.wait(deadline.remaining()):
+    # Another thread's flush may run this record's delivery callback.
+    if not reported.wait(deadline.remaining()):
         raise UnavailableError(
             f"Kafka did not acknowledge the {outgoing.topic} record in time: is it running, and is "
             "ORCHESTRATOR_BOOTSTRAP_SERVERS its address?"

@@ -1,4 +1,4 @@
-"""What somebody wants to see of one session, and what was found of it so far."""
+"""Subscriptions to one session: which events are wanted, and those found so far."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -13,20 +13,20 @@ from orchestrator.messages.base import Event
 
 
 class Mark(Enum):
-    """Something that is no event."""
+    """An item of a subscription that is not an event."""
 
     CAUGHT_UP = "caught up"
-    """Everything that lay in the topics when it was asked for has been given."""
+    """Everything that the topics held when `Follower.catch_up` was called has been given."""
 
 
 Item: TypeAlias = Event | OrchestratorError | Mark
 
 
 class Subscription:
-    """One session, followed from given offsets on. Filled by the follower's thread, emptied on the event loop
-    that made it.
+    """One session, followed from given offsets on. The follower's thread fills it; the event loop that created
+    it takes items.
 
-    `fresh`: the session begins after this subscription, so nothing before is worth going back for.
+    `fresh`: the session starts after this subscription, so the follower need not seek back.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Subscription:
         try:
             self._loop.call_soon_threadsafe(self._items.put_nowait, item)
         except RuntimeError:
-            # The loop is closed: nobody waits any more.
+            # The loop is closed: nothing waits for items any more.
             self.next = {}
 
     async def take(self) -> Event | Mark:
-        """The next item. Raises the error that ended the following; then a new subscription is needed."""
+        """The next item. Raises the error that ended the subscription; following again takes a new one."""
         item = await self._items.get()
         if isinstance(item, OrchestratorError):
             raise item
@@ -59,7 +59,7 @@ class Subscription:
 
 
 class _Settling:
-    """Lets through what settles a session."""
+    """Selects events that settle a session."""
 
     def __init__(self) -> None:
         self._has_task = False

@@ -1,6 +1,6 @@
-"""Schemas in a registry: `apply` registers those of this version, `check` tells what differs.
+"""Schemas in a registry: `apply` registers those of this version, `check` reports differences.
 
-Run when a version is deployed; services only look their ids up.
+Deploying a version runs them; services only look schema ids up.
 """
 
 from orchestrator.schemas.apply import Applied, Outcome, apply

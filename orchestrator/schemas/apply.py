@@ -13,13 +13,13 @@ from orchestrator.errors import ConfigurationError
 from orchestrator.messages.catalogue import CATALOGUE, Entry
 
 COMPATIBILITY: Final = "FULL_TRANSITIVE"
-"""Old readers read new messages and new readers old ones, over all versions: history is replayed for ever."""
+"""Every version reads the messages of every other one: history is replayed by all later versions."""
 
 _CONFLICT: Final = 409
 
 
 class Outcome(StrEnum):
-    """What became of one schema."""
+    """The result for one schema."""
 
     REGISTERED = "registered"
     THERE_ALREADY = "there already"
@@ -27,7 +27,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Applied:
-    """One subject with its schema's id."""
+    """One subject and the id of its schema."""
 
     subject: str
     schema_id: int
@@ -35,12 +35,12 @@ class Applied:
 
 
 def apply(client: SchemaRegistryClient, settings: BusSettings) -> tuple[Applied, ...]:
-    """Registers every schema of the catalogue; doing it again changes nothing.
+    """Registers every schema of the catalogue; idempotent.
 
-    1. The registry's global compatibility is set, because some enforce none until it is.
-    2. Every subject is looked up, and registered if this version's schema is not in it.
+    1. Sets the registry's global compatibility, because some registries enforce none until it is set.
+    2. Looks up every subject, and registers this version's schema if the subject lacks it.
 
-    Raises `ConfigurationError` that names every incompatible subject; compatible ones are registered still.
+    Raises `ConfigurationError` that names every incompatible subject; compatible ones are registered anyway.
     Raises `UnavailableError` with the registry's address if it does not answer.
     """
     # 1. Compatibility.
@@ -79,7 +79,7 @@ def _applied(client: SchemaRegistryClient, entry: Entry, settings: BusSettings) 
 
 
 def registered_id(client: SchemaRegistryClient, entry: Entry, settings: BusSettings) -> int | None:
-    """The id of this version's schema in its subject; None if it is not there."""
+    """The id of this version's schema in its subject; None if it is not registered."""
     try:
         found = client.lookup_schema(subject_of(entry, settings.topic_prefix), schema_of(entry))
     except Exception as error:

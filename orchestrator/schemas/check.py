@@ -12,14 +12,14 @@ from orchestrator.schemas.apply import COMPATIBILITY, registered_id
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as this version needs it. `subject` is empty for the registry as a whole."""
+    """One difference from what this version needs. `subject` is empty for the registry as a whole."""
 
     subject: str
     problem: str
 
 
 def check(client: SchemaRegistryClient, settings: BusSettings) -> tuple[Finding, ...]:
-    """Every difference between the catalogue and the registry; nothing is changed.
+    """Every difference between the catalogue and the registry. Changes nothing.
 
     Raises `UnavailableError` with the registry's address if it does not answer.
     """
@@ -33,16 +33,14 @@ def check(client: SchemaRegistryClient, settings: BusSettings) -> tuple[Finding,
     for entry in CATALOGUE:
         if registered_id(client, entry, settings) is None:
             subject = subject_of(entry, settings.topic_prefix)
-            there = _is_there(client, subject, settings)
-            problem = (
-                "no version of the subject is this version's schema" if there else "the subject is not there"
-            )
+            exists = _has_subject(client, subject, settings)
+            problem = "the subject lacks this version's schema" if exists else "the subject does not exist"
             findings.append(Finding(subject, problem))
     return tuple(findings)
 
 
-def _is_there(client: SchemaRegistryClient, subject: str, settings: BusSettings) -> bool:
-    """Asked by its name: registries list no more than so many subjects, a thousand or less."""
+def _has_subject(client: SchemaRegistryClient, subject: str, settings: BusSettings) -> bool:
+    """Asks for the subject by name: registries list at most a thousand subjects."""
     try:
         return bool(client.get_versions(subject))
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The program against a real Kafka and registry: setting an installation up, looking into it, ending it."""
+"""The program against a real Kafka and registry: setting up an installation, inspecting it, stopping it."""
 
 import json
 import os
@@ -48,7 +48,7 @@ result: {$from: boil, at: /cups}
 
 @pytest.fixture(scope="module")
 def empty(kafka_stack: StackAddress, tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """Addresses and a prefix: no topic, no schema."""
+    """Addresses and a prefix, without topics and schemas."""
     return Installation(kafka_stack, f"cli-{uuid4().hex[:8]}.", tmp_path_factory.mktemp("empty"))
 
 
@@ -68,7 +68,7 @@ def kitchen(kafka_stack: StackAddress, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_an_installation_is_set_up_step_by_step(empty: Installation) -> None:
-    """Each step says what the next one is; done again, nothing changes."""
+    """Each step names the next one; repeating a step changes nothing."""
     submitted = empty.run("submit", "make tea")
     assert submitted.returncode == 3
     assert "run `orchestrator topics apply`" in submitted.stderr
@@ -120,7 +120,7 @@ def test_a_task_is_waited_for_and_its_context_reaches_the_tool(kitchen: Installa
 
 
 def test_a_person_at_a_terminal_sees_what_happens(kitchen: Installation) -> None:
-    """With stderr on a terminal the way is shown there, and stdout still has nothing but the result."""
+    """With stderr on a terminal, events are shown there and stdout has only the result."""
     leader, follower = pty.openpty()
     with os.fdopen(leader, "rb", buffering=0) as terminal:
         command = [PROGRAM, "submit", "make tea", "--agent", "cook", "--wait"]
@@ -178,10 +178,10 @@ def test_a_running_session_is_watched_and_cancelled(kitchen: Installation) -> No
     assert "TaskCancelled" in types
     again = kitchen.run("cancel", session)
     assert again.returncode == 1
-    assert "has ended already (cancelled)" in again.stderr
+    assert "has already ended (cancelled)" in again.stderr
 
 
-def test_who_stops_waiting_leaves_the_session_running(kitchen: Installation) -> None:
+def test_interrupting_a_wait_leaves_the_session_running(kitchen: Installation) -> None:
     command = [
         PROGRAM,
         "submit",
@@ -201,7 +201,7 @@ def test_who_stops_waiting_leaves_the_session_running(kitchen: Installation) -> 
         said = submitting.stderr.read()
 
     assert submitting.returncode == 130
-    assert f"session {session} goes on" in said
+    assert f"session {session} continues" in said
     assert "Traceback" not in said
     assert kitchen.run("cancel", session).returncode == 0
 
@@ -244,7 +244,7 @@ def test_what_no_service_can_read_is_found_among_the_dead_letters(kitchen: Insta
     assert (kitchen.folder / "value").read_bytes() == value
 
 
-def test_a_process_ends_in_order_when_told_to(kitchen: Installation) -> None:
+def test_a_process_drains_and_ends_on_a_signal(kitchen: Installation) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         process = kitchen.start("cost-tracker")
         kitchen.wait_ready("cost-tracker", process)
@@ -261,16 +261,19 @@ def test_a_local_stack_with_all_services_starts_and_ends(tmp_path: Path) -> None
     command = [PROGRAM, "dev", "--data", "data", "--no-run", "-o", "json"]
     with subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE) as running:
         assert running.stdout is not None
-        told = json.loads(running.stdout.readline())["environment"]
+        exported = json.loads(running.stdout.readline())["environment"]
         check = subprocess.run(
-            [PROGRAM, "topics", "plan", "--check"], env=environment | told, capture_output=True, check=False
+            [PROGRAM, "topics", "plan", "--check"],
+            env=environment | exported,
+            capture_output=True,
+            check=False,
         )
         running.send_signal(signal.SIGINT)
         assert running.wait(30) == 0
 
     assert check.returncode == 0
     gone = subprocess.run(
-        [PROGRAM, "topics", "plan"], env=environment | told, capture_output=True, check=False
+        [PROGRAM, "topics", "plan"], env=environment | exported, capture_output=True, check=False
     )
     assert gone.returncode == 4
 
@@ -289,7 +292,7 @@ def _wait_for(path: Path) -> None:
 
 
 def _all_of(terminal: int) -> str:
-    """What was written to a terminal whose other end is closed."""
+    """Everything written to a terminal whose other end is closed."""
     read = b""
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Schemas in a real registry: registered once, compared, looked up by services, and what strangers write."""
+"""Schemas in a real registry: registered once, compared, looked up by services, and used by other serializers."""
 
 import io
 import json
@@ -33,7 +33,7 @@ SUBMIT = entry_of(commands.SubmitTask)
 
 @pytest.fixture
 def settings(kafka_stack: StackAddress) -> BusSettings:
-    """Subjects of its own."""
+    """Settings with a test's own subjects."""
     return BusSettings(
         schema_registry_url=kafka_stack.schema_registry_url, topic_prefix=f"schemas-{uuid4().hex[:8]}."
     )
@@ -41,7 +41,7 @@ def settings(kafka_stack: StackAddress) -> BusSettings:
 
 @pytest.fixture
 def open_client(settings: BusSettings) -> Iterator[Callable[[], SchemaRegistryClient]]:
-    """Makes clients that have nothing cached."""
+    """Makes clients with empty caches."""
     with ExitStack() as clients:
         yield lambda: clients.enter_context(registry_client(settings))
 
@@ -53,7 +53,7 @@ def client(open_client: Callable[[], SchemaRegistryClient]) -> SchemaRegistryCli
 
 @pytest.fixture
 def open_codec(settings: BusSettings) -> Iterator[Callable[[], Codec]]:
-    """Makes codecs of processes that know nothing yet."""
+    """Makes codecs with empty caches."""
     with ExitStack() as processes:
         yield lambda: Codec(processes.enter_context(closing(RegistryIds(settings))))
 
@@ -88,12 +88,12 @@ def test_each_difference_is_found(
         client.delete_subject(subject)
     client.register_schema(other, Schema('{"type": "record", "name": "Other", "fields": []}', "AVRO"))
     client.set_compatibility(level="NONE")
-    # When the catalogue is compared, each is told.
+    # When the catalogue is compared, each is reported.
     try:
         assert set(check(open_client(), applied)) == {
             Finding("", "the global compatibility is NONE, not FULL_TRANSITIVE"),
-            Finding(gone, "the subject is not there"),
-            Finding(other, "no version of the subject is this version's schema"),
+            Finding(gone, "the subject does not exist"),
+            Finding(other, "the subject lacks this version's schema"),
         }
     finally:
         client.set_compatibility(level="FULL_TRANSITIVE")
@@ -140,7 +140,7 @@ def test_a_message_is_decoded_by_another_process(open_codec: Callable[[], Codec]
     assert open_codec().decode(received) == message
 
 
-def test_what_a_strangers_serializer_writes_is_understood(
+def test_a_message_of_another_serializer_is_decoded(
     client: SchemaRegistryClient, open_codec: Callable[[], Codec], applied: BusSettings
 ) -> None:
     # Given a client that knows our schema from the registry alone, and fills in the goal only.
@@ -175,7 +175,7 @@ def test_another_version_of_a_writer_is_read_by_its_schema_from_the_registry(
 
 
 @pytest.mark.usefixtures("applied")
-def test_an_unknown_id_is_no_message(open_codec: Callable[[], Codec]) -> None:
+def test_an_unknown_schema_id_is_a_contract_error(open_codec: Callable[[], Codec]) -> None:
     received = Received(Topic.TASKS, 0, 0, 0, None, b"\x00\x7f\xff\xff\xff\x00")
     codec = open_codec()
     for _ in range(2):
@@ -190,7 +190,7 @@ def test_the_schemas_of_the_wire_keep_their_documentation(
     assert json.loads(found.schema_str or "") == json.loads(schema_of(SUBMIT).schema_str or "")
 
 
-def test_a_registry_that_is_not_there_is_named() -> None:
+def test_an_unreachable_registry_is_named() -> None:
     nowhere = BusSettings(schema_registry_url="http://127.0.0.1:1")
     with (
         registry_client(nowhere) as client,
@@ -199,7 +199,7 @@ def test_a_registry_that_is_not_there_is_named() -> None:
         apply(client, nowhere)
 
 
-def test_an_address_that_is_no_registry_is_said(kafka_stack: StackAddress) -> None:
+def test_an_address_without_a_registry_is_reported(kafka_stack: StackAddress) -> None:
     wrong = BusSettings(schema_registry_url=kafka_stack.schema_registry_url + "/nothing")
     with registry_client(wrong) as client, pytest.raises(ConfigurationError, match=r"is the URL right\?"):
         check(client, wrong)

@@ -1,1 +1,1 @@
-"""The commands, one file a command or a group of them."""
+"""The commands, one file per command or group of commands."""

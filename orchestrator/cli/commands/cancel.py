@@ -1,47 +1,57 @@
-"""`orchestrator cancel`: asks for a session to be ended."""
+"""`orchestrator cancel`: requests the cancellation of a session."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.common import command
-from orchestrator.cli.exits import NotDoneError
-from orchestrator.cli.lookup import Known, SessionId, existing, whole_id
-from orchestrator.cli.output import write_json, write_line
+from orchestrator.cli.lookup import SessionId, store_if_available
+from orchestrator.cli.output import write_line
 from orchestrator.cli.shell import Shell
+
+if TYPE_CHECKING:
+    from orchestrator.app.wiring import Wiring
+    from orchestrator.operations.lookup import FoundSession
 
 
 @command
 def cancel(
     shell: Shell,
     session: SessionId,
-    reason: Annotated[str, typer.Option(help="Why; it is part of the session's history.")] = "",
+    reason: Annotated[str, typer.Option(help="Why; recorded in the session's history.")] = "",
     force: Annotated[
         bool,
-        typer.Option("--force", help="Do not look for the session first: its task may still be on its way."),
+        typer.Option("--force", help="Do not look the session up first: its task may still be in flight."),
     ] = False,
 ) -> None:
-    """Asks for a session to be cancelled.
+    """Requests the cancellation of a session.
 
-    Returns when Kafka has the request; `sessions watch` shows what comes of it.
+    Returns when Kafka has the request; `sessions watch` shows the outcome.
     """
     import asyncio
 
     from orchestrator.client import Client
-    from orchestrator.sessions.projection import ENDED
+    from orchestrator.operations import tasks
 
     wiring = shell.wiring()
-    known = Known(whole_id(session), "") if force else existing(wiring, session, shell.timeout_s)
-    found = known.correlation_id
-    if known.phase in ENDED:
-        raise NotDoneError(f"session {found} has ended already ({known.phase}): there is nothing to cancel")
+    found = _find(shell, wiring, session, force=force)
 
     async def send() -> None:
         async with Client(wiring, timeout_s=shell.timeout_s) as client:
-            await client.cancel(found, reason)
+            await tasks.cancel(client, found, reason)
 
     asyncio.run(send())
-    if shell.writes_json:
-        write_json({"correlation_id": found})
-    else:
-        write_line(f"asked for session {found} to be cancelled")
+    shell.show(
+        found.correlation_id,
+        lambda session: {"correlation_id": session},
+        lambda session: write_line(f"cancellation requested for session {session}"),
+    )
+
+
+def _find(shell: Shell, wiring: "Wiring", given: str, *, force: bool) -> "FoundSession":
+    from orchestrator.operations.lookup import FoundSession, find_session, whole_id
+
+    if force:
+        return FoundSession(whole_id(given), "")
+    with store_if_available(shell) as store:
+        return find_session(wiring, store, given, shell.timeout_s)

@@ -1,18 +1,18 @@
-"""`orchestrator agents` and `orchestrator tools`: what exists, as the definitions topic tells it."""
+"""`orchestrator agents` and `orchestrator tools`: what the definitions topic holds."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.common import command
-from orchestrator.cli.output import write_json, write_line, write_note, write_table
+from orchestrator.cli.output import write_line, write_note, write_table, write_warnings
 from orchestrator.cli.shell import Shell
 
 if TYPE_CHECKING:
-    from orchestrator.app.wiring import Wiring
     from orchestrator.messages.types import AgentProfile, ToolDefinition
-    from orchestrator.worker.broadcast.definitions import DefinitionTable
+    from orchestrator.operations.definitions import Definitions
+    from orchestrator.sdk.documents import Documents
 
 agents = typer.Typer(help="Agents and playbooks of this installation.", no_args_is_help=True)
 tools = typer.Typer(help="Tools that executors have announced.", no_args_is_help=True)
@@ -25,106 +25,95 @@ def apply(
     folder: Annotated[
         Path,
         typer.Argument(
-            metavar="DIR", exists=True, file_okay=False, help="Folder with the YAML files; subfolders count."
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Folder with YAML files; subfolders are included.",
         ),
     ],
 ) -> None:
     """Defines the agents and playbooks of a folder.
 
-    All of them or, if one is wrong, none.
+    All of them, or none if one has a mistake.
     """
     from orchestrator.app.definitions import publish_definitions, read_definitions
 
     documents = read_definitions(folder)
     publish_definitions(shell.wiring(), documents)
-    playbooks = [found.playbook.label for found in documents.playbooks]
-    profiles = [profile.name for profile in documents.profiles]
-    if shell.writes_json:
-        write_json({"agents": profiles, "playbooks": playbooks})
-        return
-    for label in playbooks:
-        write_line(f"playbook {label} is defined")
-    for name in profiles:
-        write_line(f"agent {name} is defined")
+    shell.show(documents, _applied_document, _write_applied)
 
 
 @agents.command("list")
 @command
 def list_agents(shell: Shell) -> None:
     """Shows the agents and playbooks that are defined."""
-    table = _defined(shell.wiring(), shell.timeout_s)
-    profiles = [table.agents[name] for name in sorted(table.agents)]
-    playbooks = [table.playbooks[name] for name in sorted(table.playbooks)]
-    if shell.writes_json:
-        known = [{"name": one.name, "version": one.version, "source": one.source} for one in playbooks]
-        write_json({"agents": profiles, "playbooks": known})
-        return
-    rows = [
-        *(("agent", one.name, _planned_by(one), one.description) for one in profiles),
-        *(("playbook", f"{one.name}@{one.version}", "", _description_of(one.source)) for one in playbooks),
-    ]
-    if rows:
-        write_table(("kind", "name", "planned by", "description"), rows, folded=("description",))
-    else:
-        write_note("nothing is defined yet: `orchestrator agents apply DIR` does it")
+    from orchestrator.operations.documents import agents_document
+
+    shell.show(_definitions(shell), agents_document, _write_agents)
 
 
 @tools.command("list")
 @command
 def list_tools(shell: Shell) -> None:
-    """Shows the tools that the tool executors have announced."""
-    table = _defined(shell.wiring(), shell.timeout_s)
-    found = [table.tools[name] for name in sorted(table.tools)]
-    if shell.writes_json:
-        write_json([_tool_document(tool) for tool in found])
-    elif found:
-        headings = ("tool", "version", "capabilities", "pool", "description")
-        write_table(headings, map(_tool_cells, found), folded=("description",))
+    """Shows the tools that tool executors have announced."""
+    from orchestrator.operations.documents import tool_document
+
+    found = _definitions(shell).tools
+    shell.show(found, lambda tools: [tool_document(tool) for tool in tools], _write_tools)
+
+
+def _definitions(shell: Shell) -> "Definitions":
+    from orchestrator.operations.definitions import read_definitions
+
+    found = read_definitions(shell.wiring(), shell.timeout_s)
+    write_warnings(found.warnings)
+    return found
+
+
+def _agents_in(documents: "Documents") -> list[str]:
+    return [profile.name for profile in documents.profiles]
+
+
+def _playbooks_in(documents: "Documents") -> list[str]:
+    return [found.playbook.label for found in documents.playbooks]
+
+
+def _applied_document(documents: "Documents") -> dict[str, list[str]]:
+    return {"agents": _agents_in(documents), "playbooks": _playbooks_in(documents)}
+
+
+def _write_applied(documents: "Documents") -> None:
+    for label in _playbooks_in(documents):
+        write_line(f"playbook {label} is defined")
+    for name in _agents_in(documents):
+        write_line(f"agent {name} is defined")
+
+
+def _write_agents(found: "Definitions") -> None:
+    from orchestrator.operations.definitions import description_of
+
+    rows = [
+        *(("agent", one.name, _planned_by(one), one.description) for one in found.agents),
+        *(("playbook", f"{one.name}@{one.version}", "", description_of(one)) for one in found.playbooks),
+    ]
+    if rows:
+        write_table(("kind", "name", "planned by", "description"), rows, folded=("description",))
     else:
-        write_note("no tool is announced: `orchestrator run tool-executor` announces those that it has")
-
-
-def _defined(wiring: "Wiring", timeout_s: float) -> "DefinitionTable":
-    """What the topic holds now. A definition that cannot be read is left out, with a warning."""
-    from orchestrator.bus.reading import all_of, read_to_end
-    from orchestrator.errors import ContractError
-    from orchestrator.messages.catalogue import Topic
-    from orchestrator.worker.broadcast.definitions import DefinitionTable
-
-    table = DefinitionTable()
-    for received in read_to_end(wiring.bus, all_of(wiring.bus, Topic.DEFINITIONS), timeout_s):
-        key = (received.key or b"").decode(errors="replace")
-        if received.value is None:
-            table.remove(key)
-            continue
-        try:
-            table.put(wiring.codec.decode(received))
-        except ContractError as error:
-            write_note(f"warning: the definition of {key} cannot be read: {error}")
-    return table
+        write_note(
+            "no agent or playbook is defined: `orchestrator agents apply DIR` defines those of a folder"
+        )
 
 
 def _planned_by(profile: "AgentProfile") -> str:
     return f"{profile.planner} {profile.playbook}".strip()
 
 
-def _description_of(source: str) -> str:
-    from orchestrator.errors import ConfigurationError
-    from orchestrator.sdk.documents import parse_playbooks
-
-    try:
-        return parse_playbooks(source)[0].description
-    except (ConfigurationError, IndexError):
-        return "cannot be read by this version"
-
-
-def _tool_document(tool: "ToolDefinition") -> dict[str, Any]:
-    import json
-
-    from msgspec import to_builtins
-
-    schemas = {name: json.loads(getattr(tool, name)) for name in ("arguments_schema", "output_schema")}
-    return {**to_builtins(tool), **schemas}
+def _write_tools(found: "tuple[ToolDefinition, ...]") -> None:
+    if found:
+        headings = ("tool", "version", "capabilities", "pool", "description")
+        write_table(headings, map(_tool_cells, found), folded=("description",))
+    else:
+        write_note("no tool is announced: `orchestrator run tool-executor` announces its tools")
 
 
 def _tool_cells(tool: "ToolDefinition") -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`orchestrator dev`: a real Kafka, a real registry and all services on this machine, with nothing to install."""
+"""`orchestrator dev`: a real Kafka, a real registry and all services on this machine, without installing them."""
 
 import os
 import shlex
@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from orchestrator.cli.commands.config import Modules
-from orchestrator.cli.commands.run import log_as_told
-from orchestrator.cli.commands.schemas import apply_schemas
-from orchestrator.cli.commands.topics import apply_topics
+from orchestrator.cli.commands.run import configure_logs
 from orchestrator.cli.common import command
-from orchestrator.cli.output import write_json_line, write_line, write_note
+from orchestrator.cli.output import write_note
 from orchestrator.cli.shell import Shell
 from orchestrator.cli.stopping import Stopped, stopped_by_signals
 
@@ -28,54 +26,63 @@ if TYPE_CHECKING:
 _VALUES: Final = "values"
 _SESSIONS: Final = "sessions.sqlite"
 _APPLY_S: Final = 60.0
-"""A cluster that has just started, on a busy machine, takes its time to make topics."""
+"""A cluster that has just started takes long to create topics on a busy machine."""
 
 
 @command
 def dev(
     shell: Shell,
     data: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where everything is kept; the next start goes on with it.")
+        Path, typer.Option(metavar="DIR", help="Where data is kept; the next start continues with it.")
     ] = Path(".data/dev"),
-    nodes: Annotated[int, typer.Option(help="Kafka nodes: 1, or 3.")] = 1,
+    nodes: Annotated[int, typer.Option(help="Number of Kafka nodes, 1 or 3.")] = 1,
     port: Annotated[
         int | None,
         typer.Option(
-            min=1, max=65533, help="Port of the first Kafka node. [default: free, then the same again]"
+            min=1,
+            max=65533,
+            help="Port of the first Kafka node. [default: a free one, kept for later starts]",
         ),
     ] = None,
     registry_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port of the registry. [default: as above]")
+        int | None,
+        typer.Option(
+            min=1, max=65535, help="Port of the registry. [default: a free one, kept for later starts]"
+        ),
     ] = None,
-    reset: Annotated[bool, typer.Option("--reset", help="Forget what an earlier run has kept.")] = False,
+    reset: Annotated[bool, typer.Option("--reset", help="Delete the data of earlier runs.")] = False,
     jaeger: Annotated[
-        bool, typer.Option("--jaeger", help="Start Jaeger too, and send it the spans of all services.")
+        bool, typer.Option("--jaeger", help="Start Jaeger as well and send it the spans of all services.")
     ] = False,
-    jaeger_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Jaeger's page.")] = 16686,
-    no_run: Annotated[bool, typer.Option("--no-run", help="Start the servers only, no services.")] = False,
+    jaeger_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Jaeger's web page.")] = 16686,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Start only the servers, no services.")] = False,
     module: Modules = None,
 ) -> None:
     """Starts Kafka, a registry and all services.
 
-    They are real and on this machine; topics and schemas are applied, and Ctrl-C ends everything. The first
-    start fetches Kafka and the registry, about 200 MB.
+    They run on this machine; topics and schemas are applied, and Ctrl-C stops everything. The first start
+    downloads Kafka and the registry, about 200 MB.
     """
     from orchestrator.bus.deadline import Deadline
     from orchestrator.local import LocalJaeger, LocalStack
     from orchestrator.local.jaeger import jaeger_program
     from orchestrator.local.kafka import START_SECONDS
+    from orchestrator.operations.schemas import apply_schemas
+    from orchestrator.operations.topics import apply_topics
 
     folder = data.absolute()
     ports = tuple(range(port, port + nodes)) if port else ()
     stack = LocalStack(folder, nodes, kafka_ports=ports, registry_port=registry_port)
     modules = tuple(module) if module else None
-    told = shell.settings(modules=modules)
-    log_as_told(told)
-    viewer = LocalJaeger(jaeger_program(told.jaeger), folder / "jaeger", port=jaeger_port) if jaeger else None
+    given = shell.settings(modules=modules)
+    configure_logs(given)
+    viewer = (
+        LocalJaeger(jaeger_program(given.jaeger), folder / "jaeger", port=jaeger_port) if jaeger else None
+    )
     with stopped_by_signals(), ExitStack() as ending:
         try:
             if reset:
-                _forget(stack, folder)
+                _delete_data(stack, folder)
             write_note("starting Kafka and the registry" + (", and Jaeger" if viewer else ""))
             stack.prepare()
             ending.callback(stack.stop)
@@ -86,14 +93,14 @@ def dev(
             settings = _settings(shell, environment, modules)
             apply_topics(settings.bus, _APPLY_S)
             apply_schemas(settings.bus)
-            _tell(shell, environment)
+            shell.show_item(environment, lambda environment: {"environment": environment}, _export_lines)
             _run(settings, services=not no_run)
         except Stopped:
             write_note("stopping")
 
 
-def _forget(stack: "LocalStack", folder: Path) -> None:
-    """Records, schemas, values and recorded sessions go together: the recorder keeps offsets of the records."""
+def _delete_data(stack: "LocalStack", folder: Path) -> None:
+    """Deletes records, schemas, values and recorded sessions together: the recorder stores offsets of records."""
     stack.reset()
     shutil.rmtree(folder / _VALUES, ignore_errors=True)
     for path in folder.glob(f"{_SESSIONS}*"):
@@ -101,7 +108,7 @@ def _forget(stack: "LocalStack", folder: Path) -> None:
 
 
 def _environment(address: "StackAddress", folder: Path) -> dict[str, str]:
-    """What another process needs in its environment to be of this installation."""
+    """The environment variables with which another process uses this installation."""
     return {
         "ORCHESTRATOR_BOOTSTRAP_SERVERS": address.bootstrap_servers,
         "ORCHESTRATOR_SCHEMA_REGISTRY_URL": address.schema_registry_url,
@@ -111,7 +118,7 @@ def _environment(address: "StackAddress", folder: Path) -> dict[str, str]:
 
 
 def _traced(viewer: "LocalJaeger") -> dict[str, str]:
-    """What sends the spans of a process to Jaeger, and links to their traces."""
+    """The environment variables that send a process's spans to Jaeger and link to its traces."""
     from orchestrator.app.settings import TRACE_ID
 
     return {
@@ -121,7 +128,7 @@ def _traced(viewer: "LocalJaeger") -> dict[str, str]:
 
 
 def _settings(shell: Shell, environment: "Mapping[str, str]", modules: tuple[str, ...] | None) -> "Settings":
-    # The session recorder looks there by itself.
+    # The session recorder reads its settings from the environment.
     os.environ.update(environment)
     return shell.settings(
         modules=modules,
@@ -131,18 +138,13 @@ def _settings(shell: Shell, environment: "Mapping[str, str]", modules: tuple[str
     )
 
 
-def _tell(shell: Shell, environment: "Mapping[str, str]") -> None:
-    if shell.writes_json:
-        write_json_line({"environment": environment})
-        return
-    write_line("Everything is there. In another terminal:\n")
-    for name, value in environment.items():
-        write_line(f"export {name}={shlex.quote(value)}")
-    write_line("")
+def _export_lines(environment: "Mapping[str, str]") -> str:
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+    return "\n".join(["Ready. In another terminal:\n", *exports, ""])
 
 
 def _run(settings: "Settings", *, services: bool) -> None:
-    """Runs all services, or nothing, until `Stopped` is raised."""
+    """Runs all services, or waits without any, until `Stopped` is raised."""
     from orchestrator.app.process import ALL, Process
     from orchestrator.app.wiring import wire
     from orchestrator.sdk.plugins import discover
@@ -151,5 +153,5 @@ def _run(settings: "Settings", *, services: bool) -> None:
         while True:
             signal.pause()
     with Process(wire(settings), [ALL], discover(settings.modules)) as process:
-        write_note(f"running {', '.join(process.names)}; Ctrl-C ends everything")
+        write_note(f"running {', '.join(process.names)}; Ctrl-C stops everything")
         process.wait()

@@ -1,33 +1,30 @@
-"""`orchestrator dlq`: what could not be processed, and why."""
+"""`orchestrator dlq`: messages that could not be processed, and why."""
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from orchestrator.cli import times
 from orchestrator.cli.common import command
-from orchestrator.cli.exits import NotDoneError, NotFoundError
 from orchestrator.cli.output import write_fields, write_json, write_line, write_note, write_table
-from orchestrator.cli.payloads import Payload, as_text, hex_lines, payload_of
 from orchestrator.cli.shell import Shell
+from orchestrator.operations.errors import NotDoneError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from orchestrator.app.wiring import Wiring
     from orchestrator.client.dead_letters import DeadLetter
-    from orchestrator.messages.events import MessageDeadLettered
+    from orchestrator.operations.payloads import Payload
 
-app = typer.Typer(help="Dead letters: what could not be processed.", no_args_is_help=True)
+app = typer.Typer(help="Dead letters: messages that could not be processed.", no_args_is_help=True)
 
-STDOUT = "-"
+STDOUT: Final = "-"
+_BYTES_A_LINE: Final = 32
 
 
 @app.command("list")
 @command
-def list_letters(
+def list_dead_letters(
     shell: Shell,
     service: Annotated[str, typer.Option(help="Only those of this service.")] = "",
     stage: Annotated[
@@ -37,71 +34,78 @@ def list_letters(
         int | None,
         typer.Option(metavar="TIME", parser=times.ago, help="Only those since then: 2h, or a time."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most, the newest of them.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many, the newest.")] = 50,
 ) -> None:
-    """Shows the newest dead letters last."""
+    """Shows dead letters, the newest last."""
+    from orchestrator.operations.dead_letters import newest_dead_letters
+    from orchestrator.operations.documents import dead_letter_document
 
-    def is_wanted(letter: "MessageDeadLettered") -> bool:
-        return (
-            (not service or letter.service == service)
-            and (not stage or letter.stage == stage)
-            and letter.occurred_at >= (since or 0)
-        )
-
-    letters = _newest(shell, shell.wiring(), limit, is_wanted)
-    if shell.writes_json:
-        write_json([_summary(one) for one in letters])
-    elif letters:
-        write_table(("id", "time", "service", "stage", "from", "why"), map(_cells, letters), folded=("why",))
-    else:
-        write_note("there is no dead letter that fits")
+    found = newest_dead_letters(
+        shell.wiring(),
+        service=service,
+        stage=stage,
+        since=since or 0,
+        limit=limit,
+        timeout_s=shell.timeout_s,
+    )
+    shell.show(found, lambda letters: [dead_letter_document(one) for one in letters], _write_list)
 
 
 @app.command()
 @command
 def show(
     shell: Shell,
-    letter: Annotated[
+    prefix: Annotated[
         str, typer.Argument(metavar="ID", help="The dead letter's id, or the beginning of it.")
     ],
     raw: Annotated[
-        str, typer.Option(metavar="FILE", help="Write the message's value there, byte for byte; - is stdout.")
+        str,
+        typer.Option(metavar="FILE", help="Write the message's value to a file, byte for byte; - is stdout."),
     ] = "",
 ) -> None:
     """Shows one dead letter.
 
-    Why, the message as it was, and the state of its session.
+    The reason, the original message, and the state of its session.
     """
+    from orchestrator.operations.dead_letters import find_dead_letter
+    from orchestrator.operations.documents import whole_dead_letter_document
+    from orchestrator.operations.payloads import payload_of
+
     wiring = shell.wiring()
-    wanted = letter.lower()
-    letters = _newest(shell, wiring, 2, lambda one: one.event_id.startswith(wanted))
-    if not letters:
-        raise NotFoundError(
-            f"there is no dead letter {letter}: `orchestrator dlq list` shows those that are there"
-        )
-    if len(letters) > 1:
-        raise NotFoundError(f"several dead letters begin with {letter}: write more of the id")
-    found = letters[0]
+    found = find_dead_letter(wiring, prefix, shell.timeout_s)
     if raw:
         _write_raw(found, raw)
         return
-    payload = payload_of(found.letter.original, wiring.codec)
-    if shell.writes_json:
-        write_json(_summary(found) | _details(found, payload))
+    payload = payload_of(found.event.original, wiring.codec)
+    shell.show(
+        found,
+        lambda one: whole_dead_letter_document(one, payload),
+        lambda one: _write(one, payload),
+    )
+
+
+def _write_list(found: "list[DeadLetter]") -> None:
+    if found:
+        write_table(("id", "time", "service", "stage", "from", "why"), map(_cells, found), folded=("why",))
     else:
-        _write(found, payload)
+        write_note("no dead letters found")
 
 
-def _newest(
-    shell: Shell, wiring: "Wiring", limit: int, is_wanted: "Callable[[MessageDeadLettered], bool]"
-) -> "list[DeadLetter]":
-    from orchestrator.client.dead_letters import newest
-
-    return newest(wiring.bus, wiring.codec, limit, shell.timeout_s, is_wanted)
+def _cells(found: "DeadLetter") -> tuple[str, ...]:
+    event = found.event
+    original = event.original
+    return (
+        event.event_id,
+        times.shown(event.occurred_at),
+        event.service,
+        event.stage,
+        f"{original.topic}/{original.partition}@{original.offset}",
+        event.failure.message or event.failure.code,
+    )
 
 
 def _write_raw(found: "DeadLetter", target: str) -> None:
-    value = found.letter.original.value
+    value = found.event.original.value
     if value is None:
         raise NotDoneError("the message has no value: there is nothing to write")
     if target == STDOUT:
@@ -112,100 +116,44 @@ def _write_raw(found: "DeadLetter", target: str) -> None:
         Path(target).write_bytes(value)
     except OSError as error:
         raise NotDoneError(f"{target} cannot be written: {error.strerror}") from None
-    write_note(f"{len(value)} bytes in {target}")
+    write_note(f"wrote {len(value)} bytes to {target}")
 
 
-def _summary(found: "DeadLetter") -> dict[str, Any]:
-    from orchestrator.bus.headers import rfc3339
-
-    letter = found.letter
-    return {
-        "id": letter.event_id,
-        "correlation_id": letter.correlation_id,
-        "occurred_at": rfc3339(letter.occurred_at),
-        "service": letter.service,
-        "stage": letter.stage,
-        "failure": {
-            "kind": letter.failure.kind,
-            "code": letter.failure.code,
-            "message": letter.failure.message,
-        },
-        "topic": letter.original.topic,
-        "partition": letter.original.partition,
-        "offset": letter.original.offset,
-    }
-
-
-def _details(found: "DeadLetter", payload: Payload) -> dict[str, Any]:
+def _write(found: "DeadLetter", payload: "Payload") -> None:
+    from orchestrator.operations.payloads import readable
     from orchestrator.sessions.view import shown
 
-    letter = found.letter
-    return {
-        "agent": letter.agent,
-        "tenant": letter.tenant,
-        "timestamp_ms": letter.original.timestamp_ms,
-        "key": _readable(letter.original.key),
-        "headers": [[header.name, _readable(header.value)] for header in letter.original.headers],
-        "value": {
-            "form": payload.form,
-            "schema": payload.schema,
-            "content": payload.content,
-            "size": len(letter.original.value or b""),
-        },
-        "sequence": letter.sequence,
-        "state": shown(letter.state),
-    }
-
-
-def _write(found: "DeadLetter", payload: Payload) -> None:
-    from orchestrator.sessions.view import shown
-
-    letter = found.letter
-    original = letter.original
+    event = found.event
+    original = event.original
     write_fields(
         [
-            ("id", letter.event_id),
-            ("session", letter.correlation_id),
-            ("time", times.shown(letter.occurred_at)),
-            ("by", f"{letter.service}, stage {letter.stage}"),
-            ("why", f"{letter.failure.message or letter.failure.code} ({letter.failure.kind})"),
+            ("id", event.event_id),
+            ("session", event.correlation_id),
+            ("time", times.shown(event.occurred_at)),
+            ("by", f"{event.service}, stage {event.stage}"),
+            ("why", f"{event.failure.message or event.failure.code} ({event.failure.kind})"),
             ("from", f"{original.topic}, partition {original.partition}, offset {original.offset}"),
             ("written", times.shown(original.timestamp_ms * 1000) if original.timestamp_ms else ""),
-            ("key", _readable(original.key) or ""),
+            ("key", readable(original.key) or ""),
         ]
     )
     if original.headers:
         write_line("\nheaders")
         for header in original.headers:
-            write_line(f"  {header.name}: {_readable(header.value)}")
+            write_line(f"  {header.name}: {readable(header.value)}")
     write_line(f"\nvalue, {len(original.value or b'')} bytes, {payload.schema or payload.form}")
     match payload.form:
         case "text":
             write_line(payload.content)
         case "hex":
-            write_line("\n".join(hex_lines(payload.content)))
+            write_line("\n".join(_hex_lines(payload.content)))
         case "avro":
             write_json(payload.content)
-    if letter.state is not None:
-        write_line(f"\nstate of the session at event {letter.sequence}")
-        write_json(shown(letter.state))
+    if event.state is not None:
+        write_line(f"\nstate of the session at event {event.sequence}")
+        write_json(shown(event.state))
 
 
-def _readable(content: bytes | None) -> str | None:
-    if content is None:
-        return None
-    text = as_text(content)
-    return content.hex(" ") if text is None else text
-
-
-def _cells(found: "DeadLetter") -> tuple[str, ...]:
-    letter = found.letter
-    original = letter.original
-    return (
-        letter.event_id,
-        times.shown(letter.occurred_at),
-        letter.service,
-        letter.stage,
-        f"{original.topic}/{original.partition}@{original.offset}",
-        letter.failure.message or letter.failure.code,
-    )
+def _hex_lines(digits: str) -> list[str]:
+    width = 3 * _BYTES_A_LINE
+    return [digits[start : start + width].rstrip() for start in range(0, len(digits), width)]

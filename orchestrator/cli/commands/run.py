@@ -1,4 +1,4 @@
-"""`orchestrator run`: the orchestrator, services and sinks, several of them in one process if need be."""
+"""`orchestrator run`: runs the orchestrator, services and sinks, one or several in a process."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,40 +23,42 @@ def run(
     ],
     module: Modules = None,
     slot: Annotated[
-        int | None, typer.Option(min=0, help="Number of this copy of the orchestrator; no two alike.")
+        int | None, typer.Option(min=0, help="Slot of this orchestrator; each copy has its own.")
     ] = None,
     http_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Port of /healthz, /readyz and /metrics; 0 takes a free one."),
+        typer.Option(min=0, max=65535, help="Port of /healthz, /readyz and /metrics; 0 picks a free one."),
     ] = None,
-    http_host: Annotated[str | None, typer.Option(help="Where health and metrics are served.")] = None,
+    http_host: Annotated[str | None, typer.Option(help="Address that serves health and metrics.")] = None,
     values_url: Annotated[
         str | None,
         typer.Option(
             metavar="URL",
-            help="Where large values lie, a folder or s3://bucket/prefix; all processes share it.",
+            help="Store of large values, a folder or s3://bucket/prefix; all processes share it.",
         ),
     ] = None,
     active_sessions: Annotated[
-        int | None, typer.Option(min=1, help="Sessions under way in one partition before its tasks wait.")
+        int | None, typer.Option(min=1, help="Active sessions in one partition before its tasks wait.")
     ] = None,
     drain: Annotated[
         float | None,
         typer.Option(
-            metavar="DURATION", parser=times.seconds, help="How long running calls get to finish at the end."
+            metavar="DURATION",
+            parser=times.seconds,
+            help="How long running calls may take to finish on shutdown.",
         ),
     ] = None,
     log_format: Annotated[
         Literal["auto", "human", "json"] | None,
-        typer.Option(help="auto writes for people in a terminal and JSON elsewhere."),
+        typer.Option(help="auto is human in a terminal and json elsewhere."),
     ] = None,
     otlp_endpoint: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where spans are sent, OTLP over gRPC.")
+        str | None, typer.Option(metavar="URL", help="Receiver of spans, OTLP over gRPC.")
     ] = None,
 ) -> None:
     """Runs services until SIGTERM or Ctrl-C.
 
-    Running calls may then end within --drain; a second signal ends at once.
+    Running calls may then finish within --drain; a second signal ends the process at once.
     """
     from orchestrator.app.process import Process, select_names
     from orchestrator.app.wiring import wire
@@ -77,12 +79,12 @@ def run(
     plugins = discover(settings.modules)
     select_names(names, plugins)
     require_servers(settings, shell.timeout_s)
-    log_as_told(settings)
+    configure_logs(settings)
     run_until_stopped(Process(wire(settings), names, plugins))
 
 
-def log_as_told(settings: "Settings") -> None:
-    """Logs of a process that runs services: for people in a terminal, JSON elsewhere, never a secret."""
+def configure_logs(settings: "Settings") -> None:
+    """Configures the logs of a process that runs services; secrets in the settings are masked."""
     from orchestrator.telemetry.logs import configure
 
     secrets = (*settings.kafka.values(), *settings.schema_registry.values())

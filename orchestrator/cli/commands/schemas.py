@@ -1,4 +1,4 @@
-"""`orchestrator schemas`: what the registry has, and what this version needs."""
+"""`orchestrator schemas`: compares the registry with this version, and registers what it lacks."""
 
 from typing import TYPE_CHECKING
 
@@ -6,12 +6,11 @@ import typer
 
 from orchestrator.cli.common import command
 from orchestrator.cli.exits import ExitCode
-from orchestrator.cli.output import write_json, write_line, write_table
+from orchestrator.cli.output import write_line, write_table
 from orchestrator.cli.shell import Shell
 
 if TYPE_CHECKING:
-    from orchestrator.bus.settings import BusSettings
-    from orchestrator.schemas import Applied
+    from orchestrator.schemas import Applied, Finding
 
 app = typer.Typer(help="Schemas of all messages.", no_args_is_help=True)
 
@@ -21,16 +20,18 @@ app = typer.Typer(help="Schemas of all messages.", no_args_is_help=True)
 def apply(shell: Shell) -> None:
     """Registers every schema of this version.
 
-    Doing it again changes nothing.
+    Idempotent: running it again changes nothing.
     """
+    from orchestrator.operations.schemas import apply_schemas
+
     applied = apply_schemas(shell.reached(kafka=False).bus)
-    if shell.writes_json:
-        write_json([{"subject": one.subject, "id": one.schema_id, "outcome": one.outcome} for one in applied])
-        return
-    new = [one for one in applied if one.outcome is one.outcome.REGISTERED]
-    for one in new:
-        write_line(f"{one.subject}: registered as {one.schema_id}")
-    write_line(f"{len(applied)} schemas are registered, {len(new)} of them now")
+    shell.show(
+        applied,
+        lambda applied: [
+            {"subject": one.subject, "id": one.schema_id, "outcome": one.outcome} for one in applied
+        ],
+        _write_applied,
+    )
 
 
 @app.command()
@@ -40,26 +41,29 @@ def check(shell: Shell) -> None:
 
     Exits with 1 if anything differs.
     """
-    from orchestrator.bus.avro.registry import registry_client
-    from orchestrator.schemas import check as compare
+    from orchestrator.operations.schemas import check_schemas
 
-    settings = shell.reached(kafka=False).bus
-    findings = compare(registry_client(settings), settings)
-    if shell.writes_json:
-        write_json([{"subject": one.subject, "problem": one.problem} for one in findings])
-    elif findings:
-        rows = [(one.subject or "(registry)", one.problem) for one in findings]
-        write_table(("subject", "problem"), rows, folded=("problem",))
-        write_line("`orchestrator schemas apply` registers what is missing")
-    else:
-        write_line("the registry has every schema of this version")
+    findings = check_schemas(shell.reached(kafka=False).bus)
+    shell.show(
+        findings,
+        lambda findings: [{"subject": one.subject, "problem": one.problem} for one in findings],
+        _write_findings,
+    )
     if findings:
         raise typer.Exit(ExitCode.NOT_DONE)
 
 
-def apply_schemas(settings: "BusSettings") -> "tuple[Applied, ...]":
-    """Registers what the registry has not got. Raises `ConfigurationError` naming every incompatible subject."""
-    from orchestrator.bus.avro.registry import registry_client
-    from orchestrator.schemas import apply as register
+def _write_applied(applied: "tuple[Applied, ...]") -> None:
+    new = [one for one in applied if one.outcome is one.outcome.REGISTERED]
+    for one in new:
+        write_line(f"{one.subject}: registered as {one.schema_id}")
+    write_line(f"{len(applied)} schemas are registered, {len(new)} of them now")
 
-    return register(registry_client(settings), settings)
+
+def _write_findings(findings: "tuple[Finding, ...]") -> None:
+    if not findings:
+        write_line("the registry has every schema of this version")
+        return
+    rows = [(one.subject or "(registry)", one.problem) for one in findings]
+    write_table(("subject", "problem"), rows, folded=("problem",))
+    write_line("`orchestrator schemas apply` registers what is missing")

@@ -1,33 +1,33 @@
-"""`orchestrator sessions`: what has been done, what is being done, and how one session came about."""
+"""`orchestrator sessions`: lists sessions, shows one, and watches events."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli import times
 from orchestrator.cli.common import command
-from orchestrator.cli.exits import NotFoundError
-from orchestrator.cli.lookup import SessionId, existing, open_store, recorded, session_id
+from orchestrator.cli.events import event_line
+from orchestrator.cli.lookup import SessionId, session_id, store_if_available
 from orchestrator.cli.output import (
     write_fields,
-    write_json,
     write_line,
     write_note,
     write_result,
     write_table,
+    write_warnings,
 )
 from orchestrator.cli.shell import Shell
-from orchestrator.cli.traces import traced
-from orchestrator.cli.watching import watch_all, watch_one
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orchestrator.app.wiring import Wiring
     from orchestrator.messages.base import Event
+    from orchestrator.operations.following import ExpectedSession
     from orchestrator.sessions.projection import SessionRow
     from orchestrator.sessions.view import SessionView
 
-app = typer.Typer(help="Sessions: list them, look at one, watch them.", no_args_is_help=True)
+app = typer.Typer(help="Sessions: list them, show one, watch events.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -39,26 +39,20 @@ def list_sessions(
     tenant: Annotated[str, typer.Option(help="Only those of this tenant.")] = "",
     since: Annotated[
         int | None,
-        typer.Option(metavar="TIME", parser=times.ago, help="Only those begun since then: 2h, or a time."),
+        typer.Option(metavar="TIME", parser=times.ago, help="Only those started since then: 2h, or a time."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many.")] = 50,
 ) -> None:
-    """Shows the newest sessions first."""
+    """Shows sessions, the newest first."""
+    from contextlib import closing
+
+    from orchestrator.operations.documents import session_document
     from orchestrator.sessions.queries import Wanted, listed
 
-    store = open_store()
-    try:
-        rows = listed(store, Wanted(phase=phase, agent=agent, tenant=tenant, since=since or 0, limit=limit))
-    finally:
-        store.close()
-    if shell.writes_json:
-        write_json([_row_document(row) for row in rows])
-        return
-    if not rows:
-        write_note("no session is recorded that fits; `orchestrator run session-recorder` records them")
-        return
-    headings = ("session", "phase", "agent", "goal", "started", "took", "calls", "tokens", "cost")
-    write_table(headings, map(_cells, rows), cut=("goal",))
+    wanted = Wanted(phase=phase, agent=agent, tenant=tenant, since=since or 0, limit=limit)
+    with closing(shell.open_store()) as store:
+        rows = listed(store, wanted)
+    shell.show(rows, lambda rows: [session_document(row) for row in rows], _write_rows)
 
 
 @app.command()
@@ -67,28 +61,33 @@ def show(
     shell: Shell,
     session: SessionId,
     from_log: Annotated[
-        bool, typer.Option("--from-log", help="Read the topics themselves, not the session store.")
+        bool, typer.Option("--from-log", help="Read the topics instead of the session store.")
     ] = False,
     at: Annotated[
         int | None,
-        typer.Option(metavar="SEQUENCE", min=1, help="As it was when that event had happened."),
+        typer.Option(metavar="SEQUENCE", min=1, help="Show the session as it was after this event."),
     ] = None,
 ) -> None:
     """Shows one session.
 
     Its plan, steps, usage, timeline and result.
     """
-    from orchestrator.sessions.timeline import until
+    from msgspec import to_builtins
 
-    events = _logged(shell, session) if from_log else _recorded(session)
-    view = _view(shell, events if at is None else until(events, at), at)
+    from orchestrator.operations.documents import with_trace
+    from orchestrator.operations.sessions import show_session
+
+    events = _logged(shell, session) if from_log else _recorded(shell, session)
     settings = shell.settings()
-    if shell.writes_json:
-        from msgspec import to_builtins
-
-        write_json({**to_builtins(view), **traced(settings, view.correlation_id)})
-    else:
-        _write_view(view, settings.trace_link(view.correlation_id))
+    shown = show_session(events, at, settings.values().fetched)
+    write_warnings(shown.warnings)
+    view = shown.view
+    trace = settings.trace_link(view.correlation_id)
+    shell.show(
+        view,
+        lambda view: with_trace(to_builtins(view), trace),
+        lambda view: _write_view(view, trace),
+    )
 
 
 @app.command()
@@ -102,58 +101,84 @@ def watch(
 ) -> None:
     """Shows events as they happen.
 
-    Those of one session come from its beginning until it has settled; those of all from now on.
+    Those of one session from its beginning until it settles; those of all sessions from now on.
     """
     wiring = shell.wiring()
     if session is None:
-        watch_all(shell, wiring)
-        return
-    watch_one(shell, wiring, session)
+        _watch_all(shell, wiring)
+    else:
+        _watch_one(shell, wiring, session)
 
 
-def _recorded(given: str) -> "list[Event]":
-    from orchestrator.sessions.queries import recorded_events
+def _recorded(shell: Shell, given: str) -> "list[Event]":
+    from contextlib import closing
 
-    store = open_store()
-    try:
-        row = recorded(store, given)
-        if row is None:
-            raise NotFoundError(
-                f"the session store has no session {given}: add --from-log to read the topics themselves; "
-                "`orchestrator sessions list` shows what is recorded, `orchestrator run session-recorder` records"
-            )
-        return recorded_events(store, row.correlation_id)
-    finally:
-        store.close()
+    from orchestrator.operations.sessions import recorded_events
+
+    with closing(shell.open_store()) as store:
+        return recorded_events(store, given)
 
 
-def _logged(shell: Shell, given: str) -> "list[Event]":
-    from orchestrator.sessions.log import logged_events
+def _logged(shell: Shell, given: str) -> "Sequence[Event]":
+    from orchestrator.operations.sessions import logged_events
 
     wiring = shell.wiring()
-    found = existing(wiring, given, shell.timeout_s).correlation_id
-    logged = logged_events(wiring.bus, wiring.codec, found, timeout_s=shell.timeout_s)
-    for problem in logged.problems:
-        write_note(f"warning: {problem}")
-    return list(logged.events)
+    with store_if_available(shell) as store:
+        logged = logged_events(wiring, store, given, shell.timeout_s)
+    write_warnings(logged.problems)
+    return logged.events
 
 
-def _view(shell: Shell, events: "Sequence[Event]", at: int | None) -> "SessionView":
-    from orchestrator.errors import ContractError, UnavailableError
-    from orchestrator.sessions.replay import replay
-    from orchestrator.sessions.view import view_of
+def _watch_one(shell: Shell, wiring: "Wiring", given: str) -> None:
+    import asyncio
 
-    replayed = replay(events, at)
-    for problem in replayed.problems:
-        write_note(f"warning: the history is damaged: {problem}")
-    if replayed.session is None:
-        raise NotFoundError("only what services report is there of this session, its own history is not")
-    values = shell.settings().values()
-    try:
-        return view_of(replayed.session, events, values.fetched)
-    except (ContractError, UnavailableError) as error:
-        write_note(f"warning: the result cannot be read: {error}")
-        return view_of(replayed.session, events)
+    from orchestrator.operations.following import expect_session
+
+    with store_if_available(shell) as store:
+        session = expect_session(wiring, store, given, shell.timeout_s)
+    asyncio.run(_follow(shell, wiring, session))
+
+
+async def _follow(shell: Shell, wiring: "Wiring", session: "ExpectedSession") -> None:
+    from orchestrator.client import Client
+    from orchestrator.operations.documents import event_document
+    from orchestrator.operations.following import follow
+
+    async with Client(wiring, timeout_s=shell.timeout_s) as client:
+        async for event in follow(client, session):
+            shell.show_item(event, event_document, event_line)
+
+
+def _watch_all(shell: Shell, wiring: "Wiring") -> None:
+    from orchestrator.operations.documents import event_document
+    from orchestrator.operations.following import tail
+
+    for event in tail(wiring):
+        shell.show_item(event, event_document, lambda event: f"{event.correlation_id}  {event_line(event)}")
+
+
+def _write_rows(rows: "Sequence[SessionRow]") -> None:
+    if not rows:
+        write_note("no sessions found in the session store; `orchestrator run session-recorder` records them")
+        return
+    headings = ("session", "phase", "agent", "goal", "started", "took", "calls", "tokens", "cost")
+    write_table(headings, map(_cells, rows), cut=("goal",))
+
+
+def _cells(row: "SessionRow") -> tuple[str, ...]:
+    from orchestrator.sessions.summaries import duration
+
+    return (
+        row.correlation_id,
+        row.phase,
+        row.agent,
+        " ".join(row.goal.split()),
+        times.shown(row.started_at),
+        duration(((row.ended_at or row.updated_at) - row.started_at) // 1000),
+        str(row.tool_calls),
+        f"{row.tokens:,}",
+        f"${row.cost_micro_usd / 1_000_000:.4f}",
+    )
 
 
 def _write_view(view: "SessionView", trace: str) -> None:
@@ -187,38 +212,3 @@ def _write_view(view: "SessionView", trace: str) -> None:
     if view.result is not None:
         write_line("")
         write_result(view.result)
-
-
-def _row_document(row: "SessionRow") -> dict[str, Any]:
-    from orchestrator.bus.headers import rfc3339
-
-    return {
-        "correlation_id": row.correlation_id,
-        "phase": row.phase,
-        "goal": row.goal,
-        "agent": row.agent,
-        "tenant": row.tenant,
-        "started_at": rfc3339(row.started_at),
-        "updated_at": rfc3339(row.updated_at),
-        "ended_at": None if row.ended_at is None else rfc3339(row.ended_at),
-        "revision": row.revision,
-        "tool_calls": row.tool_calls,
-        "tokens": row.tokens,
-        "cost": row.cost_micro_usd / 1_000_000,
-    }
-
-
-def _cells(row: "SessionRow") -> tuple[str, ...]:
-    from orchestrator.sessions.summaries import duration
-
-    return (
-        row.correlation_id,
-        row.phase,
-        row.agent,
-        " ".join(row.goal.split()),
-        times.shown(row.started_at),
-        duration(((row.ended_at or row.updated_at) - row.started_at) // 1000),
-        str(row.tool_calls),
-        f"{row.tokens:,}",
-        f"${row.cost_micro_usd / 1_000_000:.4f}",
-    )

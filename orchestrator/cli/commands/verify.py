@@ -1,12 +1,12 @@
-"""`orchestrator verify`: folds every history anew, and tells what is wrong with it."""
+"""`orchestrator verify`: replays every history and reports what is wrong with it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from orchestrator.cli.common import command
 from orchestrator.cli.exits import ExitCode
-from orchestrator.cli.output import write_json, write_line, write_note, write_table
+from orchestrator.cli.output import write_line, write_note, write_table
 from orchestrator.cli.shell import Shell
 
 if TYPE_CHECKING:
@@ -17,21 +17,19 @@ if TYPE_CHECKING:
 def verify(shell: Shell) -> None:
     """Replays every history and compares.
 
-    Finds gaps, repetitions, and snapshots that differ from their events. Changes nothing, and may run beside the
-    orchestrator. Exits with 1 if it finds something.
+    Finds gaps, duplicates, and snapshots that differ from their events. Changes nothing, and may run while the
+    orchestrator does. Exits with 1 if it finds something.
     """
     from orchestrator.engine.recovery.verify import verify as verified
+    from orchestrator.operations.documents import verification_document
 
     wiring = shell.wiring()
 
-    def show(report: "Report") -> None:
+    def on_progress(report: "Report") -> None:
         write_note(f"{report.events} events of {report.sessions} sessions, {len(report.findings)} findings")
 
-    report = verified(wiring.bus, wiring.codec, wiring.values, show)
-    if shell.writes_json:
-        write_json(_document(report))
-    else:
-        _write(report)
+    report = verified(wiring.bus, wiring.codec, wiring.values, on_progress)
+    shell.show(report, verification_document, _write)
     if not report.is_sound:
         raise typer.Exit(ExitCode.NOT_DONE)
 
@@ -52,25 +50,3 @@ def _write(report: "Report") -> None:
 
 def _row(finding: "Finding") -> tuple[str, str, str, str]:
     return finding.problem, finding.correlation_id, f"{finding.partition}@{finding.offset}", finding.message
-
-
-def _document(report: "Report") -> dict[str, Any]:
-    return {
-        "sound": report.is_sound,
-        "partitions": report.partitions,
-        "sessions": report.sessions,
-        "events": report.events,
-        "snapshots": report.snapshots,
-        "compared": report.compared,
-        "truncated": report.truncated,
-        "findings": [
-            {
-                "problem": finding.problem.value,
-                "correlation_id": finding.correlation_id,
-                "partition": finding.partition,
-                "offset": finding.offset,
-                "message": finding.message,
-            }
-            for finding in report.findings
-        ],
-    }

@@ -1,4 +1,4 @@
-"""The command line, run in this process: with a session store of its own, and on an embedded broker."""
+"""The command line run in this process, with a session store of its own and on an embedded broker."""
 
 import json
 import os
@@ -25,7 +25,7 @@ PARTITIONS = 4
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended, and what it wrote."""
+    """The exit code of a command, and what it wrote."""
 
     code: int
     out: str
@@ -45,7 +45,7 @@ Run = Callable[..., Ended]
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder without settings, and an environment without any but the session store's."""
+    """A folder without a settings file, and an environment with only the session store's setting."""
     for name in os.environ:
         if name.startswith("ORCHESTRATOR_"):
             monkeypatch.delenv(name)
@@ -57,7 +57,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run() -> Run:
-    """Runs a command; whatever it raises that is no exit is raised here."""
+    """Runs a command; raises whatever it raises other than an exit."""
     runner = CliRunner()
 
     def invoke(*arguments: str, given: str | None = None) -> Ended:
@@ -77,14 +77,14 @@ def store(place: Path) -> Iterator[SessionStore]:
 
 
 class Installation:
-    """An embedded cluster, written to as the platform would."""
+    """An embedded cluster that a test writes to as the platform would."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.wiring = wiring.wire_embedded(settings)
         self._producer: Producer = self.wiring.bus.producer()
 
-    def tells(self, *messages: Message) -> None:
+    def writes(self, *messages: Message) -> None:
         for message in messages:
             self._producer.send(self.wiring.codec.encode(message, source="/test/0"))
         assert self._producer.flush(Deadline.after(10)) == 0
@@ -103,7 +103,7 @@ def _embedded() -> Iterator[Installation]:
     with EmbeddedCluster(counts) as cluster:
         settings = Settings(
             bootstrap_servers=cluster.bootstrap_servers,
-            # There is none, but somebody who takes connections: whether one answers is asked first.
+            # Not a registry, but it accepts connections, which commands check first.
             schema_registry_url=f"http://{cluster.bootstrap_servers}",
             partitions=PARTITIONS,
         )
@@ -114,7 +114,7 @@ def _embedded() -> Iterator[Installation]:
 
 @pytest.fixture
 def installation(_embedded: Installation, monkeypatch: pytest.MonkeyPatch) -> Installation:
-    """The cluster that commands find in their environment; the catalogue numbers its schemas."""
+    """The cluster that commands find in their environment; schema ids come from the catalogue."""
     monkeypatch.setattr(wiring, "wire", wiring.wire_embedded)
     monkeypatch.setenv("ORCHESTRATOR_BOOTSTRAP_SERVERS", _embedded.settings.bootstrap_servers)
     monkeypatch.setenv("ORCHESTRATOR_SCHEMA_REGISTRY_URL", _embedded.settings.schema_registry_url)

@@ -21,7 +21,7 @@ playbook: tea
 """
 
 
-def test_what_a_folder_defines_is_there(run: Run, installation: Installation, place: Path) -> None:
+def test_what_a_folder_defines_is_listed(run: Run, installation: Installation, place: Path) -> None:
     place.joinpath("kitchen").mkdir()
     place.joinpath("kitchen/tea.yaml").write_text(f"{PLAYBOOK}---\n{AGENT}")
 
@@ -53,7 +53,7 @@ def test_a_mounted_config_map_is_read_once(run: Run, installation: Installation,
     assert (applied.code, applied.out) == (0, "playbook tea@2 is defined\nagent cook is defined\n")
 
 
-def test_every_mistake_of_every_file_is_told_and_nothing_is_defined(
+def test_every_mistake_of_every_file_is_reported_and_nothing_is_defined(
     run: Run, installation: Installation, place: Path
 ) -> None:
     place.joinpath("a.yaml").write_text("agent: good\n---\nagent: bad\nplaner: playbook\n")
@@ -85,7 +85,7 @@ def test_a_name_that_two_files_define_is_a_mistake(run: Run, installation: Insta
     assert "b.yaml" in ended.err
 
 
-def test_a_folder_that_is_not_there_is_a_usage_error(run: Run) -> None:
+def test_a_missing_folder_is_a_usage_error(run: Run) -> None:
     assert run("agents", "apply", "nowhere").code == 2
 
 
@@ -103,7 +103,7 @@ def test_announced_tools_are_listed(run: Run, installation: Installation) -> Non
         capabilities=("boil",),
         arguments_schema='{"type": "object"}',
     )
-    installation.tells(tool_defined(kettle, time.time_ns() // 1000))
+    installation.writes(tool_defined(kettle, time.time_ns() // 1000))
 
     rows = [line.split() for line in run("tools", "list").out.splitlines()]
     assert rows[1] == ["kettle.boil", "1", "boil", "Boils", "water."]

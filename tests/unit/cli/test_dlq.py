@@ -1,22 +1,22 @@
-"""`dlq list` and `dlq show`: why, and the original as it was."""
+"""`dlq list` and `dlq show`: the reason, and the original message."""
 
 from pathlib import Path
 
 import pytest
 
 from orchestrator.bus.ports import Received
-from orchestrator.cli.payloads import as_text
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.commands import SubmitTask
 from orchestrator.messages.events import MessageDeadLettered
 from orchestrator.messages.types import Failure, FailureKind, Header, OriginalMessage, Value
 from orchestrator.messages.values import json_value
+from orchestrator.operations.payloads import as_text
 from tests.unit.cli.conftest import Ended, Installation, Run
 
 MICROS_2026_03_01 = 1_772_323_200_000_000
 
 
-def letter(name: str, original: OriginalMessage, **given: object) -> MessageDeadLettered:
+def dead_letter(name: str, original: OriginalMessage, **given: object) -> MessageDeadLettered:
     fields: dict[str, object] = {
         "event_id": f"{name}-000-4000-8000-000000000000",
         "correlation_id": "0192f0c0-0000-7000-8000-000000000000",
@@ -38,8 +38,8 @@ def found(ended: Ended) -> set[str]:
 
 
 @pytest.fixture
-def letters(installation: Installation) -> None:
-    escalated = letter(
+def dead_letters(installation: Installation) -> None:
+    escalated = dead_letter(
         "bbbbbbbb",
         original(None),
         service="tool-executor",
@@ -48,18 +48,18 @@ def letters(installation: Installation) -> None:
         state=json_value({"phase": "EXECUTING"}),
         sequence=4,
     )
-    installation.tells(letter("aaaaaaaa", original("text ✓".encode(), key=b"\xff\x01")), escalated)
+    installation.writes(dead_letter("aaaaaaaa", original("text ✓".encode(), key=b"\xff\x01")), escalated)
 
 
-@pytest.mark.usefixtures("letters")
-def test_letters_are_listed_for_people(run: Run) -> None:
+@pytest.mark.usefixtures("dead_letters")
+def test_dead_letters_are_listed_as_text(run: Run) -> None:
     heading, *rows = run("dlq", "list").out.splitlines()
 
     assert heading.split() == ["id", "time", "service", "stage", "from", "why"]
     assert any("tasks/2@7" in row and "no schema id" in row for row in rows)
 
 
-@pytest.mark.usefixtures("letters")
+@pytest.mark.usefixtures("dead_letters")
 @pytest.mark.parametrize(
     ("wanted", "left"),
     [
@@ -71,11 +71,11 @@ def test_letters_are_listed_for_people(run: Run) -> None:
         (("--service", "planner"), set()),
     ],
 )
-def test_the_list_is_narrowed_before_it_is_cut(run: Run, wanted: tuple[str, ...], left: set[str]) -> None:
+def test_filters_apply_before_the_limit(run: Run, wanted: tuple[str, ...], left: set[str]) -> None:
     assert found(run("dlq", "list", *wanted, "-o", "json")) == left
 
 
-@pytest.mark.usefixtures("letters")
+@pytest.mark.usefixtures("dead_letters")
 def test_text_is_shown_as_text(run: Run) -> None:
     shown = run("dlq", "show", "aaaaaaaa", "-o", "json").document
 
@@ -84,7 +84,7 @@ def test_text_is_shown_as_text(run: Run) -> None:
     assert shown["failure"] == {"kind": "PERMANENT", "code": "not_avro", "message": "no schema id"}
 
 
-@pytest.mark.usefixtures("letters")
+@pytest.mark.usefixtures("dead_letters")
 def test_the_state_of_the_session_is_shown(run: Run) -> None:
     shown = run("dlq", "show", "bbbbbbbb", "-o", "json").document
 
@@ -94,17 +94,15 @@ def test_the_state_of_the_session_is_shown(run: Run) -> None:
     assert '"phase": "EXECUTING"' in run("dlq", "show", "bbbbbbbb").out
 
 
-def test_what_the_registry_knows_is_decoded_though_it_was_refused(
-    run: Run, installation: Installation
-) -> None:
-    """Its header names another type than its schema: nobody may take it, but it can be read."""
+def test_a_rejected_message_with_a_registered_schema_is_decoded(run: Run, installation: Installation) -> None:
+    """Its header names another type than its schema: services reject it, but it can be read."""
     task = SubmitTask(correlation_id="x", goal="make tea", context=json_value({"cups": 2}))
     written = installation.wiring.codec.encode(task, source="/client")
     refused = Received(
         Topic.TASKS, 2, 7, 0, None, written.value, (("ce_type", b"agents.commands.CancelTask"),)
     )
     headers = tuple(Header(name=name, value=value) for name, value in refused.headers)
-    installation.tells(letter("cccccccc", original(written.value, headers=headers)))
+    installation.writes(dead_letter("cccccccc", original(written.value, headers=headers)))
 
     shown = run("dlq", "show", "cccccccc", "-o", "json").document
 
@@ -121,15 +119,15 @@ def test_what_the_registry_knows_is_decoded_though_it_was_refused(
 )
 def test_anything_else_is_shown_in_hexadecimal(run: Run, installation: Installation, value: bytes) -> None:
     name = f"{value.hex():d<8.8}"
-    installation.tells(letter(name, original(value)))
+    installation.writes(dead_letter(name, original(value)))
 
     assert run("dlq", "show", name, "-o", "json").document["value"]["content"] == value.hex(" ")
     assert value.hex(" ") in run("dlq", "show", name).out
 
 
-def test_a_letter_that_lies_there_twice_is_one(run: Run, installation: Installation) -> None:
-    twice = letter("88888888", original(b"x"))
-    installation.tells(twice, twice)
+def test_a_dead_letter_written_twice_is_listed_once(run: Run, installation: Installation) -> None:
+    twice = dead_letter("88888888", original(b"x"))
+    installation.writes(twice, twice)
 
     assert [one["id"] for one in run("dlq", "list", "-o", "json").document].count(twice.event_id) == 1
     assert run("dlq", "show", "88888888").code == 0
@@ -137,7 +135,7 @@ def test_a_letter_that_lies_there_twice_is_one(run: Run, installation: Installat
 
 def test_the_value_is_written_byte_for_byte(run: Run, installation: Installation, place: Path) -> None:
     value = bytes(range(256))
-    installation.tells(letter("eeeeeeee", original(value)))
+    installation.writes(dead_letter("eeeeeeee", original(value)))
 
     ended = run("dlq", "show", "eeeeeeee", "--raw", "value.bin")
 
@@ -146,23 +144,23 @@ def test_the_value_is_written_byte_for_byte(run: Run, installation: Installation
     assert run("dlq", "show", "eeeeeeee", "--raw", "no/where").code == 1
 
 
-@pytest.mark.usefixtures("letters")
-def test_a_letter_without_a_value_has_nothing_to_write(run: Run) -> None:
+@pytest.mark.usefixtures("dead_letters")
+def test_a_dead_letter_without_a_value_has_nothing_to_write(run: Run) -> None:
     ended = run("dlq", "show", "bbbbbbbb", "--raw", "value.bin")
 
     assert ended.code == 1
     assert "the message has no value" in ended.err
 
 
-def test_a_letter_that_is_not_there_says_where_to_look(run: Run, installation: Installation) -> None:
+def test_an_unknown_dead_letter_says_where_to_look(run: Run, installation: Installation) -> None:
     ended = run("dlq", "show", "ffffffff")
 
     assert ended.code == 1
     assert "`orchestrator dlq list`" in ended.err
 
 
-def test_a_beginning_that_several_letters_have_is_refused(run: Run, installation: Installation) -> None:
-    installation.tells(letter("99999999", original(b"1")), letter("99998888", original(b"2")))
+def test_an_ambiguous_prefix_is_refused(run: Run, installation: Installation) -> None:
+    installation.writes(dead_letter("99999999", original(b"1")), dead_letter("99998888", original(b"2")))
 
     ended = run("dlq", "show", "9999")
 
@@ -174,13 +172,13 @@ def test_a_beginning_that_several_letters_have_is_refused(run: Run, installation
     ("content", "text"),
     [(b"tea\r\n", "tea\r\n"), (b"a\x1b[2J", None), (b"", None), (b"\xff", None), ("é\t".encode(), "é\t")],
 )
-def test_text_is_what_a_terminal_shows_as_it_is(content: bytes, text: str | None) -> None:
+def test_text_is_what_a_terminal_shows_unchanged(content: bytes, text: str | None) -> None:
     assert as_text(content) == text
 
 
-def test_a_value_that_lies_elsewhere_is_named(run: Run, installation: Installation) -> None:
+def test_a_state_in_the_value_store_is_shown_by_its_uri(run: Run, installation: Installation) -> None:
     state = Value(uri="values:sha256/ab/cd/00", size=70_000)
-    installation.tells(letter("77777777", original(b"x"), state=state))
+    installation.writes(dead_letter("77777777", original(b"x"), state=state))
 
     assert run("dlq", "show", "77777777", "-o", "json").document["state"] == {
         "uri": "values:sha256/ab/cd/00",

@@ -1,4 +1,4 @@
-"""What goes wrong before anything is done: one clear message, one exit code, no traceback, no long wait."""
+"""Errors before a command does anything: one clear message, one exit code, no traceback, no long wait."""
 
 import socket
 import time
@@ -13,7 +13,7 @@ WORLD = (("sessions", "watch"), ("submit", "x"), ("dlq", "list"), ("agents", "li
 
 
 @pytest.fixture
-def nobody() -> str:
+def closed() -> str:
     """An address at which nothing listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -22,57 +22,57 @@ def nobody() -> str:
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """An address that takes connections and never answers."""
+    """An address that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
 @pytest.mark.parametrize("words", WORLD)
-def test_servers_that_are_not_there_are_named_at_once(run: Run, nobody: str, words: tuple[str, ...]) -> None:
+def test_unreachable_servers_are_named_at_once(run: Run, closed: str, words: tuple[str, ...]) -> None:
     began = time.monotonic()
-    ended = run(*words, "--bootstrap-servers", nobody, "--schema-registry-url", f"http://{nobody}")
+    ended = run(*words, "--bootstrap-servers", closed, "--schema-registry-url", f"http://{closed}")
 
     assert time.monotonic() - began < 5
     assert ended.code == 4
     assert ended.out == ""
-    assert f"Error: Kafka does not answer at {nobody} (Connection refused): is it running" in ended.err
-    assert f"the schema registry does not answer at http://{nobody}" in ended.err
+    assert f"Error: Kafka does not answer at {closed} (Connection refused): is it running" in ended.err
+    assert f"the schema registry does not answer at http://{closed}" in ended.err
     assert "`orchestrator dev` starts both on this machine" in ended.err
     assert "Traceback" not in ended.err
 
 
-def test_only_what_a_command_needs_has_to_be_there(run: Run, nobody: str) -> None:
-    topics = run("topics", "plan", "--bootstrap-servers", nobody)
-    schemas = run("schemas", "check", "--schema-registry-url", f"http://{nobody}")
+def test_only_the_servers_that_a_command_needs_are_checked(run: Run, closed: str) -> None:
+    topics = run("topics", "plan", "--bootstrap-servers", closed)
+    schemas = run("schemas", "check", "--schema-registry-url", f"http://{closed}")
 
     assert "schema registry" not in topics.err
     assert "Kafka does not answer" not in schemas.err
 
 
-def test_errors_are_json_for_who_asked_for_json(run: Run, nobody: str) -> None:
-    ended = run("topics", "plan", "--bootstrap-servers", nobody, "-o", "json")
+def test_errors_are_json_with_json_output(run: Run, closed: str) -> None:
+    ended = run("topics", "plan", "--bootstrap-servers", closed, "-o", "json")
 
     assert ended.code == 4
     assert ended.error["type"] == "unavailable"
-    assert nobody in ended.error["message"]
+    assert closed in ended.error["message"]
 
 
-def test_common_options_may_stand_before_the_command(run: Run, nobody: str) -> None:
-    ended = run("-o", "json", "--bootstrap-servers", nobody, "topics", "plan")
+def test_common_options_may_come_before_the_command(run: Run, closed: str) -> None:
+    ended = run("-o", "json", "--bootstrap-servers", closed, "topics", "plan")
 
-    assert nobody in ended.error["message"]
+    assert closed in ended.error["message"]
 
 
-def test_options_behind_the_command_win(run: Run, nobody: str) -> None:
+def test_options_after_the_command_take_precedence(run: Run, closed: str) -> None:
     ended = run(
-        "--bootstrap-servers", "elsewhere:1", "-o", "json", "topics", "plan", "--bootstrap-servers", nobody
+        "--bootstrap-servers", "elsewhere:1", "-o", "json", "topics", "plan", "--bootstrap-servers", closed
     )
 
-    assert nobody in ended.error["message"]
+    assert closed in ended.error["message"]
 
 
 @pytest.mark.parametrize("words", [("topics", "plan"), ("schemas", "check"), ("schemas", "apply")])
-def test_a_server_that_does_not_answer_is_waited_for_no_longer_than_told(
+def test_a_silent_server_is_waited_for_until_the_connect_timeout(
     run: Run, silent: str, words: tuple[str, ...]
 ) -> None:
     began = time.monotonic()
@@ -91,7 +91,7 @@ def test_a_server_that_does_not_answer_is_waited_for_no_longer_than_told(
     assert silent in ended.err
 
 
-def test_every_mistake_in_the_settings_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_mistake_in_the_settings_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORCHESTRATOR_PARTITIONS", "none")
     monkeypatch.setenv("ORCHESTRATOR_BOOTSTRAP_SERVER", "kafka:9092")
 
@@ -106,7 +106,7 @@ def test_every_mistake_in_the_settings_is_told(run: Run, monkeypatch: pytest.Mon
     assert "from ORCHESTRATOR_PARTITIONS" in ended.err
 
 
-def test_every_mistake_in_the_settings_is_told_as_json(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_mistake_in_the_settings_is_reported_as_json(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORCHESTRATOR_PARTITIONS", "none")
 
     ended = run("topics", "plan", "--topic-prefix", "no spaces", "-o", "json")
@@ -115,14 +115,14 @@ def test_every_mistake_in_the_settings_is_told_as_json(run: Run, monkeypatch: py
     assert len(ended.error["problems"]) == 2
 
 
-def test_a_settings_file_that_is_not_there_is_named(run: Run) -> None:
+def test_a_missing_settings_file_is_named(run: Run) -> None:
     ended = run("topics", "plan", "--config", "nowhere.toml")
 
     assert ended.code == 3
     assert "there is no settings file nowhere.toml" in ended.err
 
 
-def test_the_settings_file_of_the_folder_holds(run: Run, place: Path) -> None:
+def test_the_settings_file_of_the_folder_is_read(run: Run, place: Path) -> None:
     place.joinpath("orchestrator.toml").write_text('topic_prefix = "shop."\n')
 
     assert "shop." in run("config", "show").out

@@ -1,4 +1,4 @@
-"""`submit`, `cancel`, `sessions watch` and `--from-log` on an embedded broker: the tests are the platform."""
+"""`submit`, `cancel`, `sessions watch` and `--from-log` on an embedded broker; the tests act as the platform."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ from tests.unit.cli.conftest import Installation, Run
 
 
 def sent(installation: Installation, topic: Topic) -> list[Command]:
-    """What lies in a topic."""
+    """The messages in a topic."""
     wiring = installation.wiring
     return [wiring.codec.decode(one) for one in read_to_end(wiring.bus, all_of(wiring.bus, topic), 10)]
 
@@ -34,15 +34,17 @@ def task_of(installation: Installation, goal: str) -> commands.SubmitTask:
 
 
 @contextmanager
-def answering(installation: Installation, goal: str, tell: Callable[[str], list[Event]]) -> Iterator[None]:
-    """Tells a story of the session that the task of this goal begins, as soon as the task is there."""
+def answering(
+    installation: Installation, goal: str, events_of: Callable[[str], list[Event]]
+) -> Iterator[None]:
+    """Writes the events of the session that the task with this goal starts, as soon as the task is submitted."""
 
     def answer() -> None:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             for task in sent(installation, Topic.TASKS):
                 if isinstance(task, commands.SubmitTask) and task.goal == goal:
-                    installation.tells(*tell(task.correlation_id))
+                    installation.writes(*events_of(task.correlation_id))
                     return
             time.sleep(0.05)
 
@@ -67,7 +69,9 @@ def failed(session: str) -> list[Event]:
     return [*begun, sample_of(events.TaskFailed, correlation_id=session, sequence=3, failure=failure)]
 
 
-def test_submit_hands_over_everything_it_was_told(run: Run, installation: Installation, place: Path) -> None:
+def test_a_submitted_task_has_everything_that_was_given(
+    run: Run, installation: Installation, place: Path
+) -> None:
     place.joinpath("context.json").write_text('{"log": "access.log"}')
 
     ended = run(
@@ -139,7 +143,7 @@ def test_submit_waits_for_the_result_as_json(run: Run, installation: Installatio
     assert ended.document == {"correlation_id": session, "phase": "completed", "result": "/checkout"}
 
 
-def test_progress_is_shown_beside_the_result(run: Run, installation: Installation) -> None:
+def test_progress_is_shown_on_stderr(run: Run, installation: Installation) -> None:
     with answering(installation, "with progress", completed):
         ended = run("submit", "with progress", "--wait", "--progress")
 
@@ -162,7 +166,7 @@ def test_a_task_that_fails_ends_the_wait_with_its_reason(run: Run, installation:
     assert "there is no tea" in ended.error["message"]
 
 
-def test_who_waited_long_enough_is_told_how_to_go_on(run: Run, installation: Installation) -> None:
+def test_a_wait_that_times_out_says_how_to_continue(run: Run, installation: Installation) -> None:
     ended = run("submit", "for ever", "--wait", "--timeout", "100ms")
 
     session = task_of(installation, "for ever").correlation_id
@@ -174,16 +178,16 @@ def test_who_waited_long_enough_is_told_how_to_go_on(run: Run, installation: Ins
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "there is no file c.json: write the path of a JSON file, or - for stdin"),
+        (None, "file c.json not found: write the path of a JSON file, or - for stdin"),
         (
             b"{'log': 1}",
-            "c.json is no JSON: Expecting property name enclosed in double quotes in line 1, column 2",
+            "c.json is not JSON: Expecting property name enclosed in double quotes in line 1, column 2",
         ),
-        (b"[1]", "c.json holds no JSON object"),
+        (b"[1]", "c.json does not hold a JSON object"),
         (b"\xff", "c.json is not UTF-8 text"),
     ],
 )
-def test_a_context_that_cannot_be_used_is_refused_first(
+def test_an_unusable_context_is_a_usage_error(
     run: Run, place: Path, content: bytes | None, said: str
 ) -> None:
     if content is not None:
@@ -205,13 +209,13 @@ def test_a_context_that_cannot_be_used_is_refused_first(
         ("--cost-usd", "-1"),
     ],
 )
-def test_options_that_make_no_sense_are_refused_first(run: Run, words: tuple[str, ...]) -> None:
+def test_options_that_make_no_sense_are_usage_errors(run: Run, words: tuple[str, ...]) -> None:
     assert run("submit", "x", *words).code == 2
 
 
-def test_a_session_is_watched_until_it_has_settled(run: Run, installation: Installation) -> None:
+def test_a_session_is_watched_until_it_settles(run: Run, installation: Installation) -> None:
     story = completed_triage("watched")
-    installation.tells(*story.events)
+    installation.writes(*story.events)
 
     ended = run("sessions", "watch", story.correlation_id, "-o", "json")
 
@@ -221,9 +225,9 @@ def test_a_session_is_watched_until_it_has_settled(run: Run, installation: Insta
     assert all(entry["correlation_id"] == story.correlation_id for entry in seen)
 
 
-def test_a_task_that_is_on_its_way_is_waited_for(run: Run, installation: Installation) -> None:
+def test_a_task_in_flight_is_waited_for(run: Run, installation: Installation) -> None:
     story = completed_triage("on its way")
-    later = threading.Timer(1.0, installation.tells, story.events)
+    later = threading.Timer(1.0, installation.writes, story.events)
     later.start()
 
     ended = run("sessions", "watch", story.correlation_id)
@@ -235,7 +239,7 @@ def test_a_task_that_is_on_its_way_is_waited_for(run: Run, installation: Install
 
 def test_a_session_is_shown_from_its_log(run: Run, installation: Installation) -> None:
     story = completed_triage("logged")
-    installation.tells(*story.events)
+    installation.writes(*story.events)
 
     shown = run("sessions", "show", story.correlation_id, "--from-log", "-o", "json").document
 
@@ -251,13 +255,13 @@ def test_an_unknown_session_is_neither_watched_nor_shown_nor_cancelled(
     for words in (("sessions", "watch"), ("sessions", "show", "--from-log"), ("cancel",)):
         ended = run(*words, unknown)
         assert ended.code == 1
-        assert f"there is no session {unknown}" in ended.err
+        assert f"session {unknown} not found" in ended.err
     assert not [one for one in sent(installation, Topic.CONTROL) if one.correlation_id == unknown]
 
 
-def test_a_running_session_is_asked_to_be_cancelled(run: Run, installation: Installation) -> None:
+def test_cancellation_of_a_running_session_is_requested(run: Run, installation: Installation) -> None:
     story = Story("running")
-    installation.tells(*completed(story.correlation_id)[:2])
+    installation.writes(*completed(story.correlation_id)[:2])
 
     ended = run("cancel", story.correlation_id, "--reason", "not needed", "-o", "json")
 
@@ -268,15 +272,15 @@ def test_a_running_session_is_asked_to_be_cancelled(run: Run, installation: Inst
 
 def test_a_session_that_has_ended_is_not_cancelled(run: Run, installation: Installation) -> None:
     story = completed_triage("ended")
-    installation.tells(*story.events)
+    installation.writes(*story.events)
 
     ended = run("cancel", story.correlation_id)
 
     assert ended.code == 1
-    assert "has ended already (completed): there is nothing to cancel" in ended.err
+    assert "has already ended (completed): there is nothing to cancel" in ended.err
 
 
-def test_a_task_on_its_way_is_cancelled_by_force(run: Run, installation: Installation) -> None:
+def test_a_task_in_flight_is_cancelled_with_force(run: Run, installation: Installation) -> None:
     on_its_way = "0192f0c0-0000-7000-8000-00000000beef"
 
     assert run("cancel", on_its_way, "--force").code == 0
@@ -284,7 +288,7 @@ def test_a_task_on_its_way_is_cancelled_by_force(run: Run, installation: Install
     assert [one.correlation_id for one in sent(installation, Topic.CONTROL)].count(on_its_way) == 1
 
 
-def test_interrupting_a_wait_says_that_the_session_goes_on(
+def test_a_wait_can_be_interrupted(
     run: Run, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(_waiting: object) -> None:

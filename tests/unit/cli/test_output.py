@@ -1,11 +1,11 @@
-"""What people and programs read."""
+"""Text output: control characters, tables, markup."""
 
 import pytest
 
 from orchestrator.cli.output import printable, write_table
 
 
-def test_a_stranger_does_not_command_the_terminal() -> None:
+def test_control_characters_are_escaped() -> None:
     assert printable("tea\x1b[2J\x07 and\ttoast\nnow") == "tea\\x1b[2J\\x07 and\ttoast\nnow"
 
 
@@ -17,7 +17,7 @@ def test_without_a_terminal_nothing_is_cut(capsys: pytest.CaptureFixture[str]) -
     assert row == "a" * 60 + "  " + ("because " * 60).rstrip()
 
 
-def test_what_looks_like_markup_is_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_markup_is_written_as_text(capsys: pytest.CaptureFixture[str]) -> None:
     write_table(("goal",), [("[bold]why[/bold]?",)])
 
     assert "[bold]why[/bold]?" in capsys.readouterr().out

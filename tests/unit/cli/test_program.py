@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli import main
-from orchestrator.cli.exits import ExitCode, NotFoundError, exit_code_of, kind_of
+from orchestrator.cli.exits import ExitCode, exit_code_of
 from orchestrator.client import TaskEscalatedError
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
 from orchestrator.messages.types import Failure
+from orchestrator.operations.errors import NotDoneError, NotFoundError, UsageError, kind_of
 from tests.unit.cli.conftest import Run
 
 COMMANDS = (
@@ -55,12 +56,12 @@ def test_every_command_takes_the_common_options(run: Run) -> None:
             assert option in shown, words
 
 
-def test_the_version_is_told(run: Run) -> None:
+def test_the_version_is_printed(run: Run) -> None:
     assert run("--version").out.startswith("orchestrator 0.")
 
 
 def test_help_loads_nothing_that_is_slow() -> None:
-    """`--help` and completion are to answer in a fraction of a second."""
+    """`--help` and completion answer in a fraction of a second."""
     check = f"import sys, orchestrator.cli.main; print([name for name in {HEAVY} if name in sys.modules])"
 
     loaded = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
@@ -89,15 +90,15 @@ def test_a_wrong_command_line_ends_with_2_and_a_suggestion(run: Run) -> None:
     assert "Did you mean 'sessions'?" in ended.err
 
 
-def test_a_wrong_command_line_is_json_for_who_asked_for_json(run: Run) -> None:
+def test_a_wrong_command_line_is_reported_as_json_with_json_output(run: Run) -> None:
     for words in (("-o", "json", "submit"), ("submit", "--output=json"), ("submit", "-ojson")):
         ended = run(*words)
         assert ended.code == 2
         assert ended.error == {"type": "usage", "message": "Missing argument 'GOAL'."}
 
 
-def test_the_command_line_knows_no_service() -> None:
-    """What ours can do, a stranger's can do: services come in as plug-ins only."""
+def test_the_command_line_imports_no_service() -> None:
+    """Services are plug-ins, ours as well as those of others."""
     for path in Path(main.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -120,6 +121,8 @@ def test_the_documentation_has_every_command_and_exit_code() -> None:
         (TimeoutError("x"), ExitCode.TIMEOUT, "timeout"),
         (ContractError("x"), ExitCode.NOT_DONE, "contract"),
         (NotFoundError("x"), ExitCode.NOT_DONE, "not_found"),
+        (NotDoneError("x"), ExitCode.NOT_DONE, "not_done"),
+        (UsageError("x"), ExitCode.USAGE, "usage"),
         (
             TaskEscalatedError("id", "waits", Failure(code="x", message="y")),
             ExitCode.NOT_DONE,

@@ -1,4 +1,4 @@
-"""`run` before anything runs, and how signals end what runs."""
+"""`run` before a process starts, and how signals end it."""
 
 import signal
 import subprocess
@@ -61,7 +61,7 @@ def test_a_mistake_in_an_option_names_the_option(run: Run) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("arguments", [("0",), ("0", "slow start")])
-def test_the_first_signal_lets_work_finish(number: signal.Signals, arguments: tuple[str, ...]) -> None:
+def test_the_first_signal_drains_the_process(number: signal.Signals, arguments: tuple[str, ...]) -> None:
     process = started(*arguments)
     process.send_signal(number)
 
@@ -84,7 +84,7 @@ def test_the_second_signal_ends_at_once() -> None:
     assert process.returncode == 130
 
 
-def test_what_ends_by_itself_is_stopped_too() -> None:
+def test_a_process_that_fails_is_stopped_too() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", PROCESS, "0", "fails"], capture_output=True, text=True, check=False
     )

@@ -18,10 +18,10 @@ from tests.support.stories import Story, completed_triage, received
 from tests.unit.cli.conftest import Run
 
 
-def record(store: SessionStore, told: Iterable[Event], partition: int) -> None:
+def record(store: SessionStore, history: Iterable[Event], partition: int) -> None:
     batch = [
         Delivery(entry_of(type(event)).topic, partition, offset, event.occurred_at // 1000, event)
-        for offset, event in enumerate(told)
+        for offset, event in enumerate(history)
     ]
     SessionRecorder(store).write(batch, {(one.topic, partition): one.offset + 1 for one in batch})
 
@@ -41,7 +41,7 @@ def waiting(store: SessionStore) -> Story:
     return story
 
 
-def test_sessions_are_listed_for_people(run: Run, triage: Story, waiting: Story) -> None:
+def test_sessions_are_listed_as_text(run: Run, triage: Story, waiting: Story) -> None:
     ended = run("sessions", "list")
 
     heading, *rows = ended.out.splitlines()
@@ -62,7 +62,7 @@ def test_sessions_are_listed_for_people(run: Run, triage: Story, waiting: Story)
     assert "make tea \\x1b[2J" in ended.out
 
 
-def test_sessions_are_listed_for_programs(run: Run, triage: Story, waiting: Story) -> None:
+def test_sessions_are_listed_as_json(run: Run, triage: Story, waiting: Story) -> None:
     rows = run("sessions", "list", "-o", "json").document
 
     assert {row["correlation_id"] for row in rows} == {triage.correlation_id, waiting.correlation_id}
@@ -84,7 +84,7 @@ def test_sessions_are_listed_for_programs(run: Run, triage: Story, waiting: Stor
         (("--limit", "1"), {"triage"}),
     ],
 )
-def test_the_list_is_narrowed(
+def test_the_list_is_filtered(
     run: Run, triage: Story, waiting: Story, wanted: tuple[str, ...], found: set[str]
 ) -> None:
     rows = run("sessions", "list", *wanted, "-o", "json").document
@@ -92,7 +92,7 @@ def test_the_list_is_narrowed(
     assert {row["agent"] for row in rows} == found or len(found) == len(rows) == 1
 
 
-def test_an_empty_list_says_who_records(run: Run) -> None:
+def test_an_empty_list_names_the_recorder(run: Run) -> None:
     ended = run("sessions", "list")
 
     assert (ended.code, ended.out) == (0, "")
@@ -100,7 +100,7 @@ def test_an_empty_list_says_who_records(run: Run) -> None:
     assert run("sessions", "list", "-o", "json").document == []
 
 
-def test_a_session_is_shown_for_programs(run: Run, triage: Story) -> None:
+def test_a_session_is_shown_as_json(run: Run, triage: Story) -> None:
     shown = run("sessions", "show", triage.correlation_id, "-o", "json").document
 
     assert list(shown) == [
@@ -128,7 +128,7 @@ def test_a_session_is_shown_for_programs(run: Run, triage: Story) -> None:
     assert [entry["sequence"] for entry in shown["timeline"] if entry["sequence"]] == list(range(1, 17))
 
 
-def test_a_session_is_shown_for_people(run: Run, triage: Story) -> None:
+def test_a_session_is_shown_as_text(run: Run, triage: Story) -> None:
     shown = run("sessions", "show", triage.correlation_id)
 
     assert shown.code == 0
@@ -138,7 +138,7 @@ def test_a_session_is_shown_for_people(run: Run, triage: Story) -> None:
     assert lines[-1] == ["/checkout"]
 
 
-def test_a_session_is_shown_as_it_was(run: Run, triage: Story) -> None:
+def test_a_session_is_shown_as_it_was_after_an_event(run: Run, triage: Story) -> None:
     shown = run("sessions", "show", triage.correlation_id, "--at", "3", "-o", "json").document
 
     assert shown["phase"] == "executing"
@@ -151,7 +151,7 @@ def test_a_session_is_shown_as_it_was(run: Run, triage: Story) -> None:
     ]
 
 
-def test_a_moment_that_was_not_is_refused(run: Run, triage: Story) -> None:
+def test_an_event_that_does_not_exist_is_refused(run: Run, triage: Story) -> None:
     ended = run("sessions", "show", triage.correlation_id, "--at", "99")
 
     assert ended.code == 1
@@ -164,7 +164,7 @@ def test_the_beginning_of_an_id_is_enough(run: Run, triage: Story, waiting: Stor
     assert shown["correlation_id"] == triage.correlation_id
 
 
-def test_a_beginning_that_several_have_is_refused(run: Run, store: SessionStore) -> None:
+def test_an_ambiguous_prefix_is_refused(run: Run, store: SessionStore) -> None:
     for number, partition in (("1", 0), ("2", 1)):
         session = f"0192f0c0-0000-7000-8000-00000000000{number}"
         story = completed_triage()
@@ -191,14 +191,14 @@ def test_a_session_that_is_not_recorded_says_what_to_do(run: Run) -> None:
     assert "--from-log" in ended.error["message"]
 
 
-def test_what_is_no_id_is_a_usage_error(run: Run) -> None:
+def test_a_malformed_id_is_a_usage_error(run: Run) -> None:
     for words in (("sessions", "show"), ("sessions", "watch"), ("cancel",)):
         ended = run(*words, "yesterday")
         assert ended.code == 2
         assert "write the UUID that submit printed" in ended.err
 
 
-def test_a_damaged_history_is_told_beside_what_is_left(run: Run, store: SessionStore) -> None:
+def test_a_damaged_history_is_shown_with_a_warning(run: Run, store: SessionStore) -> None:
     story = completed_triage()
     record(store, [one for one in story.events if getattr(one, "sequence", 0) != 5], 0)
 
@@ -212,15 +212,15 @@ def test_a_result_that_cannot_be_read_does_not_hide_the_session(
     run: Run, store: SessionStore, place: Path
 ) -> None:
     uri = "values:sha256/ab/cd/" + "0" * 60
-    told = [
+    history = [
         replace(event, result=Value(uri=uri, size=70_000))
         if isinstance(event, events.EvaluationRecorded | events.TaskCompleted)
         else event
         for event in completed_triage().events
     ]
-    record(store, told, 0)
+    record(store, history, 0)
 
-    ended = run("sessions", "show", told[0].correlation_id, "-o", "json")
+    ended = run("sessions", "show", history[0].correlation_id, "-o", "json")
 
     assert ended.code == 0
     assert ended.document["result"] == {"uri": uri, "size": 70_000}

@@ -1,4 +1,4 @@
-"""Durations and points in time as options take them."""
+"""Durations and times as options take them."""
 
 import time
 
@@ -13,7 +13,7 @@ def test_durations_have_units() -> None:
     assert times.seconds("250ms") == 0.25
 
 
-def test_a_point_in_time_is_near_or_named() -> None:
+def test_a_time_is_relative_or_absolute() -> None:
     now = time.time() * 1_000_000
 
     assert times.ago("2h") == pytest.approx(now - 7_200_000_000, abs=5_000_000)

@@ -1,4 +1,4 @@
-"""The link to a session's trace, where the settings say where traces are looked at."""
+"""The link to a session's trace, if the settings have the address of a trace viewer."""
 
 from pathlib import Path
 
@@ -18,14 +18,14 @@ def page(monkeypatch: pytest.MonkeyPatch) -> str:
     return PAGE
 
 
-def test_submit_shows_the_link_beside_the_id(run: Run, installation: Installation, page: str) -> None:
+def test_submit_shows_the_link_on_stderr(run: Run, installation: Installation, page: str) -> None:
     ended = run("submit", "with a link")
 
     session = ended.out.strip()
     assert ended.err == f"trace {page}{session.replace('-', '')}\n"
 
 
-def test_programs_get_the_link_with_the_id(run: Run, installation: Installation, page: str) -> None:
+def test_the_link_is_in_the_json_document(run: Run, installation: Installation, page: str) -> None:
     document = run("submit", "with a link", "-o", "json").document
 
     assert document["trace_url"] == page + document["correlation_id"].replace("-", "")
@@ -40,7 +40,7 @@ def test_a_session_is_shown_with_its_link(run: Run, store: SessionStore, page: s
     assert run("sessions", "show", story.correlation_id, "-o", "json").document["trace_url"] == link
 
 
-def test_without_a_page_there_is_no_link(run: Run, store: SessionStore) -> None:
+def test_without_a_trace_viewer_there_is_no_link(run: Run, store: SessionStore) -> None:
     story = completed_triage("not linked")
     record(store, story.events, 0)
 
@@ -49,7 +49,7 @@ def test_without_a_page_there_is_no_link(run: Run, store: SessionStore) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:16686/trace/", "127.0.0.1:16686/trace/{trace_id}"])
-def test_a_page_that_no_link_can_be_made_of_is_a_mistake(
+def test_a_trace_url_without_a_place_for_the_id_is_a_mistake(
     run: Run, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("ORCHESTRATOR_TRACE_URL", url)
@@ -62,7 +62,9 @@ def test_a_page_that_no_link_can_be_made_of_is_a_mistake(
     )
 
 
-def test_without_a_jaeger_nothing_is_started(run: Run, monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+def test_a_missing_jaeger_is_reported_before_anything_starts(
+    run: Run, monkeypatch: pytest.MonkeyPatch, place: Path
+) -> None:
     monkeypatch.setenv("ORCHESTRATOR_JAEGER", "/nowhere/jaeger")
 
     ended = run("dev", "--jaeger")

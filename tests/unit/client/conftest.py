@@ -21,14 +21,14 @@ PARTITIONS = 4
 
 
 class Platform:
-    """Writes what the platform would write."""
+    """Writes to the cluster as the platform would."""
 
     def __init__(self, bus: KafkaBus, codec: Codec) -> None:
         self.bus = bus
         self.codec = codec
         self._producer = bus.producer()
 
-    def tells(self, *events: Event) -> None:
+    def writes(self, *events: Event) -> None:
         for event in events:
             self.sends(self.codec.encode(event, source="/orchestrator/0"))
 

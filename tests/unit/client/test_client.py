@@ -42,7 +42,7 @@ WHY = Failure(code="no_such_tool", message="there is no tool files.shred: name o
 
 
 def story_of(handle: Handle, tell: Callable[[str], Story] = completed_triage) -> list[Event]:
-    """A story's events, as if they had happened in the handle's session."""
+    """A story's events, moved to the handle's session."""
     return [replace(event, correlation_id=handle.correlation_id) for event in tell("any").events]
 
 
@@ -51,7 +51,7 @@ def written(platform: Platform, topic: Topic, session: str) -> list[Received]:
     return [one for one in read_to_end(platform.bus, positions, 10) if one.key == session.encode()]
 
 
-async def test_a_submitted_task_lies_in_its_home_partition_as_it_was_given(
+async def test_a_submitted_task_is_in_its_partition_as_it_was_given(
     client: Client, platform: Platform
 ) -> None:
     handle = await client.submit(
@@ -76,38 +76,36 @@ async def test_a_submitted_task_lies_in_its_home_partition_as_it_was_given(
     assert record.header("ce_type") == b"agents.commands.SubmitTask"
 
 
-async def test_the_result_comes_back(client: Client, platform: Platform) -> None:
+async def test_the_result_is_returned(client: Client, platform: Platform) -> None:
     handle = await client.submit("why?")
-    platform.tells(*story_of(handle))
+    platform.writes(*story_of(handle))
     assert await handle.result(10) == "/checkout"
     assert await handle.result(10) == "/checkout"
 
 
-async def test_events_come_as_they_happened_until_the_session_has_settled(
-    client: Client, platform: Platform
-) -> None:
+async def test_events_arrive_until_the_session_settles(client: Client, platform: Platform) -> None:
     handle = await client.submit("why?")
-    told = story_of(handle)
-    platform.tells(*told)
+    history = story_of(handle)
+    platform.writes(*history)
 
     seen = [event async for event in handle.events()]
 
-    assert sorted(seen, key=str) == sorted(told, key=str)
+    assert sorted(seen, key=str) == sorted(history, key=str)
     own = [event.sequence for event in seen if isinstance(event, SessionEvent)]
     assert own == list(range(1, 17))
 
 
 async def test_events_are_seen_while_the_session_runs(client: Client, platform: Platform) -> None:
     handle = await client.submit("why?")
-    told = story_of(handle)
+    history = story_of(handle)
     seen = handle.events()
 
-    platform.tells(told[0])
-    assert await anext(seen) == told[0]
-    platform.tells(told[1])
-    assert await anext(seen) == told[1]
-    platform.tells(*told[2:])
-    assert len([event async for event in seen]) == len(told) - 2
+    platform.writes(history[0])
+    assert await anext(seen) == history[0]
+    platform.writes(history[1])
+    assert await anext(seen) == history[1]
+    platform.writes(*history[2:])
+    assert len([event async for event in seen]) == len(history) - 2
 
 
 def ended(kind: type[Event], **fields: Any) -> Callable[[str], Story]:
@@ -151,7 +149,7 @@ async def test_a_task_without_a_result_says_why(
     client: Client, platform: Platform, tell: Callable[[str], Story], error: type[TaskError], text: str
 ) -> None:
     handle = await client.submit("why?")
-    platform.tells(*story_of(handle, tell))
+    platform.writes(*story_of(handle, tell))
 
     with pytest.raises(error, match=text) as caught:
         await handle.result(10)
@@ -160,35 +158,35 @@ async def test_a_task_without_a_result_says_why(
     assert [type(event) async for event in handle.events()] == [type(e) for e in tell("x").events]
 
 
-async def test_a_request_that_was_refused_on_the_way_settles_nothing(
+async def test_a_refused_request_does_not_settle_a_running_session(
     client: Client, platform: Platform
 ) -> None:
     handle = await client.submit("why?")
     refused = ended(events.RequestRefused, request_type="agents.commands.CancelTask", reason="no")
-    platform.tells(*story_of(handle, refused))
+    platform.writes(*story_of(handle, refused))
     with pytest.raises(TimeoutError):
         await handle.result(0.5)
 
 
-async def test_waiting_has_an_end_and_may_begin_again(client: Client, platform: Platform) -> None:
+async def test_a_wait_times_out_and_can_be_repeated(client: Client, platform: Platform) -> None:
     handle = await client.submit("why?")
-    with pytest.raises(TimeoutError, match=f"{handle.correlation_id} has not settled within 0.05 s"):
+    with pytest.raises(TimeoutError, match=f"{handle.correlation_id} did not settle within 0.05 s"):
         await handle.result(0.05)
-    platform.tells(*story_of(handle))
+    platform.writes(*story_of(handle))
     assert await handle.result(10) == "/checkout"
 
 
 async def test_two_may_wait_for_one_session(client: Client, platform: Platform) -> None:
     handle = await client.submit("why?")
     waiting = asyncio.gather(handle.result(10), handle.result(10))
-    platform.tells(*story_of(handle))
+    platform.writes(*story_of(handle))
     assert list(await waiting) == ["/checkout", "/checkout"]
 
 
-async def test_many_sessions_are_followed_side_by_side(client: Client, platform: Platform) -> None:
+async def test_many_sessions_are_followed_concurrently(client: Client, platform: Platform) -> None:
     handles = await asyncio.gather(*(client.submit(f"task {number}") for number in range(40)))
     for handle in reversed(handles):
-        platform.tells(*(event for event in story_of(handle) if isinstance(event, SessionEvent)))
+        platform.writes(*(event for event in story_of(handle) if isinstance(event, SessionEvent)))
     assert await asyncio.gather(*(handle.result(20) for handle in handles)) == ["/checkout"] * 40
 
 
@@ -196,7 +194,7 @@ async def test_a_session_submitted_earlier_is_found_again(
     client: Client, platform: Platform, cluster: BusSettings
 ) -> None:
     first = await client.submit("why?")
-    platform.tells(*story_of(first))
+    platform.writes(*story_of(first))
     assert await first.result(10) == "/checkout"
 
     again = await client.follow(first.correlation_id.upper())
@@ -207,7 +205,7 @@ async def test_a_session_submitted_earlier_is_found_again(
 
 async def test_the_same_key_is_the_same_session(client: Client, platform: Platform) -> None:
     first = await client.submit("pay", key="order-17", tenant="acme")
-    platform.tells(*story_of(first))
+    platform.writes(*story_of(first))
     second = await client.submit("pay", key="order-17", tenant="acme")
     other = await client.submit("pay", key="order-17", tenant="other")
 
@@ -221,18 +219,18 @@ async def test_the_same_key_is_the_same_session(client: Client, platform: Platfo
     assert len(set(ids)) == 1
 
 
-async def test_a_session_may_be_named_by_its_submitter(client: Client) -> None:
+async def test_a_submitter_may_choose_the_session_id(client: Client) -> None:
     session = new_session()
     assert (await client.submit("why?", correlation_id=session)).correlation_id == session
-    with pytest.raises(ConfigurationError, match="'nonsense' is no session id"):
+    with pytest.raises(ConfigurationError, match="'nonsense' is not a session id"):
         await client.submit("why?", correlation_id="nonsense")
     with pytest.raises(ConfigurationError, match="not both"):
         await client.submit("why?", correlation_id=session, key="order-17")
-    with pytest.raises(ConfigurationError, match="no session id"):
+    with pytest.raises(ConfigurationError, match="not a session id"):
         await client.follow("nonsense")
 
 
-async def test_a_large_context_travels_by_the_value_store(
+async def test_a_large_context_is_in_the_value_store(
     client: Client, platform: Platform, values: MemoryValues
 ) -> None:
     handle = await client.submit("read this", context={"text": "x" * 100_000})
@@ -249,7 +247,7 @@ async def test_a_large_result_is_read_from_the_value_store(
 ) -> None:
     result = await values.store(["x" * 100_000])
     handle = await client.submit("why?")
-    platform.tells(*story_of(handle, ended(events.TaskCompleted, result=result, revision=1)))
+    platform.writes(*story_of(handle, ended(events.TaskCompleted, result=result, revision=1)))
     assert await handle.result(10) == ["x" * 100_000]
 
 
@@ -258,7 +256,7 @@ async def test_a_context_that_json_cannot_hold_is_refused_before_anything_is_sen
         await client.submit("why?", context={"open": object()})
 
 
-async def test_a_cancel_is_asked_for_with_its_reason(client: Client, platform: Platform) -> None:
+async def test_cancellation_is_requested_with_its_reason(client: Client, platform: Platform) -> None:
     handle = await client.submit("why?")
     await handle.cancel("no longer needed")
     (record,) = written(platform, Topic.CONTROL, handle.correlation_id)
@@ -267,33 +265,33 @@ async def test_a_cancel_is_asked_for_with_its_reason(client: Client, platform: P
     assert asked.reason == "no longer needed"
 
 
-async def test_records_that_cannot_be_read_do_not_end_the_following(
+async def test_unreadable_records_do_not_end_a_subscription(
     client: Client, platform: Platform, caplog: pytest.LogCaptureFixture
 ) -> None:
     handle = await client.submit("why?")
     garbage = Outgoing(Topic.EVENTS, handle.correlation_id.encode(), b"\x00garbage", ())
     platform.sends(garbage)
-    platform.tells(*story_of(handle))
+    platform.writes(*story_of(handle))
     assert len([event async for event in handle.events()]) == len(completed_triage().events)
     assert "cannot be read" in caplog.text
 
 
 async def test_dead_letters_are_listed_newest_last(client: Client, platform: Platform) -> None:
-    letters = [sample_of(events.MessageDeadLettered, event_id=str(number)) for number in range(5)]
+    dead_letters = [sample_of(events.MessageDeadLettered, event_id=str(number)) for number in range(5)]
     platform.sends(Outgoing(Topic.DEAD_LETTERS, b"odd", b"not ours", ()))
-    platform.tells(*letters)
+    platform.writes(*dead_letters)
 
-    assert [found.letter for found in await client.dead_letters()] == letters
-    assert [found.letter.event_id for found in await client.dead_letters(limit=2)] == ["3", "4"]
+    assert [found.event for found in await client.dead_letters()] == dead_letters
+    assert [found.event.event_id for found in await client.dead_letters(limit=2)] == ["3", "4"]
     found = await client.dead_letter("3")
     assert found is not None
-    assert (found.letter, found.partition, found.offset) == (letters[3], 0, 4)
+    assert (found.event, found.partition, found.offset) == (dead_letters[3], 0, 4)
     assert await client.dead_letter("none") is None
 
 
-async def test_nothing_is_read_once_nobody_follows(client: Client, platform: Platform) -> None:
+async def test_nothing_is_read_without_subscriptions(client: Client, platform: Platform) -> None:
     handle = await client.submit("why?")
-    platform.tells(*story_of(handle))
+    platform.writes(*story_of(handle))
     await handle.result(10)
     del handle
     # Errors that earlier tests caught still hold theirs, in circles.
@@ -305,7 +303,7 @@ async def test_nothing_is_read_once_nobody_follows(client: Client, platform: Pla
     assert client.follower._at == {}
 
 
-async def test_ids_of_sessions_are_in_the_order_of_time() -> None:
+async def test_session_ids_sort_by_time() -> None:
     before = time.time_ns() // 1_000_000
     one = UUID(new_session())
     assert (one.version, one.variant) == (7, "specified in RFC 4122")
@@ -313,8 +311,8 @@ async def test_ids_of_sessions_are_in_the_order_of_time() -> None:
     assert len({new_session() for _ in range(1000)}) == 1000
 
 
-async def test_keys_lie_where_librdkafka_puts_them(platform: Platform) -> None:
-    """The partition computed for readers is the one that a producer chooses by itself."""
+async def test_partitions_of_keys_match_librdkafka(platform: Platform) -> None:
+    """Readers compute the partition that a producer chooses."""
     keys = ["a", "order-17", "žluťoučký", *(identity.derived_id(number) for number in range(60))]
     for key in keys:
         platform.queues(Outgoing(Topic.PROGRESS, key.encode(), b"x", ()))
@@ -329,7 +327,7 @@ async def test_keys_lie_where_librdkafka_puts_them(platform: Platform) -> None:
     assert len(set(lying.values())) == PARTITIONS
 
 
-async def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_cluster_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator.bus.kafka.bus.METADATA_TIMEOUT_S", 0.5)
     nowhere = ClientSettings(bootstrap_servers="127.0.0.1:1", kafka={"log_level": SecretStr("0")})
     async with Client(nowhere) as client:
@@ -337,7 +335,7 @@ async def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPa
             await client.submit("why?")
 
 
-async def test_a_registry_that_is_not_there_is_named(cluster: BusSettings) -> None:
+async def test_an_unreachable_registry_is_named(cluster: BusSettings) -> None:
     settings = cluster.model_dump() | {"schema_registry_url": "http://127.0.0.1:1"}
     settings["schema_registry"] = {"max.retries": SecretStr("0")}
     async with Client(ClientSettings(**settings)) as client:

@@ -1,4 +1,4 @@
-"""The one reader behind a client, at the moments that matter."""
+"""The reader thread of a client under races and failures."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from tests.unit.client.conftest import Platform
 
 
 class Interrupted:
-    """A consumer that does something between reading records and handing them out."""
+    """A consumer that does something between reading records and returning them."""
 
     def __init__(self, consumer: Any, before_return: Callable[[], None]) -> None:
         self._consumer = consumer
@@ -55,45 +55,45 @@ async def taken(subscription: Subscription, count: int) -> list[Any]:
     return [await asyncio.wait_for(subscription.take(), 10) for _ in range(count)]
 
 
-async def test_whoever_goes_back_while_a_batch_is_on_its_way_misses_nothing(
+async def test_seeking_back_while_a_batch_is_in_flight_loses_nothing(
     cluster: BusSettings, platform: Platform
 ) -> None:
-    told = own_events("goes back")
-    home = home_of(platform.bus, Topic.SESSIONS, told[0].correlation_id)
+    history = own_events("goes back")
+    home = home_of(platform.bus, Topic.SESSIONS, history[0].correlation_id)
     bus = InterruptedBus(cluster)
     follower = Follower(bus, platform.codec, 10)
 
     def subscription() -> Subscription:
-        return Subscription(told[0].correlation_id, {home: BEGINNING}, fresh=False, settling_only=False)
+        return Subscription(history[0].correlation_id, {home: BEGINNING}, fresh=False, settling_only=False)
 
     first, late = subscription(), subscription()
     follower.follow(first)
-    platform.tells(*told[:8])
-    assert await taken(first, 8) == told[:8]
+    platform.writes(*history[:8])
+    assert await taken(first, 8) == history[:8]
 
-    # The late one arrives when the next batch has been read but not given out.
+    # The late one subscribes after the next batch was read and before it is given out.
     bus.before_return = lambda: follower.follow(late)
-    platform.tells(told[8])
-    assert await taken(first, 1) == [told[8]]
+    platform.writes(history[8])
+    assert await taken(first, 1) == [history[8]]
     bus.before_return = lambda: None
-    platform.tells(*told[9:])
+    platform.writes(*history[9:])
 
-    assert await taken(first, len(told) - 9) == told[9:]
-    assert await taken(late, len(told)) == told
+    assert await taken(first, len(history) - 9) == history[9:]
+    assert await taken(late, len(history)) == history
     follower.close()
 
 
 async def test_a_new_session_is_seen_from_its_first_record_on(
     cluster: BusSettings, platform: Platform
 ) -> None:
-    """The reader does not go back for it, and its first record may be in the batch just read."""
-    told = own_events("is new")
-    home = home_of(platform.bus, Topic.SESSIONS, told[0].correlation_id)
+    """The reader does not seek back for it, and its first record may be in the batch just read."""
+    history = own_events("is new")
+    home = home_of(platform.bus, Topic.SESSIONS, history[0].correlation_id)
     bus = InterruptedBus(cluster)
     follower = Follower(bus, platform.codec, 10)
     start = await asyncio.wrap_future(follower.ends([home]))
     other = Subscription("another session", start, fresh=True, settling_only=False)
-    new = Subscription(told[0].correlation_id, start, fresh=True, settling_only=False)
+    new = Subscription(history[0].correlation_id, start, fresh=True, settling_only=False)
     follower.follow(other)
 
     def comes_once() -> None:
@@ -101,22 +101,22 @@ async def test_a_new_session_is_seen_from_its_first_record_on(
         follower.follow(new)
 
     bus.before_return = comes_once
-    platform.tells(*told)
+    platform.writes(*history)
 
-    assert await taken(new, len(told)) == told
+    assert await taken(new, len(history)) == history
     follower.close()
 
 
-async def test_everybody_is_told_when_reading_breaks_and_the_next_begins_anew(
+async def test_a_failure_ends_all_subscriptions_and_the_next_one_works(
     cluster: BusSettings, platform: Platform
 ) -> None:
-    told = own_events("breaks")
-    home = home_of(platform.bus, Topic.SESSIONS, told[0].correlation_id)
+    history = own_events("breaks")
+    home = home_of(platform.bus, Topic.SESSIONS, history[0].correlation_id)
     bus = InterruptedBus(cluster)
     follower = Follower(bus, platform.codec, 10)
 
     def subscription() -> Subscription:
-        return Subscription(told[0].correlation_id, {home: BEGINNING}, fresh=False, settling_only=False)
+        return Subscription(history[0].correlation_id, {home: BEGINNING}, fresh=False, settling_only=False)
 
     def breaks() -> None:
         raise UnavailableError("the cluster is gone")
@@ -125,7 +125,7 @@ async def test_everybody_is_told_when_reading_breaks_and_the_next_begins_anew(
     waiting = [subscription(), subscription()]
     for each in waiting:
         follower.follow(each)
-    platform.tells(*told)
+    platform.writes(*history)
     for each in waiting:
         with pytest.raises(UnavailableError, match="the cluster is gone"):
             await asyncio.wait_for(each.take(), 10)
@@ -133,7 +133,7 @@ async def test_everybody_is_told_when_reading_breaks_and_the_next_begins_anew(
     bus.before_return = lambda: None
     again = subscription()
     follower.follow(again)
-    assert await taken(again, len(told)) == told
+    assert await taken(again, len(history)) == history
     follower.close()
 
 

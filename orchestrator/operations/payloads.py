@@ -1,21 +1,22 @@
-"""What the message of a dead letter says, as far as anybody can tell."""
+"""Decoding the message of a dead letter as far as possible."""
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from orchestrator.cli.output import printable
+from fastavro import parse_schema, schemaless_reader
 
-if TYPE_CHECKING:
-    from orchestrator.bus.codec import Codec
-    from orchestrator.messages.types import OriginalMessage
-
-_BYTES_A_LINE = 32
+from orchestrator.bus.avro.resolution import name_of
+from orchestrator.bus.codec import Codec
+from orchestrator.bus.ports import Received
+from orchestrator.errors import OrchestratorError
+from orchestrator.messages.catalogue import Topic
+from orchestrator.messages.types import OriginalMessage
 
 
 @dataclass(frozen=True)
 class Payload:
-    """`form` is text, avro, hex or none; `content` is text, what the Avro body holds, or hexadecimal digits."""
+    """`form` is text, avro, hex or none; `content` is text, the decoded Avro body, or hexadecimal digits."""
 
     form: str
     content: Any
@@ -23,8 +24,8 @@ class Payload:
     """Full name of the Avro record."""
 
 
-def payload_of(original: "OriginalMessage", codec: "Codec") -> Payload:
-    """The value as text if it is text, by its writer's schema if the registry has it, else in hexadecimal."""
+def payload_of(original: OriginalMessage, codec: Codec) -> Payload:
+    """The value as text if it is text, decoded if the registry has its schema, in hexadecimal otherwise."""
     value = original.value
     if value is None:
         return Payload("none", None)
@@ -34,29 +35,25 @@ def payload_of(original: "OriginalMessage", codec: "Codec") -> Payload:
 
 
 def as_text(content: bytes) -> str | None:
-    """UTF-8 that a terminal shows as it is; None for anything else."""
+    """UTF-8 that a terminal shows unchanged; None for anything else."""
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         return None
-    return text if text and printable(text.replace("\r\n", "\n")) == text.replace("\r\n", "\n") else None
+    is_plain = all(char.isprintable() or char in "\n\t" for char in text.replace("\r\n", "\n"))
+    return text if text and is_plain else None
 
 
-def hex_lines(digits: str) -> list[str]:
-    """Hexadecimal digits of bytes, as many a line as a terminal holds."""
-    width = 3 * _BYTES_A_LINE
-    return [digits[start : start + width].rstrip() for start in range(0, len(digits), width)]
+def readable(content: bytes | None) -> str | None:
+    """Text as it is, anything else in hexadecimal; None for no content."""
+    if content is None:
+        return None
+    text = as_text(content)
+    return content.hex(" ") if text is None else text
 
 
-def _decoded(original: "OriginalMessage", value: bytes, codec: "Codec") -> Payload | None:
-    """By the writer's schema alone: what the platform could not take may still be read."""
-    from fastavro import parse_schema, schemaless_reader
-
-    from orchestrator.bus.avro.resolution import name_of
-    from orchestrator.bus.ports import Received
-    from orchestrator.errors import OrchestratorError
-    from orchestrator.messages.catalogue import Topic
-
+def _decoded(original: OriginalMessage, value: bytes, codec: Codec) -> Payload | None:
+    """Decodes with the writer's schema alone: a message that the platform rejects may still be readable."""
     headers = tuple((header.name, header.value) for header in original.headers)
     try:
         received = Received(
@@ -75,7 +72,7 @@ def _decoded(original: "OriginalMessage", value: bytes, codec: "Codec") -> Paylo
 
 
 def _plain(content: Any) -> Any:
-    """With the bytes that are text as text: contexts, arguments and results mostly are."""
+    """Replaces bytes that hold text by that text: contexts, arguments and results mostly do."""
     match content:
         case bytes():
             text = as_text(content)

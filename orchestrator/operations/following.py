@@ -1,0 +1,91 @@
+"""Following sessions: the events of one until it settles, or those of all from now on.
+
+Both wait for Kafka to deliver records; neither polls by listing again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from orchestrator.bus.ports import END, Received
+from orchestrator.bus.reading import LOOKING, all_of
+from orchestrator.client import Client
+from orchestrator.client.connection import Connection
+from orchestrator.errors import ContractError
+from orchestrator.messages.base import Event
+from orchestrator.messages.catalogue import Topic
+from orchestrator.operations.errors import NotFoundError
+from orchestrator.operations.lookup import find_session, is_whole
+from orchestrator.sessions.store import SessionStore
+
+FIRST_EVENT_S: Final = 3.0
+"""How long to wait for the first event of a session that does not exist yet: longer than an orchestrator with
+capacity takes to accept a task."""
+_POLL_S: Final = 1.0
+_BATCH: Final = 500
+
+
+@dataclass(frozen=True)
+class ExpectedSession:
+    """A session to follow. `missing` is the error to raise if no event of it appears; None if it exists."""
+
+    correlation_id: str
+    missing: NotFoundError | None = None
+
+
+def expect_session(
+    connection: Connection, store: SessionStore | None, given: str, timeout_s: float
+) -> ExpectedSession:
+    """Finds a session as `find_session` does; a whole id that is not found may belong to a task in flight."""
+    try:
+        return ExpectedSession(find_session(connection, store, given, timeout_s).correlation_id)
+    except NotFoundError as error:
+        if not is_whole(given):
+            raise
+        return ExpectedSession(given, error)
+
+
+async def follow(client: Client, session: ExpectedSession) -> AsyncIterator[Event]:
+    """The session's events from its beginning, as they happen, until it settles.
+
+    Raises `NotFoundError` if a session that does not exist yet has no event within `FIRST_EVENT_S`.
+    """
+    events = (await client.follow(session.correlation_id)).events()
+    if session.missing is not None:
+        try:
+            async with asyncio.timeout(FIRST_EVENT_S):
+                first = await anext(events)
+        except TimeoutError:
+            raise session.missing from None
+        yield first
+    async for event in events:
+        yield event
+
+
+def tail(connection: Connection) -> Iterator[Event]:
+    """The events of all sessions that are written from now on, without end.
+
+    Those of one partition come in order. Records that cannot be decoded are skipped; the services that handle
+    them dead-letter them.
+    """
+    positions = [*all_of(connection.bus, Topic.SESSIONS), *all_of(connection.bus, Topic.EVENTS)]
+    consumer = connection.bus.consumer(LOOKING)
+    try:
+        consumer.assign(dict.fromkeys(positions, END))
+        while True:
+            first = consumer.poll(_POLL_S)
+            batch = [] if first is None else [first, *consumer.drain(_BATCH)]
+            for received in sorted(batch, key=lambda one: one.timestamp_ms):
+                if event := _event_in(connection, received):
+                    yield event
+    finally:
+        consumer.close()
+
+
+def _event_in(connection: Connection, received: Received) -> Event | None:
+    try:
+        message = connection.codec.decode(received)
+    except ContractError:
+        return None
+    return message if isinstance(message, Event) else None
