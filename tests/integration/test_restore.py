@@ -50,7 +50,9 @@ def write(lab: SagaLab, *messages: Message | Record) -> None:
 
 def kept(lab: SagaLab, kind: type[Record]) -> list[Record]:
     """Records of a type in the snapshots topic."""
-    found = [lab.codec.decode(each) for each in lab.lab.read(Topic.SNAPSHOTS) if each.value is not None]
+    found = [
+        lab.codec.decode(each) for each in lab.installation.read(Topic.SNAPSHOTS) if each.value is not None
+    ]
     return [each for each in found if isinstance(each, kind)]
 
 
@@ -59,14 +61,14 @@ def checkpoints(lab: SagaLab) -> list[PartitionCheckpoint]:
 
 
 def delete_history(lab: SagaLab, before: int) -> None:
-    name = TopicNames(lab.lab.settings.topic_prefix).full(Topic.SESSIONS)
+    name = TopicNames(lab.installation.settings.topic_prefix).full(Topic.SESSIONS)
     for deleted in lab.bus.admin.delete_records([TopicPartition(name, 0, before)]).values():
         deleted.result()
 
 
 def grow(lab: SagaLab, count: int, *topics: Topic) -> None:
     """Gives topics more partitions."""
-    names = TopicNames(lab.lab.settings.topic_prefix)
+    names = TopicNames(lab.installation.settings.topic_prefix)
     wanted = [NewPartitions(names.full(topic), count) for topic in topics]
     for grown in lab.bus.admin.create_partitions(wanted).values():
         grown.result()
@@ -109,7 +111,7 @@ def test_the_mark_follows_the_oldest_live_session(lab: SagaLab) -> None:
             lab.cancel(name)
             lab.until_history(name, "TaskCancelled")
             time.sleep(0.3)
-    first = next(each.offset for each in lab.lab.read(Topic.SESSIONS) if each.key == oldest.encode())
+    first = next(each.offset for each in lab.installation.read(Topic.SESSIONS) if each.key == oldest.encode())
     assert ended_at - 1 <= mark(lab) <= first
     assert list(states(running)) == [oldest]
 
@@ -132,7 +134,7 @@ def test_sessions_that_ended_before_the_mark_are_remembered(lab: SagaLab) -> Non
 
 
 def test_snapshots_replace_history(lab: SagaLab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots, "SMALLEST", 500)
+    monkeypatch.setattr(snapshots, "MIN_EVENT_BYTES", 500)
     names = lab.submit(*(lab.new_id() for _ in range(5)))
     with lab.running() as before:
         for name in names:
@@ -155,7 +157,7 @@ def test_snapshots_replace_history(lab: SagaLab, monkeypatch: pytest.MonkeyPatch
 def test_a_session_that_holds_the_mark_back_is_snapshotted(
     lab: SagaLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "MOST_AGE_MICROS", 500_000)
+    monkeypatch.setattr(live, "MAX_AGE_MICROS", 500_000)
     [name] = lab.submit(lab.new_id())
     with lab.running() as before:
         lab.until_history(name, "PlanRequested")
@@ -173,8 +175,8 @@ def test_a_session_that_holds_the_mark_back_is_snapshotted(
 def test_a_state_larger_than_a_message_lies_in_the_value_store(
     lab: SagaLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots, "LARGEST_INLINE", 300)
-    monkeypatch.setattr(snapshots, "SMALLEST", 500)
+    monkeypatch.setattr(snapshots, "MAX_INLINE_BYTES", 300)
+    monkeypatch.setattr(snapshots, "MIN_EVENT_BYTES", 500)
     [name] = lab.submit(lab.new_id())
     with lab.running() as before:
         lab.until_history(name, "PlanRequested")
@@ -288,7 +290,7 @@ def test_topics_that_do_not_have_one_count_are_refused(lab: SagaLab) -> None:
 
 def test_a_checkpoint_without_committed_offsets_is_refused(lab: SagaLab) -> None:
     begun(lab)
-    group = lab.lab.settings.topic_prefix + GROUP
+    group = lab.installation.settings.topic_prefix + GROUP
 
     def deleted() -> bool:
         try:
@@ -312,7 +314,7 @@ def test_what_another_left_open_is_waited_for(lab: SagaLab) -> None:
     other.init(Deadline.after(30))
     other.begin()
     [name] = [lab.new_id()]
-    received = replace(lab.lab.messages(Topic.SESSIONS)[0], correlation_id=name)
+    received = replace(lab.installation.messages(Topic.SESSIONS)[0], correlation_id=name)
     assert isinstance(received, events.TaskReceived)
     before = uncommitted_end(lab)
     other.send(replace(lab.codec.encode(received, source="/test/0"), partition=0))

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from orchestrator.bus.partitioning import partition_of
 from orchestrator.bus.ports import Outgoing
-from orchestrator.engine.recovery.restore import batch_number
+from orchestrator.engine.offset_metadata import batch_number
 from orchestrator.local import StackAddress
 from orchestrator.messages import commands, events
 from orchestrator.messages.catalogue import Topic
@@ -63,10 +63,12 @@ def test_every_session_of_many_ends_once(lab: SagaLab) -> None:
 def test_a_restart_goes_on_with_the_same_state(lab: SagaLab) -> None:
     names = lab.submit(*(lab.new_id() for _ in range(20)))
     with lab.running() as before:
-        until(lambda: len(lab.lab.messages(Topic.PLAN_COMMANDS)) == 20, "20 plans are asked for")
+        until(lambda: len(lab.installation.messages(Topic.PLAN_COMMANDS)) == 20, "20 plans are asked for")
         for name in names[:10]:
             lab.answer(name, commands.CreatePlan)
-        until(lambda: len(lab.lab.messages(Topic.SESSIONS)) >= 20 * 2 + 10 * 2, "10 plans are accepted")
+        until(
+            lambda: len(lab.installation.messages(Topic.SESSIONS)) >= 20 * 2 + 10 * 2, "10 plans are accepted"
+        )
 
     with lab.running() as after:
         pass
@@ -79,7 +81,7 @@ def test_a_restart_goes_on_with_the_same_state(lab: SagaLab) -> None:
 def test_a_session_goes_on_where_another_slot_left_it(lab: SagaLab) -> None:
     names = lab.submit(*(lab.new_id() for _ in range(20)))
     with lab.running():
-        until(lambda: len(lab.lab.messages(Topic.PLAN_COMMANDS)) == 20, "20 plans are asked for")
+        until(lambda: len(lab.installation.messages(Topic.PLAN_COMMANDS)) == 20, "20 plans are asked for")
     first, second = lab.start(slot=0), lab.start(slot=1)
     try:
         lab.until_ready(first, second)
@@ -108,7 +110,7 @@ def test_a_record_in_the_wrong_partition_is_forwarded_once(lab: SagaLab) -> None
     assert letter.original.value == record.value
     assert letter.original.partition == 3
     assert not lab.history(lost)
-    received = [each for each in lab.lab.read(Topic.TASKS) if each.partition == 1]
+    received = [each for each in lab.installation.read(Topic.TASKS) if each.partition == 1]
     assert [each.header("agents_forwarded") for each in received] == [b"tasks/3/0"]
 
 
@@ -119,14 +121,14 @@ def test_a_record_without_its_key_is_forwarded_with_it(lab: SagaLab) -> None:
     with lab.running():
         lab.until_history(session, "PlanRequested")
 
-    assert [each.key for each in lab.lab.read(Topic.TASKS)] == [None, session.encode()]
+    assert [each.key for each in lab.installation.read(Topic.TASKS)] == [None, session.encode()]
 
 
 def test_a_reply_in_the_wrong_partition_finds_its_session(lab: SagaLab) -> None:
     [session] = lab.submit(lab.new_id(partition=1))
     with lab.running():
         lab.until_history(session, "PlanRequested")
-        [command] = lab.lab.messages(Topic.PLAN_COMMANDS)
+        [command] = lab.installation.messages(Topic.PLAN_COMMANDS)
         lab.send(*lab.replies(command), partition=2)
         lab.until_history(session, "PlanAccepted")
 
@@ -154,10 +156,10 @@ def test_a_decision_that_fails_quarantines_its_session_alone(
 ) -> None:
     poisoned, other = lab.new_id(partition=0), lab.new_id(partition=0)
 
-    def broken(session: object, told: object, correlation_id: str, now: int) -> object:
-        if correlation_id == poisoned and isinstance(told, events.PlanCreated):
+    def broken(session: object, input: object, correlation_id: str, now: int) -> object:
+        if correlation_id == poisoned and isinstance(input, events.PlanCreated):
             raise ZeroDivisionError("a bug")
-        return decide(session, told, correlation_id, now)  # type: ignore[arg-type]
+        return decide(session, input, correlation_id, now)  # type: ignore[arg-type]
 
     monkeypatch.setattr("orchestrator.engine.staged_batch.decide", broken)
     lab.submit(poisoned, other)
@@ -174,7 +176,7 @@ def test_a_decision_that_fails_quarantines_its_session_alone(
 
     monkeypatch.undo()
     with lab.running() as again:
-        lab.send(*lab.replies(lab.lab.messages(Topic.PLAN_COMMANDS)[0]))
+        lab.send(*lab.replies(lab.installation.messages(Topic.PLAN_COMMANDS)[0]))
         lab.submit(poisoned)
         [third] = lab.submit(lab.new_id(partition=0))
         lab.until_history(third, "PlanRequested")
@@ -211,18 +213,20 @@ def test_a_cancel_that_comes_before_its_task_is_remembered(lab: SagaLab) -> None
         lab.submit(session)
         lab.until_history(session, "TaskCancelled")
 
-    assert not lab.lab.messages(Topic.PLAN_COMMANDS)
+    assert not lab.installation.messages(Topic.PLAN_COMMANDS)
 
 
 def test_tasks_wait_while_as_many_sessions_as_may_are_under_way(new_lab: NewLab) -> None:
     lab = new_lab(1)
     names = lab.submit(*(lab.new_id() for _ in range(50)))
     with lab.running(active_sessions=5) as running:
-        until(lambda: len(lab.lab.messages(Topic.PLAN_COMMANDS)) == 5, "5 sessions began")
-        assert [message.correlation_id for message in lab.lab.messages(Topic.PLAN_COMMANDS)] == names[:5]
+        until(lambda: len(lab.installation.messages(Topic.PLAN_COMMANDS)) == 5, "5 sessions began")
+        assert [
+            message.correlation_id for message in lab.installation.messages(Topic.PLAN_COMMANDS)
+        ] == names[:5]
         lab.cancel(names[2])
         lab.until_history(names[5], "PlanRequested")
-        assert len(lab.lab.messages(Topic.PLAN_COMMANDS)) == 6
+        assert len(lab.installation.messages(Topic.PLAN_COMMANDS)) == 6
         with lab.services():
             until(lambda: ended_names(lab.histories(), "TaskCompleted") == 49, "all end")
     [partition] = running.loop.partitions.values()
@@ -235,7 +239,7 @@ def test_parked_sessions_do_not_keep_others_waiting(new_lab: NewLab) -> None:
     first, second = lab.submit(lab.new_id(), lab.new_id())
     with lab.running(active_sessions=1):
         lab.until_history(first, "PlanRequested")
-        [command] = lab.lab.messages(Topic.PLAN_COMMANDS)
+        [command] = lab.installation.messages(Topic.PLAN_COMMANDS)
         lab.send(
             replace(
                 lab.replies(command)[0],
@@ -251,7 +255,7 @@ def test_a_timer_fires_once_and_within_a_second(lab: SagaLab) -> None:
     [session] = lab.submit(lab.new_id())
     with lab.running():
         lab.until_history(session, "PlanRequested")
-        [command] = lab.lab.messages(Topic.PLAN_COMMANDS)
+        [command] = lab.installation.messages(Topic.PLAN_COMMANDS)
         failed = events.PlanningFailed(
             event_id=command.command_id,
             correlation_id=session,
@@ -334,7 +338,7 @@ def test_inputs_too_large_for_a_message_go_through_the_value_store(lab: SagaLab)
     [session] = lab.submit(lab.new_id())
     with lab.running():
         lab.until_history(session, "PlanRequested")
-        [command] = lab.lab.messages(Topic.PLAN_COMMANDS)
+        [command] = lab.installation.messages(Topic.PLAN_COMMANDS)
         [created] = lab.replies(command)
         made = plan("a", "b", step("c", uses={"x": "a", "y": "b"}))
         lab.send(replace(created, plan=made))
@@ -374,7 +378,9 @@ def test_a_reply_whose_consequences_no_broker_takes_fails_its_step(lab: SagaLab)
     failed = next(event for event in lab.history(other) if isinstance(event, events.CallFailed))
     assert failed.call.failure is not None
     assert failed.call.failure.code == "too_large"
-    told = [event for event in lab.lab.messages(Topic.EVENTS) if isinstance(event, events.ToolFailed)]
+    told = [
+        event for event in lab.installation.messages(Topic.EVENTS) if isinstance(event, events.ToolFailed)
+    ]
     assert [event.failure.code for event in told] == ["too_large"]
 
 
@@ -385,7 +391,7 @@ def test_a_record_that_the_broker_alone_refuses_fails_its_input_and_no_other(lab
     lab.submit(*others[:5])
     lab.submit(large, context=value_of(b"x" * 60_000, "text/plain"))
     lab.submit(*others[5:])
-    limit(lab.bus, lab.lab.settings, Topic.SESSIONS, 50_000)
+    limit(lab.bus, lab.installation.settings, Topic.SESSIONS, 50_000)
     with lab.running():
         for name in (*others, large):
             until(lambda name=name: bool(lab.names(name)), "all are answered")  # type: ignore[misc]

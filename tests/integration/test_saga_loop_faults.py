@@ -83,7 +83,7 @@ def test_a_cut_network_only_delays(lab: SagaLab, proxy: KafkaProxy) -> None:
         transaction_timeout_ms="3000",
     )
     with lab.running(bus=bus, transaction_s=2.0), lab.services():
-        until(lambda: len(lab.lab.messages(Topic.PLAN_COMMANDS)) >= 5, "it has begun")
+        until(lambda: len(lab.installation.messages(Topic.PLAN_COMMANDS)) >= 5, "it has begun")
         proxy.cut = True
         time.sleep(5)
         proxy.cut = False
@@ -105,7 +105,7 @@ def test_what_a_zombie_writes_is_never_seen(lab: SagaLab, tmp_path: Path) -> Non
     with saga_process(lab, 0, tmp_path) as zombie:
         zombie.until_ready()
         lab.submit(*names[:10])
-        until(lambda: len(lab.lab.messages(Topic.PLAN_COMMANDS)) == 10, "it works")
+        until(lambda: len(lab.installation.messages(Topic.PLAN_COMMANDS)) == 10, "it works")
         zombie.signal(signal.SIGSTOP)
         lab.submit(*names[10:])
         with lab.running(slot=0), lab.services():
@@ -120,7 +120,7 @@ def test_partitions_of_a_stopped_process_go_to_the_others(lab: SagaLab, tmp_path
     with saga_process(lab, 0, tmp_path) as stopped:
         stopped.until_ready()
         lab.submit(*names)
-        until(lambda: len(lab.lab.messages(Topic.PLAN_COMMANDS)) == 20, "it works")
+        until(lambda: len(lab.installation.messages(Topic.PLAN_COMMANDS)) == 20, "it works")
         stopped.signal(signal.SIGSTOP)
         with lab.running(slot=1), lab.services():
             until(lambda: ended_names(lab.histories(), "TaskCompleted") >= 10, "the other one works", 60)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def lab(kafka_stack: StackAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SagaLab:
     """Ten sessions that ended, one that waits, with snapshots of all."""
-    monkeypatch.setattr(snapshots, "SMALLEST", 500)
+    monkeypatch.setattr(snapshots, "MIN_EVENT_BYTES", 500)
     lab = SagaLab.on(kafka_stack.bootstrap_servers, tmp_path, partitions=2)
     lab.submit(*(lab.new_id() for _ in range(10)))
     with lab.running():
@@ -86,4 +86,4 @@ def test_planted_faults_are_found_where_they_lie(lab: SagaLab) -> None:
     report = checked(lab)
     [differs] = [each for each in report.findings if each.problem is Problem.STATE_DIFFERS]
     assert (differs.correlation_id, differs.partition) == (name, 0)
-    assert [each.value for each in lab.lab.read(Topic.SNAPSHOTS) if each.offset == differs.offset]
+    assert [each.value for each in lab.installation.read(Topic.SNAPSHOTS) if each.offset == differs.offset]

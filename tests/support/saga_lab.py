@@ -58,7 +58,7 @@ class SagaLab:
     """One installation, with topics of its own."""
 
     def __init__(self, lab: Lab, folder: Path) -> None:
-        self.lab = lab
+        self.installation = lab
         self.bus = lab.bus
         self.codec = lab.codec
         self.values = MessageValues(FolderValues(folder))
@@ -140,7 +140,7 @@ class SagaLab:
     def new_id(self, partition: int | None = None) -> str:
         """A session of its own, at home in a partition."""
         while True:
-            found = identity.derived_id(self.lab.settings.topic_prefix, next(self._numbers))
+            found = identity.derived_id(self.installation.settings.topic_prefix, next(self._numbers))
             if partition is None or partition_of(found, self.partitions) == partition:
                 return found
 
@@ -171,16 +171,16 @@ class SagaLab:
     def send(self, *messages: Message, partition: int | None = None) -> None:
         for message in messages:
             made = self.codec.encode(message, source="/test/0")
-            self.lab.send(Outgoing(made.topic, made.key, made.value, made.headers, partition))
+            self.installation.send(Outgoing(made.topic, made.key, made.value, made.headers, partition))
         self.flush()
 
     def send_raw(self, *records: Outgoing) -> None:
         for record in records:
-            self.lab.send(record)
+            self.installation.send(record)
         self.flush()
 
     def flush(self) -> None:
-        assert self.lab.producer.flush(Deadline.after(TIMEOUT_S)) == 0
+        assert self.installation.producer.flush(Deadline.after(TIMEOUT_S)) == 0
 
     def answer(self, correlation_id: str, of: type[Any]) -> list[Message]:
         """Sends what services answer to the last output of a type; returns it."""
@@ -219,8 +219,8 @@ class SagaLab:
                 for received in [first, *consumer.drain(500)] if first else []:
                     output = self.codec.decode(received)
                     for reply in self.replies(output, choices(output)):
-                        self.lab.send(self.codec.encode(reply, source="/test/0"))
-                self.lab.producer.poll()
+                        self.installation.send(self.codec.encode(reply, source="/test/0"))
+                self.installation.producer.poll()
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -242,17 +242,17 @@ class SagaLab:
         return [
             message
             for topic in OUTPUTS
-            for message in self.lab.messages(topic)
+            for message in self.installation.messages(topic)
             if message.correlation_id == correlation_id
         ]
 
     def history(self, correlation_id: str) -> list[SessionEvent]:
-        found = self.lab.messages(Topic.SESSIONS)
+        found = self.installation.messages(Topic.SESSIONS)
         return [event for event in found if event.correlation_id == correlation_id]
 
     def histories(self) -> dict[str, list[SessionEvent]]:
         found: dict[str, list[SessionEvent]] = {}
-        for event in self.lab.messages(Topic.SESSIONS):
+        for event in self.installation.messages(Topic.SESSIONS):
             found.setdefault(event.correlation_id, []).append(event)
         return found
 
@@ -265,7 +265,7 @@ class SagaLab:
         until(lambda: self.names(correlation_id).count(name) >= count, f"{name} of {correlation_id}")
 
     def dead_letters(self) -> list[Any]:
-        return self.lab.messages(Topic.DEAD_LETTERS)
+        return self.installation.messages(Topic.DEAD_LETTERS)
 
     def committed(self) -> dict[Position, tuple[int, str]]:
         consumer = self.bus.consumer(Reading(GROUP, Start.ERROR))
@@ -308,7 +308,7 @@ def bus_with(lab: SagaLab, bootstrap_servers: str = "", **kafka: str) -> KafkaBu
     from pydantic import SecretStr
 
     passed_through = {name.replace("_", "."): SecretStr(value) for name, value in kafka.items()}
-    settings = lab.lab.settings
+    settings = lab.installation.settings
     changed = {"kafka": {**settings.kafka, **passed_through}}
     if bootstrap_servers:
         changed["bootstrap_servers"] = bootstrap_servers  # type: ignore[assignment]

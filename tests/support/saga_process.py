@@ -60,7 +60,7 @@ class SagaProcess:
     """Such a process, as its test sees it."""
 
     def __init__(self, lab: SagaLab, slot: int, values: Path, step: str = "", at: int = 0) -> None:
-        settings = lab.lab.settings
+        settings = lab.installation.settings
         command = [sys.executable, "-m", "tests.support.saga_process", settings.bootstrap_servers]
         command += [settings.topic_prefix, str(lab.partitions), str(slot), str(values), step, str(at)]
         self._said: list[str] = []

@@ -100,12 +100,12 @@ def test_records_are_taken_as_fast_as_dead_letters_may_be_written() -> None:
     now = 0.0
     cap = DeadLetterCap(burst=3, per_second=10, clock=lambda: now)
 
-    assert cap.most(500) == 500
+    assert cap.allowed(500) == 500
     cap.spend(2)
-    assert cap.most(500) == 1
+    assert cap.allowed(500) == 1
     cap.spend(3)
-    assert cap.most(500) == 0
+    assert cap.allowed(500) == 0
     now += 0.35
-    assert cap.most(500) == 1
+    assert cap.allowed(500) == 1
     now += 100
-    assert cap.most(500) == 500
+    assert cap.allowed(500) == 500

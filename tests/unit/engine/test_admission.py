@@ -7,24 +7,26 @@ from orchestrator.messages.identity import derived_id
 from orchestrator.messages.types import FailureKind
 from orchestrator.saga import Session
 from tests.support.saga import exhausted, failed, given, plan_created, task
-from tests.support.scripted import Scripted, owning, record, under_way
+from tests.support.scripted_consumer import ScriptedConsumer, active_session, assignment_of, record
 
 REPLIES = [record(events.ToolCompleted, offset) for offset in range(5)]
 TASKS = [record(commands.SubmitTask, offset) for offset in range(50)]
 
 
 def sessions(count: int) -> list[Session]:
-    return [replace(under_way(), correlation_id=derived_id("admission", number)) for number in range(count)]
+    return [
+        replace(active_session(), correlation_id=derived_id("admission", number)) for number in range(count)
+    ]
 
 
 def parked() -> Session:
     return given(task(), plan_created("a"), failed("a", FailureKind.PERMANENT)).when(exhausted()).state
 
 
-def waiting(*given: Session) -> tuple[Scripted, Scripted, list[object]]:
+def waiting(*given: Session) -> tuple[ScriptedConsumer, ScriptedConsumer, list[object]]:
     """A burst of tasks and a few replies, and what is taken of them: 20 at most, where 10 sessions may be."""
-    group, tasks = Scripted(*REPLIES, at_once=True), Scripted(*TASKS, at_once=True)
-    return group, tasks, list(owning(group, tasks, *given).take(20, 10, 0.01))
+    group, tasks = ScriptedConsumer(*REPLIES, at_once=True), ScriptedConsumer(*TASKS, at_once=True)
+    return group, tasks, list(assignment_of(group, tasks, *given).poll(20, 10, 0.01))
 
 
 def test_replies_come_first_and_tasks_in_their_order() -> None:
@@ -34,8 +36,8 @@ def test_replies_come_first_and_tasks_in_their_order() -> None:
 
 
 def test_a_transaction_that_replies_fill_has_no_task() -> None:
-    group, tasks = Scripted(*REPLIES, at_once=True), Scripted(*TASKS, at_once=True)
-    taken = owning(group, tasks, *sessions(3)).take(len(REPLIES), 10, 0.01)
+    group, tasks = ScriptedConsumer(*REPLIES, at_once=True), ScriptedConsumer(*TASKS, at_once=True)
+    taken = assignment_of(group, tasks, *sessions(3)).poll(len(REPLIES), 10, 0.01)
 
     assert taken == REPLIES
     assert list(tasks.records) == TASKS
@@ -57,10 +59,10 @@ def test_a_session_that_waits_for_a_person_takes_no_place() -> None:
 
 def test_a_session_that_ends_makes_room_for_the_next_task() -> None:
     ending, *others = sessions(10)
-    tasks = Scripted(*TASKS, at_once=True)
-    owned = owning(Scripted(), tasks, ending, *others)
-    assert owned.take(20, 10, 0.01) == []
+    tasks = ScriptedConsumer(*TASKS, at_once=True)
+    owned = assignment_of(ScriptedConsumer(), tasks, ending, *others)
+    assert owned.poll(20, 10, 0.01) == []
 
     owned.partitions[0].end(ending.correlation_id, 1)
 
-    assert owned.take(20, 10, 0.01) == TASKS[:1]
+    assert owned.poll(20, 10, 0.01) == TASKS[:1]

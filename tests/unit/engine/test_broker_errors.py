@@ -15,7 +15,7 @@ from orchestrator.local import EmbeddedCluster
 from orchestrator.messages.catalogue import TOPICS
 from orchestrator.messages.events import TaskRefused
 from tests.support.mock_broker import MockBroker, Request
-from tests.support.mock_loop import MockLoop
+from tests.support.stepped_loop import SteppedLoop
 from tests.support.workers import Lab, lab_settings, until
 
 PARTITIONS = 2
@@ -47,19 +47,19 @@ def broker(cluster: EmbeddedCluster) -> MockBroker:
 
 
 @pytest.fixture
-def mock_loop(cluster: EmbeddedCluster, tmp_path: Path) -> MockLoop:
+def stepped(cluster: EmbeddedCluster, tmp_path: Path) -> SteppedLoop:
     # The broker lets a group wait for members that are gone until their session is over.
     quick = {"fetch_wait_max_ms": "5", "heartbeat_interval_ms": "100", "session_timeout_ms": "1500"}
-    return MockLoop(Lab(lab_settings(cluster.bootstrap_servers, "t.", PARTITIONS, **quick)), tmp_path)
+    return SteppedLoop(Lab(lab_settings(cluster.bootstrap_servers, "t.", PARTITIONS, **quick)), tmp_path)
 
 
 @pytest.fixture
-def answer(mock_loop: MockLoop, broker: MockBroker) -> Callable[..., None]:
+def answer(stepped: SteppedLoop, broker: MockBroker) -> Callable[..., None]:
     """Has a request of the loop's next transaction answered with errors."""
 
     def answer_next(request: Request, *names: str) -> None:
         errors = [code(name) for name in names]
-        mock_loop.once_before(STEP[request], lambda: broker.answer(request, *errors))
+        stepped.once_before(STEP[request], lambda: broker.answer(request, *errors))
 
     return answer_next
 
@@ -80,13 +80,13 @@ def code(name: str) -> int:
     ],
 )
 def test_what_asks_to_try_again_is_tried_again_inside_the_transaction(
-    mock_loop: MockLoop, answer: Answer, request_kind: Request, names: tuple[str, ...]
+    stepped: SteppedLoop, answer: Answer, request_kind: Request, names: tuple[str, ...]
 ) -> None:
-    with mock_loop.running():
+    with stepped.running():
         for name in names:
             answer(request_kind, name)
-            mock_loop.complete()
-    assert set(mock_loop.outcomes) == {"committed"}
+            stepped.complete()
+    assert set(stepped.outcomes) == {"committed"}
 
 
 @pytest.mark.parametrize(
@@ -99,13 +99,13 @@ def test_what_asks_to_try_again_is_tried_again_inside_the_transaction(
     ],
 )
 def test_what_asks_for_an_abort_is_taken_back_and_done_again(
-    mock_loop: MockLoop, answer: Answer, request_kind: Request, names: tuple[str, ...]
+    stepped: SteppedLoop, answer: Answer, request_kind: Request, names: tuple[str, ...]
 ) -> None:
-    with mock_loop.running():
+    with stepped.running():
         for name in names:
             answer(request_kind, name)
-            mock_loop.complete()
-    assert mock_loop.outcomes["aborted"] == len(names)
+            stepped.complete()
+    assert stepped.outcomes["aborted"] == len(names)
 
 
 @pytest.mark.parametrize(
@@ -119,25 +119,25 @@ def test_what_asks_for_an_abort_is_taken_back_and_done_again(
     ],
 )
 def test_a_fenced_producer_is_made_anew_while_the_slot_is_ours(
-    mock_loop: MockLoop, answer: Answer, request_kind: Request, names: tuple[str, ...]
+    stepped: SteppedLoop, answer: Answer, request_kind: Request, names: tuple[str, ...]
 ) -> None:
-    with mock_loop.running():
+    with stepped.running():
         for name in names:
             answer(request_kind, name)
-            mock_loop.complete()
-    assert mock_loop.outcomes["aborted"] == len(names)
+            stepped.complete()
+    assert stepped.outcomes["aborted"] == len(names)
 
 
 @pytest.mark.parametrize("name", ["MSG_SIZE_TOO_LARGE", "INVALID_RECORD"])
 def test_a_record_that_is_refused_for_itself_is_refused_by_its_session(
-    mock_loop: MockLoop, answer: Answer, name: str
+    stepped: SteppedLoop, answer: Answer, name: str
 ) -> None:
-    with mock_loop.running():
+    with stepped.running():
         answer(Request.PRODUCE, name)
-        mock_loop.saga.submit(mock_loop.saga.new_id())
-        until(lambda: bool(mock_loop.written), "it is answered")
-        [refused] = mock_loop.written
-        mock_loop.complete()
+        stepped.saga.submit(stepped.saga.new_id())
+        until(lambda: bool(stepped.written), "it is answered")
+        [refused] = stepped.written
+        stepped.complete()
     assert isinstance(refused, TaskRefused)
     assert refused.failure.code == "too_large"
 
@@ -153,27 +153,27 @@ def test_a_record_that_is_refused_for_itself_is_refused_by_its_session(
     ],
 )
 def test_a_right_that_is_missing_ends_the_loop_and_is_named(
-    mock_loop: MockLoop, answer: Answer, request_kind: Request, name: str
+    stepped: SteppedLoop, answer: Answer, request_kind: Request, name: str
 ) -> None:
-    with mock_loop.running():
+    with stepped.running():
         answer(request_kind, name)
         with pytest.raises(ConfigurationError, match=name):
-            mock_loop.complete()
+            stepped.complete()
 
 
 @pytest.mark.parametrize(
     "names", [PASSING, ("CONCURRENT_TRANSACTIONS",), ("PRODUCER_FENCED",), ("INVALID_PRODUCER_EPOCH",)]
 )
 def test_a_producer_is_made_as_often_as_it_takes(
-    mock_loop: MockLoop, broker: MockBroker, names: tuple[str, ...]
+    stepped: SteppedLoop, broker: MockBroker, names: tuple[str, ...]
 ) -> None:
     def lose_the_producer() -> None:
-        mock_loop.loop._transactions.give_up()
+        stepped.loop._transactions.discard()
         broker.answer(Request.INIT_PRODUCER_ID, *map(code, names))
 
-    with mock_loop.running():
-        mock_loop.once_before("decide", lose_the_producer)
-        mock_loop.complete()
+    with stepped.running():
+        stepped.once_before("decide", lose_the_producer)
+        stepped.complete()
 
 
 @pytest.mark.parametrize(
@@ -185,17 +185,17 @@ def test_a_producer_is_made_as_often_as_it_takes(
     ],
 )
 def test_what_is_asked_after_a_fence_is_asked_until_it_is_answered(
-    mock_loop: MockLoop, broker: MockBroker, request_kind: Request, names: tuple[str, ...]
+    stepped: SteppedLoop, broker: MockBroker, request_kind: Request, names: tuple[str, ...]
 ) -> None:
     def fence(name: str) -> None:
         broker.answer(Request.END_TXN, code("PRODUCER_FENCED"))
         broker.answer(request_kind, code(name))
 
-    with mock_loop.running():
+    with stepped.running():
         for name in names:
-            mock_loop.once_before("commit", partial(fence, name))
-            mock_loop.complete()
-    assert mock_loop.outcomes["aborted"] == len(names)
+            stepped.once_before("commit", partial(fence, name))
+            stepped.complete()
+    assert stepped.outcomes["aborted"] == len(names)
 
 
 @pytest.mark.parametrize(
@@ -209,39 +209,39 @@ def test_what_is_asked_after_a_fence_is_asked_until_it_is_answered(
     ],
 )
 def test_a_loop_starts_whatever_it_is_answered_first(
-    mock_loop: MockLoop, broker: MockBroker, request_kind: Request, names: tuple[str, ...]
+    stepped: SteppedLoop, broker: MockBroker, request_kind: Request, names: tuple[str, ...]
 ) -> None:
     broker.answer(request_kind, *map(code, names))
-    with mock_loop.running():
-        mock_loop.complete()
+    with stepped.running():
+        stepped.complete()
 
 
 @pytest.mark.parametrize(
     "name", [*PASSING, "REBALANCE_IN_PROGRESS", "ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID"]
 )
-def test_a_member_that_is_sent_away_comes_back(mock_loop: MockLoop, broker: MockBroker, name: str) -> None:
-    with mock_loop.running():
-        mock_loop.complete()
+def test_a_member_that_is_sent_away_comes_back(stepped: SteppedLoop, broker: MockBroker, name: str) -> None:
+    with stepped.running():
+        stepped.complete()
         until(broker.answer_once(Request.HEARTBEAT, code(name)), "it was told")
-        mock_loop.complete()
+        stepped.complete()
 
 
 def test_a_member_that_is_told_once_that_it_was_replaced_joins_anew(
-    mock_loop: MockLoop, broker: MockBroker
+    stepped: SteppedLoop, broker: MockBroker
 ) -> None:
     """So it is told after its own rejoin whose answer was lost."""
-    with mock_loop.running():
-        mock_loop.complete()
+    with stepped.running():
+        stepped.complete()
         broker.answer(Request.HEARTBEAT, code("FENCED_INSTANCE_ID"))
-        until(lambda: len(mock_loop.loop.restored) == 2 * PARTITIONS, "it has joined and restored again")
-        mock_loop.complete()
+        until(lambda: len(stepped.loop.restored) == 2 * PARTITIONS, "it has joined and restored again")
+        stepped.complete()
 
 
 def test_a_member_that_is_told_again_and_again_that_it_was_replaced_ends(
-    mock_loop: MockLoop, broker: MockBroker
+    stepped: SteppedLoop, broker: MockBroker
 ) -> None:
-    with mock_loop.running():
+    with stepped.running():
         broker.answer(Request.HEARTBEAT, *[code("FENCED_INSTANCE_ID")] * 3)
-        mock_loop.await_end()
-    assert isinstance(mock_loop.failure, FencedError)
-    assert "another process runs as orchestrator-0" in str(mock_loop.failure)
+        stepped.await_end()
+    assert isinstance(stepped.failure, FencedError)
+    assert "another process runs as orchestrator-0" in str(stepped.failure)

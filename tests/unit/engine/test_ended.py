@@ -16,8 +16,8 @@ def name(number: int) -> str:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ended, "CHUNK", 10)
-    monkeypatch.setattr(ended, "MOST", 50)
+    monkeypatch.setattr(ended, "CHUNK_IDS", 10)
+    monkeypatch.setattr(ended, "MAX_SESSIONS", 50)
 
 
 def filled(count: int, at: int = START) -> Ended:
@@ -48,7 +48,7 @@ def test_the_surplus_and_the_old_go() -> None:
     found = filled(80)
     assert [chunk.number for chunk in found.expired(START)] == [0, 1, 2]
     found.add(name(99), START + HOUR)
-    late = START + (ended.HOURS + 1) * HOUR
+    late = START + (ended.RETENTION_HOURS + 1) * HOUR
     gone = found.expired(late)
     assert [chunk.number for chunk in gone] == list(range(8))
     for chunk in gone:

@@ -6,7 +6,7 @@ from orchestrator.engine.linger import may_linger
 from orchestrator.messages import commands, events
 from orchestrator.messages.base import Message
 from orchestrator.saga.replies import REPLIES
-from tests.support.scripted import Scripted, owning, record, under_way
+from tests.support.scripted_consumer import ScriptedConsumer, active_session, assignment_of, record
 
 ANSWERS = [kind for kind in REPLIES if kind is not events.ToolSelected]
 
@@ -27,36 +27,36 @@ def test_news_and_only_news_may_wait() -> None:
 
 
 def test_a_selection_is_taken_with_the_answer_behind_it() -> None:
-    group = Scripted(SELECTED, COMPLETED, STARTED)
-    owned = owning(group, Scripted(), under_way())
+    group = ScriptedConsumer(SELECTED, COMPLETED, STARTED)
+    owned = assignment_of(group, ScriptedConsumer(), active_session())
 
-    assert owned.take(100, 10, 0.01) == [SELECTED, COMPLETED]
+    assert owned.poll(100, 10, 0.01) == [SELECTED, COMPLETED]
 
 
 def test_news_that_nothing_follows_is_taken_after_a_moment() -> None:
-    group = Scripted(SELECTED)
-    owned = owning(group, Scripted(), under_way())
+    group = ScriptedConsumer(SELECTED)
+    owned = assignment_of(group, ScriptedConsumer(), active_session())
 
-    assert owned.take(100, 10, 0.01) == [SELECTED]
+    assert owned.poll(100, 10, 0.01) == [SELECTED]
 
 
 def test_no_more_gathers_than_a_transaction_takes() -> None:
-    owned = owning(Scripted(*[SELECTED] * 5), Scripted(), under_way())
+    owned = assignment_of(ScriptedConsumer(*[SELECTED] * 5), ScriptedConsumer(), active_session())
 
-    assert len(owned.take(3, 10, 0.01)) == 3
+    assert len(owned.poll(3, 10, 0.01)) == 3
 
 
 def test_while_sessions_are_under_way_events_are_waited_for() -> None:
-    group, tasks = Scripted(), Scripted(SUBMITTED)
-    owning(group, tasks, under_way()).take(100, 10, 0.01)
+    group, tasks = ScriptedConsumer(), ScriptedConsumer(SUBMITTED)
+    assignment_of(group, tasks, active_session()).poll(100, 10, 0.01)
 
     assert group.waits == [0.01]
     assert tasks.waits == []
 
 
 def test_while_none_is_a_task_is_waited_for() -> None:
-    group, tasks = Scripted(), Scripted(SUBMITTED)
-    taken = owning(group, tasks).take(100, 10, 0.01)
+    group, tasks = ScriptedConsumer(), ScriptedConsumer(SUBMITTED)
+    taken = assignment_of(group, tasks).poll(100, 10, 0.01)
 
     assert group.waits == [0]
     assert tasks.waits == [0.01]
@@ -66,8 +66,8 @@ def test_while_none_is_a_task_is_waited_for() -> None:
 def test_without_room_for_a_task_the_group_is_waited_for() -> None:
     """As before partitions come: the loop must not turn without waiting."""
     for active, tasks in ((0, None), (10, 0)):
-        group, waiting = Scripted(), Scripted(SUBMITTED)
-        owning(group, waiting).take(100, active, 0.01, tasks)
+        group, waiting = ScriptedConsumer(), ScriptedConsumer(SUBMITTED)
+        assignment_of(group, waiting).poll(100, active, 0.01, tasks)
 
         assert group.waits == [0.01]
         assert waiting.waits == []

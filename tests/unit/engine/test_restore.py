@@ -24,8 +24,8 @@ long_stories = st.integers(0, 1_000_000).map(
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Snapshots come soon, and sessions soon hold the mark back."""
-    monkeypatch.setattr(snapshots, "SMALLEST", 1_500)
-    monkeypatch.setattr(live, "MOST_BEHIND", 20)
+    monkeypatch.setattr(snapshots, "MIN_EVENT_BYTES", 1_500)
+    monkeypatch.setattr(live, "MAX_MARK_LAG", 20)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -40,7 +40,7 @@ def test_restored_state_equals_live_state_after_every_transaction(chosen: list[i
                 break
             _disturb(partition)
             partition.transaction(
-                commit=choices.of(True, True, True, True, False), upkeep=choices.of(False, False, True)
+                commit=choices.of(True, True, True, True, False), checkpoint=choices.of(False, False, True)
             )
             _is_restored_as_it_is(partition)
 
@@ -53,8 +53,8 @@ def _disturb(partition: SagaPartition) -> None:
             partition.submit(partition.new_number(), some_profile(partition.choices))
         case "wait":
             partition.wait()
-        case "cancel" if partition.told:
-            partition.cancel(partition.choices.of(*partition.told)[0])
+        case "cancel" if partition.handled:
+            partition.cancel(partition.choices.of(*partition.handled)[0])
         case "retention" if partition.partition.checkpoint_mark >= 0:
             partition.log.delete(Topic.SESSIONS, partition.partition.checkpoint_mark)
         case "compaction":
@@ -74,6 +74,6 @@ def _is_restored_as_it_is(partition: SagaPartition) -> None:
     assert restored.checkpoint_mark == lived.checkpoint_mark
     # The place where reading has to begin is never above what lies there.
     for name, known in restored.live.items():
-        if known.lacks:
+        if known.needs_history:
             assert lived.live[name].first_offset <= known.first_offset
     assert lived.sessions_end <= partition.log.end(Topic.SESSIONS)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from orchestrator.engine.state.timers import LOOK_MICROS, SLACK, Horizon, Timers
+from orchestrator.engine.state.timers import REFRESH_MICROS, SLACK, Horizon, Timers
 
 
 def test_what_is_due_is_found_the_longest_first_and_stays_armed() -> None:
@@ -25,7 +25,7 @@ def test_what_is_forgotten_or_waits_for_messages_is_never_due() -> None:
     timers = Timers()
     timers.arm(0, "a", 10)
     timers.arm(0, "b", 10)
-    timers.forget("a")
+    timers.disarm("a")
     timers.arm(0, "b", None)
     assert timers.next_at() is None
     assert timers.due(50, 10) == []
@@ -47,15 +47,15 @@ def test_a_time_out_waits_until_all_was_read_that_lay_there_when_it_came() -> No
 
     horizon = Horizon(look, lambda: now[0])
     assert not horizon.reached(0, due=1_000_000, position=99), "nobody has looked yet"
-    horizon.look({0: 1_000_000})
+    horizon.refresh({0: 1_000_000})
     assert not horizon.reached(0, due=1_000_000, position=6)
     assert horizon.reached(0, due=1_000_000, position=7)
 
     ends[0] = 9
     now[0] += 10
-    horizon.look({0: 1_000_005})
+    horizon.refresh({0: 1_000_005})
     assert not horizon.reached(0, due=1_000_005, position=9), "looks are not wasted on each timer"
-    now[0] += LOOK_MICROS
-    horizon.look({0: 1_000_005})
+    now[0] += REFRESH_MICROS
+    horizon.refresh({0: 1_000_005})
     assert not horizon.reached(0, due=1_000_005, position=8)
     assert horizon.reached(0, due=1_000_005, position=9)

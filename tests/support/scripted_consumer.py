@@ -18,7 +18,7 @@ def record(kind: type[Message], offset: int = 0, *, named: bool = True) -> Recei
     return Received(entry_of(kind).topic, 0, offset, 0, None, b"", headers)
 
 
-class Scripted:
+class ScriptedConsumer:
     """A consumer that has these records, and notes how long it was waited for each time. They come one by one,
     or `at_once`, as what a client has fetched."""
 
@@ -40,7 +40,7 @@ class Scripted:
 
 
 class ScriptedBus:
-    def __init__(self, *consumers: Scripted) -> None:
+    def __init__(self, *consumers: ScriptedConsumer) -> None:
         self.consumers = deque(consumers)
 
     def consumer(self, _reading: Reading) -> Any:
@@ -50,9 +50,9 @@ class ScriptedBus:
         return 1
 
 
-def owning(group: Scripted, tasks: Scripted, *sessions: Session) -> SlotAssignment:
+def assignment_of(group: ScriptedConsumer, tasks: ScriptedConsumer, *sessions: Session) -> SlotAssignment:
     """Owns partition 0, in which these sessions live."""
-    bus: Any = ScriptedBus(group, tasks, Scripted())
+    bus: Any = ScriptedBus(group, tasks, ScriptedConsumer())
     nobody: Any = None
     owned = SlotAssignment(bus, "orchestrator-0", nobody, (1.0, 1.0))
     owned.join()
@@ -62,7 +62,7 @@ def owning(group: Scripted, tasks: Scripted, *sessions: Session) -> SlotAssignme
     return owned
 
 
-def under_way() -> Session:
+def active_session() -> Session:
     scenario = Scenario()
     scenario.tell(task()(scenario))
     return scenario.state

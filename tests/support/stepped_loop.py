@@ -16,7 +16,7 @@ from tests.support.saga_lab import SagaLab
 from tests.support.workers import TIMEOUT_S, Lab, until
 
 
-class MockLoop(LoopObserver):
+class SteppedLoop(LoopObserver):
     """A loop whose outputs are answered as services do, before it goes on: between two of its steps nobody else
     asks the broker for anything."""
 
@@ -33,7 +33,7 @@ class MockLoop(LoopObserver):
         self._before: dict[str, Callable[[], None]] = {}
 
     @contextmanager
-    def running(self) -> Iterator["MockLoop"]:
+    def running(self) -> Iterator["SteppedLoop"]:
         self.start()
         try:
             until(lambda: self.loop.ready.is_set() or self.failure is not None, "the loop has its partitions")
