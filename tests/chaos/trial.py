@@ -26,7 +26,7 @@ class Trial:
     read: Callable[[], Reader]
 
     def conclude(self) -> list[Record]:
-        """Every session settles, all members end in order, and the topics tell a story without a fault: this one."""
+        """Every session settles, all members end in order, and the topics tell a run without a fault: this one."""
         self.load.await_settled(SETTLED_S, self.fleet.restart_fallen)
         codes = self.fleet.stop()
         seen_meanwhile = self.live.finish()
