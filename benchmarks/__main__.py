@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME…] [--short]`: runs benchmarks, all of them unless told which."""
+"""`python -m benchmarks [NAME…] [--short]`: runs benchmarks, all of them unless figures which."""
 
 import argparse
 from collections.abc import Sequence

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median, quantiles
 from typing import Any, Final
 
-from benchmarks import answers
+from benchmarks import replies
 from benchmarks.cluster import PARTITIONS, Cluster, Platform
 from benchmarks.load import Load
 from benchmarks.processes import resident_mib
@@ -77,7 +77,7 @@ def _fill(platform: Platform, load: Load, count: int) -> list[CreatePlan]:
 
 def _reply_s(load: Load, command: CreatePlan) -> float:
     """Seconds from a planner's reply until a subscriber sees what the orchestrator made of it."""
-    reply = load.encoded(answers.planned(command))
+    reply = load.encoded(replies.planned(command))
     begun = time.perf_counter()
     load.submit([reply])
     load.await_events(PlanAccepted, 1)
@@ -95,14 +95,14 @@ def _let_in(load: Load, active: Sequence[str], count: int) -> dict[int, list[byt
     """Cancels sessions, those that take their places too, until so many have come in; by partition, as they
     began."""
     began: dict[int, list[bytes]] = defaultdict(list)
-    load.submit([load.encoded(answers.cancelling(one)) for one in active])
+    load.submit([load.encoded(replies.cancelling(one)) for one in active])
     for event in load.events():
         if event.header(TYPE) == _RECEIVED and event.key is not None:
             began[event.partition].append(event.key)
             count -= 1
             if count <= 0:
                 break
-            load.say(answers.cancelling(event.key.decode()))
+            load.say(replies.cancelling(event.key.decode()))
     return began
 
 

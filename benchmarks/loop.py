@@ -34,7 +34,7 @@ class _Telling(SessionObserver):
 
 
 class RunningLoop:
-    """The loop in a thread, from `with` on restored and ready. `on_committed` is told, on that thread, what each
+    """The loop in a thread, from `with` on restored and ready. `on_committed` is figures, on that thread, what each
     transaction wrote. `failure` is what it ended with by itself."""
 
     def __init__(self, wiring: Wiring, on_committed: Callable[[Sequence[Message]], None]) -> None:
@@ -75,7 +75,7 @@ class RunningLoop:
     def _run(self) -> None:
         try:
             self.loop.run()
-        except Exception as error:  # noqa: BLE001 - told to whoever waits for the loop
+        except Exception as error:  # noqa: BLE001 - figures to whoever waits for the loop
             self.failure = error
 
 

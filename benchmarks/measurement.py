@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Passage:
+class Measurement:
     """Inputs, seconds, and CPU seconds of this process and of the brokers, over all stretches."""
 
     cluster: "Cluster"
@@ -24,7 +24,7 @@ class Passage:
     broker_cpu: float = 0.0
 
     @contextmanager
-    def stretch(self, inputs: int) -> Iterator[None]:
+    def section(self, inputs: int) -> Iterator[None]:
         """Measures what is done inside; so many inputs are taken there."""
         begun, cpu, broker = time.perf_counter(), time.process_time(), self.cluster.broker_cpu()
         yield
@@ -39,7 +39,7 @@ class Passage:
         return self.inputs / self.seconds
 
 
-def told(passages: "Sequence[Passage]") -> dict[str, float]:
+def figures(passages: "Sequence[Measurement]") -> dict[str, float]:
     """Figures of passages over the same recording: medians, CPU in microseconds an input."""
     return {
         "inputs_per_s": round(median(one.rate for one in passages)),

@@ -6,7 +6,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, Message, Producer
 
 from benchmarks.cluster import Cluster
-from benchmarks.passage import Passage
+from benchmarks.measurement import Measurement
 from benchmarks.recording import CLIENT_RETRY_MS, Bulk, Recording, transactional
 from orchestrator.bus.headers import ID
 from orchestrator.bus.topics import TopicNames
@@ -16,7 +16,7 @@ BATCH: Final = 500
 _ANSWER_S: Final = 60.0
 
 
-def relay(cluster: Cluster, recording: Recording, retry_ms: int = CLIENT_RETRY_MS) -> Passage:
+def relay(cluster: Cluster, recording: Recording, retry_ms: int = CLIENT_RETRY_MS) -> Measurement:
     """One pass over the recording, on topics of its own: tasks, then replies, as in the loop's run."""
     platform = cluster.installation()
     names = TopicNames(platform.prefix)
@@ -37,14 +37,14 @@ def relay(cluster: Cluster, recording: Recording, retry_ms: int = CLIENT_RETRY_M
     consumer.subscribe([names.full(Topic.TASKS), names.full(Topic.EVENTS)])
     while not consumer.assignment():
         consumer.poll(0.1)
-    passage = Passage(cluster)
+    measurement = Measurement(cluster)
     for records in (recording.tasks, recording.replies):
         bulk = Bulk(platform, records)
-        with passage.stretch(len(records)):
+        with measurement.section(len(records)):
             bulk.release()
             _pump(consumer, producer, outputs, len(records))
     consumer.close()
-    return passage
+    return measurement
 
 
 def _pump(

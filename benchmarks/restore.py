@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
-from benchmarks import answers
+from benchmarks import replies
 from benchmarks.cluster import Cluster, Platform
 from benchmarks.load import Load
 from benchmarks.loop import Ends, RunningLoop
@@ -41,7 +41,7 @@ class Restored:
     ready_s: float
     mib: float
 
-    def told(self) -> dict[str, float]:
+    def figures(self) -> dict[str, float]:
         return {
             "sessions": self.sessions,
             "snapshots": self.snapshots,
@@ -64,8 +64,8 @@ def run(cluster: Cluster, form: str) -> dict[str, Any]:
     return {
         "benchmark": "restore",
         "sessions": count,
-        "history": from_history.told(),
-        "snapshots": from_snapshots.told(),
+        "history": from_history.figures(),
+        "snapshots": from_snapshots.figures(),
     }
 
 
@@ -77,7 +77,7 @@ def begin(platform: Platform, count: int) -> Sequence[Partition]:
         load_.submit([load_.encoded(one) for message in messages for one in _answers(message)])
         ends.committed(messages)
 
-    ends.expect(events.StepAssigned, count * answers.STEPS)
+    ends.expect(events.StepAssigned, count * replies.STEPS)
     with RunningLoop(platform.wiring, answer) as running:
         load_.submit(load_.tasks(count))
         ends.wait()
@@ -88,9 +88,9 @@ def begin(platform: Platform, count: int) -> Sequence[Partition]:
 def _answers(message: Message) -> list[Message]:
     match message:
         case commands.CreatePlan():
-            return [answers.planned(message)]
+            return [replies.planned(message)]
         case events.PlanStepReady():
-            return [answers.selected(message)]
+            return [replies.selected(message)]
         case _:
             return []
 

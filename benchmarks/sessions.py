@@ -36,7 +36,7 @@ def run(cluster: Cluster, form: str) -> dict[str, Any]:
         bursts = [_burst(load, AT_ONCE[form], pids) for _ in range(BURSTS[form])]
         alone = [_alone(load) for _ in range(ALONE[form])]
     load.close()
-    return _told(cluster, AT_ONCE[form], bursts, alone)
+    return _figures(cluster, AT_ONCE[form], bursts, alone)
 
 
 def _burst(load: Load, count: int, pids: Mapping[str, list[int]]) -> _Burst:
@@ -58,7 +58,7 @@ def _alone(load: Load) -> float:
     return time.perf_counter() - begun
 
 
-def _told(cluster: Cluster, count: int, bursts: list[_Burst], alone: list[float]) -> dict[str, Any]:
+def _figures(cluster: Cluster, count: int, bursts: list[_Burst], alone: list[float]) -> dict[str, Any]:
     rate = median(count / burst.seconds for burst in bursts)
     cpu = {name: median(burst.cpu[name] for burst in bursts) / count * 1e3 for name in bursts[0].cpu}
     total = median(sum(burst.cpu.values()) for burst in bursts) / count * 1e3

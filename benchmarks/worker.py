@@ -84,7 +84,7 @@ def _commands(platform: Platform, count: int) -> list[Outgoing]:
 
 
 def _await_answers(platform: Platform, count: int) -> None:
-    """Returns when the events topic has that many records: there is nothing in it but answers."""
+    """Returns when the events topic has that many records: there is nothing in it but replies."""
     consumer, place = platform.wiring.bus.consumer(LOOKING), (Topic.EVENTS, 0)
     deadline, found = Deadline.after(_TIMEOUT_S), 0
     while found < count:
