@@ -25,7 +25,7 @@ from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import PartitionCheckpoint, SessionSnapshot
 from orchestrator.messages.values import value_of
 from orchestrator.saga import STATE_VERSION
-from tests.support.saga_lab import SagaLab, ended_names, states
+from tests.support.saga_lab import SagaLab, count_ended, states
 from tests.support.workers import until
 
 pytestmark = pytest.mark.integration
@@ -99,7 +99,7 @@ def begun(lab: SagaLab, count: int = 3) -> list[str]:
 def test_the_mark_follows_the_oldest_live_session(lab: SagaLab) -> None:
     with lab.services(), lab.running():
         lab.submit(*(lab.new_id() for _ in range(5)))
-        until(lambda: ended_names(lab.histories(), "TaskCompleted") == 5, "all end")
+        until(lambda: count_ended(lab.histories(), "TaskCompleted") == 5, "all end")
         ended_at = lab.ends(Topic.SESSIONS)[Topic.SESSIONS, 0]
         until(lambda: mark(lab) >= ended_at - 1, "the mark")
     [oldest] = lab.submit(lab.new_id())
@@ -119,7 +119,7 @@ def test_the_mark_follows_the_oldest_live_session(lab: SagaLab) -> None:
 def test_sessions_that_ended_before_the_mark_are_remembered(lab: SagaLab) -> None:
     names = lab.submit(*(lab.new_id() for _ in range(5)))
     with lab.services(), lab.running():
-        until(lambda: ended_names(lab.histories(), "TaskCompleted") == 5, "all end")
+        until(lambda: count_ended(lab.histories(), "TaskCompleted") == 5, "all end")
         end = lab.ends(Topic.SESSIONS)[Topic.SESSIONS, 0]
         until(lambda: mark(lab) >= end - 1, "the mark")
     delete_history(lab, mark(lab))
@@ -148,7 +148,7 @@ def test_snapshots_replace_history(lab: SagaLab, monkeypatch: pytest.MonkeyPatch
     assert states(after) == states(before)
     assert after.loop.restored[0].snapshots == 5
     with lab.services(), lab.running():
-        until(lambda: ended_names(lab.histories(), "TaskCompleted") == 5, "all end")
+        until(lambda: count_ended(lab.histories(), "TaskCompleted") == 5, "all end")
     with lab.running() as last:
         pass
     assert not states(last)

@@ -15,7 +15,7 @@ from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import AgentProfile, CallKind, EvaluationPolicy, Failure, FailureKind
 from orchestrator.messages.values import json_value, value_of
 from orchestrator.saga import decide
-from tests.support.saga_lab import SagaLab, ended_names, is_gapless, states
+from tests.support.saga_lab import SagaLab, count_ended, is_gapless, states
 from tests.support.topics import limit
 from tests.support.workers import until
 
@@ -53,7 +53,7 @@ def test_a_session_is_written_in_transactions_with_its_offsets(lab: SagaLab) -> 
 def test_every_session_of_many_ends_once(lab: SagaLab) -> None:
     names = lab.submit(*(lab.new_id() for _ in range(100)))
     with lab.services(), lab.running():
-        until(lambda: ended_names(lab.histories(), "TaskCompleted") == 100, "100 sessions completed")
+        until(lambda: count_ended(lab.histories(), "TaskCompleted") == 100, "100 sessions completed")
 
     histories = lab.histories()
     assert sorted(histories) == sorted(names)
@@ -65,7 +65,7 @@ def test_a_restart_goes_on_with_the_same_state(lab: SagaLab) -> None:
     with lab.running() as before:
         until(lambda: len(lab.installation.messages(Topic.PLAN_COMMANDS)) == 20, "20 plans are asked for")
         for name in names[:10]:
-            lab.answer(name, commands.CreatePlan)
+            lab.reply_to(name, commands.CreatePlan)
         until(
             lambda: len(lab.installation.messages(Topic.SESSIONS)) >= 20 * 2 + 10 * 2, "10 plans are accepted"
         )
@@ -87,7 +87,7 @@ def test_a_session_goes_on_where_another_slot_left_it(lab: SagaLab) -> None:
         lab.until_ready(first, second)
         shares = [len(first.loop.partitions), len(second.loop.partitions)]
         with lab.services():
-            until(lambda: ended_names(lab.histories(), "TaskCompleted") == 20, "all are completed")
+            until(lambda: count_ended(lab.histories(), "TaskCompleted") == 20, "all are completed")
     finally:
         first.stop()
         second.stop()
@@ -228,7 +228,7 @@ def test_tasks_wait_while_as_many_sessions_as_may_are_under_way(new_lab: NewLab)
         lab.until_history(names[5], "PlanRequested")
         assert len(lab.installation.messages(Topic.PLAN_COMMANDS)) == 6
         with lab.services():
-            until(lambda: ended_names(lab.histories(), "TaskCompleted") == 49, "all end")
+            until(lambda: count_ended(lab.histories(), "TaskCompleted") == 49, "all end")
     [partition] = running.loop.partitions.values()
     assert partition.active == 0
 
@@ -285,7 +285,7 @@ def test_a_reply_that_waited_behind_an_outage_wins_over_its_time_out(lab: SagaLa
     [session] = lab.submit(lab.new_id())
     with lab.running():
         lab.until_history(session, "PlanRequested")
-    lab.answer(session, commands.CreatePlan)
+    lab.reply_to(session, commands.CreatePlan)
     late = lab.history(session)[-1].call.due_at + 1  # type: ignore[attr-defined]
 
     with lab.running(clock=lambda: late):
@@ -367,7 +367,7 @@ def test_a_reply_whose_consequences_no_broker_takes_fails_its_step(lab: SagaLab)
     [other] = lab.submit(lab.new_id())
     with lab.running(record_bytes=20_000):
         lab.until_history(other, "PlanRequested")
-        lab.answer(other, commands.CreatePlan)
+        lab.reply_to(other, commands.CreatePlan)
         lab.until_history(other, "PlanStepReady")
         selected, completed = lab.replies(
             next(event for event in lab.history(other) if isinstance(event, events.PlanStepReady))

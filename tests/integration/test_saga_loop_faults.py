@@ -11,7 +11,7 @@ from orchestrator.bus.errors import FencedError
 from orchestrator.local import StackAddress
 from orchestrator.messages.catalogue import Topic
 from tests.support.proxy import END_TXN, KafkaProxy
-from tests.support.saga_lab import SagaLab, bus_with, ended_names, is_gapless
+from tests.support.saga_lab import SagaLab, bus_with, count_ended, is_gapless
 from tests.support.saga_process import FENCED, saga_process
 from tests.support.workers import until
 
@@ -36,7 +36,7 @@ def proxy(kafka_stack: StackAddress) -> Iterator[KafkaProxy]:
 
 def all_completed(lab: SagaLab, names: list[str]) -> None:
     """Every session ended once, and nothing was written twice."""
-    until(lambda: ended_names(lab.histories(), "TaskCompleted") >= len(names), "all sessions completed", 90)
+    until(lambda: count_ended(lab.histories(), "TaskCompleted") >= len(names), "all sessions completed", 90)
     histories = lab.histories()
     assert sorted(histories) == sorted(names)
     assert all(is_gapless(history) for history in histories.values())
@@ -109,7 +109,7 @@ def test_what_a_zombie_writes_is_never_seen(lab: SagaLab, tmp_path: Path) -> Non
         zombie.signal(signal.SIGSTOP)
         lab.submit(*names[10:])
         with lab.running(slot=0), lab.services():
-            until(lambda: ended_names(lab.histories(), "TaskCompleted") >= 5, "the other one works", 60)
+            until(lambda: count_ended(lab.histories(), "TaskCompleted") >= 5, "the other one works", 60)
             zombie.signal(signal.SIGCONT)
             assert zombie.wait() == FENCED
             all_completed(lab, names)
@@ -123,7 +123,7 @@ def test_partitions_of_a_stopped_process_go_to_the_others(lab: SagaLab, tmp_path
         until(lambda: len(lab.installation.messages(Topic.PLAN_COMMANDS)) == 20, "it works")
         stopped.signal(signal.SIGSTOP)
         with lab.running(slot=1), lab.services():
-            until(lambda: ended_names(lab.histories(), "TaskCompleted") >= 10, "the other one works", 60)
+            until(lambda: count_ended(lab.histories(), "TaskCompleted") >= 10, "the other one works", 60)
             stopped.signal(signal.SIGCONT)
             all_completed(lab, names)
 

@@ -15,7 +15,7 @@ from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import SessionSnapshot
 from orchestrator.messages.values import value_of
 from orchestrator.saga import STATE_VERSION, evolve
-from tests.support.saga_lab import SagaLab, ended_names
+from tests.support.saga_lab import SagaLab, count_ended
 from tests.support.workers import until
 
 pytestmark = pytest.mark.integration
@@ -29,7 +29,7 @@ def lab(kafka_stack: StackAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     lab.submit(*(lab.new_id() for _ in range(10)))
     with lab.running():
         with lab.services():
-            until(lambda: ended_names(lab.histories(), "TaskCompleted") == 10, "all end")
+            until(lambda: count_ended(lab.histories(), "TaskCompleted") == 10, "all end")
         lab.submit(lab.new_id(partition=0))
         until(lambda: len(lab.histories()) == 11, "one more waits")
     return lab

@@ -1,4 +1,4 @@
-"""A partition of sessions being handled things in transactions, in memory, and restored again and again."""
+"""A partition whose sessions handle inputs in transactions, in memory, and which is restored again and again."""
 
 import itertools
 from pathlib import Path
@@ -27,7 +27,7 @@ from tests.support.world import Choices, Services
 
 
 class SagaPartition:
-    """Sessions by number, the inputs that are on their way to them, and the log."""
+    """A partition, the inputs in flight to its sessions, and the log."""
 
     def __init__(self, choices: Choices, values: Path) -> None:
         self.now = START
@@ -60,11 +60,11 @@ class SagaPartition:
         self.pool.append((name, made))
 
     def transaction(self, *, commit: bool = True, checkpoint: bool = False) -> None:
-        """Tells some of what is on its way; aborted, it is handled again later."""
+        """Handles some of the inputs in flight. If it is aborted, they are in flight again."""
         batch = StagedBatch(self._batch + 1, {0: self.partition}, self.encoder, self.now)
         inputs = [self._next() for _ in range(self.choices.of(1, 2, 3)) if self.pool]
-        for name, handled in inputs:
-            batch.handle(0, name, handled)
+        for name, input in inputs:
+            batch.handle(0, name, input)
         for due, name, number in self.timers.due(self.now, 10):
             batch.handle_timer(
                 number, name, TimePassed(message_id=identity.derived_id(name, due), until=self.now)
@@ -82,10 +82,10 @@ class SagaPartition:
             self._batch = batch.number
             batch.promote(self.timers)
             for output in batch.messages:
-                self._answer(output)
+                self._reply_to(output)
 
     def wait(self) -> None:
-        """Until something is due."""
+        """Lets time pass until a timer is due."""
         due = self.timers.next_at()
         self.now = max(self.now + 1, due if due is not None else 0)
 
@@ -102,7 +102,7 @@ class SagaPartition:
         return {name: next_due(live.session) for name, live in partition.live.items()}
 
     def history(self) -> dict[str, list[int]]:
-        """Sequences as written, by session."""
+        """Sequences in the order they were written, by session."""
         found: dict[str, list[int]] = {}
         for received in self.log._records[Topic.SESSIONS]:
             event: SessionEvent = self.codec.decode(received)
@@ -110,14 +110,14 @@ class SagaPartition:
         return found
 
     def _next(self) -> tuple[str, Input]:
-        """Any of what is on its way, or what was handled before."""
+        """An input in flight, or one that was handled before."""
         if self.handled and not self.choices.of(True, True, True, True, True, False):
             return self.choices.of(*self.handled)
         taken = self.pool.pop(self.choices.of(*range(len(self.pool))))
         self.handled.append(taken)
         return taken
 
-    def _answer(self, output: Any) -> None:
+    def _reply_to(self, output: Any) -> None:
         def event(kind: type[Any], **fields: Any) -> Any:
             return kind(
                 event_id=self._new_id(), correlation_id=output.correlation_id, occurred_at=self.now, **fields
@@ -127,4 +127,4 @@ class SagaPartition:
         self.pool += [(output.correlation_id, reply) for reply in replies]
 
     def _new_id(self) -> str:
-        return identity.derived_id("handled", next(self._ids))
+        return identity.derived_id("message", next(self._ids))

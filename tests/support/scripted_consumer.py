@@ -1,4 +1,4 @@
-"""What one slot of the orchestrator owns, with consumers that have what a test gives them."""
+"""The partitions of a slot, with consumers that return the records a test gives them."""
 
 from collections import deque
 from typing import Any
@@ -19,8 +19,8 @@ def record(kind: type[Message], offset: int = 0, *, named: bool = True) -> Recei
 
 
 class ScriptedConsumer:
-    """A consumer that has these records, and notes how long it was waited for each time. They come one by one,
-    or `at_once`, as what a client has fetched."""
+    """A consumer that returns these records, and notes the timeout of each poll. They arrive one by one, or `at_once`,
+    as if the client had fetched them already."""
 
     def __init__(self, *records: Received, at_once: bool = False) -> None:
         self.records = deque(records)
@@ -36,10 +36,12 @@ class ScriptedConsumer:
         return [self.records.popleft() for _ in range(count)]
 
     def subscribe(self, *_: Any) -> None:
-        """The partitions are here already."""
+        """Does nothing: the test assigns the partitions."""
 
 
 class ScriptedBus:
+    """Hands out these consumers, in this order."""
+
     def __init__(self, *consumers: ScriptedConsumer) -> None:
         self.consumers = deque(consumers)
 
@@ -51,15 +53,15 @@ class ScriptedBus:
 
 
 def assignment_of(group: ScriptedConsumer, tasks: ScriptedConsumer, *sessions: Session) -> SlotAssignment:
-    """Owns partition 0, in which these sessions live."""
+    """An assignment of partition 0 with these live sessions."""
     bus: Any = ScriptedBus(group, tasks, ScriptedConsumer())
-    nobody: Any = None
-    owned = SlotAssignment(bus, "orchestrator-0", nobody, (1.0, 1.0))
-    owned.join()
-    partition = owned.partitions[0] = Partition(0, {}, 0)
+    no_encoder: Any = None
+    assignment = SlotAssignment(bus, "orchestrator-0", no_encoder, (1.0, 1.0))
+    assignment.join()
+    partition = assignment.partitions[0] = Partition(0, {}, 0)
     for session in sessions:
         partition.put(LiveSession(session, 0, 0))
-    return owned
+    return assignment
 
 
 def active_session() -> Session:
