@@ -1,4 +1,4 @@
-"""The checker finds every kind of fault that is planted in a sound run, and none where there is none."""
+"""The checker finds every kind of fault that is injected into a sound run, and none in a sound run."""
 
 import ast
 from dataclasses import replace
@@ -25,7 +25,7 @@ def rules(violations: list[Violation]) -> set[str]:
 
 
 def whole(records: list[Record]) -> set[str]:
-    """Rules that are broken, whatever the numbers of sequences say."""
+    """Rules that are broken apart from `gapless`."""
     return rules(check(renumbered(records)))
 
 
@@ -60,7 +60,7 @@ def test_an_escalation_without_its_dead_letter() -> None:
     assert rules(check(without(records, found(records, "MessageDeadLettered", SECOND)))) == {"dead letters"}
 
 
-def test_a_dead_letter_that_nobody_escalated() -> None:
+def test_a_dead_letter_without_an_escalation() -> None:
     records = sound_run()
     poison = again(records, found(records, "MessageDeadLettered", SECOND), event_id="another")
     assert rules(check(poison)) == {"dead letters"}
@@ -106,14 +106,14 @@ def test_a_call_without_its_command() -> None:
     assert rules(check(without(records, found(records, "EvaluateTask")))) == {"calls open once"}
 
 
-def test_a_command_that_was_taken_back() -> None:
+def test_a_command_of_an_aborted_transaction() -> None:
     records = sound_run()
     command = found(records, "CreatePlan")
     stray = again(records, command, event_id="another", call=call(FIRST, "PLAN", attempt=2))
     assert rules(check(stray)) == {"calls open once"}
 
 
-def test_an_effect_of_a_reply_that_was_taken_back() -> None:
+def test_an_effect_of_an_aborted_reply() -> None:
     records = sound_run()
     assert rules(check(without(records, found(records, "ToolFailed")))) == {"effects have causes"}
 
@@ -126,7 +126,7 @@ def test_a_reply_that_counts_twice() -> None:
 
 
 def test_a_reply_that_is_ignored() -> None:
-    """The session goes on by a time-out, and looks sound but for the reply."""
+    """The session continues after a timeout, and is sound except for the reply."""
     run = RunWriter()
     run.ready(FIRST, "a", run.begin(FIRST))
     ignored = run.reply("ToolSelected", FIRST, call=call(FIRST, "SELECTION", "a"))
@@ -139,7 +139,7 @@ def test_a_reply_that_is_ignored() -> None:
     assert "ToolSelected at events/0/1 was ignored" in faults[0].what
 
 
-def test_a_reply_that_comes_after_its_time_out_may_be_ignored() -> None:
+def test_a_reply_after_its_timeout_may_be_ignored() -> None:
     run = RunWriter()
     run.ready(FIRST, "a", run.begin(FIRST))
     waiting = call(FIRST, "RECOVERY", "a")
@@ -149,19 +149,19 @@ def test_a_reply_that_comes_after_its_time_out_may_be_ignored() -> None:
     assert rules(check(run.records)) == {"settled"}
 
 
-def test_a_reply_that_comes_after_its_cancel_may_be_ignored_whatever_is_repeated_behind_it() -> None:
-    """A cancel comes by another topic: no reply tells when it was read."""
-    # given: a call that recovery is asked about, and a cancel that gives it up
+def test_a_reply_after_its_cancel_may_be_ignored_whatever_is_repeated_behind_it() -> None:
+    """A cancel is in another topic: no reply shows when it was read."""
+    # given: a failed call that recovery decides about, and a cancel that closes it
     run = RunWriter()
     run.ready(FIRST, "a", run.begin(FIRST))
     broken = call(FIRST, "RECOVERY", "a")
     failed = run.reply("ToolFailed", FIRST, call=call(FIRST, "TOOL", "a"))
     run.history("CallFailed", FIRST, failed, call=broken)
     run.history("CancelRequested", FIRST, "control-0")
-    # when: recovery answers, and a report that was taken long ago is repeated behind its answer
+    # when: recovery replies, and a reply that was taken long ago is repeated behind it
     run.reply("RetryScheduled", FIRST, call=broken)
     repeated = again(run.records, found(run.records, "ToolFailed"))
-    # then: nothing but the session that goes on is complained about
+    # then: the only violation is the session that has not settled
     assert rules(check(repeated)) == {"settled"}
 
 
@@ -170,7 +170,7 @@ def test_a_repeated_reply_may_be_ignored() -> None:
     assert check(again(records, found(records, "ToolCompleted"))) == []
 
 
-def test_an_answer_that_counts_as_late_while_its_call_waits() -> None:
+def test_a_reply_that_counts_as_late_while_its_call_is_open() -> None:
     run = RunWriter()
     run.ready(FIRST, "a", run.begin(FIRST))
     selected = run.reply("ToolSelected", FIRST, call=call(FIRST, "SELECTION", "a"))
@@ -178,7 +178,7 @@ def test_an_answer_that_counts_as_late_while_its_call_waits() -> None:
     assert rules(check(run.records)) == {"settled", "replies count"}
 
 
-def test_an_answer_to_a_call_that_was_never_opened() -> None:
+def test_a_reply_to_a_call_that_was_never_opened() -> None:
     records = sound_run()
     command = found(records, "ToolSelected")
     unknown = again(records, command, event_id="another", call=call(FIRST, "SELECTION", "z"))
@@ -202,7 +202,7 @@ def test_a_reader_that_missed_a_record() -> None:
     assert rules(check(records, without(records, found(records, "StepAssigned")))) == {"readers agree"}
 
 
-def test_a_reader_that_saw_what_was_taken_back() -> None:
+def test_a_reader_that_saw_an_aborted_record() -> None:
     records = sound_run()
     assert rules(check(records, again(records, found(records, "StepAssigned")))) == {"readers agree"}
 

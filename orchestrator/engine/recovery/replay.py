@@ -29,7 +29,7 @@ class Replay:
         live = partition.live.get(name)
         known = live.session.sequence if live else 0
         if seen is not None and event.sequence != seen + 1 and name not in self._truncated:
-            self.damage(name, f"event {event.sequence} at offset {offset} follows event {seen}")
+            self.damage(name, f"event {event.sequence} follows event {seen}, at offset {offset}")
             return
         # The refusal of a request that came without a task ends a session whose first events were not read.
         if isinstance(event, ENDING) or (isinstance(event, RequestRefused) and live is None):
