@@ -1,4 +1,4 @@
-"""What one way of taking a recording's inputs cost."""
+"""What it costs to handle the inputs of a recording."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Measurement:
-    """Inputs, seconds, and CPU seconds of this process and of the brokers, over all stretches."""
+    """Inputs, seconds, and CPU seconds of this process and of the brokers, over all measured sections."""
 
     cluster: "Cluster"
     inputs: int = 0
@@ -25,7 +25,7 @@ class Measurement:
 
     @contextmanager
     def section(self, inputs: int) -> Iterator[None]:
-        """Measures what is done inside; so many inputs are taken there."""
+        """Measures the code inside, which handles this many inputs."""
         begun, cpu, broker = time.perf_counter(), time.process_time(), self.cluster.broker_cpu()
         yield
         self.seconds += time.perf_counter() - begun
@@ -39,10 +39,12 @@ class Measurement:
         return self.inputs / self.seconds
 
 
-def figures(passages: "Sequence[Measurement]") -> dict[str, float]:
-    """Figures of passages over the same recording: medians, CPU in microseconds an input."""
+def figures(measurements: "Sequence[Measurement]") -> dict[str, float]:
+    """Medians over measurements of the same recording; CPU in microseconds an input."""
     return {
-        "inputs_per_s": round(median(one.rate for one in passages)),
-        "cpu_us_per_input": round(median(one.cpu / one.inputs for one in passages) * 1e6, 1),
-        "broker_cpu_us_per_input": round(median(one.broker_cpu / one.inputs for one in passages) * 1e6, 1),
+        "inputs_per_s": round(median(one.rate for one in measurements)),
+        "cpu_us_per_input": round(median(one.cpu / one.inputs for one in measurements) * 1e6, 1),
+        "broker_cpu_us_per_input": round(
+            median(one.broker_cpu / one.inputs for one in measurements) * 1e6, 1
+        ),
     }

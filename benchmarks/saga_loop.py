@@ -1,4 +1,4 @@
-"""(b) The saga loop alone, on recorded inputs: everything the orchestrator's thread does, nothing else running."""
+"""(b) The saga loop alone, on recorded inputs: everything that the orchestrator's thread does, and no services."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -17,8 +17,8 @@ ROUNDS: Final = {"short": 1, "long": 5}
 
 
 def run(cluster: Cluster, form: str) -> dict[str, Any]:
-    """The loop against the relay, by turns, so that both see the same machine: the relay with the client as it
-    comes, and one that asks again as soon as the loop does."""
+    """The loop against the relay, in turns, so that both run under the same conditions: the relay with the client's
+    defaults, and one with the retry backoff of the loop."""
     recording = record(cluster, SESSIONS[form])
     relays: list[Measurement] = []
     hurried: list[Measurement] = []
@@ -41,11 +41,11 @@ def run(cluster: Cluster, form: str) -> dict[str, Any]:
 
 
 def _share(loops: Sequence[Measurement], relays: Sequence[Measurement]) -> float:
-    return round(median(loop.rate / yard.rate for loop, yard in zip(loops, relays, strict=True)), 3)
+    return round(median(loop.rate / baseline.rate for loop, baseline in zip(loops, relays, strict=True)), 3)
 
 
 def replay(cluster: Cluster, recording: Recording) -> Measurement:
-    """One pass of the loop over the recording, on topics of its own: tasks, then replies."""
+    """One pass of the loop over the recording, on new topics: tasks, then replies."""
     platform = cluster.installation(ACTIVE_SESSIONS=str(len(recording.tasks)))
     ends = Ends()
     with RunningLoop(platform.wiring, ends.committed):

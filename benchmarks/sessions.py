@@ -1,4 +1,4 @@
-"""(c) Whole sessions: plan, two tools side by side, a third that needs both, evaluation. Tools return at once."""
+"""(c) Whole sessions: a plan, two parallel tools, a third that needs both, an evaluation. Tools return at once."""
 
 import time
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from benchmarks.processes import cpu_seconds
 AT_ONCE: Final = {"short": 100, "long": 1_000}
 BURSTS: Final = {"short": 1, "long": 5}
 WARM_UP: Final = {"short": 1, "long": 4}
-"""Bursts that are not counted: the broker's JVM costs twice as much while it is cold."""
+"""Bursts that are not counted: the broker's JVM needs twice the CPU while it is cold."""
 ALONE: Final = {"short": 20, "long": 200}
 STEPS: Final = 3
 
