@@ -85,7 +85,7 @@ class Bulk:
 
 
 def transactional(platform: Platform, name: str, retry_ms: int = CLIENT_RETRY_MS) -> Producer:
-    """A plain producer that is ready for its first transaction. `retry_ms` is its retry backoff: it has to retry while the
+    """A plain producer, ready for its first transaction. `retry_ms` is its retry backoff: it has to retry while the
     broker writes the markers of its last transaction."""
     producer = Producer(
         {
