@@ -198,7 +198,7 @@ class SlotAssignment:
         if missing:
             raise ConfigurationError(
                 f"events and control must be assigned together, but {sorted(missing)} are missing from the "
-                f"assignment: give every member of the group {GROUP} the range assignor"
+                f"assignment: let only orchestrators join the consumer group {GROUP}"
             )
         self.restoring = True
         try:
