@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME…] [--short]`: runs benchmarks, all of them unless told which."""
+"""`python -m benchmarks [NAME…] [--short]`: runs the named benchmarks, or all of them."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from benchmarks.table import report
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}")
-    parser.add_argument("--short", action="store_true", help="the form of a few seconds")
+    parser.add_argument("--short", action="store_true", help="run the short form, a few seconds each")
     given = parser.parse_args(arguments)
     names = given.names or list(BENCHMARKS)
     if unknown := set(names) - set(BENCHMARKS):
-        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")
+        parser.error(f"unknown benchmark: {', '.join(sorted(unknown))}")
     form = "short" if given.short else "long"
     for nodes in (1, 3):
         chosen = [BENCHMARKS[name][1] for name in names if BENCHMARKS[name][0] == nodes]

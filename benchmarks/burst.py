@@ -1,4 +1,5 @@
-"""(f) A burst of tasks that wait in their topic: the orchestrator's memory, replies meanwhile, and their order."""
+"""(f) A burst of tasks that wait in their topic: the orchestrator's memory, its latency for replies meanwhile, and the
+order in which the tasks start."""
 
 import time
 from collections import defaultdict
@@ -6,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median, quantiles
 from typing import Any, Final
 
-from benchmarks import answers
+from benchmarks import replies
 from benchmarks.cluster import PARTITIONS, Cluster, Platform
 from benchmarks.load import Load
 from benchmarks.processes import resident_mib
@@ -20,34 +21,34 @@ from orchestrator.messages.events import PlanAccepted, PlanRequested, TaskReceiv
 
 WAITING: Final = {"short": 2_000, "long": 50_000}
 REPLIES: Final = {"short": 10, "long": 100}
-"""Replies that are measured before the burst, and as many again while it waits. As many come before all of them
-that are not counted: code that runs for the first time is slow."""
+"""Replies that are measured before the burst, and as many again while it waits. As many replies before all of them
+are not counted, because code is slow when it runs for the first time."""
 TAKEN: Final = {"short": 100, "long": 2_000}
-"""Tasks of the burst that are let in, to see in which order."""
+"""Tasks of the burst that are admitted, to check their order."""
 WATCHED_S: Final = {"short": 1.0, "long": 30.0}
-_LOOK_S: Final = 0.1
+_SAMPLE_S: Final = 0.1
 _TIMEOUT_S: Final = 60.0
 _RECEIVED: Final = avro_name(TaskReceived).encode()
 
 
 def run(cluster: Cluster, form: str) -> dict[str, Any]:
-    """As many sessions as may be wait for replies; the burst waits for them."""
-    replies = REPLIES[form]
-    active = 3 * replies
+    """Fills all places with sessions that wait for replies; the burst waits for them to end."""
+    count = REPLIES[form]
+    active = 3 * count
     # Admission counts the sessions of all partitions of a process together.
     platform = cluster.installation(ACTIVE_SESSIONS=str(-(-active // PARTITIONS)))
     load = Load(platform)
     with platform.processes(("orchestrator",)) as processes:
         pid = processes["orchestrator"].pid
         commands = _fill(platform, load, -(-active // PARTITIONS) * PARTITIONS)
-        quiet = [_reply_s(load, command) for command in commands[: 2 * replies]][replies:]
+        quiet = [_reply_s(load, command) for command in commands[: 2 * count]][count:]
         before = resident_mib(pid)
         burst = load.tasks(WAITING[form])
         load.submit(burst)
-        watched = list(_memory(pid, WATCHED_S[form]))
-        waiting = [_reply_s(load, command) for command in commands[2 * replies : active]]
+        watched = list(_sample_memory(pid, WATCHED_S[form]))
+        waiting = [_reply_s(load, command) for command in commands[2 * count : active]]
         watched.append(resident_mib(pid))
-        began = _let_in(load, [command.correlation_id for command in commands], TAKEN[form])
+        started = _admit(load, [command.correlation_id for command in commands], TAKEN[form])
         after = resident_mib(pid)
     load.close()
     return {
@@ -61,13 +62,13 @@ def run(cluster: Cluster, form: str) -> dict[str, Any]:
             "waiting_p50": round(median(waiting) * 1e3, 1),
             "waiting_p95": round(quantiles(waiting, n=20)[-1] * 1e3, 1),
         },
-        "taken": sum(map(len, began.values())),
-        "out_of_order": _out_of_order(burst, began),
+        "taken": sum(map(len, started.values())),
+        "out_of_order": _out_of_order(burst, started),
     }
 
 
 def _fill(platform: Platform, load: Load, count: int) -> list[CreatePlan]:
-    """Begins so many sessions; the plans they ask for."""
+    """Starts `count` sessions; returns the commands for their plans."""
     load.submit(load.tasks(count))
     load.await_events(PlanRequested, count)
     wiring = platform.wiring
@@ -76,43 +77,43 @@ def _fill(platform: Platform, load: Load, count: int) -> list[CreatePlan]:
 
 
 def _reply_s(load: Load, command: CreatePlan) -> float:
-    """Seconds from a planner's reply until a subscriber sees what the orchestrator made of it."""
-    reply = load.encoded(answers.planned(command))
+    """Seconds from a planner's reply until a subscriber sees the resulting event."""
+    reply = load.encoded(replies.planned(command))
     begun = time.perf_counter()
     load.submit([reply])
     load.await_events(PlanAccepted, 1)
     return time.perf_counter() - begun
 
 
-def _memory(pid: int, seconds: float) -> Iterator[float]:
+def _sample_memory(pid: int, seconds: float) -> Iterator[float]:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         yield resident_mib(pid)
-        time.sleep(_LOOK_S)
+        time.sleep(_SAMPLE_S)
 
 
-def _let_in(load: Load, active: Sequence[str], count: int) -> dict[int, list[bytes]]:
-    """Cancels sessions, those that take their places too, until so many have come in; by partition, as they
-    began."""
-    began: dict[int, list[bytes]] = defaultdict(list)
-    load.submit([load.encoded(answers.cancelling(one)) for one in active])
+def _admit(load: Load, active: Sequence[str], count: int) -> dict[int, list[bytes]]:
+    """Cancels the active sessions, and those that replace them, until `count` tasks were admitted. Returns their keys
+    by partition, in the order they started."""
+    started: dict[int, list[bytes]] = defaultdict(list)
+    load.submit([load.encoded(replies.cancel(one)) for one in active])
     for event in load.events():
         if event.header(TYPE) == _RECEIVED and event.key is not None:
-            began[event.partition].append(event.key)
+            started[event.partition].append(event.key)
             count -= 1
             if count <= 0:
                 break
-            load.say(answers.cancelling(event.key.decode()))
-    return began
+            load.send(replies.cancel(event.key.decode()))
+    return started
 
 
-def _out_of_order(burst: Sequence[Outgoing], began: dict[int, list[bytes]]) -> int:
-    """How many tasks began where another one of their partition was to begin."""
+def _out_of_order(burst: Sequence[Outgoing], started: dict[int, list[bytes]]) -> int:
+    """How many tasks started out of the order of their partition."""
     submitted: dict[int, list[bytes]] = defaultdict(list)
     for task in burst:
         submitted[partition_of(task.key.decode(), PARTITIONS)].append(task.key)
     return sum(
         one != other
-        for number, keys in began.items()
+        for number, keys in started.items()
         for one, other in zip(keys, submitted[number], strict=False)
     )

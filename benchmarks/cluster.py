@@ -1,4 +1,4 @@
-"""The Kafka that is measured on, and installations of the platform on it."""
+"""The Kafka that benchmarks run on, and installations of the platform on it."""
 
 import tempfile
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ SERVICES: Final = (
 
 @dataclass
 class Cluster:
-    """A running Kafka. `broker_pids` is empty for one that is not ours: its CPU time is not known then."""
+    """A running Kafka. `broker_pids` is empty if its brokers are not our processes: their CPU time is unknown then."""
 
     address: StackAddress
     folder: Path
@@ -49,11 +49,11 @@ class Cluster:
         return len(self.address.bootstrap_servers.split(","))
 
     def broker_cpu(self) -> float:
-        """CPU seconds of all brokers so far."""
+        """CPU seconds that all brokers have used so far."""
         return cpu_seconds(self.broker_pids)
 
     def installation(self, **environment: str) -> "Platform":
-        """New topics, schemas and the benchmark's agent. `environment`: settings by their names, in capitals."""
+        """Creates topics, schemas and the benchmark's agent. `environment` holds settings by upper-case name."""
         folder = self.folder / f"installation-{len(self._platforms)}"
         folder.mkdir(parents=True)
         own = {
@@ -66,20 +66,20 @@ class Cluster:
         return made
 
     def close(self) -> None:
-        """Ends what its installations have open."""
+        """Closes the clients of its installations."""
         for platform in self._platforms:
             platform.wiring.close()
 
 
 class Platform(Installation):
-    """An installation with the ports that benchmarks reach it by."""
+    """An installation with the clients that benchmarks use."""
 
     @cached_property
     def wiring(self) -> Wiring:
         return wire(load(environment=self.environment))
 
     def set_up(self) -> None:
-        """Topics, schemas and the agent. What the program would do, without starting it three times."""
+        """Creates topics, schemas and the agent as the command line does, without starting it three times."""
         bus, deadline = self.wiring.settings.bus, Deadline.after(SET_UP_S)
         admin = KafkaBus(bus).admin
         topics.apply(topics.plan(admin, bus, deadline), admin, bus, deadline)
@@ -90,7 +90,7 @@ class Platform(Installation):
 
 @contextmanager
 def cluster(nodes: int = 1) -> Iterator[Cluster]:
-    """A Kafka of so many nodes and a registry, in a folder that is gone afterwards."""
+    """A Kafka with `nodes` brokers and a registry, in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         with LocalStack(folder / "stack", nodes) as stack:

@@ -1,4 +1,4 @@
-"""Tasks and replies handed in, and what becomes of them awaited, by a client that does as little as can be done."""
+"""Submits tasks and replies and waits for the resulting events, with a client that does as little as possible."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,13 +19,13 @@ from orchestrator.messages.values import json_value
 
 TIMEOUT_S: Final = 300.0
 _WAIT_S: Final = 0.1
-_AT_ONCE: Final = 500
+_DRAIN: Final = 500
 _COMPLETED: Final = avro_name(TaskCompleted).encode()
 _OTHER_ENDS: Final = {avro_name(kind).encode() for kind in (TaskFailed, TaskCancelled, TaskEscalated)}
 
 
 class Load:
-    """Hands messages in, and sees what the orchestrator writes from now on into sessions."""
+    """Submits messages, and reads the events that the orchestrator writes to sessions from now on."""
 
     def __init__(self, platform: Platform) -> None:
         self._codec = platform.wiring.codec
@@ -36,29 +36,29 @@ class Load:
         self._consumer.assign({place: end for place, (_, end) in marks.items()})
 
     def tasks(self, count: int, **fields: Any) -> list[Outgoing]:
-        """Tasks that are ready to be sent. `fields`: of `SubmitTask`, beyond those that all have."""
+        """Encoded tasks. `fields` are further fields of `SubmitTask`."""
         return [self.encoded(_task(number, **fields)) for number in range(count)]
 
     def encoded(self, message: Message) -> Outgoing:
         return self._codec.encode(message, source="/benchmark")
 
     def submit(self, records: Sequence[Outgoing]) -> None:
-        """Returns when the broker has all of them."""
+        """Sends records, and returns when the broker has all of them."""
         for record in records:
             self._producer.send(record)
         left = self._producer.flush(Deadline.after(TIMEOUT_S))
         if left:
-            raise RuntimeError(f"{left} records were not taken by the broker")
+            raise RuntimeError(f"{left} records were not accepted by the broker")
 
-    def say(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         self.submit([self.encoded(message)])
 
     def await_completed(self, count: int) -> None:
-        """Returns when so many more sessions have completed. Raises at any other end."""
+        """Waits until `count` more sessions have completed. Raises if one ends in any other way."""
         self._await(count, _is_completed)
 
     def await_events(self, kind: type[Message], count: int) -> list[Received]:
-        """The next so many events of a kind, as they came; what lies between them is passed over."""
+        """The next `count` events of a kind, in order; skips all others."""
         name, found = avro_name(kind).encode(), list[Received]()
 
         def is_one(received: Received) -> bool:
@@ -71,15 +71,15 @@ class Load:
         return found
 
     def events(self) -> Iterator[Received]:
-        """Events as they come, each as soon as it is there. Raises when none comes for long."""
+        """Events as they arrive. Raises if none arrives within the timeout."""
         deadline = Deadline.after(TIMEOUT_S)
         while not deadline.passed:
             first = self._consumer.poll(_WAIT_S)
             if first is not None:
                 yield first
-                yield from self._consumer.drain(_AT_ONCE)
+                yield from self._consumer.drain(_DRAIN)
                 deadline = Deadline.after(TIMEOUT_S)
-        raise RuntimeError(f"nothing was written for {TIMEOUT_S:.0f} s")
+        raise RuntimeError(f"no event was written for {TIMEOUT_S:.0f} s")
 
     def close(self) -> None:
         self._producer.close()
@@ -89,10 +89,10 @@ class Load:
         deadline = Deadline.after(TIMEOUT_S)
         while count > 0:
             if deadline.passed:
-                raise RuntimeError(f"{count} more did not come within {TIMEOUT_S:.0f} s")
+                raise RuntimeError(f"{count} more events did not arrive within {TIMEOUT_S:.0f} s")
             first = self._consumer.poll(_WAIT_S)
             if first is not None:
-                count -= sum(map(counts, (first, *self._consumer.drain(_AT_ONCE))))
+                count -= sum(map(counts, (first, *self._consumer.drain(_DRAIN))))
 
 
 def _is_completed(received: Received) -> bool:

@@ -21,21 +21,21 @@ from orchestrator.worker.host import BROADCAST_GROUP
 TIMEOUT_S: Final = 300.0
 
 
-class _Telling(SessionObserver):
-    """Does what the orchestrator's own does, and tells what was written."""
+class _MessageObserver(SessionObserver):
+    """Does what the orchestrator's own observer does, and passes on the messages that were written."""
 
-    def __init__(self, metrics: ProcessMetrics, tell: Callable[[Sequence[Message]], None]) -> None:
+    def __init__(self, metrics: ProcessMetrics, on_committed: Callable[[Sequence[Message]], None]) -> None:
         super().__init__(NoTracing(), metrics)
-        self._tell = tell
+        self._on_committed = on_committed
 
     def committed(self, transaction: Transaction) -> None:
         super().committed(transaction)
-        self._tell(transaction.messages)
+        self._on_committed(transaction.messages)
 
 
 class RunningLoop:
-    """The loop in a thread, from `with` on restored and ready. `on_committed` is told, on that thread, what each
-    transaction wrote. `failure` is what it ended with by itself."""
+    """The loop in a thread; restored and ready inside `with`. Calls `on_committed` on that thread with the messages of
+    each transaction. `failure` is the error that ended the loop."""
 
     def __init__(self, wiring: Wiring, on_committed: Callable[[Sequence[Message]], None]) -> None:
         self.failure: Exception | None = None
@@ -47,7 +47,7 @@ class RunningLoop:
             DefinedAgents(self._definitions),
             unix_micros,
             wiring.settings.loop,
-            _Telling(wiring.metrics, on_committed),
+            _MessageObserver(wiring.metrics, on_committed),
         )
         self._thread = threading.Thread(target=self._run, name="orchestrator")
 
@@ -59,7 +59,7 @@ class RunningLoop:
         while not self.loop.ready.wait(0.01):
             if self.failure is not None or deadline.passed:
                 self._end()
-                raise RuntimeError("the loop got no partitions") from self.failure
+                raise RuntimeError("the loop got no partitions in time") from self.failure
         return self
 
     def __exit__(
@@ -75,12 +75,12 @@ class RunningLoop:
     def _run(self) -> None:
         try:
             self.loop.run()
-        except Exception as error:  # noqa: BLE001 - told to whoever waits for the loop
+        except Exception as error:  # noqa: BLE001 - raised in the thread that waits for the loop
             self.failure = error
 
 
 class Ends:
-    """Waits for so many events of a kind to be committed."""
+    """Waits until a number of events of a kind have been committed."""
 
     def __init__(self) -> None:
         self._kind: type[Message] = Message
@@ -99,4 +99,4 @@ class Ends:
 
     def wait(self) -> None:
         if not self._done.wait(TIMEOUT_S):
-            raise RuntimeError(f"{self._left} times {self._kind.__name__} did not come")
+            raise RuntimeError(f"{self._left} {self._kind.__name__} events were not committed in time")

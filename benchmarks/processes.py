@@ -1,4 +1,4 @@
-"""CPU time and memory of processes, as Linux counts them."""
+"""CPU time and memory of processes, from Linux's /proc."""
 
 import os
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 def resident_mib(pid: int) -> float:
-    """Memory of a process that lies in RAM, MiB."""
+    """Resident memory of a process, in MiB."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / _MIB

@@ -1,4 +1,4 @@
-"""Real sessions, recorded: what went into the orchestrator, and what it wrote for each input."""
+"""Records real sessions: the inputs of the orchestrator, and the outputs of each input."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _TIMEOUT_S: Final = 60.0
 
 @dataclass(frozen=True)
 class Recording:
-    """`outputs` by the id of the input that caused them. The order of each partition is kept."""
+    """Inputs, and outputs by the id of the input that caused them, in the order of each partition."""
 
     tasks: Sequence[Outgoing]
     replies: Sequence[Outgoing]
@@ -42,7 +42,7 @@ class Recording:
 
 
 def record(cluster: Cluster, sessions: int) -> Recording:
-    """Runs so many sessions through all services, and keeps their messages."""
+    """Runs this many sessions through all services, and records their messages."""
     platform = cluster.installation()
     load = Load(platform)
     with platform.processes(*SERVICES):
@@ -53,17 +53,17 @@ def record(cluster: Cluster, sessions: int) -> Recording:
 
 
 def recorded(platform: Platform) -> Recording:
-    """What lies in an installation's topics."""
+    """The recording of what is in an installation's topics."""
     outputs: dict[bytes, list[Outgoing]] = defaultdict(list)
     for topic in WRITTEN:
         for received in _read(platform, topic):
-            outputs[received.header(CAUSATION_ID) or b""].append(_again(received))
-    replies = [_again(one) for one in _read(platform, Topic.EVENTS) if one.header(TYPE) in _REPLIES]
-    return Recording([_again(one) for one in _read(platform, Topic.TASKS)], replies, dict(outputs))
+            outputs[received.header(CAUSATION_ID) or b""].append(_as_outgoing(received))
+    replies = [_as_outgoing(one) for one in _read(platform, Topic.EVENTS) if one.header(TYPE) in _REPLIES]
+    return Recording([_as_outgoing(one) for one in _read(platform, Topic.TASKS)], replies, dict(outputs))
 
 
 class Bulk:
-    """Records in an open transaction: readers see all of them at the same moment, after `release`."""
+    """Records in an open transaction: `release` makes all of them visible at the same moment."""
 
     def __init__(self, platform: Platform, records: Sequence[Outgoing]) -> None:
         names = TopicNames(platform.prefix)
@@ -85,8 +85,8 @@ class Bulk:
 
 
 def transactional(platform: Platform, name: str, retry_ms: int = CLIENT_RETRY_MS) -> Producer:
-    """A plain producer that is ready for its first transaction. `retry_ms`: how soon it asks again, as it has to
-    while the broker writes the markers of its last transaction."""
+    """A plain producer, ready for its first transaction. `retry_ms` is its retry backoff: it has to retry while the
+    broker writes the markers of its last transaction."""
     producer = Producer(
         {
             "bootstrap.servers": platform.address.bootstrap_servers,
@@ -106,6 +106,6 @@ def _read(platform: Platform, topic: Topic) -> list[Received]:
     return list(read_to_end(bus, all_of(bus, topic), _TIMEOUT_S))
 
 
-def _again(received: Received) -> Outgoing:
+def _as_outgoing(received: Received) -> Outgoing:
     headers = tuple((name, value or b"") for name, value in received.headers)
     return Outgoing(received.topic, received.key or b"", received.value, headers, received.partition)

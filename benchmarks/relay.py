@@ -1,23 +1,23 @@
-"""(a) The yardstick: plain confluent-kafka takes the recorded inputs and writes the recorded outputs, in
-transactions of up to 500. No Python process that reads and writes these messages exactly once is faster."""
+"""(a) The baseline: plain confluent-kafka reads the recorded inputs and writes the recorded outputs, in transactions of
+up to 500 inputs. No Python process that reads and writes these messages exactly once is faster."""
 
 from typing import Any, Final
 
 from confluent_kafka import Consumer, Message, Producer
 
 from benchmarks.cluster import Cluster
-from benchmarks.passage import Passage
+from benchmarks.measurement import Measurement
 from benchmarks.recording import CLIENT_RETRY_MS, Bulk, Recording, transactional
 from orchestrator.bus.headers import ID
 from orchestrator.bus.topics import TopicNames
 from orchestrator.messages.catalogue import Topic
 
 BATCH: Final = 500
-_ANSWER_S: Final = 60.0
+_REQUEST_S: Final = 60.0
 
 
-def relay(cluster: Cluster, recording: Recording, retry_ms: int = CLIENT_RETRY_MS) -> Passage:
-    """One pass over the recording, on topics of its own: tasks, then replies, as in the loop's run."""
+def relay(cluster: Cluster, recording: Recording, retry_ms: int = CLIENT_RETRY_MS) -> Measurement:
+    """One pass over the recording, on new topics: tasks, then replies, as the loop's pass."""
     platform = cluster.installation()
     names = TopicNames(platform.prefix)
     outputs = {
@@ -37,14 +37,14 @@ def relay(cluster: Cluster, recording: Recording, retry_ms: int = CLIENT_RETRY_M
     consumer.subscribe([names.full(Topic.TASKS), names.full(Topic.EVENTS)])
     while not consumer.assignment():
         consumer.poll(0.1)
-    passage = Passage(cluster)
+    measurement = Measurement(cluster)
     for records in (recording.tasks, recording.replies):
         bulk = Bulk(platform, records)
-        with passage.stretch(len(records)):
+        with measurement.section(len(records)):
             bulk.release()
             _pump(consumer, producer, outputs, len(records))
     consumer.close()
-    return passage
+    return measurement
 
 
 def _pump(
@@ -63,6 +63,6 @@ def _pump(
             for topic, value, key, headers in outputs.get(cause, ()):
                 producer.produce(topic, value, key, headers=headers)
         offsets = consumer.position(consumer.assignment())
-        producer.send_offsets_to_transaction(offsets, metadata, _ANSWER_S)
-        producer.commit_transaction(_ANSWER_S)
+        producer.send_offsets_to_transaction(offsets, metadata, _REQUEST_S)
+        producer.commit_transaction(_REQUEST_S)
         count -= len(batch)

@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
-from benchmarks import answers
+from benchmarks import replies
 from benchmarks.cluster import Cluster, Platform
 from benchmarks.load import Load
 from benchmarks.loop import Ends, RunningLoop
@@ -26,13 +26,13 @@ from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic
 
 SESSIONS: Final = {"short": 500, "long": 10_000}
-_ANSWER_S: Final = 60.0
+_REQUEST_S: Final = 60.0
 
 
 @dataclass(frozen=True)
 class Restored:
-    """One restore in a process of its own. `seconds` is what restoring all partitions took, `ready_s` goes from
-    joining the group until the loop takes inputs, `mib` is what the process grew by in between."""
+    """One restore in a new process. `seconds` is the time to restore all partitions, `ready_s` the time from joining
+    the group until the loop reads inputs, `mib` the growth of the process in between."""
 
     sessions: int
     snapshots: int
@@ -41,7 +41,7 @@ class Restored:
     ready_s: float
     mib: float
 
-    def told(self) -> dict[str, float]:
+    def figures(self) -> dict[str, float]:
         return {
             "sessions": self.sessions,
             "snapshots": self.snapshots,
@@ -64,47 +64,47 @@ def run(cluster: Cluster, form: str) -> dict[str, Any]:
     return {
         "benchmark": "restore",
         "sessions": count,
-        "history": from_history.told(),
-        "snapshots": from_snapshots.told(),
+        "history": from_history.figures(),
+        "snapshots": from_snapshots.figures(),
     }
 
 
 def begin(platform: Platform, count: int) -> Sequence[Partition]:
-    """Runs so many sessions until all of their tools are awaited; what the loop then holds."""
+    """Runs `count` sessions until all of them wait for their tools; returns the partitions of the loop."""
     load_, ends = Load(platform), Ends()
 
-    def answer(messages: Sequence[Message]) -> None:
-        load_.submit([load_.encoded(one) for message in messages for one in _answers(message)])
+    def reply(messages: Sequence[Message]) -> None:
+        load_.submit([load_.encoded(one) for message in messages for one in _replies_to(message)])
         ends.committed(messages)
 
-    ends.expect(events.StepAssigned, count * answers.STEPS)
-    with RunningLoop(platform.wiring, answer) as running:
+    ends.expect(events.StepAssigned, count * replies.STEPS)
+    with RunningLoop(platform.wiring, reply) as running:
         load_.submit(load_.tasks(count))
         ends.wait()
     load_.close()
     return list(running.loop.partitions.values())
 
 
-def _answers(message: Message) -> list[Message]:
+def _replies_to(message: Message) -> list[Message]:
     match message:
         case commands.CreatePlan():
-            return [answers.planned(message)]
+            return [replies.planned(message)]
         case events.PlanStepReady():
-            return [answers.selected(message)]
+            return [replies.selected(message)]
         case _:
             return []
 
 
 def write_snapshots(platform: Platform, partitions: Sequence[Partition]) -> None:
-    """What the loop would write once each session's events outweigh a snapshot: snapshots of all, and checkpoints
-    that leave no history to be read."""
+    """Writes what the loop writes once the events of every session outweigh a snapshot: snapshots of all sessions, and
+    checkpoints that leave no history to read."""
     wiring = platform.wiring
     encoder = Encoder(wiring.codec, wiring.values, "/orchestrator/0")
     encoder.prepare()
-    looking = wiring.bus.consumer(LOOKING)
+    consumer = wiring.bus.consumer(LOOKING)
     places = all_of(wiring.bus, Topic.SESSIONS)
-    marks = looking.watermarks(places, Deadline.after(_ANSWER_S), read_uncommitted=True)
-    looking.close()
+    marks = consumer.watermarks(places, Deadline.after(_REQUEST_S), read_uncommitted=True)
+    consumer.close()
     records = []
     for partition in partitions:
         number, end = partition.number, marks[Topic.SESSIONS, partition.number][1]
@@ -114,7 +114,7 @@ def write_snapshots(platform: Platform, partitions: Sequence[Partition]) -> None
 
 
 def restore_elsewhere(platform: Platform) -> Restored:
-    """A restore by a process that has done nothing before, as after a crash."""
+    """A restore by a new process, as after a crash."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as processes:
         return processes.submit(_restore, platform.environment).result()
 

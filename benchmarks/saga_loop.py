@@ -1,4 +1,4 @@
-"""(b) The saga loop alone, on recorded inputs: everything the orchestrator's thread does, nothing else running."""
+"""(b) The saga loop alone, on recorded inputs: everything that the orchestrator's thread does, and no services."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from benchmarks.cluster import Cluster
 from benchmarks.loop import Ends, RunningLoop
-from benchmarks.passage import Passage, told
+from benchmarks.measurement import Measurement, figures
 from benchmarks.recording import Bulk, Recording, record
 from benchmarks.relay import relay
 from orchestrator.bus.kafka.producer import RETRY_MS
@@ -17,12 +17,12 @@ ROUNDS: Final = {"short": 1, "long": 5}
 
 
 def run(cluster: Cluster, form: str) -> dict[str, Any]:
-    """The loop against the relay, by turns, so that both see the same machine: the relay with the client as it
-    comes, and one that asks again as soon as the loop does."""
+    """The loop against the relay, in turns, so that both run under the same conditions: the relay with the client's
+    defaults, and one with the retry backoff of the loop."""
     recording = record(cluster, SESSIONS[form])
-    relays: list[Passage] = []
-    hurried: list[Passage] = []
-    loops: list[Passage] = []
+    relays: list[Measurement] = []
+    hurried: list[Measurement] = []
+    loops: list[Measurement] = []
     for _ in range(ROUNDS[form]):
         relays.append(relay(cluster, recording))
         hurried.append(relay(cluster, recording, RETRY_MS))
@@ -32,28 +32,28 @@ def run(cluster: Cluster, form: str) -> dict[str, Any]:
         "sessions": len(recording.tasks),
         "inputs": recording.inputs,
         "outputs": recording.written,
-        "relay": told(relays),
-        "hurried_relay": told(hurried),
-        "loop": told(loops),
+        "relay": figures(relays),
+        "hurried_relay": figures(hurried),
+        "loop": figures(loops),
         "loop_of_relay": _share(loops, relays),
         "loop_of_hurried_relay": _share(loops, hurried),
     }
 
 
-def _share(loops: Sequence[Passage], relays: Sequence[Passage]) -> float:
-    return round(median(loop.rate / yard.rate for loop, yard in zip(loops, relays, strict=True)), 3)
+def _share(loops: Sequence[Measurement], relays: Sequence[Measurement]) -> float:
+    return round(median(loop.rate / baseline.rate for loop, baseline in zip(loops, relays, strict=True)), 3)
 
 
-def replay(cluster: Cluster, recording: Recording) -> Passage:
-    """One pass of the loop over the recording, on topics of its own: tasks, then replies."""
+def replay(cluster: Cluster, recording: Recording) -> Measurement:
+    """One pass of the loop over the recording, on new topics: tasks, then replies."""
     platform = cluster.installation(ACTIVE_SESSIONS=str(len(recording.tasks)))
     ends = Ends()
     with RunningLoop(platform.wiring, ends.committed):
-        passage = Passage(cluster)
+        measurement = Measurement(cluster)
         for kind, records in ((TaskReceived, recording.tasks), (TaskCompleted, recording.replies)):
             bulk = Bulk(platform, records)
             ends.expect(kind, len(recording.tasks))
-            with passage.stretch(len(records)):
+            with measurement.section(len(records)):
                 bulk.release()
                 ends.wait()
-    return passage
+    return measurement

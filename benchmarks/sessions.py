@@ -1,4 +1,4 @@
-"""(c) Whole sessions: plan, two tools side by side, a third that needs both, evaluation. Tools return at once."""
+"""(c) Whole sessions: a plan, two parallel tools, a third that needs both, an evaluation. Tools return at once."""
 
 import time
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from benchmarks.processes import cpu_seconds
 AT_ONCE: Final = {"short": 100, "long": 1_000}
 BURSTS: Final = {"short": 1, "long": 5}
 WARM_UP: Final = {"short": 1, "long": 4}
-"""Bursts that are not counted: the broker's JVM costs twice as much while it is cold."""
+"""Bursts that are not counted: the broker's JVM needs twice the CPU while it is cold."""
 ALONE: Final = {"short": 20, "long": 200}
 STEPS: Final = 3
 
@@ -36,7 +36,7 @@ def run(cluster: Cluster, form: str) -> dict[str, Any]:
         bursts = [_burst(load, AT_ONCE[form], pids) for _ in range(BURSTS[form])]
         alone = [_alone(load) for _ in range(ALONE[form])]
     load.close()
-    return _told(cluster, AT_ONCE[form], bursts, alone)
+    return _figures(cluster, AT_ONCE[form], bursts, alone)
 
 
 def _burst(load: Load, count: int, pids: Mapping[str, list[int]]) -> _Burst:
@@ -58,7 +58,7 @@ def _alone(load: Load) -> float:
     return time.perf_counter() - begun
 
 
-def _told(cluster: Cluster, count: int, bursts: list[_Burst], alone: list[float]) -> dict[str, Any]:
+def _figures(cluster: Cluster, count: int, bursts: list[_Burst], alone: list[float]) -> dict[str, Any]:
     rate = median(count / burst.seconds for burst in bursts)
     cpu = {name: median(burst.cpu[name] for burst in bursts) / count * 1e3 for name in bursts[0].cpu}
     total = median(sum(burst.cpu.values()) for burst in bursts) / count * 1e3

@@ -1,4 +1,4 @@
-"""What there is to measure."""
+"""All benchmarks."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -7,7 +7,7 @@ from benchmarks import burst, restore, saga_loop, sessions, timers, worker
 from benchmarks.cluster import Cluster
 
 Run = Callable[[Cluster, str], dict[str, Any]]
-"""Takes a cluster and the form, `short` or `long`; gives figures."""
+"""Takes a cluster and the form, `short` or `long`; returns figures."""
 
 BENCHMARKS: Final[dict[str, tuple[int, Run]]] = {
     "saga_loop": (1, saga_loop.run),
@@ -18,4 +18,4 @@ BENCHMARKS: Final[dict[str, tuple[int, Run]]] = {
     "timers": (1, timers.run),
     "sessions3": (3, sessions.run),
 }
-"""Brokers that each needs, and what runs it."""
+"""By name: how many brokers a benchmark needs, and the function that runs it."""

@@ -1,4 +1,4 @@
-"""Results for people and for programs."""
+"""Prints results, for people and for programs."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,13 +9,13 @@ from rich.table import Table
 
 
 def report(result: Mapping[str, Any]) -> None:
-    """Prints a table, and then everything as one JSON object in a line."""
+    """Prints a table, and then all figures as one JSON object on the last line."""
     print_table(result)
     print(json.dumps(result), flush=True)
 
 
 def print_table(result: Mapping[str, Any]) -> None:
-    """One row a figure; the figures of a group get its name in front."""
+    """One row for each figure; figures of a group are prefixed with its name."""
     table = Table(title=str(result["benchmark"]), show_header=False)
     for name, figure in _flat(result):
         if name != "benchmark":

@@ -1,4 +1,4 @@
-"""(g) Pending timers: what they cost while nothing is due, and how late they fire while others are worked for."""
+"""(g) Pending timers: what they cost while none is due, and how late they fire under load."""
 
 import threading
 import time
@@ -18,12 +18,12 @@ from orchestrator.messages.events import PlanRequested, TaskReceived
 PENDING: Final = {"short": 2_000, "long": 100_000}
 IDLE_S: Final = {"short": 2.0, "long": 30.0}
 SETTLE_S: Final = 6.0
-"""Longer than the loop's upkeep takes to come round, so that what was just read is written down."""
+"""Longer than the interval of the loop's checkpoints, so that what was just read has been checkpointed."""
 DUE_A_SECOND: Final = 100
 OTHERS_A_SECOND: Final = 100
 WINDOW_S: Final = {"short": 2, "long": 30}
 LEAD_S: Final = 2
-"""From handing the tasks in until the first one is due."""
+"""From submitting the tasks until the first one is due."""
 _FAR_MICROS: Final = 2 * 3_600_000_000
 _PLAN_REQUESTED: Final = avro_name(PlanRequested).encode()
 
@@ -35,7 +35,7 @@ class _Idle:
 
 
 def run(cluster: Cluster, form: str) -> dict[str, Any]:
-    """A timer is a task that is not to begin before its time."""
+    """Each timer is a task that must not start before a given time."""
     pending = PENDING[form]
     platform = cluster.installation(ACTIVE_SESSIONS=str(pending))
     load = Load(platform)
@@ -73,7 +73,7 @@ def _idle(pid: int, seconds: float) -> _Idle:
 
 
 def _lateness(load: Load, window_s: int) -> list[float]:
-    """Seconds from when each task was due until a subscriber saw it begin, while other tasks come all the time."""
+    """Seconds from when each task was due until a subscriber saw it start, while other tasks arrive all the time."""
     count = window_s * DUE_A_SECOND
     first = unix_micros() + LEAD_S * 1_000_000
     dues = [first + number * 1_000_000 // DUE_A_SECOND for number in range(count)]
@@ -81,19 +81,19 @@ def _lateness(load: Load, window_s: int) -> list[float]:
     due_of = {task.key: due for task, due in zip(timed, dues, strict=True)}
     others = load.tasks((LEAD_S + window_s) * OTHERS_A_SECOND)
     load.submit(timed)
-    crowd = threading.Thread(target=_keep_coming, args=(load, others))
-    crowd.start()
+    others_thread = threading.Thread(target=_submit_steadily, args=(load, others))
+    others_thread.start()
     late = []
     for event in load.events():
         if event.header(TYPE) == _PLAN_REQUESTED and event.key in due_of:
             late.append((unix_micros() - due_of.pop(event.key)) / 1e6)
             if not due_of:
                 break
-    crowd.join()
+    others_thread.join()
     return late
 
 
-def _keep_coming(load: Load, tasks: list[Outgoing]) -> None:
+def _submit_steadily(load: Load, tasks: list[Outgoing]) -> None:
     for task in tasks:
         load.submit([task])
         time.sleep(1 / OTHERS_A_SECOND)

@@ -1,4 +1,4 @@
-"""(e) A worker on one partition: short calls one after the other, side by side, and in the order of their keys."""
+"""(e) A worker on one partition: short calls in sequence, in parallel, and in the order of their keys."""
 
 import asyncio
 import time
@@ -29,11 +29,11 @@ WAYS: Final[Mapping[str, Mapping[str, Any]]] = {
     "by_key": {"concurrency": CONCURRENCY, "ordered": True},
 }
 _TIMEOUT_S: Final = 300.0
-_LOOK_S: Final = 0.005
+_POLL_S: Final = 0.005
 
 
 def run(cluster: Cluster, form: str) -> dict[str, Any]:
-    """Seconds from the moment the calls can be read until the last answer is acknowledged."""
+    """Seconds from when the calls become visible until the last reply is acknowledged."""
     count = CALLS[form]
     seconds = {way: _calls(cluster, count, options) for way, options in WAYS.items()}
     return {
@@ -50,7 +50,7 @@ def run(cluster: Cluster, form: str) -> dict[str, Any]:
 
 
 def durations(count: int) -> list[float]:
-    """How long each call takes, seconds; the same in each run."""
+    """How long each call takes, in seconds; the same in each run."""
     random = Random("calls")  # noqa: S311 - the same numbers in each run
     return [random.uniform(0.0, LONGEST_S) for _ in range(count)]
 
@@ -71,7 +71,7 @@ def _calls(cluster: Cluster, count: int, options: Mapping[str, Any]) -> float:
             bulk = Bulk(platform, _commands(platform, count))
             begun = time.perf_counter()
             bulk.release()
-            _await_answers(platform, count)
+            _await_replies(platform, count)
             return time.perf_counter() - begun
     finally:
         host.stop(Deadline.after(_TIMEOUT_S))
@@ -83,15 +83,15 @@ def _commands(platform: Platform, count: int) -> list[Outgoing]:
     return [encode(command(number, keys[number % len(keys)]), source="/benchmark") for number in range(count)]
 
 
-def _await_answers(platform: Platform, count: int) -> None:
-    """Returns when the events topic has that many records: there is nothing in it but answers."""
+def _await_replies(platform: Platform, count: int) -> None:
+    """Waits until the events topic has `count` records: it holds replies only."""
     consumer, place = platform.wiring.bus.consumer(LOOKING), (Topic.EVENTS, 0)
     deadline, found = Deadline.after(_TIMEOUT_S), 0
     while found < count:
         if deadline.passed:
-            raise RuntimeError(f"{count - found} calls were not answered")
-        time.sleep(_LOOK_S)
+            raise RuntimeError(f"{count - found} calls got no reply")
+        time.sleep(_POLL_S)
         found = consumer.watermarks([place], deadline)[place][1]
     consumer.close()
     if found > count:
-        raise RuntimeError(f"{found} answers to {count} calls")
+        raise RuntimeError(f"{found} replies to {count} calls")

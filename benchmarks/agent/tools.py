@@ -1,4 +1,4 @@
-"""Tools that return at once: what is measured is the platform."""
+"""Tools that return at once, so that the platform is measured."""
 
 from orchestrator.sdk import tool
 
@@ -11,5 +11,5 @@ async def lookup(item: int, table: str) -> dict[str, float]:
 
 @tool("benchmark.join")
 async def join(price: float, stock: float) -> dict[str, float]:
-    """What the stock is worth."""
+    """The value of the stock."""
     return {"total": price * stock}

@@ -1,1 +1,1 @@
-"""What the engine and workers both write when something cannot be delivered."""
+"""What the engine and the workers both write when a message cannot be processed or delivered."""

@@ -1,4 +1,4 @@
-"""Dead letters: the message byte for byte, why, and by whom. Their rate is capped."""
+"""Dead letters: the original record byte for byte, the failure, and the service that reports it; capped in rate."""
 
 import asyncio
 import time
@@ -14,11 +14,11 @@ from orchestrator.messages.identity import canonical_uuid, derived_id
 from orchestrator.messages.types import Failure, Header, OriginalMessage
 
 DECODE: Final = "decode"
-"""Stage: the bytes are no message of the catalogue."""
+"""Stage: the record is not a message of the catalogue."""
 HANDLE: Final = "handle"
 """Stage: the handler raised, or its outputs cannot be sent."""
 UNDECODABLE: Final = "undecodable"
-"""Code of the failure of a body that is no message."""
+"""Failure code: the body does not decode."""
 
 _BURST: Final = 100
 _PER_SECOND: Final = 10.0
@@ -27,8 +27,8 @@ _PER_SECOND: Final = 10.0
 class DeadLetterCap:
     """At most `burst` dead letters at once and `per_second` after that.
 
-    A fault that makes a dead letter of every record would else make one of all that waits, before anybody can
-    look at the first. Nothing is dropped: what is not taken stays where it lies. Used by one thread.
+    Without a cap, a fault that dead-letters every record would dead-letter the whole backlog before an operator can
+    look at the first one. Nothing is dropped: records that are not read stay in their topic. Used by one thread.
     """
 
     def __init__(
@@ -38,33 +38,33 @@ class DeadLetterCap:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.spacing = 1 / per_second
-        """Seconds between two letters."""
+        """Seconds between two dead letters."""
         self._ahead = burst * self.spacing
         self._clock = clock
         self._next = clock() - self._ahead
 
-    def spend(self, letters: int = 1) -> float:
-        """Counts letters; gives the seconds until the last of them was due, 0 where it is."""
+    def spend(self, count: int = 1) -> float:
+        """Counts dead letters. Returns the seconds until the last of them is within the rate, 0 if it is already."""
         now = self._clock()
-        self._next = max(self._next, now - self._ahead) + letters * self.spacing
+        self._next = max(self._next, now - self._ahead) + count * self.spacing
         return max(0.0, self._next - now)
 
     async def admit(self) -> None:
-        """Returns when the next dead letter may be written. Whoever waits holds its place in flight, so that a
-        flood of bad messages slows its topic down."""
+        """Returns when the next dead letter may be written. A handler that waits stays in flight, so a flood of bad
+        messages slows down its topic."""
         seconds = self.spend()
         if seconds > 0:
             await asyncio.sleep(seconds)
 
-    def most(self, records: int) -> int:
-        """How many of these records may be taken now: all of them while there were no letters lately, then as
-        many as there may be letters."""
+    def allowed(self, records: int) -> int:
+        """How many of `records` may be read now: all of them if there were no dead letters lately, otherwise as many
+        as there may be dead letters."""
         unspent = self._clock() - self._next
         return records if unspent >= self._ahead else min(records, max(0, int(unspent / self.spacing)))
 
 
 def original(received: Received) -> OriginalMessage:
-    """The record as it lay in its topic."""
+    """The record as it is in its topic."""
     return OriginalMessage(
         topic=received.topic.value,
         partition=received.partition,
@@ -85,9 +85,9 @@ def dead_letter(
     now: int,
     message: Message | None = None,
 ) -> MessageDeadLettered:
-    """The dead letter of a record. Its id follows from where the record lies and from who gave up.
+    """The dead letter of a record. Its id is derived from the record's location and the service.
 
-    `message` is the record decoded, where it could be; `now` is Unix time in microseconds.
+    `message` is the decoded record, if it decodes; `now` is Unix time in microseconds.
     """
     place = (received.topic.value, received.partition, received.offset)
     known = message if isinstance(message, Command | Event) else None
@@ -105,18 +105,19 @@ def dead_letter(
     )
 
 
-def without_value(letter: MessageDeadLettered) -> MessageDeadLettered:
-    """The dead letter for a record that is too large to stand in one."""
-    lost = f"{letter.failure.message} (the record is too large for a dead letter: read it where it lies)"
+def without_value(dead_letter: MessageDeadLettered) -> MessageDeadLettered:
+    """The dead letter without the body of its record, which is too large for a dead letter."""
+    failure, original = dead_letter.failure, dead_letter.original
+    message = f"{failure.message} (the record is too large for a dead letter: read it from its topic)"
     return replace(
-        letter,
-        original=replace(letter.original, value=None),
-        failure=replace(letter.failure, message=lost),
+        dead_letter,
+        original=replace(original, value=None),
+        failure=replace(failure, message=message),
     )
 
 
 def _session_of(received: Received, place: tuple[str, int, int]) -> str:
-    """The session of a record that cannot be read: what its key or header names, or one of its own."""
+    """The session of a record that does not decode: that of its key or header, or one derived from its location."""
     for name in (received.key, received.header("ce_correlationid")):
         if name is not None and (found := canonical_uuid(name.decode(errors="replace"))):
             return found

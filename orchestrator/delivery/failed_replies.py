@@ -1,4 +1,4 @@
-"""The failure that takes the place of a reply that no broker takes: its session hears why, instead of waiting."""
+"""The failure that replaces a reply too large for the broker, so that its session learns why and does not wait."""
 
 from typing import Any, Final
 
@@ -8,13 +8,14 @@ from orchestrator.messages.types import Failure, FailureKind
 from orchestrator.saga import Input
 
 TOO_LARGE: Final = "too_large"
-"""Code of the failure of what would not fit into a message."""
+"""Failure code: the message exceeds the size limit."""
 
 
 def failed_reply(reply: Input | Message, problem: str, now: int) -> Event | None:
-    """The failure that takes the place of a reply, for the same call; None where no reply would do.
+    """The failure that replaces a reply, for the same call; None if the message is not a reply that a failure can
+    replace.
 
-    It is written to events, so that recovery answers it as any other failure.
+    It goes to the events topic, so recovery handles it as any other failure.
     """
     failure = Failure(kind=FailureKind.PERMANENT, code=TOO_LARGE, message=problem)
     if not isinstance(reply, events.PlanCreated | events.ToolCompleted | events.TaskEvaluated):

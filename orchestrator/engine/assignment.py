@@ -1,4 +1,4 @@
-"""The partitions of one slot: which they are, what lives in them, and where they are read on."""
+"""The partitions of one slot: their state and timers, and the consumers that read and restore them."""
 
 import logging
 import threading
@@ -20,14 +20,10 @@ from orchestrator.bus.ports import (
     Received,
     Start,
 )
-from orchestrator.engine.linger import LINGER_S, may_linger
+from orchestrator.engine.linger import poll_lingering, poll_many
+from orchestrator.engine.offset_metadata import batch_number, metadata_of
 from orchestrator.engine.recovery.partition_counts import common_count, refuse_other_count
-from orchestrator.engine.recovery.restore import (
-    Progress,
-    batch_number,
-    metadata_of,
-    restore,
-)
+from orchestrator.engine.recovery.restore import Progress, restore
 from orchestrator.engine.state.encoding import Encoder
 from orchestrator.engine.state.partition import INPUT_TOPICS, Partition
 from orchestrator.engine.state.timers import Timers
@@ -41,64 +37,70 @@ GROUP: Final = "orchestrator"
 SUBSCRIBED: Final = (Topic.EVENTS, Topic.CONTROL)
 
 
-class NotRestored(OrchestratorError):  # noqa: N818 - named after the state it tells
-    """Partitions came that could not be restored now: join anew, or nobody reads them."""
+class RestoreError(OrchestratorError):
+    """Assigned partitions could not be restored now. Rejoin the group: until then, no process reads them."""
 
 
 class SlotAssignment:
-    """Events and control are subscribed; a second consumer is assigned the same partitions of tasks by hand, so
-    that tasks may wait while replies go on; a third reads what is restored. Used by one thread.
+    """Owns the partitions that the group assigns to this slot. Used by one thread.
+
+    The group consumer subscribes to events and control. The task consumer is assigned the same partitions by hand,
+    so that tasks wait in their topic while replies are read. The restore consumer reads snapshots and history.
     """
 
-    def __init__(self, bus: Bus, name: str, encoder: Encoder, limits: tuple[float, float]) -> None:
-        """`limits`: of one answer and of restoring everything, seconds."""
+    def __init__(self, bus: Bus, name: str, encoder: Encoder, timeouts: tuple[float, float]) -> None:
+        """`timeouts`: of one request, and of restoring all partitions of an assignment, in seconds."""
         self.partitions: dict[int, Partition] = {}
         self.timers = Timers()
         self.restored: list[Progress] = []
+        """One entry for each restore of a partition."""
         self.ready = threading.Event()
-        """Set while partitions are owned and restored."""
+        """Set while partitions are assigned and restored. Any thread may wait for it."""
         self.restoring = False
-        """Whether history is being read. Any thread may look."""
+        """Whether a restore is running. Any thread may read it."""
         self.last_batch = 0
+        """Number of the last committed transaction."""
         self.epoch = 0
-        """Changes whenever partitions came, went or were restored."""
+        """Changes whenever partitions are assigned, revoked or restored."""
         self.partition_count = common_count(bus)
         self.before_restore: Callable[[Deadline], object] = lambda _deadline: None
-        """Ends what a predecessor of this slot left open."""
+        """Ends the open transaction of a predecessor on this slot."""
         self._encoder = encoder
-        self._answer_s, self._restore_s = limits
+        self._request_s, self._restore_s = timeouts
         self._bus = bus
         self._name = name
-        self._group: Consumer
-        self._tasks: Consumer
-        self._reader: Consumer
-        self._clients: list[Consumer] = []
+        self._group_consumer: Consumer
+        self._task_consumer: Consumer
+        self._restore_consumer: Consumer
+        self._consumers: list[Consumer] = []
         self._is_leaving = False
         self._worked_since: float | None = None
 
     def join(self) -> None:
-        """Joins the group; partitions come while `take` or `serve` runs."""
+        """Joins the group. Partitions are assigned inside `poll` and `poll_group`."""
         self._worked_since = None
-        self._group = self._consumer(
+        self._group_consumer = self._consumer(
             Reading(GROUP, Start.ERROR, instance=self._name, assignor=Assignor.RANGE)
         )
-        self._tasks = self._consumer(Reading(GROUP, Start.ERROR, small_queue=True))
-        self._reader = self._consumer(Reading(f"{self._name}-restore", Start.ERROR, to_the_end=True))
-        self._group.subscribe(SUBSCRIBED, self._assigned, self._revoked, self._revoked)
+        self._task_consumer = self._consumer(Reading(GROUP, Start.ERROR, small_queue=True))
+        self._restore_consumer = self._consumer(
+            Reading(f"{self._name}-restore", Start.ERROR, to_the_end=True)
+        )
+        self._group_consumer.subscribe(SUBSCRIBED, self._assigned, self._revoked, self._revoked)
 
     def leave(self) -> None:
-        """Ends the clients; a static member keeps its partitions until its session times out."""
+        """Closes the consumers. A static member keeps its partitions until its session times out."""
         self.ready.clear()
         self._is_leaving = True
-        for consumer in self._clients:
+        for consumer in self._consumers:
             try:
                 consumer.close()
             except OrchestratorError as error:
-                logger.warning("a consumer did not close in order: %s", error)
-        self._clients.clear()
+                logger.warning("closing a consumer of %s failed: %s", self._name, error)
+        self._consumers.clear()
 
     def rejoin(self) -> None:
-        """Leaves and joins with new clients, knowing nothing; partitions come while `take` runs."""
+        """Joins the group with new consumers and without state. Partitions are restored when they are assigned."""
         self.leave()
         self._is_leaving = False
         for number in list(self.partitions):
@@ -106,83 +108,87 @@ class SlotAssignment:
         self.join()
 
     def has_worked_for(self, seconds: float) -> bool:
-        """Whether it is so long ago that partitions were restored first since it joined."""
+        """Whether the first restore since joining was at least `seconds` ago."""
         return self._worked_since is not None and time.monotonic() - self._worked_since >= seconds
 
     # -- reading
 
-    def take(self, limit: int, active: int, timeout_s: float, tasks: int | None = None) -> list[Received]:
-        """Events and control first; tasks as long as sessions may begin. Whoever is likelier to come is waited
-        for: while no session is under way that is a task.
+    def poll(
+        self, limit: int, max_active: int, timeout_s: float, max_tasks: int | None = None
+    ) -> list[Received]:
+        """At most `limit` records: events and control first, then up to `max_tasks` tasks while fewer than
+        `max_active` sessions a partition are active. Waits up to `timeout_s` for the records that are likelier to
+        arrive: tasks if no session is active, events otherwise."""
+        max_tasks = limit if max_tasks is None else max_tasks
+        is_idle = not any(found.active for found in self.partitions.values())
+        waits_for_task = is_idle and min(max_tasks, self._capacity(max_active)) > 0
+        with self._fatal_is_fenced():
+            received = poll_lingering(self._group_consumer, limit, 0 if waits_for_task else timeout_s)
+        # Partitions may have been assigned or revoked meanwhile, so the capacity is computed again.
+        count = min(limit - len(received), max_tasks, self._capacity(max_active))
+        if count > 0 and waits_for_task and not received:
+            received = poll_many(self._task_consumer, count, timeout_s)
+        elif count > 0:
+            received += self._task_consumer.drain(count)
+        return [record for record in received if record.partition in self.partitions]
 
-        `limit` records at most, `active` sessions a partition; `tasks` bounds how many of the records are tasks.
-        """
-        tasks = limit if tasks is None else tasks
-        may_begin = min(tasks, self._room(active))
-        is_quiet = may_begin > 0 and not any(found.active for found in self.partitions.values())
-        with self._ended_when_fenced():
-            taken = self._waited(self._group, limit, 0 if is_quiet else timeout_s)
-            linger_until = Deadline.after(LINGER_S)
-            while taken and len(taken) < limit and may_linger(taken) and not linger_until.passed:
-                taken += self._waited(self._group, limit - len(taken), linger_until.remaining())
-        # Counted anew: partitions may have come and gone.
-        room = min(limit - len(taken), tasks, self._room(active))
-        if room > 0:
-            waits = is_quiet and not taken
-            taken += self._waited(self._tasks, room, timeout_s) if waits else self._tasks.drain(room)
-        return [record for record in taken if record.partition in self.partitions]
-
-    def serve(self, timeout_s: float) -> None:
-        """Lets the group tell what it has to, and takes nothing: rewind afterwards."""
-        with self._ended_when_fenced():
-            self._group.poll(timeout_s)
+    def poll_group(self, timeout_s: float) -> None:
+        """Polls for rebalances alone. Rewind afterwards: a record that is read here is dropped."""
+        with self._fatal_is_fenced():
+            self._group_consumer.poll(timeout_s)
 
     def metadata(self) -> GroupMetadata:
-        """Of the batch just taken. Raises `OwnershipLost`."""
-        return self._group.group_metadata()
+        """The group metadata for the batch that was just polled. Raises `OwnershipLost`."""
+        return self._group_consumer.group_metadata()
 
     def position(self, number: int) -> int:
-        """Next event to be read of a partition."""
+        """Offset of the next event to read in a partition."""
         place = (Topic.EVENTS, number)
-        return self._group.position([place]).get(place, self.partitions[number].positions[Topic.EVENTS])
+        return self._group_consumer.position([place]).get(
+            place, self.partitions[number].positions[Topic.EVENTS]
+        )
 
     def rewind(self) -> None:
-        """Reads on from where the live states are."""
+        """Moves all consumers back to the live positions."""
         for partition in self.partitions.values():
-            self._group.seek({(topic, partition.number): partition.positions[topic] for topic in SUBSCRIBED})
+            self._group_consumer.seek(
+                {(topic, partition.number): partition.positions[topic] for topic in SUBSCRIBED}
+            )
         self._assign_tasks()
 
-    # -- looking
+    # -- offsets
 
-    def ends(self, topic: Topic, numbers: Iterable[int]) -> dict[int, int]:
-        """Ends of a topic's partitions, as `read_uncommitted` sees them."""
+    def end_offsets(self, topic: Topic, numbers: Iterable[int]) -> dict[int, int]:
+        """The `read_uncommitted` end offsets of a topic, by partition."""
         positions: list[Position] = [(topic, number) for number in numbers]
         if not positions:
             return {}
-        marks = self._reader.watermarks(positions, self._deadline(), read_uncommitted=True)
+        marks = self._restore_consumer.watermarks(positions, self._deadline(), read_uncommitted=True)
         return {number: end for (_, number), (_, end) in marks.items()}
 
     def committed_batches(self, numbers: Iterable[int]) -> dict[int, int]:
-        """Numbers of the last transactions that committed for these partitions; 0 where none did."""
+        """Numbers of the last transactions that committed offsets of these partitions; 0 if none did."""
         places: dict[Position, int] = {(Topic.EVENTS, number): number for number in numbers}
-        committed = self._group.committed(places, self._deadline())
+        committed = self._group_consumer.committed(places, self._deadline())
         return {number: batch_number(committed.get(place, (0, ""))[1]) for place, number in places.items()}
 
-    def prove_membership(self) -> None:
-        """Asks the group whether we are the member that we think, by committing once more what is committed.
+    def verify_membership(self) -> None:
+        """Checks with the group coordinator that this process still holds its slot, by committing the committed
+        offsets again.
 
-        Raises `FencedError` where another process has our slot, `OwnershipLost` while the group rebalances.
+        Raises `FencedError` if another process holds the slot, `OwnershipLost` while the group rebalances.
         """
         places = [(topic, number) for number in self.partitions for topic in INPUT_TOPICS]
-        found = self._group.committed(places, self._deadline())
+        found = self._group_consumer.committed(places, self._deadline())
         if not self.partitions:
-            raise OwnershipLost("no partition is assigned")
-        with self._ended_when_fenced():
-            self._group.commit(found or self._first_commits())
+            raise OwnershipLost("no partition is assigned to this slot")
+        with self._fatal_is_fenced():
+            self._group_consumer.commit(found or self._initial_commits())
 
-    # -- partitions come and go
+    # -- rebalances and restores
 
     def restore_all(self) -> None:
+        """Restores all owned partitions from the log, and rewinds."""
         self._restore(sorted(self.partitions))
         self.rewind()
 
@@ -191,13 +197,14 @@ class SlotAssignment:
         missing = {(topic, number) for topic in SUBSCRIBED for number in numbers} - set(positions)
         if missing:
             raise ConfigurationError(
-                f"events and control are not assigned together: {sorted(missing)} missing"
+                f"events and control must be assigned together, but {sorted(missing)} are missing from the "
+                f"assignment: let only orchestrators join the consumer group {GROUP}"
             )
         self.restoring = True
         try:
             self._restore(numbers)
         except (FatalError, UnavailableError) as error:
-            raise NotRestored(f"partitions {numbers} could not be restored: {error}") from error
+            raise RestoreError(f"partitions {numbers} could not be restored: {error}") from error
         finally:
             self.restoring = False
         self.ready.set()
@@ -215,28 +222,28 @@ class SlotAssignment:
     def _drop(self, number: int) -> None:
         partition = self.partitions.pop(number, None)
         for correlation_id in partition.live if partition else ():
-            self.timers.forget(correlation_id)
+            self.timers.disarm(correlation_id)
         self.epoch += 1
 
     def _restore(self, numbers: Sequence[int]) -> None:
         deadline = Deadline.after(self._restore_s)
         self.before_restore(deadline)
         if not self.restored:
-            refuse_other_count(self._group, self.partition_count)
+            refuse_other_count(self._group_consumer, self.partition_count)
         places = [(topic, number) for number in numbers for topic in INPUT_TOPICS]
-        committed = self._group.committed(places, deadline)
+        committed = self._group_consumer.committed(places, deadline)
         for number in numbers:
             self._drop(number)
             own = {topic: commit for (topic, found), commit in committed.items() if found == number}
             self._restore_one(number, own, deadline)
-        # Left assigned, it would fetch history for ever and keep it.
-        self._reader.assign({})
+        # If it stayed assigned, it would fetch history all the time and keep it in memory.
+        self._restore_consumer.assign({})
         self._assign_tasks()
 
     def _restore_one(self, number: int, committed: dict[Topic, Commit], deadline: Deadline) -> None:
         codec, values = self._encoder.codec, self._encoder.values
         partition, progress = restore(
-            number, self.partition_count, self._reader, committed, codec, values, deadline
+            number, self.partition_count, self._restore_consumer, committed, codec, values, deadline
         )
         self.partitions[number] = partition
         self.restored.append(progress)
@@ -244,9 +251,9 @@ class SlotAssignment:
         for name, live in partition.live.items():
             self.timers.arm(number, name, next_due(live.session))
         for name, damage in partition.damaged.items():
-            logger.error("session %s is quarantined: %s", name, damage.reason)
+            logger.error("session %s is damaged and will be quarantined: %s", name, damage.reason)
         logger.info(
-            "restored partition %d in %.1f s: %d sessions, from %d snapshots and %d events",
+            "restored partition %d in %.1f s: %d live sessions from %d snapshots and %d events",
             number,
             progress.seconds,
             progress.live,
@@ -254,22 +261,17 @@ class SlotAssignment:
             progress.events,
         )
 
-    @staticmethod
-    def _waited(consumer: Consumer, limit: int, timeout_s: float) -> list[Received]:
-        """One record, waited for, and what is there behind it."""
-        first = consumer.poll(timeout_s)
-        return [] if first is None else [first, *consumer.drain(limit - 1)]
-
-    def _room(self, active: int) -> int:
-        found = self.partitions.values()
-        return active * len(found) - sum(partition.active for partition in found)
+    def _capacity(self, max_active: int) -> int:
+        """How many sessions may start."""
+        owned = self.partitions.values()
+        return max_active * len(owned) - sum(partition.active for partition in owned)
 
     def _assign_tasks(self) -> None:
-        self._tasks.assign(
+        self._task_consumer.assign(
             {(Topic.TASKS, number): found.positions[Topic.TASKS] for number, found in self.partitions.items()}
         )
 
-    def _first_commits(self) -> dict[Position, Commit]:
+    def _initial_commits(self) -> dict[Position, Commit]:
         return {
             (topic, number): (offset, metadata_of(found.batch, self.partition_count))
             for number, found in self.partitions.items()
@@ -277,20 +279,20 @@ class SlotAssignment:
         }
 
     @contextmanager
-    def _ended_when_fenced(self) -> Iterator[None]:
-        """The one thing that is fatal to a member of a classic group is another with its name; the client
-        does not say so every time."""
+    def _fatal_is_fenced(self) -> Iterator[None]:
+        """Only another member with the same instance id is fatal to a member of a classic group. The client does not
+        always report it as such."""
         try:
             yield
         except FatalError as error:
             raise FencedError(
-                f"another process runs as {self._name}: give each copy a slot of its own ({error})"
+                f"another process runs as {self._name}: give each process its own slot ({error})"
             ) from error
 
     def _consumer(self, reading: Reading) -> Consumer:
         consumer = self._bus.consumer(reading)
-        self._clients.append(consumer)
+        self._consumers.append(consumer)
         return consumer
 
     def _deadline(self) -> Deadline:
-        return Deadline.after(self._answer_s)
+        return Deadline.after(self._request_s)

@@ -1,30 +1,46 @@
-"""Which records may wait for company: those whose consequences nobody waits for."""
+"""Polling that lingers: records that no other process waits for may wait until more arrive."""
 
 from collections.abc import Iterable
 from typing import Final
 
+from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.headers import TYPE
-from orchestrator.bus.ports import Received
+from orchestrator.bus.ports import Consumer, Received
 from orchestrator.messages import events
 from orchestrator.messages.catalogue import Topic, avro_name
 from orchestrator.saga.replies import REPLIES
 
 LINGER_S: Final = 0.015
-"""How long such records wait. A quick tool answers within 5 ms of its selection, and its answer would otherwise
-wait for the transaction that writes the selection down: 15 to 40 ms, because a broker takes no new transaction
+"""How long such records wait. A quick tool replies within 5 ms of its selection. Without lingering, its reply waits
+for the transaction that records the selection, which takes 15 to 40 ms, because a broker accepts no new transaction
 before it has written the markers of the last one."""
 
 _AWAITED: Final = {avro_name(kind).encode() for kind in REPLIES if kind is not events.ToolSelected}
 
 
+def poll_lingering(consumer: Consumer, limit: int, timeout_s: float) -> list[Received]:
+    """As `poll_many`, and up to `LINGER_S` longer while all records may linger."""
+    received = poll_many(consumer, limit, timeout_s)
+    linger = Deadline.after(LINGER_S)
+    while received and len(received) < limit and may_linger(received) and not linger.passed:
+        received += poll_many(consumer, limit - len(received), linger.remaining())
+    return received
+
+
+def poll_many(consumer: Consumer, limit: int, timeout_s: float) -> list[Received]:
+    """Waits up to `timeout_s` for one record, and adds those that are fetched already, `limit` in all."""
+    first = consumer.poll(timeout_s)
+    return [] if first is None else [first, *consumer.drain(limit - 1)]
+
+
 def may_linger(records: Iterable[Received]) -> bool:
-    """Whether nothing follows from these for anybody else: news of selections and of runs under way.
+    """Whether all records only report progress: a selection, or a run in flight.
 
-    What says nothing of its type is not waited with.
+    A record without a type header does not linger.
     """
-    return all(_is_news(record) for record in records)
+    return all(_reports_progress(record) for record in records)
 
 
-def _is_news(record: Received) -> bool:
+def _reports_progress(record: Received) -> bool:
     kind = record.header(TYPE)
     return record.topic is Topic.EVENTS and kind is not None and kind not in _AWAITED

@@ -1,9 +1,9 @@
 """The orchestrator's loop: one thread owns the consumers and the transactional producer.
 
-1. Wait for one record, drain more up to a count, capture the group metadata; add what is due.
-2. Decide and evolve into a batch.
-3. Begin; send; send the offsets with the captured metadata; commit.
-4. Only then promote the batch. An abort drops it and rewinds to the committed positions.
+1. Poll: wait for one record, drain more up to a limit, and capture the group metadata.
+2. Decide the records and the timers that are due into a staged batch.
+3. Commit: begin, send, send the offsets with the captured metadata, commit.
+4. Only then promote the batch. An abort drops it and rewinds to the live positions.
 """
 
 import logging
@@ -19,10 +19,11 @@ from orchestrator.bus.errors import AbortableError, AmbiguousCommit, FatalError,
 from orchestrator.bus.ports import Bus, GroupMetadata, Received
 from orchestrator.bus.values.message_values import MessageValues
 from orchestrator.delivery.dead_letters import DeadLetterCap
-from orchestrator.engine.assignment import GROUP, NotRestored, SlotAssignment
-from orchestrator.engine.batch import Agents, BatchDecider
+from orchestrator.engine.assignment import GROUP, RestoreError, SlotAssignment
+from orchestrator.engine.decider import Agents, BatchDecider
 from orchestrator.engine.observer import ABORTED, RESTORED, LoopObserver, Transaction
-from orchestrator.engine.recovery.restore import Progress, metadata_of
+from orchestrator.engine.offset_metadata import metadata_of
+from orchestrator.engine.recovery.restore import Progress
 from orchestrator.engine.staged_batch import StagedBatch
 from orchestrator.engine.state.encoding import RECORD_BYTES, Encoder
 from orchestrator.engine.state.partition import Partition
@@ -32,12 +33,12 @@ from orchestrator.messages.catalogue import Topic
 
 logger: Final = logging.getLogger(__name__)
 
-_SHORTEST_WAIT_S: Final = 0.001
+_MIN_WAIT_S: Final = 0.001
 _FENCE_WINDOW_S: Final = 10.0
-"""Longer than a rival takes to hear that it was fenced and to fence us, and no longer than a session may be
-silent: an outage of the coordinator takes that long to end a membership."""
-_MOST_FENCES: Final = 2
-"""A restore during an outage may be fenced once more."""
+"""How long a rival may take to show itself: longer than it takes to notice that it was fenced and to fence us back,
+and no longer than the session timeout, after which an outage of the coordinator ends a membership."""
+_MAX_FENCES: Final = 2
+"""A restore during an outage may be fenced a second time."""
 
 
 @dataclass(frozen=True)
@@ -45,26 +46,26 @@ class LoopSettings:
     slot: int = 0
     """Number of this copy: fences a predecessor of the same number, and keeps its partitions over restarts."""
     batch: int = 500
-    """How many inputs go into one transaction at most."""
+    """How many inputs one transaction handles at most."""
     active_sessions: int = 1_000
-    """How many sessions a partition has under way before its tasks wait."""
+    """How many active sessions a partition may have before its tasks wait."""
     idle_wait_s: float = 0.01
-    """How long to wait for an event before looking for tasks."""
+    """How long to wait for an event before polling for tasks."""
     transaction_s: float = 30.0
-    """Time limit of one transaction's work."""
+    """Time limit of one transaction."""
     restore_s: float = 240.0
     """Time limit of restoring all partitions of one assignment: below the 300 s after which a member that does
     not poll loses its partitions."""
     unavailable_wait_s: float = 1.0
-    """How long to wait for a registry or broker before asking again."""
+    """How long to wait before trying again when a registry or broker does not answer."""
     aborts_before_halving: int = 3
     """Aborts at the same offsets after which the batch is halved."""
     record_bytes: int = RECORD_BYTES
-    """Largest record that the brokers take."""
+    """Bytes of the largest record that the brokers accept."""
 
 
 class SagaLoop:
-    """One slot of the orchestrator. `run` returns after `stop`, or raises what cannot be mended here."""
+    """One slot of the orchestrator. `run` returns after `stop`, or raises an error that it cannot recover from."""
 
     def __init__(
         self,
@@ -83,19 +84,20 @@ class SagaLoop:
         self._on_step = on_step
         self._stopping = threading.Event()
         self._encoder = Encoder(codec, values, f"/{GROUP}/{settings.slot}", settings.record_bytes)
-        limits = (settings.transaction_s, settings.restore_s)
-        self._owned = SlotAssignment(bus, self.name, self._encoder, limits)
+        timeouts = (settings.transaction_s, settings.restore_s)
+        self._assignment = SlotAssignment(bus, self.name, self._encoder, timeouts)
         self._transactions = Transactions(bus, self.name, on_step)
-        self._owned.before_restore = self._transactions.prepare
-        self._decider = BatchDecider(self._owned, codec, self._encoder, agents, clock)
+        self._assignment.before_restore = self._transactions.prepare
+        self._decider = BatchDecider(self._assignment, codec, self._encoder, agents, clock)
         self._aborts = 0
-        self._begun = 0.0
+        """Consecutive aborts."""
+        self._begun_at = 0.0
         self._reported_epoch = 0
         self._limit = settings.batch
         self._dead_letters, self._task_dead_letters = DeadLetterCap(), DeadLetterCap()
-        """What strangers write, tasks and control, holds up tasks alone: sessions that are under way go on."""
+        """Anyone may write tasks and control: their dead letters slow down tasks only, and active sessions go on."""
         self._fences = 0
-        """Times it was fenced, and could not work in peace since."""
+        """How often it was fenced without a fence window of undisturbed work in between."""
 
     @property
     def name(self) -> str:
@@ -103,174 +105,190 @@ class SagaLoop:
 
     @property
     def ready(self) -> threading.Event:
-        """Set while partitions are owned and restored."""
-        return self._owned.ready
+        """Set while partitions are assigned and restored."""
+        return self._assignment.ready
 
     @property
     def restoring(self) -> bool:
-        """Whether it has partitions and reads their history."""
-        return self._owned.restoring
+        """Whether a restore is running."""
+        return self._assignment.restoring
 
     @property
     def partitions(self) -> Mapping[int, Partition]:
-        """What it owns, as last committed. Belongs to the loop's thread."""
-        return self._owned.partitions
+        """The owned partitions, as last committed. For the loop's thread only, until it has ended."""
+        return self._assignment.partitions
 
     @property
     def restored(self) -> Sequence[Progress]:
-        """How each restore went."""
-        return self._owned.restored
+        """One entry for each restore of a partition."""
+        return self._assignment.restored
 
     def stop(self) -> None:
-        """Asks the loop to end after the batch in hand. Any thread may call."""
+        """Asks the loop to end after the current batch. Any thread may call."""
         self._stopping.set()
 
     def run(self) -> None:
         try:
             self._encoder.prepare()
-            self._owned.join()
+            self._assignment.join()
             while not self._stopping.is_set():
-                self._turn()
+                self._run_cycle()
         finally:
             self._transactions.close()
-            self._owned.leave()
+            self._assignment.leave()
 
-    def _turn(self) -> None:
+    def _run_cycle(self) -> None:
         try:
             self._cycle()
-        except (FatalError, NotRestored, UnavailableError) as error:
-            self._join_anew(error)
+        except (FatalError, RestoreError, UnavailableError) as error:
+            self._rejoin(error)
 
-    def _join_anew(self, error: OrchestratorError) -> None:
-        """Whatever state clients are in, new ones find out what was committed.
+    def _rejoin(self, error: OrchestratorError) -> None:
+        """Replaces all clients and restores what was committed, whatever state the old clients were in.
 
-        That goes for a membership that was taken over, too: a static member whose coordinator was away is told
-        so after its own rejoin. Who is told so at once again and again has a rival, and ends: two on one slot
-        would fence each other for ever. The one that began to is told first.
+        This also recovers from being fenced: a static member whose coordinator was unavailable is reported as fenced
+        after its own rejoin. A process that is fenced more than `_MAX_FENCES` times without a fence window of work
+        has a rival on its slot, and ends: otherwise the two would fence each other for ever. The older process is
+        fenced first, so it is the one that ends.
         """
         if isinstance(error, FatalError):
-            if self._owned.has_worked_for(_FENCE_WINDOW_S):
+            if self._assignment.has_worked_for(_FENCE_WINDOW_S):
                 self._fences = 0
             self._fences += 1
-            if self._fences > _MOST_FENCES:
+            if self._fences > _MAX_FENCES:
                 raise error
-        logger.warning("%s joins its group anew: %s", self.name, error.__cause__ or error)
-        self._transactions.give_up()
-        self._owned.rejoin()
+        logger.warning("%s rejoins its group with new clients: %s", self.name, error.__cause__ or error)
+        self._transactions.discard()
+        self._assignment.rejoin()
         self._stopping.wait(self.settings.unavailable_wait_s)
 
     def _cycle(self) -> None:
         try:
-            received = self._taken()
-            self._look_around(received)
+            received = self._poll()
+            self._report(received)
             now = self._clock()
             checkpoints = [
-                number for number, found in self._owned.partitions.items() if found.wants_checkpoint(now)
+                number
+                for number, partition in self._assignment.partitions.items()
+                if partition.is_checkpoint_due(now)
             ]
-            if not received and not checkpoints and not self._is_due(now):
+            if not received and not checkpoints and not self._is_timer_due(now):
                 return
-            metadata = self._owned.metadata()
+            metadata = self._assignment.metadata()
             self._on_step("decide")
-            batch = self._decider.staged(received, now, checkpoints, self._limit)
+            batch = self._decider.decide(received, now, checkpoints, self._limit)
         except OwnershipLost as error:
-            logger.info("a batch is read again: %s", error)
-            self._owned.rewind()
+            logger.info("the group rebalances; the batch will be read again: %s", error)
+            self._assignment.rewind()
             return
         except UnavailableError as error:
-            logger.warning("inputs wait, because something they need does not answer: %s", error)
+            logger.warning("inputs wait for an unavailable dependency; they will be read again: %s", error)
             self._stopping.wait(self.settings.unavailable_wait_s)
-            self._owned.rewind()
+            self._assignment.rewind()
             return
         if batch.is_empty:
-            batch.skip(self._owned.timers)
+            batch.advance(self._assignment.timers)
             self._observer.dropped(batch.dropped)
         else:
             self._commit(batch, metadata)
 
-    # -- 1. what there is to do
+    # -- 1. poll
 
-    def _taken(self) -> list[Received]:
-        """What there is: one record at a time, slowly, while dead letters come of them too fast."""
-        most, tasks = self._dead_letters.most(self._limit), self._task_dead_letters.most(self._limit)
-        if most < 1:
+    def _poll(self) -> list[Received]:
+        """The next records. While the dead-letter cap is reached, one record at a time, at the rate of the cap."""
+        limit = self._dead_letters.allowed(self._limit)
+        max_tasks = self._task_dead_letters.allowed(self._limit)
+        if limit < 1:
             self._stopping.wait(self._dead_letters.spacing)
-        return self._owned.take(max(1, most), self.settings.active_sessions, self._wait_s(), tasks)
+        return self._assignment.poll(max(1, limit), self.settings.active_sessions, self._wait_s(), max_tasks)
 
-    def _look_around(self, received: Sequence[Received]) -> None:
+    def _report(self, received: Sequence[Received]) -> None:
         if received:
             self._observer.received(received)
-        if self._reported_epoch != self._owned.epoch:
+        if self._reported_epoch != self._assignment.epoch:
             self._report_active()
 
     def _report_active(self) -> None:
-        self._reported_epoch = self._owned.epoch
-        self._observer.owns({number: found.active for number, found in self._owned.partitions.items()})
+        self._reported_epoch = self._assignment.epoch
+        self._observer.owns(
+            {number: partition.active for number, partition in self._assignment.partitions.items()}
+        )
 
     def _wait_s(self) -> float:
-        """Seconds to wait for an event: until something is due, and no longer than a task may wait. What is due
-        already waits for events to be read up to their end."""
-        due = self._owned.timers.next_at()
+        """Seconds to wait for a record: until the next timer is due, and at most as long as a task may wait. A timer
+        that is due already waits until the events before it have been read, so it does not shorten the wait."""
+        due = self._assignment.timers.next_at()
         idle = self.settings.idle_wait_s
         until = idle if due is None else (due - self._clock()) / 1e6
-        return idle if until <= 0 else min(idle, max(_SHORTEST_WAIT_S, until))
+        return idle if until <= 0 else min(idle, max(_MIN_WAIT_S, until))
 
-    def _is_due(self, now: int) -> bool:
-        due = self._owned.timers.next_at()
+    def _is_timer_due(self, now: int) -> bool:
+        due = self._assignment.timers.next_at()
         return due is not None and due <= now
 
-    # -- 3. write
+    # -- 3. commit
 
     def _commit(self, batch: StagedBatch, metadata: GroupMetadata) -> None:
-        offsets = batch.offsets(metadata_of(batch.number, self._owned.partition_count))
-        epoch = self._owned.epoch
-        self._begun = time.perf_counter()
+        offsets = batch.offsets(metadata_of(batch.number, self._assignment.partition_count))
+        epoch = self._assignment.epoch
+        self._begun_at = time.perf_counter()
         try:
-            self._transactions.run(batch.outgoing, offsets, metadata, self._deadline())
+            self._transactions.commit(batch.outgoing, offsets, metadata, self._deadline())
         except AmbiguousCommit as error:
-            logger.warning("transaction %d: %s", batch.number, error)
-            self._resolve(batch, epoch)
+            logger.warning(
+                "the outcome of transaction %d is unknown; checking the committed offsets: %s",
+                batch.number,
+                error,
+            )
+            self._resolve_outcome(batch, epoch)
         except FatalError as error:
-            self._mend(batch, epoch, error)
+            self._recover(batch, epoch, error)
         except (AbortableError, UnavailableError, OwnershipLost, ContractError) as error:
-            self._take_back(batch, epoch, error)
+            self._abort(batch, epoch, error)
         else:
             self._on_step("promote")
             self._promote(batch)
 
-    # -- 4. promote, or take back
+    # -- 4. promote, or abort
 
     def _promote(self, batch: StagedBatch) -> None:
         self._aborts = 0
         self._limit = self.settings.batch
         self._decider.clear(batch.inputs)
-        self._owned.last_batch = batch.number
-        batch.promote(self._owned.timers)
-        seconds = time.perf_counter() - self._begun
+        self._assignment.last_batch = batch.number
+        batch.promote(self._assignment.timers)
+        seconds = time.perf_counter() - self._begun_at
         for topic, count in batch.dead_letters.items():
             (self._dead_letters if topic is Topic.EVENTS else self._task_dead_letters).spend(count)
         self._observer.dropped(batch.dropped)
         self._observer.committed(Transaction(batch.messages, batch.outgoing, len(batch.inputs), seconds))
         self._report_active()
 
-    def _take_back(self, batch: StagedBatch, epoch: int, error: OrchestratorError) -> None:
-        """Aborts and rewinds. The same offsets aborted again and again: smaller batches find the culprit."""
-        logger.warning("transaction %d is taken back: %s", batch.number, error)
-        if not self._narrow(batch, error) and self._aborts > 1:
+    def _abort(self, batch: StagedBatch, epoch: int, error: OrchestratorError) -> None:
+        """Aborts and rewinds. Repeated aborts at the same offsets shrink the batch."""
+        logger.warning("aborting transaction %d; its inputs will be read again: %s", batch.number, error)
+        if not self._isolate(batch, error) and self._aborts > 1:
             self._stopping.wait(self.settings.unavailable_wait_s)
         try:
             self._transactions.abort(self._deadline())
         except FatalError as failed:
-            self._mend(batch, epoch, failed)
+            self._recover(batch, epoch, failed)
         except (UnavailableError, AbortableError) as failed:
-            logger.warning("transaction %d could not be aborted: %s", batch.number, failed)
-            self._resolve(batch, epoch)
+            logger.warning(
+                "transaction %d could not be aborted; checking the committed offsets: %s",
+                batch.number,
+                failed,
+            )
+            self._resolve_outcome(batch, epoch)
         else:
             self._observer.failed(ABORTED)
-            self._owned.rewind()
+            self._assignment.rewind()
 
-    def _narrow(self, batch: StagedBatch, error: OrchestratorError) -> bool:
-        """Only a record that the broker refuses for itself condemns an input, an outage never does. Gives
-        whether it was refused."""
+    def _isolate(self, batch: StagedBatch, error: OrchestratorError) -> bool:
+        """Halves the batch until the input whose outputs are refused is alone in it, and poisons that input. Only a
+        record that the broker refuses for what it is poisons an input, an outage never does.
+
+        Returns whether a record was refused."""
         self._aborts += 1
         refused = isinstance(error, ContractError) or (isinstance(error, AbortableError) and error.refused)
         if refused and len(batch.inputs) == 1:
@@ -279,52 +297,57 @@ class SagaLoop:
             self._limit = max(1, min(self._limit, len(batch.inputs)) // 2)
         return refused
 
-    def _mend(self, batch: StagedBatch, epoch: int, error: FatalError) -> None:
-        """The producer is of no use any more. Whoever was fenced goes on only while the slot is its own.
-        Raises `FencedError` otherwise."""
-        logger.warning("transaction %d: %s", batch.number, error)
+    def _recover(self, batch: StagedBatch, epoch: int, error: FatalError) -> None:
+        """Replaces a producer that failed permanently. If it was fenced, the slot must still be ours: raises
+        `FencedError` otherwise."""
+        logger.warning("the producer failed in transaction %d and is replaced: %s", batch.number, error)
         if isinstance(error, FencedError):
-            self._prove_membership()
-        self._resolve(batch, epoch)
+            self._verify_membership()
+        self._resolve_outcome(batch, epoch)
 
-    def _prove_membership(self) -> None:
+    def _verify_membership(self) -> None:
         deadline = self._deadline()
         while not self._stopping.is_set():
             try:
-                self._owned.prove_membership()
+                self._assignment.verify_membership()
             except OwnershipLost:
-                self._owned.serve(self.settings.unavailable_wait_s)
+                self._assignment.poll_group(self.settings.unavailable_wait_s)
             except UnavailableError as error:
                 if deadline.passed:
                     raise
-                logger.warning("waiting for the group: %s", error)
+                logger.warning("the group coordinator did not confirm the membership; retrying: %s", error)
                 self._stopping.wait(self.settings.unavailable_wait_s)
             else:
                 return
 
-    def _resolve(self, batch: StagedBatch, epoch: int) -> None:
-        """Nobody knows whether the transaction was committed: the numbers in the committed offsets tell.
-        Raises `UnavailableError` if they are not answered in time."""
-        self._transactions.give_up()
+    def _resolve_outcome(self, batch: StagedBatch, epoch: int) -> None:
+        """Finds out whether the transaction was committed, from the transaction numbers in the committed offsets.
+        Raises `UnavailableError` if they cannot be read in time."""
+        self._transactions.discard()
         self._transactions.prepare(self._deadline())
-        if epoch != self._owned.epoch:
-            # Restored since: what is live is what was committed.
+        if epoch != self._assignment.epoch:
+            # The partitions have been restored since: their live state is what was committed.
             self._observer.failed(RESTORED)
-            self._owned.rewind()
+            self._assignment.rewind()
             return
-        numbers = self._owned.committed_batches(batch.touched())
-        before = {number: self._owned.partitions[number].batch for number in numbers}
-        if all(found == batch.number for found in numbers.values()):
+        numbers = self._assignment.committed_batches(batch.touched())
+        before = {number: self._assignment.partitions[number].batch for number in numbers}
+        if all(committed == batch.number for committed in numbers.values()):
             logger.info("transaction %d was committed", batch.number)
             self._promote(batch)
-            self._owned.rewind()
+            self._assignment.rewind()
         elif numbers == before:
-            logger.info("transaction %d was not committed: its inputs are read again", batch.number)
+            logger.info("transaction %d was not committed; its inputs will be read again", batch.number)
             self._observer.failed(ABORTED)
-            self._owned.rewind()
+            self._assignment.rewind()
         else:
+            logger.warning(
+                "the committed offsets name transactions %s, not %d; restoring all partitions",
+                numbers,
+                batch.number,
+            )
             self._observer.failed(RESTORED)
-            self._owned.restore_all()
+            self._assignment.restore_all()
 
     def _deadline(self) -> Deadline:
         return Deadline.after(self.settings.transaction_s)

@@ -1,4 +1,4 @@
-"""What the loop reports of its transactions, for traces, metrics and logs."""
+"""What the loop reports about its transactions, for traces, metrics and logs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,35 +10,35 @@ from orchestrator.messages.base import Message
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """One that is committed."""
+    """A committed transaction."""
 
     messages: Sequence[Message]
-    """What it wrote, in order, but for what is kept beside history: snapshots, forwarded records."""
+    """The messages it wrote, in order, without snapshots, checkpoints and forwarded records."""
     records: Sequence[Outgoing]
-    """All of what it wrote."""
+    """All records it wrote."""
     inputs: int
-    """How many records and times it took in."""
+    """How many records and timers it handled."""
     seconds: float
     """From its beginning until its outcome was known."""
 
 
 class LoopObserver:
-    """Told by the orchestrator's loop, on its thread, once for a batch. This one does not listen."""
+    """Called by the orchestrator's loop, on its thread, once per batch. This one ignores everything."""
 
     def received(self, batch: Sequence[Received]) -> None:
         """Records were read."""
 
     def dropped(self, reasons: Mapping[str, int]) -> None:
-        """So many inputs of a batch changed nothing."""
+        """Inputs of a batch changed nothing: how many, by reason."""
 
     def committed(self, transaction: Transaction) -> None:
-        """A transaction is committed, and its sessions are live."""
+        """A transaction was committed and its sessions are live."""
 
     def failed(self, outcome: str) -> None:
-        """A transaction is not committed: `ABORTED`, or `RESTORED` where only a restore could tell."""
+        """A transaction was not committed: `ABORTED`, or `RESTORED` if only a restore could find its outcome."""
 
     def owns(self, active: Mapping[int, int]) -> None:
-        """The partitions of the slot now, with how many sessions are under way in each."""
+        """The partitions that the slot owns now, with the number of active sessions in each."""
 
 
 ABORTED: Final = "aborted"

@@ -1,4 +1,4 @@
-"""From records to the saga's inputs: which session a record belongs to, and whether it lies where it should."""
+"""Routes records: decodes them, finds their session, and forwards those in another partition than the session's."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +19,7 @@ from orchestrator.saga.inputs import Submission
 from orchestrator.saga.replies import REPLIES
 
 FORWARDED: Final = "agents_forwarded"
-"""Header of a record that was forwarded to its home partition: from where."""
+"""Header of a record that was forwarded to its home partition: where it came from."""
 
 _ADDRESSES: Final = 20_000
 
@@ -37,18 +37,20 @@ class Routed:
 
 
 class Router:
-    """Decodes what arrives in the orchestrator's partitions. Knows no session."""
+    """Decodes the records of the orchestrator's partitions. Holds no session state."""
 
     def __init__(self, codec: Codec, partitions: int) -> None:
         self._codec = codec
         self._partitions = partitions
-        # A session is told a dozen things or more, and its address costs as much as half a decoding.
+        # A session gets a dozen inputs or more, and computing its address costs half as much as decoding one.
         self._address = lru_cache(_ADDRESSES)(self._computed_address)
 
     def route(self, received: Received) -> Routed | Outgoing | None:
-        """The input; or the record again, for the partition where it belongs; None for what is not for us.
+        """The decoded input; or the record to forward to its home partition; or None for an event that is not a
+        reply.
 
-        Raises `ContractError` for what can never be handled: it does not decode, or it missed its home twice.
+        Raises `ContractError` for a record that can never be handled: it does not decode, or it was forwarded
+        once and is still not in its home partition.
         """
         if received.topic is Topic.EVENTS and self._is_for_others(received):
             return None
@@ -56,33 +58,34 @@ class Router:
         if isinstance(message, commands.SubmitTask):
             message = _identified(message, received)
         if not isinstance(message, Command | Event):
-            raise ContractError(f"{type(message).__name__} belongs to no session")
+            raise ContractError(f"{type(message).__name__} does not belong to a session")
         correlation_id, home = self._address(message.correlation_id)
         if correlation_id is None:
-            raise ContractError(f"the correlation id {message.correlation_id!r} is no UUID")
+            raise ContractError(f"the correlation id {message.correlation_id!r} is not a UUID")
         if home == received.partition:
             return Routed(correlation_id, message)
         return self.forwarded(received, correlation_id)
 
     def _is_for_others(self, received: Received) -> bool:
-        """Whether it says that it is something else than a reply. What says nothing is looked at."""
+        """Whether its type header names something other than a reply. A record without the header is decoded."""
         name = self._codec.type_of(received)
         return name is not None and name not in _REPLY_NAMES
 
     def home(self, correlation_id: str) -> int:
-        """The partition where everything about a session lies."""
+        """The partition that holds all records of a session."""
         return partition_of(correlation_id, self._partitions)
 
     def _computed_address(self, text: str) -> tuple[str | None, int]:
-        """A correlation id in its canonical form, None for what is none, and its home."""
+        """The canonical form of a correlation id, and its home partition; None and -1 if it is not a UUID."""
         canonical = identity.canonical_uuid(text)
         return canonical, self.home(canonical) if canonical else -1
 
     def forwarded(self, received: Received, correlation_id: str) -> Outgoing:
-        """The record for its home partition, with its key. Raises `ContractError` the second time."""
+        """The record for its home partition, under its key. Raises `ContractError` if it was forwarded before."""
         if received.header(FORWARDED) is not None:
             raise ContractError(
-                f"forwarded once, and still not in partition {self.home(correlation_id)} of its session"
+                f"the record was forwarded once and is still not in partition {self.home(correlation_id)}, the "
+                "home of its session"
             )
         came_from = f"{received.topic}/{received.partition}/{received.offset}".encode()
         return Outgoing(
@@ -98,11 +101,12 @@ class Router:
 
 
 def submission(task: commands.SubmitTask, profile: AgentProfile | None, received: Received) -> Submission:
+    """The saga's input for a task; `profile` is None if its agent does not exist."""
     return Submission(task=task, profile=profile, original=original(received))
 
 
 def _identified(task: commands.SubmitTask, received: Received) -> commands.SubmitTask:
-    """The task with the ids that its writer left out, derived from what is the same on every reading."""
+    """The task with the ids that its writer left out, derived from what is the same each time it is read."""
     if task.correlation_id and task.command_id:
         return task
     correlation_id = task.correlation_id

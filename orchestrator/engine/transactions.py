@@ -1,4 +1,4 @@
-"""One slot's transactional producer, made anew whenever nobody can say in what state it is."""
+"""The transactional producer of one slot, replaced whenever its state is unknown."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
@@ -11,11 +11,11 @@ from orchestrator.errors import OrchestratorError
 _LAST_ABORT_S: Final = 5.0
 
 OnStep = Callable[[str], None]
-"""Told before each step that can be crashed between: for tests alone."""
+"""Called with the name of each step before it begins. Tests crash the loop between two steps with it."""
 
 
 class Transactions:
-    """Writes transactions under one stable id. Used by one thread."""
+    """Commits transactions under one stable transactional id. Used by one thread."""
 
     def __init__(self, bus: Bus, name: str, on_step: OnStep) -> None:
         self._bus = bus
@@ -25,7 +25,7 @@ class Transactions:
         self._open = False
 
     def prepare(self, deadline: Deadline) -> TransactionalProducer:
-        """A producer that works: fences predecessors, and waits for the end of their transactions."""
+        """The producer; a new one fences its predecessors and waits until their transactions have ended."""
         if self._producer is None:
             producer = self._bus.transactional_producer(self._name)
             try:
@@ -36,14 +36,14 @@ class Transactions:
             self._producer = producer
         return self._producer
 
-    def run(
+    def commit(
         self,
         records: Iterable[Outgoing],
         offsets: Mapping[Position, Commit],
         group: GroupMetadata,
         deadline: Deadline,
     ) -> None:
-        """One transaction, committed. Raises as `ports.TransactionalProducer` does."""
+        """Commits records and offsets in one transaction. Raises as `ports.TransactionalProducer` does."""
         producer = self.prepare(deadline)
         self._on_step("begin")
         producer.begin()
@@ -58,22 +58,24 @@ class Transactions:
         self._open = False
 
     def abort(self, deadline: Deadline) -> None:
+        """Aborts the open transaction, if there is one."""
         if self._producer is not None and self._open:
             self._producer.abort(deadline)
             self._open = False
 
-    def give_up(self) -> None:
-        """Drops the producer, whatever it is doing: the next one ends its transaction, if it can be ended."""
+    def discard(self) -> None:
+        """Drops the producer without waiting. The next one ends its transaction, committed if the broker already
+        began to commit it, aborted otherwise."""
         if self._producer is not None:
             self._producer.close()
         self._producer = None
         self._open = False
 
     def close(self) -> None:
-        """Ends; an open transaction is taken back, so that readers need not wait for its time-out."""
+        """Aborts an open transaction, so that readers need not wait for its timeout, and drops the producer."""
         try:
             self.abort(Deadline.after(_LAST_ABORT_S))
         except (OrchestratorError, FatalError):
             pass
         finally:
-            self.give_up()
+            self.discard()

@@ -21,7 +21,6 @@ MAY_BE_LONGER = {
     "orchestrator/messages/events.py": "generated",
     "orchestrator/messages/types.py": "generated",
     "orchestrator/saga/evolve.py": "one function for each of the orchestrator's events, and their table",
-    "orchestrator/engine/staged_batch.py": "what one transaction writes, of which no part stands alone",
     "orchestrator/engine/loop.py": "one thread and its four numbered steps",
     "orchestrator/worker/dispatch.py": "one loop's work in flight",
     "orchestrator/bus/kafka/consumer.py": "one port",

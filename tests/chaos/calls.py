@@ -1,4 +1,4 @@
-"""Which calls a session waited for when, by its history, and what that means for the replies that came."""
+"""Derives from a session's history which calls were open when, and which replies had to be taken."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,9 +20,9 @@ EFFECTS: Final[Mapping[str, frozenset[str]]] = {
     "TaskEvaluated": frozenset({"EvaluationRecorded"}),
     "EvaluationFailed": frozenset({"CallFailed"}),
 }
-"""How history shows that a reply was taken: an event of one of these names that the reply caused."""
+"""Events that show in the history that a reply was taken, if the reply caused them."""
 
-_ANSWERS: Final[Mapping[str, frozenset[str]]] = {
+_ENDS_CALLS_OF: Final[Mapping[str, frozenset[str]]] = {
     "PlanCreated": frozenset({"PLAN"}),
     "PlanningFailed": frozenset({"PLAN"}),
     "PlanReviewed": frozenset({"REVIEW"}),
@@ -36,7 +36,7 @@ _ANSWERS: Final[Mapping[str, frozenset[str]]] = {
     "TaskEvaluated": frozenset({"EVALUATION"}),
     "EvaluationFailed": frozenset({"EVALUATION"}),
 }
-"""What a call has to wait for to be answered by a reply. A run's end may overtake the news of its selection."""
+"""The kinds of calls that a reply ends. The end of a run may overtake the report of its selection."""
 
 _BEGINS: Final = frozenset({"PlanStepReady", "StepAssigned", "CallFailed", "EvaluationRequested"})
 _ENDS: Final = frozenset(
@@ -54,7 +54,7 @@ _ENDS_ALL: Final = frozenset(
 )
 
 Waiting = Mapping[str, str]
-"""What each open call waits for."""
+"""The kind of each open call, by call id."""
 
 
 def after(waiting: Waiting, event: Record) -> Waiting:
@@ -79,11 +79,11 @@ def after(waiting: Waiting, event: Record) -> Waiting:
 
 
 def reply_faults(history: Sequence[Record], events: Sequence[Record]) -> Iterator[tuple[str, str]]:
-    """Sessions, and what is wrong with how their replies were taken.
+    """Yields sessions with a fault in how their replies were taken, and the fault.
 
-    The orchestrator takes each partition of events in its order, and writes in the same order to the same
-    partition of sessions. So an untaken reply was looked at between what the replies before it and those behind
-    it caused, whosever they are; if its call waited for it all that time, it was ignored.
+    The orchestrator reads each partition of events in order, and writes in the same order to the same partition of
+    sessions. So a reply that was not taken was read between what the replies before it and those after it caused,
+    whichever session they belong to. If its call was open all that time, the reply was ignored.
     """
     partitions = {record.partition for record in history} | {record.partition for record in events}
     for number in sorted(partitions):
@@ -97,12 +97,12 @@ class _Partition:
     def __init__(self, history: Sequence[Record], replies: Sequence[Record]) -> None:
         self.replies = replies
         self.states: dict[str, list[tuple[int, Waiting]]] = defaultdict(list)
-        """By session: its open calls, each time with the offset of the event after which they are it."""
+        """By session: its open calls after an event, with the offset of the event."""
         self.reviews: dict[tuple[str, str], str] = {}
         self.taken: dict[str, int] = {}
-        """By message id: the offset of the event that shows that the reply was taken."""
+        """By message id: offset of the event that shows that the reply was taken."""
         self.late: dict[str, int] = {}
-        """By message id: the offset of the event that shows that the reply counted as late."""
+        """By message id: offset of the event that shows that the reply was late."""
         names = {reply.message_id: reply.name for reply in replies}
         for event in history:
             self._add(event, EFFECTS.get(names.get(event.causation_id, ""), frozenset()))
@@ -121,13 +121,13 @@ class _Partition:
     def faults(self) -> Iterator[tuple[str, str]]:
         seen: set[str] = set()
         furthest = -1
-        for reply, bound in zip(self.replies, self._bounds_behind(), strict=True):
+        for reply, bound in zip(self.replies, self._bounds_after(), strict=True):
             shown_at = self._shown_at(reply)
             if reply.message_id in seen:
                 continue
             seen.add(reply.message_id)
             if shown_at is not None and shown_at < furthest:
-                yield reply.session, f"{reply} was taken at offset {shown_at}, after replies behind it"
+                yield reply.session, f"{reply} was taken at offset {shown_at}, after replies that follow it"
             if reply.message_id not in self.taken:
                 window = (furthest, bound) if shown_at is None else (shown_at - 1, shown_at)
                 yield from self._untaken(reply, *window)
@@ -136,9 +136,9 @@ class _Partition:
     def _shown_at(self, reply: Record) -> int | None:
         return self.taken.get(reply.message_id, self.late.get(reply.message_id))
 
-    def _bounds_behind(self) -> list[float]:
-        """For each reply the offset of the first event that a later one caused. One that was reported twice
-        caused what it did where it lay first."""
+    def _bounds_after(self) -> list[float]:
+        """For each reply the offset of the first event that a later reply caused. A reply that was sent twice caused
+        its events at its first offset."""
         first = {reply.message_id: reply for reply in reversed(self.replies)}
         bounds: list[float] = []
         bound = float("inf")
@@ -154,19 +154,19 @@ class _Partition:
             return
         states = self.states.get(reply.session, [])
         if not any(call in waiting for _, waiting in states):
-            yield reply.session, f"{reply} answers call {call}, which was never opened"
+            yield reply.session, f"{reply} replies to call {call}, which was never opened"
             return
-        waits = [(offset, waiting.get(call) in _ANSWERS[reply.name]) for offset, waiting in states]
-        # Whoever answers has read of the call, so what was before it does not count.
+        waits = [(offset, waiting.get(call) in _ENDS_CALLS_OF[reply.name]) for offset, waiting in states]
+        # A service replies after it has read the call, so the history before that does not count.
         opened = next((offset for offset, waited in waits if waited), float("inf"))
         earlier = [waited for offset, waited in waits if opened <= offset <= after_offset][-1:]
         since = max(opened, after_offset + 1)
         meanwhile = earlier + [waited for offset, waited in waits if since <= offset < before_offset]
         if meanwhile and all(meanwhile):
-            yield reply.session, f"{reply} was ignored, though call {call} waited for it"
+            yield reply.session, f"{reply} was ignored, although call {call} was open"
 
     def _call_of(self, reply: Record) -> str | None:
-        """The call that a reply answers; None for the review of somebody who was not asked."""
+        """The call that a reply belongs to; None for a review by a reviewer that was not asked."""
         body = reply.body
         if reply.name == "PlanReviewed":
             return self.reviews.get((body["plan_call_id"], body["review"]["reviewer"]))

@@ -1,4 +1,4 @@
-"""Judges a run by its topics alone: what must hold whatever was killed, frozen or cut off meanwhile."""
+"""Checks a run by its topics alone: the rules that hold whatever was killed, frozen or cut off meanwhile."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,16 +12,16 @@ from tests.chaos.topics import Record
 
 TERMINAL: Final = frozenset({"TaskCompleted", "TaskFailed", "TaskCancelled", "TaskRefused"})
 _RECORDING: Final = frozenset().union(*EFFECTS.values()) - {"PlanAccepted", "PlanRejected", "ReviewRecorded"}
-"""Events that only a reply causes. The others may also follow from a time that has come."""
-_ASKED: Final = {"CreatePlan": "PlanRequested", "EvaluateTask": "EvaluationRequested"}
-"""Commands that the orchestrator writes, and the event that opens their call, in one transaction."""
+"""Events that only a reply causes. A timer may cause the others, too."""
+_OPENED_BY: Final = {"CreatePlan": "PlanRequested", "EvaluateTask": "EvaluationRequested"}
+"""The commands that the orchestrator writes, and the event in the same transaction that opens their call."""
 _ONCE: Final = ("sessions", "plan.commands", "evaluate.commands", "dead-letters")
-"""Topics that the orchestrator alone writes, each message once."""
+"""Topics that only the orchestrator writes, each message once."""
 
 
 @dataclass(frozen=True, order=True)
 class Violation:
-    """`rule` is the name of what does not hold, `session` where, `what` the evidence."""
+    """`rule` names the rule that is broken, `session` the session that breaks it, `what` is the evidence."""
 
     rule: str
     session: str
@@ -41,7 +41,7 @@ class Run:
 
     @cached_property
     def histories(self) -> Mapping[str, Sequence[Record]]:
-        """The history of record of each session."""
+        """The history of each session."""
         found: dict[str, list[Record]] = defaultdict(list)
         for record in self.topics["sessions"]:
             found[record.session].append(record)
@@ -49,7 +49,7 @@ class Run:
 
     @cached_property
     def outcomes(self) -> Counter[str]:
-        """How sessions stand: by the name of their last deciding event, `open` for those that go on."""
+        """How many sessions have which outcome: the name of the event that settled them, or `open`."""
         return Counter(
             next((found.name for found in reversed(history) if _settles(found)), "open")
             for history in self.histories.values()
@@ -57,14 +57,14 @@ class Run:
 
     @cached_property
     def unsettled(self) -> set[str]:
-        """Sessions that were asked for and have neither ended nor been parked."""
-        asked = {task.session for task in self.topics["tasks"]}
-        return {name for name in asked if not any(map(_settles, self.histories.get(name, ())))}
+        """Sessions whose task was submitted and that have neither ended nor been escalated."""
+        submitted = {task.session for task in self.topics["tasks"]}
+        return {name for name in submitted if not any(map(_settles, self.histories.get(name, ())))}
 
 
 def check(records: Iterable[Record], seen_meanwhile: Iterable[Record] | None = None) -> list[Violation]:
-    """Everything that does not hold of a run that is over. `seen_meanwhile` is what a `read_committed` reader
-    saw that ran all the while."""
+    """All violations of a finished run. `seen_meanwhile` is what a `read_committed` reader saw that read during the
+    whole run."""
     records = list(records)
     run = Run(records)
     found = [violation for rule in RULES for violation in rule(run)]
@@ -74,7 +74,7 @@ def check(records: Iterable[Record], seen_meanwhile: Iterable[Record] | None = N
 
 
 def settled(run: Run) -> Iterator[Violation]:
-    """Every session that was asked for has one terminal event, or is escalated."""
+    """Every submitted session has one terminal event, or is escalated."""
     for name in run.unsettled:
         last = run.histories.get(name, ())[-1:]
         yield Violation("settled", name, f"its last event is {last[0]}" if last else "it has no history")
@@ -92,20 +92,20 @@ def terminal_is_last(run: Run) -> Iterator[Violation]:
 
 
 def escalated_with_dead_letter(run: Run) -> Iterator[Violation]:
-    """An escalation has its one dead letter, and nothing else is dead."""
-    letters = Counter(letter.message_id for letter in run.topics["dead-letters"])
+    """Every escalation has one dead letter, and there are no other dead letters."""
+    counts = Counter(record.message_id for record in run.topics["dead-letters"])
     escalations: dict[str, Record] = {}
     for name, history in run.histories.items():
         own = [found for found in history if found.name == "TaskEscalated"]
         escalations |= {str(found.body["dead_letter_id"]): found for found in own}
         for found in own:
-            if (count := letters[str(found.body["dead_letter_id"])]) != 1:
+            if (count := counts[str(found.body["dead_letter_id"])]) != 1:
                 yield Violation("dead letters", name, f"{found} has {count} dead letters")
-    for letter in run.topics["dead-letters"]:
-        if letter.message_id not in escalations:
-            failure = letter.body["failure"]
-            what = f"{letter} of {letter.body['service']} ({letter.body['stage']}): {failure['message']}"
-            yield Violation("dead letters", letter.session, what)
+    for dead_letter in run.topics["dead-letters"]:
+        if dead_letter.message_id not in escalations:
+            body = dead_letter.body
+            what = f"{dead_letter} of {body['service']} ({body['stage']}): {body['failure']['message']}"
+            yield Violation("dead letters", dead_letter.session, what)
 
 
 def gapless(run: Run) -> Iterator[Violation]:
@@ -113,16 +113,16 @@ def gapless(run: Run) -> Iterator[Violation]:
     for name, history in run.histories.items():
         for expected, found in enumerate(history, 1):
             if found.body["sequence"] != expected:
-                what = f"{found} has sequence {found.body['sequence']}, {expected} is next"
+                what = f"{found} has sequence {found.body['sequence']}, expected {expected}"
                 yield Violation("gapless", name, what)
                 break
 
 
 def at_home(run: Run) -> Iterator[Violation]:
-    """One session lies in one partition, under its own key."""
+    """A session is in one partition, under its own key."""
     for name, history in run.histories.items():
         if len({found.partition for found in history}) > 1 or any(found.key != name for found in history):
-            yield Violation("at home", name, "its history lies under several keys or in several partitions")
+            yield Violation("at home", name, "its history is under several keys or in several partitions")
 
 
 def ids_unique(run: Run) -> Iterator[Violation]:
@@ -130,7 +130,7 @@ def ids_unique(run: Run) -> Iterator[Violation]:
     for record in (record for topic in _ONCE for record in run.topics[topic]):
         before = first.setdefault(record.message_id, record)
         if before is not record:
-            yield Violation("ids unique", record.session, f"{before} and {record} have one id")
+            yield Violation("ids unique", record.session, f"{before} and {record} have the same id")
 
 
 def steps_succeed_once(run: Run) -> Iterator[Violation]:
@@ -144,27 +144,31 @@ def steps_succeed_once(run: Run) -> Iterator[Violation]:
 
 
 def calls_open_once(run: Run) -> Iterator[Violation]:
-    """An attempt begins once, and has its one command."""
+    """An attempt begins once, and has one command."""
     commands: Counter[tuple[str, str]] = Counter()
     for topic in ("plan.commands", "evaluate.commands"):
-        commands.update((_ASKED[found.name], found.body["call"]["call_id"]) for found in run.topics[topic])
+        commands.update(
+            (_OPENED_BY[found.name], found.body["call"]["call_id"]) for found in run.topics[topic]
+        )
     for name, history in run.histories.items():
         opened = Counter(
             (found.name, found.body["call"]["call_id"])
             for found in history
-            if found.name in {"PlanStepReady", *_ASKED.values()}
+            if found.name in {"PlanStepReady", *_OPENED_BY.values()}
         )
         for (kind, call), count in opened.items():
             if count > 1:
                 yield Violation("calls open once", name, f"call {call} was opened {count} times by {kind}")
-            if kind in _ASKED.values() and commands.pop((kind, call), 0) != count:
-                yield Violation("calls open once", name, f"{kind} of call {call} has not one command")
+            if kind in _OPENED_BY.values() and commands.pop((kind, call), 0) != count:
+                yield Violation(
+                    "calls open once", name, f"{kind} of call {call} does not have exactly one command"
+                )
     for (kind, call), count in commands.items():
         yield Violation("calls open once", "", f"{count} commands for call {call}, which no {kind} opened")
 
 
 def effects_have_causes(run: Run) -> Iterator[Violation]:
-    """What only a reply can cause has its reply among the committed ones, and each reply counts once."""
+    """Every event that only a reply can cause has a committed reply, and each reply counts once."""
     replies = {found.message_id: found for found in run.topics["events"]}
     for name, history in run.histories.items():
         counted: Counter[str] = Counter()
@@ -173,14 +177,14 @@ def effects_have_causes(run: Run) -> Iterator[Violation]:
             if reply is not None and found.name in EFFECTS.get(reply.name, ()):
                 counted[reply.message_id] += 1
             elif found.name in _RECORDING:
-                yield Violation("effects have causes", name, f"nothing that was reported caused {found}")
+                yield Violation("effects have causes", name, f"no committed reply caused {found}")
         for reply_id, count in counted.items():
             if count > 1:
                 yield Violation("effects have causes", name, f"{replies[reply_id]} was counted {count} times")
 
 
 def replies_count(run: Run) -> Iterator[Violation]:
-    """No committed reply to an open call is ignored, and they are taken in their order."""
+    """No committed reply to an open call is ignored, and replies are taken in order."""
     for session, what in reply_faults(run.topics["sessions"], run.topics["events"]):
         yield Violation("replies count", session, what)
 
@@ -206,7 +210,7 @@ def _settles(record: Record) -> bool:
 
 
 def _readers_agree(after: Iterable[Record], meanwhile: Iterable[Record]) -> Iterator[Violation]:
-    """Both saw the same records at the same places, each once and in order."""
+    """Both readers saw the same records at the same offsets, each once and in order."""
     logs = [_by_place(after), _by_place(meanwhile)]
     for place in sorted(logs[0].keys() | logs[1].keys()):
         later, live = (log.get(place, []) for log in logs)

@@ -14,7 +14,7 @@ Installing = Callable[[StackAddress], Installation]
 
 @pytest.fixture
 def installing(tmp_path: Path) -> Installing:
-    """Makes an installation of its own, with the agents of the workload."""
+    """Creates a new installation with the agents of the workload."""
 
     def install(address: StackAddress) -> Installation:
         return installed(address, f"chaos-{uuid4().hex[:8]}.", tmp_path)

@@ -1,4 +1,4 @@
-"""Copies of the platform's processes that are killed, frozen and started again."""
+"""Copies of the platform's processes, to be killed, frozen and restarted."""
 
 import signal
 import subprocess
@@ -18,13 +18,13 @@ MEMBERS: Final[Mapping[str, Sequence[str]]] = {
     "services-0": (*SERVICES, "--slot", "0"),
     "services-1": (*SERVICES, "--slot", "1"),
 }
-"""Two copies of everything; the services of a copy share a process, to keep the number of those bounded."""
+"""Two copies of everything. The services of a copy share a process, to limit the number of processes."""
 QUICK: Final = {
-    # The shortest that brokers take by default: dead members are noticed soon.
+    # The shortest that brokers accept by default, so that dead members are noticed soon.
     "ORCHESTRATOR_KAFKA_SESSION_TIMEOUT_MS": "6000",
     "ORCHESTRATOR_KAFKA_HEARTBEAT_INTERVAL_MS": "500",
     "ORCHESTRATOR_KAFKA_TRANSACTION_TIMEOUT_MS": "10000",
-    # Where a process ends by a signal, its threads' stacks are in its log.
+    # A process that a signal ends logs the stacks of its threads.
     "PYTHONFAULTHANDLER": "1",
 }
 READY_S: Final = 90.0
@@ -33,7 +33,7 @@ STOP_S: Final = 60.0
 
 @dataclass
 class Member:
-    """One copy: its process is replaced whenever it is started again."""
+    """One copy, with a new process each time it is started."""
 
     name: str
     arguments: Sequence[str]
@@ -52,7 +52,7 @@ class Member:
 
     @property
     def running(self) -> "subprocess.Popen[bytes]":
-        assert self.process is not None, f"{self.name} was not started"
+        assert self.process is not None, f"{self.name} has not been started"
         return self.process
 
     @property
@@ -64,7 +64,7 @@ class Member:
         self.running.wait()
 
     def await_end(self) -> int:
-        """Its exit code. One that does not end tells in its log where its threads stand."""
+        """Waits for its end; returns the exit code. A process that does not end logs the stacks of its threads."""
         try:
             return self.running.wait(STOP_S)
         except subprocess.TimeoutExpired:
@@ -90,25 +90,26 @@ class Member:
 
 @dataclass
 class Fleet:
-    """The members of an installation, all started by `with` and stopped in order at its end."""
+    """The members of an installation: `with` starts all of them, and kills what is left at the end."""
 
     installation: Installation
     members: dict[str, Member] = field(default_factory=dict)
-    fallen: list[str] = field(default_factory=list)
-    """What members logged that ended though nobody killed them."""
-
+    crashed: list[str] = field(default_factory=list)
+    """The logs of members that ended without being killed."""
     frozen: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
-    guests: dict[str, Member] = field(default_factory=dict)
-    """Further copies, that come and go."""
+    extra_members: dict[str, Member] = field(default_factory=dict)
+    """Further copies, for rebalances."""
 
     def __post_init__(self) -> None:
         self.members = {name: self._member(name, *arguments) for name, arguments in MEMBERS.items()}
         for slot in ("2", "3"):
-            self.guests[f"orchestrator-{slot}"] = self._member(
+            self.extra_members[f"orchestrator-{slot}"] = self._member(
                 f"orchestrator-{slot}", "orchestrator", "--slot", slot
             )
-            self.guests[f"services-{slot}"] = self._member(f"services-{slot}", *SERVICES, "--slot", slot)
+            self.extra_members[f"services-{slot}"] = self._member(
+                f"services-{slot}", *SERVICES, "--slot", slot
+            )
 
     def _member(self, name: str, *arguments: str) -> Member:
         module = ("--module", str(Path(workload.__file__)), "--log-format", "json")
@@ -129,16 +130,16 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         self.end()
 
-    def restart_fallen(self) -> None:
-        """Whoever ended by itself is noted, and started again, as an installation would."""
+    def restart_crashed(self) -> None:
+        """Records and restarts members that ended without being killed, as a supervisor would."""
         for member in self.members.values():
             if member.has_ended:
                 code = member.running.returncode
-                self.fallen.append(f"{member.name} ended with {code}: {member.since_start()[-4000:]}")
+                self.crashed.append(f"{member.name} ended with {code}: {member.since_start()[-4000:]}")
                 member.start()
 
     def freeze(self, member: Member) -> "subprocess.Popen[bytes]":
-        """The member's process, which stands still from now on; another one may be started in its place."""
+        """Freezes the member's process and returns it. Another process may be started in its place."""
         self.frozen.append(member.running)
         member.running.send_signal(signal.SIGSTOP)
         return member.running
@@ -147,15 +148,15 @@ class Fleet:
         process.send_signal(signal.SIGCONT)
 
     def stop(self) -> dict[str, int]:
-        """Ends everybody with SIGTERM; gives their exit codes."""
+        """Stops all members with SIGTERM; returns their exit codes."""
         for member in self.members.values():
             member.running.terminate()
         return {name: member.await_end() for name, member in self.members.items()}
 
     def end(self) -> None:
-        """Kills whoever still runs."""
-        everybody = (*self.members.values(), *self.guests.values())
-        started = [member.process for member in everybody if member.process is not None]
+        """Kills all processes that still run."""
+        everyone = (*self.members.values(), *self.extra_members.values())
+        started = [member.process for member in everyone if member.process is not None]
         for process in (*started, *self.frozen):
             process.kill()
             process.wait()

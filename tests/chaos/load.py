@@ -1,4 +1,4 @@
-"""Tasks handed in, and which of their sessions are not settled yet."""
+"""Submits tasks, and tracks which of their sessions have not settled yet."""
 
 import time
 from collections.abc import Callable
@@ -19,13 +19,13 @@ from tests.chaos.workload import agent_of
 from tests.support.installation import Installation
 
 CANCELLED_EVERY: Final = 25
-"""One in so many tasks is cancelled while it runs."""
+"""One in this many tasks is cancelled while it runs."""
 CANCELLED_AFTER_S: Final = 4.0
 _SEND_S: Final = 60.0
 _PROGRESS: Final = 50
-"""So many events are progress."""
-_STANDSTILL_S: Final = 10.0
-"""A group notices within 6 s that a member has died."""
+"""Events by which the history has to grow to count as progress."""
+_STALL_S: Final = 10.0
+"""How long to wait for progress. A group notices within 6 s that a member has died."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Load:
     submitted: int = 0
     open: set[str] = field(default_factory=set)
     history: int = 0
-    """Events that sessions have had."""
+    """Events in the histories of all sessions."""
 
     def __post_init__(self) -> None:
         settings: Settings = load(environment=self.installation.environment)
@@ -50,9 +50,9 @@ class Load:
         self._producer.close()
         self._connected.close()
 
-    def keep(self, count: int) -> None:
-        """Hands in as many tasks as are missing to `count` sessions in flight."""
-        self.look()
+    def top_up(self, count: int) -> None:
+        """Submits as many tasks as are missing to `count` sessions in flight, and sends cancels that are due."""
+        self.update()
         for _ in range(count - len(self.open)):
             self._submit(self.submitted)
             self.submitted += 1
@@ -64,24 +64,24 @@ class Load:
         self._flush()
 
     def flow(self, count: int, seconds: float) -> None:
-        """Keeps sessions in flight for so long, and then until history has grown, unless it stands still."""
+        """Keeps `count` sessions in flight for `seconds`, and then until the history has grown, unless it stalls."""
         start = time.monotonic()
         seen = self.history
         while (now := time.monotonic()) < start + seconds or (
-            self.history < seen + _PROGRESS and now < start + seconds + _STANDSTILL_S
+            self.history < seen + _PROGRESS and now < start + seconds + _STALL_S
         ):
-            self.keep(count)
+            self.top_up(count)
             time.sleep(0.05)
 
     def pause(self, seconds: float) -> None:
-        """Lets time pass without handing in anything: nobody may be there to take it."""
+        """Lets time pass without submitting anything, for example while no broker is up."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            self.look()
+            self.update()
             time.sleep(0.05)
 
-    def look(self) -> None:
-        """Forgets the sessions that have settled."""
+    def update(self) -> None:
+        """Removes the sessions that have settled."""
         for record in self.live.since(self._read):
             self._read += 1
             if record.topic == "sessions":
@@ -90,11 +90,11 @@ class Load:
                     self.open.discard(record.session)
 
     def await_settled(self, seconds: float, each: Callable[[], None] = lambda: None) -> None:
-        """Returns when no session is in flight; `each` is called over and over meanwhile."""
+        """Waits until no session is in flight; calls `each` repeatedly meanwhile."""
         deadline = time.monotonic() + seconds
         while self.open:
             assert time.monotonic() < deadline, f"{len(self.open)} sessions have not settled: {self.open}"
-            self.keep(0)
+            self.top_up(0)
             each()
             time.sleep(0.2)
 
@@ -119,7 +119,7 @@ class Load:
 
     def _flush(self) -> None:
         left = self._producer.flush(Deadline.after(_SEND_S))
-        assert not left, f"{left} records were not taken by the broker within {_SEND_S:.0f} s"
+        assert not left, f"{left} records were not accepted by the broker within {_SEND_S:.0f} s"
 
 
 def _now() -> int:

@@ -18,7 +18,7 @@ IN_FLIGHT: Final = 50
 NODES: Final = 3
 RESTART_S: Final = 120.0
 SILENCE_S: Final = 25.0
-"""Longer than a transaction may last (10 s) and than members may be silent (6 s)."""
+"""Longer than the transaction timeout (10 s) and the session timeout (6 s)."""
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +48,10 @@ def test_brokers_killed_under_load_lose_nothing(
 
 @pytest.mark.integration
 @pytest.mark.parametrize("silences", [1, pytest.param(5, marks=pytest.mark.soak)])
-def test_a_cluster_that_does_not_answer_for_longer_than_a_transaction_may_last(
+def test_a_cluster_that_does_not_respond_for_longer_than_a_transaction_may_last(
     silences: int, tmp_path: Path, installing: Installing, reading: Callable[[Installation], Reader]
 ) -> None:
-    """A frozen broker is a network that swallows everything: connections stay, and nothing answers."""
+    """A frozen broker is like a network that drops all packets: connections stay open, and nothing responds."""
     with (
         LocalStack(tmp_path / "stack", short_lived=True) as stack,
         trial(installing(stack.address), reading) as chaos,
@@ -65,17 +65,17 @@ def test_a_cluster_that_does_not_answer_for_longer_than_a_transaction_may_last(
 
 
 @pytest.mark.integration
-def test_a_cluster_that_is_gone_keeps_nobody_from_ending(
+def test_processes_stop_without_a_cluster(
     tmp_path: Path, installing: Installing, reading: Callable[[Installation], Reader]
 ) -> None:
     with (
         LocalStack(tmp_path / "stack", short_lived=True) as stack,
         trial(installing(stack.address), reading) as chaos,
     ):
-        # given: members that have work to commit, and nobody to take it
+        # given: members with work to commit, and no broker
         chaos.load.flow(IN_FLIGHT, 2.0)
         stack.kafka.kill(1)
-        # when: they are asked to end
+        # when: they get SIGTERM
         codes = chaos.fleet.stop()
-        # then: they do, in order
+        # then: they exit with 0
         assert set(codes.values()) == {0}, codes

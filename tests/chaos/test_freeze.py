@@ -1,4 +1,4 @@
-"""Processes that stand still and come back: what they had in hand by then must count for nothing."""
+"""Frozen processes that come back: what they had in flight must have no effect."""
 
 from collections.abc import Callable
 from random import Random
@@ -13,7 +13,7 @@ from tests.support.installation import Installation
 IN_FLIGHT: Final = 100
 ENDS_S: Final = 60.0
 LONGER_THAN_ANY_SESSION_S: Final = 14.0
-"""The group counts a member out after 6 s, and the broker ends its transaction after 10 s."""
+"""The session timeout of a member is 6 s, and the broker aborts its transaction after 10 s."""
 
 
 @pytest.mark.integration
@@ -24,16 +24,16 @@ def test_a_replaced_orchestrator_that_wakes_up_ends_and_writes_nothing(
     random = Random("zombie")  # noqa: S311 - the same moments in each run
     with trial(installation, reading) as chaos:
         for _ in range(rounds):
-            # given: an orchestrator that stands still in the middle of its work
+            # given: an orchestrator that is frozen in the middle of its work
             member = chaos.fleet.members["orchestrator-0"]
             chaos.load.flow(IN_FLIGHT, random.uniform(0.5, 1.5))
             zombie = chaos.fleet.freeze(member)
-            # when: another process of its slot has taken over, and it wakes up
+            # when: another process has taken over its slot, and it is thawed
             member.start()
             member.await_ready()
             chaos.load.flow(IN_FLIGHT, random.uniform(0.0, 1.0))
             chaos.fleet.thaw(zombie)
-            # then: it ends by itself, and the other one goes on
+            # then: it exits with an error, and the other process keeps running
             assert zombie.wait(ENDS_S) not in (0, -9)
             assert not member.has_ended
         assert "another process runs as" in member.log.read_text(encoding="utf-8")
@@ -42,10 +42,10 @@ def test_a_replaced_orchestrator_that_wakes_up_ends_and_writes_nothing(
 
 @pytest.mark.integration
 @pytest.mark.parametrize("rounds", [3, pytest.param(20, marks=pytest.mark.soak)])
-def test_members_that_stand_still_longer_than_they_may_do_no_harm(
+def test_members_frozen_beyond_their_session_timeout_do_no_harm(
     rounds: int, installation: Installation, reading: Callable[[Installation], Reader]
 ) -> None:
-    """Like a laptop's lid or a virtual machine's move: the others take over, then the member is back."""
+    """As with a suspended laptop or a migrated virtual machine: the others take over, then the member is back."""
     random = Random("freeze")  # noqa: S311 - the same members in each run
     with trial(installation, reading) as chaos:
         names = list(chaos.fleet.members)

@@ -1,4 +1,4 @@
-"""Processes are killed over and over while hundreds of sessions are in flight, and nothing is lost or doubled."""
+"""Processes are killed again and again with hundreds of sessions in flight; nothing is lost or duplicated."""
 
 from collections.abc import Callable
 from random import Random
@@ -13,7 +13,7 @@ from tests.support.installation import Installation
 IN_FLIGHT: Final = 200
 MEMBERS: Final = ("orchestrator-0", "orchestrator-1", "services-0", "services-1")
 WEIGHTS: Final = (3, 3, 1, 1)
-"""A killed orchestrator's slot goes on at once; workers stand still until the group has noticed the death."""
+"""The slot of a killed orchestrator continues at once; the partitions of workers wait for the session timeout."""
 
 
 @pytest.mark.integration
@@ -24,10 +24,10 @@ def test_whatever_is_killed_every_session_settles_once(
     random = Random("kill")  # noqa: S311 - the same kills in each run
     # given: two copies of everything, and sessions with retries, timers and parallel steps
     with trial(installation, reading) as chaos:
-        # when: members are killed at random while work flows, and started again
+        # when: members are killed at random under load, and restarted
         for _ in range(kills):
             chaos.load.flow(IN_FLIGHT, random.uniform(0.1, 1.5))
-            chaos.fleet.restart_fallen()
+            chaos.fleet.restart_crashed()
             member = chaos.fleet.members[random.choices(MEMBERS, WEIGHTS)[0]]
             member.kill()
             member.start()

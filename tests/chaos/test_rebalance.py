@@ -1,4 +1,4 @@
-"""Members come and go all the time, and partitions with them."""
+"""Members join and leave all the time, and partitions move with them."""
 
 from collections.abc import Callable
 from itertools import cycle
@@ -20,17 +20,17 @@ def test_a_storm_of_rebalances_loses_nothing(
     seconds: int, installation: Installation, reading: Callable[[Installation], Reader]
 ) -> None:
     with trial(installation, reading) as chaos:
-        guests = cycle(chaos.fleet.guests.values())
+        extra_members = cycle(chaos.fleet.extra_members.values())
         for _ in range(seconds):
-            # Every second somebody begins to come, or to go.
-            guest = next(guests)
-            if guest.process is None or guest.has_ended:
-                guest.start()
+            # Every second another member joins, or begins to leave.
+            member = next(extra_members)
+            if member.process is None or member.has_ended:
+                member.start()
             else:
-                guest.running.terminate()
-            chaos.load.keep(IN_FLIGHT)
+                member.running.terminate()
+            chaos.load.top_up(IN_FLIGHT)
             chaos.load.pause(1.0)
-        for guest in chaos.fleet.guests.values():
-            guest.running.terminate()
-            guest.running.wait(STOP_S)
+        for member in chaos.fleet.extra_members.values():
+            member.running.terminate()
+            member.running.wait(STOP_S)
         chaos.conclude()

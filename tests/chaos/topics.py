@@ -1,6 +1,6 @@
-"""What lies in an installation's topics, read by a plain client and decoded by the registry's schemas.
+"""The records of an installation's topics, read by a plain client and decoded with the registry's schemas.
 
-Nothing here, nor in the checker, imports the engine: what judges it must not share its mistakes.
+Nothing here or in the checker imports the platform, so that they do not share its mistakes.
 """
 
 import io
@@ -27,11 +27,11 @@ TOPICS: Final = (
     "events",
     "dead-letters",
 )
-"""Topics that are kept as written. Compacted and short-lived ones prove nothing."""
+"""Topics that keep every record. Compacted and short-lived ones prove nothing."""
 
 CATCH_UP_S: Final = 120.0
-"""A transaction of a killed producer hides what is behind it until its time-out, at most a minute."""
-_ANSWER_S: Final = 30.0
+"""An open transaction of a killed producer hides the records after it until its timeout, at most a minute."""
+_RESPONSE_S: Final = 30.0
 _PASSING: Final = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE})
 
 Place = tuple[str, int]
@@ -39,7 +39,7 @@ Place = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record: `name` is the message's, without its namespace, `body` as fastavro reads it."""
+    """One record. `name` is the message type without its namespace, `body` is the message as fastavro reads it."""
 
     topic: str
     partition: int
@@ -48,7 +48,7 @@ class Record:
     body: Mapping[str, Any]
     key: str = ""
     digest: str = ""
-    """SHA-256 of key and value as they lay in the log."""
+    """SHA-256 of key and value as they are in the log."""
 
     @property
     def session(self) -> str:
@@ -68,7 +68,7 @@ class Record:
 
 @dataclass
 class Reader:
-    """Reads all of `TOPICS` from their beginning, as `read_committed` sees them. For one thread at a time."""
+    """Reads all of `TOPICS` from the beginning, with `read_committed`. For one thread at a time."""
 
     bootstrap_servers: str
     registry_url: str
@@ -93,13 +93,13 @@ class Reader:
         self._client.assign([TopicPartition(self.prefix + topic, number, 0) for topic, number in places])
 
     def poll(self) -> None:
-        """Takes in what is there, waiting a little for the first record."""
+        """Reads the available records, waiting briefly for the first one."""
         first = self._client.poll(0.1)
         for message in ([first] if first else []) + self._client.consume(1_000, 0):
-            self._take(message)
+            self._add(message)
 
-    def _take(self, message: Any) -> None:
-        # Any: the stubs have optional places of records, which only errors lack.
+    def _add(self, message: Any) -> None:
+        # Any: in the stubs a record's topic and offset are optional, because errors lack them.
         error = message.error()
         if error is not None and error.code() in _PASSING:
             return
@@ -113,7 +113,7 @@ class Reader:
             raise KafkaException(error)
 
     def catch_up(self) -> list[Record]:
-        """Reads up to the ends that everybody's writes, committed or not, have now."""
+        """Reads up to the current `read_uncommitted` end offsets."""
         ends = self._ends()
         deadline = time.monotonic() + CATCH_UP_S
         while left := {place: end for place, end in ends.items() if self._reached.get(place, 0) < end}:
@@ -125,19 +125,19 @@ class Reader:
         self._client.close()
 
     def _places(self) -> list[Place]:
-        found = self._admin.list_topics(timeout=_ANSWER_S).topics
+        found = self._admin.list_topics(timeout=_RESPONSE_S).topics
         return [(topic, number) for topic in TOPICS for number in found[self.prefix + topic].partitions]
 
     def _ends(self) -> dict[Place, int]:
-        asked = {
+        requests = {
             TopicPartition(self.prefix + topic, number): OffsetSpec.latest()  # type: ignore[no-untyped-call]
             for topic, number in self._places()
         }
         level = IsolationLevel.READ_UNCOMMITTED
-        answers = self._admin.list_offsets(asked, isolation_level=level, request_timeout=_ANSWER_S)
+        responses = self._admin.list_offsets(requests, isolation_level=level, request_timeout=_RESPONSE_S)
         return {
-            (place.topic.removeprefix(self.prefix), place.partition): answer.result(_ANSWER_S).offset
-            for place, answer in answers.items()
+            (place.topic.removeprefix(self.prefix), place.partition): response.result(_RESPONSE_S).offset
+            for place, response in responses.items()
         }
 
     def _record(self, topic: str, message: Any) -> Record:
@@ -152,13 +152,13 @@ class Reader:
     def _schema(self, value: bytes) -> Any:
         number = int.from_bytes(value[1:5], "big")
         if number not in self._schemas:
-            with urlopen(f"{self.registry_url}/schemas/ids/{number}", timeout=_ANSWER_S) as answer:  # noqa: S310
-                self._schemas[number] = fastavro.parse_schema(json.loads(json.load(answer)["schema"]))
+            with urlopen(f"{self.registry_url}/schemas/ids/{number}", timeout=_RESPONSE_S) as response:  # noqa: S310
+                self._schemas[number] = fastavro.parse_schema(json.loads(json.load(response)["schema"]))
         return self._schemas[number]
 
 
 class LiveReader:
-    """A reader that runs all the while, in a thread of its own."""
+    """A reader that reads during the whole run, in its own thread."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -176,13 +176,13 @@ class LiveReader:
         self._reader.close()
 
     def since(self, count: int) -> list[Record]:
-        """What it has seen after the first `count` records."""
+        """The records it has read after the first `count`."""
         if self._failure is not None:
             raise self._failure
         return self._reader.records[count:]
 
     def finish(self) -> list[Record]:
-        """Everything that it has seen when it has caught up with the ends of now."""
+        """Stops the thread, catches up with the current end offsets, and returns all records."""
         self._stopping.set()
         self._thread.join()
         if self._failure is not None:
@@ -193,5 +193,5 @@ class LiveReader:
         try:
             while not self._stopping.is_set():
                 self._reader.poll()
-        except Exception as error:  # noqa: BLE001 - told to whoever waits for it
+        except Exception as error:  # noqa: BLE001 - raised in the thread that uses it
             self._failure = error

@@ -1,4 +1,4 @@
-"""One trial: an installation with its fleet under load, and the judgement at its end."""
+"""One trial: an installation with its fleet under load, and the check at its end."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from tests.chaos.topics import LiveReader, Reader, Record
 from tests.support.installation import Installation
 
 SETTLED_S: Final = 600.0
-"""Several times what a call may wait that nobody answers: even what was lost has been driven again by then."""
+"""Several times the timeout of a call, so that even calls whose reply was lost have been retried by then."""
 
 
 @dataclass
@@ -26,12 +26,12 @@ class Trial:
     read: Callable[[], Reader]
 
     def conclude(self) -> list[Record]:
-        """Every session settles, all members end in order, and the topics tell a story without a fault: this one."""
-        self.load.await_settled(SETTLED_S, self.fleet.restart_fallen)
+        """Waits until every session has settled, stops all members, and checks the topics; returns their records."""
+        self.load.await_settled(SETTLED_S, self.fleet.restart_crashed)
         codes = self.fleet.stop()
         seen_meanwhile = self.live.finish()
         records = self.read().catch_up()
-        assert not self.fleet.fallen, "\n".join(self.fleet.fallen)
+        assert not self.fleet.crashed, "\n".join(self.fleet.crashed)
         assert set(codes.values()) == {0}, codes
         violations = check(records, seen_meanwhile)
         assert not violations, "\n".join(map(str, violations))
@@ -41,7 +41,7 @@ class Trial:
 
 @contextmanager
 def trial(installation: Installation, reading: Callable[[Installation], Reader]) -> Iterator[Trial]:
-    """A fleet that is ready, a reader that runs all the while, and no load yet."""
+    """A ready fleet and a reader that reads all the time, without load yet."""
     with LiveReader(reading(installation)) as live, Fleet(installation) as fleet:
         load = Load(installation, live)
         try:

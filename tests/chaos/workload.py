@@ -1,6 +1,6 @@
-"""An agent for chaos: plans in layers of parallel steps, tools that take their time and fail by rule.
+"""The agents of a trial: plans in layers of parallel steps, and tools that take time and fail by rule.
 
-All follows from the task's number, so that a seed gives the same work on every machine.
+Everything is derived from the task's number, so that the work is the same on every machine.
 """
 
 import asyncio
@@ -28,9 +28,9 @@ from orchestrator.sdk import (
 LAYERS = 4
 LONGEST_MS = 300
 HOPELESS_EVERY = 20
-"""One in so many tasks has a step that never succeeds: it is escalated."""
+"""One in this many tasks has a step that never succeeds: its session is escalated."""
 REVISED_EVERY = 10
-"""One in so many tasks misses its goal with the first plan."""
+"""One in this many tasks misses its goal with the first plan."""
 
 AGENTS = """
 agent: steady
@@ -81,7 +81,7 @@ def _step(name: str, before: PlanStep | None, random: Random, hopeless: bool) ->
     if hopeless and name == "s20":
         fails = -1
     value = before.output.at("/value") if before else 1
-    # One that was cut off by a time-out counts its attempts as well, so there are more than rules need.
+    # An attempt that a timeout cut off counts as well, so there are more attempts than the rules need.
     retry = retry_policy(attempts=10, initial="1s", longest="5s")
     return step(name, use, value=value, fails=fails, millis=random.randrange(LONGEST_MS), retry=retry)
 
@@ -110,10 +110,10 @@ async def judge(met: bool) -> dict[str, Any]:
 
 def _fail_by_rule(fails: int, context: Context) -> None:
     if fails < 0:
-        raise PermanentError("this one never succeeds")
+        raise PermanentError("this step never succeeds")
     attempt: int = getattr(context.message, "call").attempt  # noqa: B009 - an ExecuteTool
     if attempt <= fails:
-        raise TransientError(f"attempt {attempt} of this one fails, as {fails} do")
+        raise TransientError(f"attempt {attempt} of this step fails, as the first {fails} do")
 
 
 @reviewer("chaos")

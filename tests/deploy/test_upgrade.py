@@ -109,7 +109,7 @@ def _flow_until(load: Load, reached: Callable[[], bool]) -> None:
     deadline = time.monotonic() + REPLACED_S
     while not reached():
         assert time.monotonic() < deadline, f"not within {REPLACED_S:.0f} s"
-        load.keep(IN_FLIGHT)
+        load.top_up(IN_FLIGHT)
         time.sleep(0.05)
 
 

@@ -1,5 +1,5 @@
-"""Every benchmark in its short form, on a real Kafka: that it measures what it says, and bounds that hold on any
-machine. Rates are for quiet machines, and no test's business.
+"""Every benchmark in its short form, on a real Kafka: it measures what it claims, within bounds that hold on any
+machine. Rates depend on the machine and are not tested.
 """
 
 import json
@@ -27,7 +27,7 @@ def cluster(kafka_stack: StackAddress, tmp_path: Path) -> Iterator[Cluster]:
 
 @pytest.fixture
 def three_brokers(kafka_stack: StackAddress, tmp_path: Path) -> Iterator[Cluster]:
-    """With the registry that all tests share: how many brokers there are is nothing to it."""
+    """Three brokers of its own, with the registry that all tests share: it does not depend on their number."""
     with LocalKafka(tmp_path / "kafka", 3, short_lived=True) as kafka:
         address = StackAddress(kafka.bootstrap_servers, kafka_stack.schema_registry_url)
         pids = tuple(kafka.pid(number) for number in (1, 2, 3))
@@ -42,7 +42,7 @@ def figures(name: str, cluster: Cluster) -> Any:
     return run(cluster, "short")
 
 
-def test_the_loop_takes_what_a_relay_of_the_same_messages_takes(cluster: Cluster) -> None:
+def test_the_loop_handles_the_same_messages_as_the_relay(cluster: Cluster) -> None:
     found = figures("saga_loop", cluster)
     assert found["sessions"] == 100
     # A task, a plan, three selections and three runs, an evaluation: 9 inputs, and more to write than to read.
@@ -55,16 +55,16 @@ def test_the_loop_takes_what_a_relay_of_the_same_messages_takes(cluster: Cluster
 
 
 def test_whole_sessions(cluster: Cluster) -> None:
-    are_whole_sessions(figures("sessions", cluster), nodes=1)
+    check_whole_sessions(figures("sessions", cluster), nodes=1)
 
 
 def test_whole_sessions_on_three_brokers(three_brokers: Cluster) -> None:
     found = figures("sessions3", three_brokers)
-    are_whole_sessions(found, nodes=3)
+    check_whole_sessions(found, nodes=3)
     assert found["cpu_ms_by_process"]["broker"] > 0
 
 
-def are_whole_sessions(found: Any, nodes: int) -> None:
+def check_whole_sessions(found: Any, nodes: int) -> None:
     assert (found["nodes"], found["at_once"]) == (nodes, 100)
     assert found["sessions_per_s"] > 0
     assert found["steps_per_s"] == pytest.approx(3 * found["sessions_per_s"], rel=0.01)
@@ -117,10 +117,10 @@ def test_a_result_is_one_object_in_the_last_line(capsys: pytest.CaptureFixture[s
     assert any("seconds parallel" in line and "0.5" in line for line in table)
 
 
-def test_a_benchmark_that_there_is_not_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["sagas", "--short"])
-    assert "there is no benchmark sagas" in capsys.readouterr().err
+    assert "unknown benchmark: sagas" in capsys.readouterr().err
 
 
 def test_every_benchmark_is_described() -> None:

@@ -1,4 +1,4 @@
-"""What a partition is restored from, and when it refuses to be, on a real Kafka."""
+"""What a partition is restored from, and when a restore is refused, on a real Kafka."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,6 @@ from orchestrator.bus.ports import Outgoing, Reading, Start
 from orchestrator.bus.topics import TopicNames
 from orchestrator.engine.assignment import GROUP
 from orchestrator.engine.recovery.partition_counts import SESSION_TOPICS
-from orchestrator.engine.state import partition as live
 from orchestrator.engine.state import snapshots
 from orchestrator.errors import ConfigurationError
 from orchestrator.local import StackAddress
@@ -25,7 +24,7 @@ from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import PartitionCheckpoint, SessionSnapshot
 from orchestrator.messages.values import value_of
 from orchestrator.saga import STATE_VERSION
-from tests.support.saga_lab import SagaLab, ended_names, states
+from tests.support.saga_lab import SagaLab, count_ended, states
 from tests.support.workers import until
 
 pytestmark = pytest.mark.integration
@@ -33,7 +32,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def lab(kafka_stack: StackAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SagaLab:
-    monkeypatch.setattr(live, "CHECKPOINT_EVERY_MICROS", 200_000)
+    monkeypatch.setattr("orchestrator.engine.state.partition.CHECKPOINT_EVERY_MICROS", 200_000)
     return SagaLab.on(kafka_stack.bootstrap_servers, tmp_path, partitions=1)
 
 
@@ -48,25 +47,29 @@ def write(lab: SagaLab, *messages: Message | Record) -> None:
     producer.close()
 
 
-def kept(lab: SagaLab, kind: type[Record]) -> list[Record]:
+def snapshot_records(lab: SagaLab, kind: type[Record]) -> list[Record]:
     """Records of a type in the snapshots topic."""
-    found = [lab.codec.decode(each) for each in lab.lab.read(Topic.SNAPSHOTS) if each.value is not None]
+    found = [
+        lab.codec.decode(each) for each in lab.installation.read(Topic.SNAPSHOTS) if each.value is not None
+    ]
     return [each for each in found if isinstance(each, kind)]
 
 
 def checkpoints(lab: SagaLab) -> list[PartitionCheckpoint]:
-    return [each for each in kept(lab, PartitionCheckpoint) if isinstance(each, PartitionCheckpoint)]
+    return [
+        each for each in snapshot_records(lab, PartitionCheckpoint) if isinstance(each, PartitionCheckpoint)
+    ]
 
 
 def delete_history(lab: SagaLab, before: int) -> None:
-    name = TopicNames(lab.lab.settings.topic_prefix).full(Topic.SESSIONS)
+    name = TopicNames(lab.installation.settings.topic_prefix).full(Topic.SESSIONS)
     for deleted in lab.bus.admin.delete_records([TopicPartition(name, 0, before)]).values():
         deleted.result()
 
 
 def grow(lab: SagaLab, count: int, *topics: Topic) -> None:
     """Gives topics more partitions."""
-    names = TopicNames(lab.lab.settings.topic_prefix)
+    names = TopicNames(lab.installation.settings.topic_prefix)
     wanted = [NewPartitions(names.full(topic), count) for topic in topics]
     for grown in lab.bus.admin.create_partitions(wanted).values():
         grown.result()
@@ -79,13 +82,13 @@ def grow(lab: SagaLab, count: int, *topics: Topic) -> None:
 
 
 def mark(lab: SagaLab) -> int:
-    """The low-water mark as written last; -1 where none was."""
+    """The low-water mark of the last checkpoint; -1 without one."""
     found = checkpoints(lab)
     return found[-1].low_water_mark if found else -1
 
 
 def begun(lab: SagaLab, count: int = 3) -> list[str]:
-    """Sessions that wait for their plans, and a checkpoint behind whose mark nothing is left but them."""
+    """Sessions that wait for their plans, and a checkpoint whose mark no other session holds back."""
     names = lab.submit(*(lab.new_id() for _ in range(count)))
     with lab.running():
         for name in names:
@@ -97,7 +100,7 @@ def begun(lab: SagaLab, count: int = 3) -> list[str]:
 def test_the_mark_follows_the_oldest_live_session(lab: SagaLab) -> None:
     with lab.services(), lab.running():
         lab.submit(*(lab.new_id() for _ in range(5)))
-        until(lambda: ended_names(lab.histories(), "TaskCompleted") == 5, "all end")
+        until(lambda: count_ended(lab.histories(), "TaskCompleted") == 5, "all end")
         ended_at = lab.ends(Topic.SESSIONS)[Topic.SESSIONS, 0]
         until(lambda: mark(lab) >= ended_at - 1, "the mark")
     [oldest] = lab.submit(lab.new_id())
@@ -109,7 +112,7 @@ def test_the_mark_follows_the_oldest_live_session(lab: SagaLab) -> None:
             lab.cancel(name)
             lab.until_history(name, "TaskCancelled")
             time.sleep(0.3)
-    first = next(each.offset for each in lab.lab.read(Topic.SESSIONS) if each.key == oldest.encode())
+    first = next(each.offset for each in lab.installation.read(Topic.SESSIONS) if each.key == oldest.encode())
     assert ended_at - 1 <= mark(lab) <= first
     assert list(states(running)) == [oldest]
 
@@ -117,7 +120,7 @@ def test_the_mark_follows_the_oldest_live_session(lab: SagaLab) -> None:
 def test_sessions_that_ended_before_the_mark_are_remembered(lab: SagaLab) -> None:
     names = lab.submit(*(lab.new_id() for _ in range(5)))
     with lab.services(), lab.running():
-        until(lambda: ended_names(lab.histories(), "TaskCompleted") == 5, "all end")
+        until(lambda: count_ended(lab.histories(), "TaskCompleted") == 5, "all end")
         end = lab.ends(Topic.SESSIONS)[Topic.SESSIONS, 0]
         until(lambda: mark(lab) >= end - 1, "the mark")
     delete_history(lab, mark(lab))
@@ -132,12 +135,12 @@ def test_sessions_that_ended_before_the_mark_are_remembered(lab: SagaLab) -> Non
 
 
 def test_snapshots_replace_history(lab: SagaLab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots, "SMALLEST", 500)
+    monkeypatch.setattr(snapshots, "MIN_EVENT_BYTES", 500)
     names = lab.submit(*(lab.new_id() for _ in range(5)))
     with lab.running() as before:
         for name in names:
             lab.until_history(name, "PlanRequested")
-        until(lambda: len(kept(lab, SessionSnapshot)) == 5, "snapshots")
+        until(lambda: len(snapshot_records(lab, SessionSnapshot)) == 5, "snapshots")
         end = lab.ends(Topic.SESSIONS)[Topic.SESSIONS, 0]
         until(lambda: mark(lab) >= end - 1, "the mark")
     delete_history(lab, mark(lab))
@@ -146,7 +149,7 @@ def test_snapshots_replace_history(lab: SagaLab, monkeypatch: pytest.MonkeyPatch
     assert states(after) == states(before)
     assert after.loop.restored[0].snapshots == 5
     with lab.services(), lab.running():
-        until(lambda: ended_names(lab.histories(), "TaskCompleted") == 5, "all end")
+        until(lambda: count_ended(lab.histories(), "TaskCompleted") == 5, "all end")
     with lab.running() as last:
         pass
     assert not states(last)
@@ -155,7 +158,7 @@ def test_snapshots_replace_history(lab: SagaLab, monkeypatch: pytest.MonkeyPatch
 def test_a_session_that_holds_the_mark_back_is_snapshotted(
     lab: SagaLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "MOST_AGE_MICROS", 500_000)
+    monkeypatch.setattr("orchestrator.engine.state.partition.MAX_AGE_MICROS", 500_000)
     [name] = lab.submit(lab.new_id())
     with lab.running() as before:
         lab.until_history(name, "PlanRequested")
@@ -170,16 +173,16 @@ def test_a_session_that_holds_the_mark_back_is_snapshotted(
     assert states(after) == states(before)
 
 
-def test_a_state_larger_than_a_message_lies_in_the_value_store(
+def test_a_state_larger_than_a_message_goes_into_the_value_store(
     lab: SagaLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots, "LARGEST_INLINE", 300)
-    monkeypatch.setattr(snapshots, "SMALLEST", 500)
+    monkeypatch.setattr(snapshots, "MAX_INLINE_BYTES", 300)
+    monkeypatch.setattr(snapshots, "MIN_EVENT_BYTES", 500)
     [name] = lab.submit(lab.new_id())
     with lab.running() as before:
         lab.until_history(name, "PlanRequested")
-        until(lambda: bool(kept(lab, SessionSnapshot)), "a snapshot")
-    [found] = kept(lab, SessionSnapshot)
+        until(lambda: bool(snapshot_records(lab, SessionSnapshot)), "a snapshot")
+    [found] = snapshot_records(lab, SessionSnapshot)
     assert isinstance(found, SessionSnapshot)
     assert found.state.uri
     with lab.running() as after:
@@ -200,14 +203,14 @@ def test_a_gap_quarantines_its_session_alone(lab: SagaLab) -> None:
     last = lab.history(broken)[-1]
     write(lab, replace(last, sequence=last.sequence + 2))
     with lab.running() as running:
-        until(lambda: len(lab.dead_letters()) == 1, "the dead letter")
+        until(lambda: len(lab.dead_letters()) == 1, "a dead letter")
         lab.cancel(broken)
         lab.cancel(other)
         lab.until_history(other, "TaskCancelled")
-    [letter] = lab.dead_letters()
-    assert (letter.correlation_id, letter.failure.code) == (broken, "history_damaged")
-    assert "after event 2 comes event 4" in letter.failure.message
-    assert letter.state is not None
+    [dead_letter] = lab.dead_letters()
+    assert (dead_letter.correlation_id, dead_letter.failure.code) == (broken, "history_damaged")
+    assert "event 4 follows event 2" in dead_letter.failure.message
+    assert dead_letter.state is not None
     assert broken not in states(running)
     with lab.running():
         [third] = lab.submit(lab.new_id())
@@ -220,7 +223,7 @@ def test_an_event_that_was_written_twice_quarantines_its_session(lab: SagaLab) -
     broken, _ = begun(lab, 2)
     write(lab, lab.history(broken)[-1])
     with lab.running():
-        until(lambda: len(lab.dead_letters()) == 1, "the dead letter")
+        until(lambda: len(lab.dead_letters()) == 1, "a dead letter")
     assert lab.dead_letters()[0].correlation_id == broken
 
 
@@ -232,12 +235,12 @@ def test_a_damaged_snapshot_quarantines_its_session(lab: SagaLab, monkeypatch: p
             correlation_id=broken,
             sequence=2,
             state_version=STATE_VERSION,
-            state=value_of(msgspec.msgpack.encode("no session")),
+            state=value_of(msgspec.msgpack.encode("not a session")),
             sessions_offset=0,
         ),
     )
     with lab.running() as running:
-        until(lambda: len(lab.dead_letters()) == 1, "the dead letter")
+        until(lambda: len(lab.dead_letters()) == 1, "a dead letter")
     assert list(states(running)) == [other]
 
 
@@ -280,7 +283,7 @@ def test_another_partition_count_is_refused(lab: SagaLab) -> None:
     assert "had 1 partitions" in str(error)
 
 
-def test_topics_that_do_not_have_one_count_are_refused(lab: SagaLab) -> None:
+def test_topics_with_different_partition_counts_are_refused(lab: SagaLab) -> None:
     grow(lab, 3, Topic.CONTROL)
     with pytest.raises(ConfigurationError, match="must have one partition count"):
         lab.loop()
@@ -288,14 +291,14 @@ def test_topics_that_do_not_have_one_count_are_refused(lab: SagaLab) -> None:
 
 def test_a_checkpoint_without_committed_offsets_is_refused(lab: SagaLab) -> None:
     begun(lab)
-    group = lab.lab.settings.topic_prefix + GROUP
+    group = lab.installation.settings.topic_prefix + GROUP
 
     def deleted() -> bool:
         try:
-            for answer in lab.bus.admin.delete_consumer_groups([group]).values():
-                answer.result()
+            for deleting in lab.bus.admin.delete_consumer_groups([group]).values():
+                deleting.result()
         except KafkaException:
-            # A static member counts as there until its session times out.
+            # A static member stays in its group until its session times out.
             return False
         return True
 
@@ -305,14 +308,14 @@ def test_a_checkpoint_without_committed_offsets_is_refused(lab: SagaLab) -> None
     assert "no committed offset" in str(error)
 
 
-def test_what_another_left_open_is_waited_for(lab: SagaLab) -> None:
-    """A transaction of another slot that is still open hides what it wrote; restoring waits until it is over."""
+def test_a_restore_waits_for_the_open_transaction_of_another_slot(lab: SagaLab) -> None:
+    """An open transaction of another slot hides what it wrote; the restore waits until it has ended."""
     begun(lab)
     other = lab.bus.transactional_producer("other-slot")
     other.init(Deadline.after(30))
     other.begin()
     [name] = [lab.new_id()]
-    received = replace(lab.lab.messages(Topic.SESSIONS)[0], correlation_id=name)
+    received = replace(lab.installation.messages(Topic.SESSIONS)[0], correlation_id=name)
     assert isinstance(received, events.TaskReceived)
     before = uncommitted_end(lab)
     other.send(replace(lab.codec.encode(received, source="/test/0"), partition=0))
@@ -329,7 +332,7 @@ def test_what_another_left_open_is_waited_for(lab: SagaLab) -> None:
 
 
 def uncommitted_end(lab: SagaLab) -> int:
-    consumer = lab.bus.consumer(Reading("looking", Start.BEGINNING))
+    consumer = lab.bus.consumer(Reading("ends", Start.BEGINNING))
     try:
         place = (Topic.SESSIONS, 0)
         return consumer.watermarks([place], Deadline.after(30), read_uncommitted=True)[place][1]

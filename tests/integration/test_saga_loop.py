@@ -1,4 +1,4 @@
-"""The loop on a real Kafka: what it writes for what it is told, and that nothing is told twice or lost."""
+"""The loop on a real Kafka: what it writes for its inputs, and that none is handled twice or lost."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,14 +8,14 @@ from msgspec.structs import replace
 
 from orchestrator.bus.partitioning import partition_of
 from orchestrator.bus.ports import Outgoing
-from orchestrator.engine.recovery.restore import batch_number
+from orchestrator.engine.offset_metadata import batch_number
 from orchestrator.local import StackAddress
 from orchestrator.messages import commands, events
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import AgentProfile, CallKind, EvaluationPolicy, Failure, FailureKind
 from orchestrator.messages.values import json_value, value_of
 from orchestrator.saga import decide
-from tests.support.saga_lab import SagaLab, ended_names, is_gapless, states
+from tests.support.saga_lab import SagaLab, count_ended, is_gapless, states
 from tests.support.topics import limit_record_size
 from tests.support.workers import until
 
@@ -53,20 +53,22 @@ def test_a_session_is_written_in_transactions_with_its_offsets(lab: SagaLab) -> 
 def test_every_session_of_many_ends_once(lab: SagaLab) -> None:
     names = lab.submit(*(lab.new_id() for _ in range(100)))
     with lab.services(), lab.running():
-        until(lambda: ended_names(lab.histories(), "TaskCompleted") == 100, "100 sessions completed")
+        until(lambda: count_ended(lab.histories(), "TaskCompleted") == 100, "100 sessions completed")
 
     histories = lab.histories()
     assert sorted(histories) == sorted(names)
     assert all(is_gapless(history) for history in histories.values())
 
 
-def test_a_restart_goes_on_with_the_same_state(lab: SagaLab) -> None:
+def test_a_restart_continues_with_the_same_state(lab: SagaLab) -> None:
     names = lab.submit(*(lab.new_id() for _ in range(20)))
     with lab.running() as before:
-        until(lambda: len(lab.lab.messages(Topic.PLAN_COMMANDS)) == 20, "20 plans are asked for")
+        until(lambda: len(lab.installation.messages(Topic.PLAN_COMMANDS)) == 20, "20 plans are requested")
         for name in names[:10]:
-            lab.answer(name, commands.CreatePlan)
-        until(lambda: len(lab.lab.messages(Topic.SESSIONS)) >= 20 * 2 + 10 * 2, "10 plans are accepted")
+            lab.reply_to(name, commands.CreatePlan)
+        until(
+            lambda: len(lab.installation.messages(Topic.SESSIONS)) >= 20 * 2 + 10 * 2, "10 plans are accepted"
+        )
 
     with lab.running() as after:
         pass
@@ -76,16 +78,16 @@ def test_a_restart_goes_on_with_the_same_state(lab: SagaLab) -> None:
     assert sum(progress.events for progress in after.loop.restored) >= 60
 
 
-def test_a_session_goes_on_where_another_slot_left_it(lab: SagaLab) -> None:
+def test_a_session_continues_where_another_slot_left_it(lab: SagaLab) -> None:
     names = lab.submit(*(lab.new_id() for _ in range(20)))
     with lab.running():
-        until(lambda: len(lab.lab.messages(Topic.PLAN_COMMANDS)) == 20, "20 plans are asked for")
+        until(lambda: len(lab.installation.messages(Topic.PLAN_COMMANDS)) == 20, "20 plans are requested")
     first, second = lab.start(slot=0), lab.start(slot=1)
     try:
         lab.until_ready(first, second)
         shares = [len(first.loop.partitions), len(second.loop.partitions)]
         with lab.services():
-            until(lambda: ended_names(lab.histories(), "TaskCompleted") == 20, "all are completed")
+            until(lambda: count_ended(lab.histories(), "TaskCompleted") == 20, "all are completed")
     finally:
         first.stop()
         second.stop()
@@ -95,57 +97,60 @@ def test_a_session_goes_on_where_another_slot_left_it(lab: SagaLab) -> None:
 
 
 def test_a_record_in_the_wrong_partition_is_forwarded_once(lab: SagaLab) -> None:
-    at_home, lost = lab.new_id(partition=1), lab.new_id(partition=1)
-    lab.send(lab.task(at_home), partition=3)
-    record = lab.codec.encode(lab.task(lost), source="/test/0")
+    first, second = lab.new_id(partition=1), lab.new_id(partition=1)
+    lab.send(lab.task(first), partition=3)
+    record = lab.codec.encode(lab.task(second), source="/test/0")
     forwarded = (*record.headers, ("agents_forwarded", b"tasks/1/0"))
     lab.send_raw(Outgoing(Topic.TASKS, record.key, record.value, forwarded, 3))
     with lab.running():
-        lab.until_history(at_home, "PlanRequested")
-        until(lambda: len(lab.dead_letters()) == 1, "the second miss is a dead letter")
+        lab.until_history(first, "PlanRequested")
+        until(lambda: len(lab.dead_letters()) == 1, "a record that was forwarded once is dead-lettered")
 
-    [letter] = lab.dead_letters()
-    assert letter.original.value == record.value
-    assert letter.original.partition == 3
-    assert not lab.history(lost)
-    received = [each for each in lab.lab.read(Topic.TASKS) if each.partition == 1]
+    [dead_letter] = lab.dead_letters()
+    assert dead_letter.original.value == record.value
+    assert dead_letter.original.partition == 3
+    assert not lab.history(second)
+    received = [each for each in lab.installation.read(Topic.TASKS) if each.partition == 1]
     assert [each.header("agents_forwarded") for each in received] == [b"tasks/3/0"]
 
 
-def test_a_record_without_its_key_is_forwarded_with_it(lab: SagaLab) -> None:
+def test_a_record_without_a_key_is_forwarded_with_the_key_of_its_session(lab: SagaLab) -> None:
     session = lab.new_id(partition=2)
     record = lab.codec.encode(lab.task(session), source="/test/0")
     lab.send_raw(Outgoing(Topic.TASKS, None, record.value, record.headers, 0))  # type: ignore[arg-type]
     with lab.running():
         lab.until_history(session, "PlanRequested")
 
-    assert [each.key for each in lab.lab.read(Topic.TASKS)] == [None, session.encode()]
+    assert [each.key for each in lab.installation.read(Topic.TASKS)] == [None, session.encode()]
 
 
-def test_a_reply_in_the_wrong_partition_finds_its_session(lab: SagaLab) -> None:
+def test_a_reply_in_the_wrong_partition_reaches_its_session(lab: SagaLab) -> None:
     [session] = lab.submit(lab.new_id(partition=1))
     with lab.running():
         lab.until_history(session, "PlanRequested")
-        [command] = lab.lab.messages(Topic.PLAN_COMMANDS)
+        [command] = lab.installation.messages(Topic.PLAN_COMMANDS)
         lab.send(*lab.replies(command), partition=2)
         lab.until_history(session, "PlanAccepted")
 
 
 @pytest.mark.parametrize("topic", [Topic.TASKS, Topic.CONTROL, Topic.EVENTS])
-def test_what_cannot_be_decoded_is_a_dead_letter_byte_for_byte(lab: SagaLab, topic: Topic) -> None:
+def test_an_undecodable_record_is_dead_lettered_byte_for_byte(lab: SagaLab, topic: Topic) -> None:
     session = lab.new_id(partition=0)
     headers = (("note", b"\xff\x00"),)
     lab.send_raw(Outgoing(topic, b"\x00key", b"\x00\x00\x00\x00\x00garbage", headers, 0))
     lab.submit(session)
     with lab.running():
         lab.until_history(session, "PlanRequested")
-        until(lambda: len(lab.dead_letters()) == 1, "the dead letter")
+        until(lambda: len(lab.dead_letters()) == 1, "a dead letter")
 
-    [letter] = lab.dead_letters()
-    assert letter.original.topic == topic
-    assert (letter.original.key, letter.original.value) == (b"\x00key", b"\x00\x00\x00\x00\x00garbage")
-    assert [(header.name, header.value) for header in letter.original.headers] == [("note", b"\xff\x00")]
-    assert letter.stage == "decode"
+    [dead_letter] = lab.dead_letters()
+    assert dead_letter.original.topic == topic
+    assert (dead_letter.original.key, dead_letter.original.value) == (
+        b"\x00key",
+        b"\x00\x00\x00\x00\x00garbage",
+    )
+    assert [(header.name, header.value) for header in dead_letter.original.headers] == [("note", b"\xff\x00")]
+    assert dead_letter.stage == "decode"
     assert lab.committed()[topic, 0][0] >= 1
 
 
@@ -154,27 +159,27 @@ def test_a_decision_that_fails_quarantines_its_session_alone(
 ) -> None:
     poisoned, other = lab.new_id(partition=0), lab.new_id(partition=0)
 
-    def broken(session: object, told: object, correlation_id: str, now: int) -> object:
-        if correlation_id == poisoned and isinstance(told, events.PlanCreated):
+    def broken(session: object, input: object, correlation_id: str, now: int) -> object:
+        if correlation_id == poisoned and isinstance(input, events.PlanCreated):
             raise ZeroDivisionError("a bug")
-        return decide(session, told, correlation_id, now)  # type: ignore[arg-type]
+        return decide(session, input, correlation_id, now)  # type: ignore[arg-type]
 
     monkeypatch.setattr("orchestrator.engine.staged_batch.decide", broken)
     lab.submit(poisoned, other)
     with lab.services(), lab.running():
         lab.until_history(other, "TaskCompleted")
-        until(lambda: len(lab.dead_letters()) == 1, "the dead letter")
+        until(lambda: len(lab.dead_letters()) == 1, "a dead letter")
 
-    [letter] = lab.dead_letters()
-    assert letter.correlation_id == poisoned
-    assert letter.failure.code == "decision_failed"
-    assert "a bug" in letter.failure.message
-    assert letter.sequence == 2
-    assert letter.state is not None
+    [dead_letter] = lab.dead_letters()
+    assert dead_letter.correlation_id == poisoned
+    assert dead_letter.failure.code == "decision_failed"
+    assert "a bug" in dead_letter.failure.message
+    assert dead_letter.sequence == 2
+    assert dead_letter.state is not None
 
     monkeypatch.undo()
     with lab.running() as again:
-        lab.send(*lab.replies(lab.lab.messages(Topic.PLAN_COMMANDS)[0]))
+        lab.send(*lab.replies(lab.installation.messages(Topic.PLAN_COMMANDS)[0]))
         lab.submit(poisoned)
         [third] = lab.submit(lab.new_id(partition=0))
         lab.until_history(third, "PlanRequested")
@@ -184,7 +189,7 @@ def test_a_decision_that_fails_quarantines_its_session_alone(
     assert len(lab.dead_letters()) == 1
 
 
-def test_a_second_task_of_a_session_starts_nothing(lab: SagaLab) -> None:
+def test_a_second_task_of_a_session_is_dropped(lab: SagaLab) -> None:
     live, ended = lab.submit(lab.new_id(partition=0), lab.new_id(partition=0))
     with lab.running():
         lab.until_history(live, "PlanRequested")
@@ -211,31 +216,33 @@ def test_a_cancel_that_comes_before_its_task_is_remembered(lab: SagaLab) -> None
         lab.submit(session)
         lab.until_history(session, "TaskCancelled")
 
-    assert not lab.lab.messages(Topic.PLAN_COMMANDS)
+    assert not lab.installation.messages(Topic.PLAN_COMMANDS)
 
 
-def test_tasks_wait_while_as_many_sessions_as_may_are_under_way(new_lab: NewLab) -> None:
+def test_tasks_wait_while_the_limit_of_active_sessions_is_reached(new_lab: NewLab) -> None:
     lab = new_lab(1)
     names = lab.submit(*(lab.new_id() for _ in range(50)))
     with lab.running(active_sessions=5) as running:
-        until(lambda: len(lab.lab.messages(Topic.PLAN_COMMANDS)) == 5, "5 sessions began")
-        assert [message.correlation_id for message in lab.lab.messages(Topic.PLAN_COMMANDS)] == names[:5]
+        until(lambda: len(lab.installation.messages(Topic.PLAN_COMMANDS)) == 5, "5 sessions have started")
+        assert [
+            message.correlation_id for message in lab.installation.messages(Topic.PLAN_COMMANDS)
+        ] == names[:5]
         lab.cancel(names[2])
         lab.until_history(names[5], "PlanRequested")
-        assert len(lab.lab.messages(Topic.PLAN_COMMANDS)) == 6
+        assert len(lab.installation.messages(Topic.PLAN_COMMANDS)) == 6
         with lab.services():
-            until(lambda: ended_names(lab.histories(), "TaskCompleted") == 49, "all end")
+            until(lambda: count_ended(lab.histories(), "TaskCompleted") == 49, "all end")
     [partition] = running.loop.partitions.values()
     assert partition.active == 0
 
 
-def test_parked_sessions_do_not_keep_others_waiting(new_lab: NewLab) -> None:
+def test_escalated_sessions_do_not_hold_tasks_back(new_lab: NewLab) -> None:
     lab = new_lab(1)
     lab.agents.found["default"] = AgentProfile(name="default", evaluation=EvaluationPolicy(max_revisions=1))
     first, second = lab.submit(lab.new_id(), lab.new_id())
     with lab.running(active_sessions=1):
         lab.until_history(first, "PlanRequested")
-        [command] = lab.lab.messages(Topic.PLAN_COMMANDS)
+        [command] = lab.installation.messages(Topic.PLAN_COMMANDS)
         lab.send(
             replace(
                 lab.replies(command)[0],
@@ -251,7 +258,7 @@ def test_a_timer_fires_once_and_within_a_second(lab: SagaLab) -> None:
     [session] = lab.submit(lab.new_id())
     with lab.running():
         lab.until_history(session, "PlanRequested")
-        [command] = lab.lab.messages(Topic.PLAN_COMMANDS)
+        [command] = lab.installation.messages(Topic.PLAN_COMMANDS)
         failed = events.PlanningFailed(
             event_id=command.command_id,
             correlation_id=session,
@@ -277,11 +284,11 @@ def test_a_timer_fires_once_and_within_a_second(lab: SagaLab) -> None:
     assert lab.names(session).count("PlanRequested") == 2
 
 
-def test_a_reply_that_waited_behind_an_outage_wins_over_its_time_out(lab: SagaLab) -> None:
+def test_a_reply_delayed_by_an_outage_wins_over_its_timeout(lab: SagaLab) -> None:
     [session] = lab.submit(lab.new_id())
     with lab.running():
         lab.until_history(session, "PlanRequested")
-    lab.answer(session, commands.CreatePlan)
+    lab.reply_to(session, commands.CreatePlan)
     late = lab.history(session)[-1].call.due_at + 1  # type: ignore[attr-defined]
 
     with lab.running(clock=lambda: late):
@@ -290,7 +297,7 @@ def test_a_reply_that_waited_behind_an_outage_wins_over_its_time_out(lab: SagaLa
     assert "CallTimedOut" not in lab.names(session)
 
 
-def test_a_call_that_nobody_answers_times_out_when_everything_was_read(lab: SagaLab) -> None:
+def test_a_call_without_a_reply_times_out_once_all_events_are_read(lab: SagaLab) -> None:
     [session] = lab.submit(lab.new_id())
     with lab.running():
         lab.until_history(session, "PlanRequested")
@@ -300,7 +307,7 @@ def test_a_call_that_nobody_answers_times_out_when_everything_was_read(lab: Saga
         lab.until_history(session, "CallTimedOut")
 
 
-def test_positions_of_what_is_of_no_interest_are_committed_within_seconds(lab: SagaLab) -> None:
+def test_positions_of_inputs_without_effect_are_committed_within_seconds(lab: SagaLab) -> None:
     [session] = lab.submit(lab.new_id(partition=0))
     with lab.services(), lab.running():
         lab.until_history(session, "TaskCompleted")
@@ -328,18 +335,18 @@ def test_a_task_too_large_to_be_accepted_is_refused_with_the_reason(lab: SagaLab
 
 
 def test_inputs_too_large_for_a_message_go_through_the_value_store(lab: SagaLab) -> None:
-    """Two outputs of 600 KB fit into their messages; the step that needs both is told where they lie."""
+    """Two outputs of 600 KB fit into their messages; the step that needs both gets references to the value store."""
     from tests.support.saga import plan, step
 
     [session] = lab.submit(lab.new_id())
     with lab.running():
         lab.until_history(session, "PlanRequested")
-        [command] = lab.lab.messages(Topic.PLAN_COMMANDS)
+        [command] = lab.installation.messages(Topic.PLAN_COMMANDS)
         [created] = lab.replies(command)
         made = plan("a", "b", step("c", uses={"x": "a", "y": "b"}))
         lab.send(replace(created, plan=made))
-        for place, name in enumerate("ab"):
-            lab.until_history(session, "PlanStepReady", count=place + 1)
+        for index, name in enumerate("ab"):
+            lab.until_history(session, "PlanStepReady", count=index + 1)
             ready = [
                 event
                 for event in lab.history(session)
@@ -356,14 +363,14 @@ def test_inputs_too_large_for_a_message_go_through_the_value_store(lab: SagaLab)
     assert all(value.inline is None for value in last.inputs.values())
 
 
-def test_a_reply_whose_consequences_no_broker_takes_fails_its_step(lab: SagaLab) -> None:
+def test_a_reply_whose_outputs_are_too_large_fails_its_step(lab: SagaLab) -> None:
     [session] = lab.submit(lab.new_id())
     with lab.services(), lab.running(record_bytes=20_000):
         lab.until_history(session, "TaskCompleted")
     [other] = lab.submit(lab.new_id())
     with lab.running(record_bytes=20_000):
         lab.until_history(other, "PlanRequested")
-        lab.answer(other, commands.CreatePlan)
+        lab.reply_to(other, commands.CreatePlan)
         lab.until_history(other, "PlanStepReady")
         selected, completed = lab.replies(
             next(event for event in lab.history(other) if isinstance(event, events.PlanStepReady))
@@ -374,21 +381,23 @@ def test_a_reply_whose_consequences_no_broker_takes_fails_its_step(lab: SagaLab)
     failed = next(event for event in lab.history(other) if isinstance(event, events.CallFailed))
     assert failed.call.failure is not None
     assert failed.call.failure.code == "too_large"
-    told = [event for event in lab.lab.messages(Topic.EVENTS) if isinstance(event, events.ToolFailed)]
-    assert [event.failure.code for event in told] == ["too_large"]
+    failures = [
+        event for event in lab.installation.messages(Topic.EVENTS) if isinstance(event, events.ToolFailed)
+    ]
+    assert [event.failure.code for event in failures] == ["too_large"]
 
 
-def test_a_record_that_the_broker_alone_refuses_fails_its_input_and_no_other(lab: SagaLab) -> None:
-    """The topic takes less than the client: the transaction is aborted, and smaller ones find the culprit."""
+def test_a_record_that_only_the_broker_refuses_fails_its_input_and_no_other(lab: SagaLab) -> None:
+    """The topic's limit is below the client's: the transaction is aborted, and smaller ones isolate the input."""
     others = [lab.new_id(partition=0) for _ in range(10)]
     large = lab.new_id(partition=0)
     lab.submit(*others[:5])
     lab.submit(large, context=value_of(b"x" * 60_000, "text/plain"))
     lab.submit(*others[5:])
-    limit_record_size(lab.bus, lab.lab.settings, Topic.SESSIONS, 50_000)
+    limit_record_size(lab.bus, lab.installation.settings, Topic.SESSIONS, 50_000)
     with lab.running():
         for name in (*others, large):
-            until(lambda name=name: bool(lab.names(name)), "all are answered")  # type: ignore[misc]
+            until(lambda name=name: bool(lab.names(name)), "every task has a first event")  # type: ignore[misc]
 
     assert lab.names(large) == ["TaskRefused"]
     assert all(lab.names(name) == ["TaskReceived", "PlanRequested"] for name in others)

@@ -1,4 +1,4 @@
-"""The loop when the world is broken: commits that nobody can tell of, zombies, deaths inside a transaction."""
+"""The loop under faults: commits with an unknown outcome, zombies, crashes inside a transaction."""
 
 import signal
 import time
@@ -11,7 +11,7 @@ from orchestrator.bus.errors import FencedError
 from orchestrator.local import StackAddress
 from orchestrator.messages.catalogue import Topic
 from tests.support.proxy import END_TXN, KafkaProxy
-from tests.support.saga_lab import SagaLab, bus_with, ended_names, is_gapless
+from tests.support.saga_lab import SagaLab, bus_with, count_ended, is_gapless
 from tests.support.saga_process import FENCED, saga_process
 from tests.support.workers import until
 
@@ -34,16 +34,16 @@ def proxy(kafka_stack: StackAddress) -> Iterator[KafkaProxy]:
         yield proxy
 
 
-def all_completed(lab: SagaLab, names: list[str]) -> None:
-    """Every session ended once, and nothing was written twice."""
-    until(lambda: ended_names(lab.histories(), "TaskCompleted") >= len(names), "all sessions completed", 90)
+def await_all_completed(lab: SagaLab, names: list[str]) -> None:
+    """Waits until all sessions have completed; each ended once and nothing was written twice."""
+    until(lambda: count_ended(lab.histories(), "TaskCompleted") >= len(names), "all sessions completed", 90)
     histories = lab.histories()
     assert sorted(histories) == sorted(names)
     assert all(is_gapless(history) for history in histories.values())
     assert not lab.dead_letters()
 
 
-def test_a_commit_whose_answer_is_lost_counts_once(
+def test_a_commit_whose_response_is_lost_counts_once(
     lab: SagaLab, proxy: KafkaProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "orchestrator")
@@ -52,13 +52,13 @@ def test_a_commit_whose_answer_is_lost_counts_once(
     with lab.running(bus=bus, transaction_s=2.0):
         proxy.losing = END_TXN
         with lab.services():
-            until(lambda: "was committed" in caplog.text, "an answer is lost, and the outcome found", 60)
+            until(lambda: "was committed" in caplog.text, "a response is lost, and the outcome found", 60)
             proxy.losing = None
-            all_completed(lab, names)
+            await_all_completed(lab, names)
     assert proxy.lost
 
 
-def test_a_commit_that_never_arrived_is_done_again(
+def test_a_commit_whose_request_is_lost_is_repeated(
     lab: SagaLab, proxy: KafkaProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "orchestrator")
@@ -69,7 +69,7 @@ def test_a_commit_that_never_arrived_is_done_again(
         with lab.services():
             until(lambda: "was not committed" in caplog.text, "the outcome is found", 60)
             proxy.swallowing = None
-            all_completed(lab, names)
+            await_all_completed(lab, names)
     assert proxy.lost
 
 
@@ -83,11 +83,11 @@ def test_a_cut_network_only_delays(lab: SagaLab, proxy: KafkaProxy) -> None:
         transaction_timeout_ms="3000",
     )
     with lab.running(bus=bus, transaction_s=2.0), lab.services():
-        until(lambda: len(lab.lab.messages(Topic.PLAN_COMMANDS)) >= 5, "it has begun")
+        until(lambda: len(lab.installation.messages(Topic.PLAN_COMMANDS)) >= 5, "5 plans are requested")
         proxy.cut = True
         time.sleep(5)
         proxy.cut = False
-        all_completed(lab, names)
+        await_all_completed(lab, names)
 
 
 def test_a_second_process_on_a_slot_ends_the_first(lab: SagaLab) -> None:
@@ -95,47 +95,55 @@ def test_a_second_process_on_a_slot_ends_the_first(lab: SagaLab) -> None:
     first = lab.start(slot=0)
     lab.until_ready(first)
     with lab.running(slot=0), lab.services():
-        all_completed(lab, names)
+        await_all_completed(lab, names)
         first.thread.join(30)
     assert isinstance(first.failure, FencedError)
 
 
-def test_what_a_zombie_writes_is_never_seen(lab: SagaLab, tmp_path: Path) -> None:
+def test_what_a_zombie_writes_is_never_visible(lab: SagaLab, tmp_path: Path) -> None:
     names = [lab.new_id() for _ in range(20)]
     with saga_process(lab, 0, tmp_path) as zombie:
         zombie.until_ready()
         lab.submit(*names[:10])
-        until(lambda: len(lab.lab.messages(Topic.PLAN_COMMANDS)) == 10, "it works")
+        until(lambda: len(lab.installation.messages(Topic.PLAN_COMMANDS)) == 10, "it has handled the tasks")
         zombie.signal(signal.SIGSTOP)
         lab.submit(*names[10:])
         with lab.running(slot=0), lab.services():
-            until(lambda: ended_names(lab.histories(), "TaskCompleted") >= 5, "the other one works", 60)
+            until(
+                lambda: count_ended(lab.histories(), "TaskCompleted") >= 5,
+                "the other one works on sessions",
+                60,
+            )
             zombie.signal(signal.SIGCONT)
             assert zombie.wait() == FENCED
-            all_completed(lab, names)
+            await_all_completed(lab, names)
 
 
-def test_partitions_of_a_stopped_process_go_to_the_others(lab: SagaLab, tmp_path: Path) -> None:
+def test_partitions_of_a_frozen_process_go_to_the_others(lab: SagaLab, tmp_path: Path) -> None:
     names = [lab.new_id() for _ in range(20)]
-    with saga_process(lab, 0, tmp_path) as stopped:
-        stopped.until_ready()
+    with saga_process(lab, 0, tmp_path) as frozen:
+        frozen.until_ready()
         lab.submit(*names)
-        until(lambda: len(lab.lab.messages(Topic.PLAN_COMMANDS)) == 20, "it works")
-        stopped.signal(signal.SIGSTOP)
+        until(lambda: len(lab.installation.messages(Topic.PLAN_COMMANDS)) == 20, "it has handled the tasks")
+        frozen.signal(signal.SIGSTOP)
         with lab.running(slot=1), lab.services():
-            until(lambda: ended_names(lab.histories(), "TaskCompleted") >= 10, "the other one works", 60)
-            stopped.signal(signal.SIGCONT)
-            all_completed(lab, names)
+            until(
+                lambda: count_ended(lab.histories(), "TaskCompleted") >= 10,
+                "the other one works on sessions",
+                60,
+            )
+            frozen.signal(signal.SIGCONT)
+            await_all_completed(lab, names)
 
 
 @pytest.mark.parametrize("step", ["decide", "begin", "send", "send offsets", "commit", "promote"])
-def test_a_death_between_any_two_steps_changes_nothing(lab: SagaLab, tmp_path: Path, step: str) -> None:
-    """Killed inside a transaction and started again at once: what was committed counts, what was not is done
-    again, and the read-committed end that hides it for a while deceives nobody."""
+def test_a_crash_between_any_two_steps_changes_nothing(lab: SagaLab, tmp_path: Path, step: str) -> None:
+    """Killed inside a transaction and restarted at once: what was committed counts, what was not is repeated, and a
+    `read_committed` end that hides a transaction for a while does not mislead the restore."""
     names = lab.submit(*(lab.new_id() for _ in range(10)))
     with lab.services():
         for at in (1, 2, 3):
             with saga_process(lab, 0, tmp_path, step, at) as process:
                 assert process.wait() == -signal.SIGKILL
         with lab.running(slot=0):
-            all_completed(lab, names)
+            await_all_completed(lab, names)

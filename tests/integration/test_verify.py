@@ -1,4 +1,4 @@
-"""A sound history is found sound, and each fault that is planted in one is found, where it lies."""
+"""Verification finds a sound history sound, and every injected fault at its offset."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import SessionSnapshot
 from orchestrator.messages.values import value_of
 from orchestrator.saga import STATE_VERSION, evolve
-from tests.support.saga_lab import SagaLab, ended_names
+from tests.support.saga_lab import SagaLab, count_ended
 from tests.support.workers import until
 
 pytestmark = pytest.mark.integration
@@ -23,13 +23,13 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def lab(kafka_stack: StackAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SagaLab:
-    """Ten sessions that ended, one that waits, with snapshots of all."""
-    monkeypatch.setattr(snapshots, "SMALLEST", 500)
+    """Ten sessions that ended and one that waits, with snapshots of all."""
+    monkeypatch.setattr(snapshots, "MIN_EVENT_BYTES", 500)
     lab = SagaLab.on(kafka_stack.bootstrap_servers, tmp_path, partitions=2)
     lab.submit(*(lab.new_id() for _ in range(10)))
     with lab.running():
         with lab.services():
-            until(lambda: ended_names(lab.histories(), "TaskCompleted") == 10, "all end")
+            until(lambda: count_ended(lab.histories(), "TaskCompleted") == 10, "all end")
         lab.submit(lab.new_id(partition=0))
         until(lambda: len(lab.histories()) == 11, "one more waits")
     return lab
@@ -65,16 +65,16 @@ def test_a_sound_history_is_found_sound(lab: SagaLab) -> None:
     assert report.compared == report.snapshots > 10
 
 
-def test_planted_faults_are_found_where_they_lie(lab: SagaLab) -> None:
+def test_injected_faults_are_found_at_their_offsets(lab: SagaLab) -> None:
     name = waiting(lab)
     first, second = lab.history(name)
     write(lab, second)
     assert found(lab) == [(Problem.DUPLICATE, name)]
     write(lab, replace(second, sequence=9))
     assert found(lab) == [(Problem.DUPLICATE, name), (Problem.GAP, name)]
-    headless = replace(second, correlation_id=lab.new_id(partition=0))
-    write(lab, headless)
-    assert found(lab)[2:] == [(Problem.GAP, headless.correlation_id)]
+    truncated = replace(second, correlation_id=lab.new_id(partition=0))
+    write(lab, truncated)
+    assert found(lab)[2:] == [(Problem.GAP, truncated.correlation_id)]
     other = replace(evolve(None, first), agent="somebody else")
     state = value_of(msgspec.msgpack.encode(other))
     write(
@@ -86,4 +86,4 @@ def test_planted_faults_are_found_where_they_lie(lab: SagaLab) -> None:
     report = checked(lab)
     [differs] = [each for each in report.findings if each.problem is Problem.STATE_DIFFERS]
     assert (differs.correlation_id, differs.partition) == (name, 0)
-    assert [each.value for each in lab.lab.read(Topic.SNAPSHOTS) if each.offset == differs.offset]
+    assert [each.value for each in lab.installation.read(Topic.SNAPSHOTS) if each.offset == differs.offset]

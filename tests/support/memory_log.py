@@ -1,4 +1,4 @@
-"""The topics that a partition is restored from, in memory: as a cluster keeps them, markers included."""
+"""The topics that a partition is restored from, in memory, with transaction markers as a cluster has them."""
 
 from collections.abc import Iterable, Mapping
 
@@ -19,7 +19,7 @@ class MemoryLog:
         self._reading: tuple[Topic, int] = (Topic.SESSIONS, 0)
 
     def commit(self, records: Iterable[Outgoing]) -> None:
-        """A transaction: its records, and behind them a marker in each topic that it wrote to."""
+        """Appends a transaction: its records, and then a marker in each topic that it wrote to."""
         written = set()
         for outgoing in records:
             place = self._ends[outgoing.topic]
@@ -32,17 +32,17 @@ class MemoryLog:
             self._ends[topic] += 1
 
     def abort(self, records: Iterable[Outgoing]) -> None:
-        """A transaction that nobody sees, but that takes its offsets."""
+        """Appends an aborted transaction: its records are invisible but take up offsets."""
         for outgoing in records:
             self._ends[outgoing.topic] += 1
 
     def delete(self, topic: Topic, before: int) -> None:
-        """What retention does."""
+        """Deletes the records below an offset, as retention does."""
         self._lows[topic] = max(self._lows[topic], min(before, self._ends[topic]))
         self._records[topic] = [each for each in self._records[topic] if each.offset >= before]
 
     def compact(self) -> None:
-        """The snapshots, but for the last of each key; tombstones go as well."""
+        """Compacts the snapshots: keeps the last record of each key, and no tombstones."""
         last = {each.key: each for each in self._records[Topic.SNAPSHOTS]}
         self._records[Topic.SNAPSHOTS] = sorted(
             (each for each in last.values() if each.value is not None), key=lambda each: each.offset

@@ -1,4 +1,4 @@
-"""What librdkafka's built-in broker does when it is told to: errors for any request, slow answers, lost leaders."""
+"""Faults of librdkafka's mock broker: errors for any request, slow responses, lost leaders."""
 
 import ctypes
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ NO_BROKER = -1
 
 
 class Request(IntEnum):
-    """Kinds of requests, by their numbers in Kafka's protocol."""
+    """Request types, by their API keys in Kafka's protocol."""
 
     PRODUCE = 0
     LIST_OFFSETS = 2
@@ -31,25 +31,25 @@ class Request(IntEnum):
 
 
 class MockBroker:
-    """Drives the broker of an embedded cluster, by its functions `rd_kafka_mock_*`."""
+    """Controls the broker of an embedded cluster through its `rd_kafka_mock_*` functions."""
 
     def __init__(self, cluster: EmbeddedCluster) -> None:
         self._library = ctypes.CDLL(_library()._name)
         self._cluster = ctypes.c_void_p(cluster._cluster)
 
     def answer(self, request: Request, *errors: int) -> None:
-        """The next requests of this kind get these errors, whoever sends them."""
+        """The next requests of this type get these errors, from any client."""
         array = (ctypes.c_int * len(errors))(*errors)
         count = ctypes.c_size_t(len(errors))
         self._library.rd_kafka_mock_push_request_errors_array(self._cluster, int(request), count, array)
 
     def answer_once(self, request: Request, error: int) -> Callable[[], bool]:
-        """The next request of this kind gets this error; gives a function that tells whether it has."""
+        """The next request of this type gets this error. Returns a function that reports whether it has."""
         pair = ctypes.c_int(error), ctypes.c_int(0)
         code = self._library.rd_kafka_mock_broker_push_request_error_rtts(
             self._cluster, BROKER, int(request), ctypes.c_size_t(1), *pair
         )
-        assert code == 0, f"{request.name} gets no answer: {code}"
+        assert code == 0, f"no error for {request.name} could be set: {code}"
 
         def given() -> bool:
             left = ctypes.c_size_t()
@@ -66,7 +66,7 @@ class MockBroker:
 
     @contextmanager
     def slow(self, milliseconds: int) -> Iterator[None]:
-        """Every answer takes that long."""
+        """Every response takes that long."""
         self._library.rd_kafka_mock_broker_set_rtt(self._cluster, BROKER, milliseconds)
         try:
             yield
@@ -78,4 +78,4 @@ class MockBroker:
         code = self._library.rd_kafka_mock_partition_set_leader(
             self._cluster, topic.encode(), partition, broker
         )
-        assert code == 0, f"{topic} [{partition}] got no leader: {code}"
+        assert code == 0, f"the leader of {topic} [{partition}] could not be set: {code}"

@@ -1,4 +1,4 @@
-"""A cluster that keeps the offsets that transactions commit, which the embedded broker does not."""
+"""A bus that remembers the offsets that transactions commit, which the embedded broker does not."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,20 +18,20 @@ from orchestrator.messages.catalogue import Topic
 
 
 class RememberingBus:
-    """All requests are made as they would be; what is remembered is put over the answers. One group only."""
+    """Sends all requests to the bus below, and overlays its responses with the remembered offsets. One group only."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._kept: dict[Position, Commit] = {}
+        self._remembered: dict[Position, Commit] = {}
 
     def consumer(self, reading: Reading) -> Consumer:
         made: Any = self._bus.consumer(reading)
-        asked = made.committed
+        fetch = made.committed
 
         def committed(positions: Iterable[Position], deadline: Deadline) -> dict[Position, Commit]:
             places = tuple(positions)
-            found: dict[Position, Commit] = asked(places, deadline)
-            return found | {place: self._kept[place] for place in places if place in self._kept}
+            found: dict[Position, Commit] = fetch(places, deadline)
+            return found | {place: self._remembered[place] for place in places if place in self._remembered}
 
         made.committed = committed
         consumer: Consumer = made
@@ -45,18 +45,18 @@ class RememberingBus:
         send_offsets, commit = made.send_offsets, made.commit
         staged: dict[Position, Commit] = {}
 
-        def kept_when_committed(
+        def remember_when_committed(
             offsets: Mapping[Position, Commit], group: GroupMetadata, deadline: Deadline
         ) -> None:
             staged.clear()
             send_offsets(offsets, group, deadline)
             staged.update(offsets)
 
-        def committed(deadline: Deadline) -> None:
+        def commit_and_remember(deadline: Deadline) -> None:
             commit(deadline)
-            self._kept.update(staged)
+            self._remembered.update(staged)
 
-        made.send_offsets, made.commit = kept_when_committed, committed
+        made.send_offsets, made.commit = remember_when_committed, commit_and_remember
         producer: TransactionalProducer = made
         return producer
 

@@ -1,4 +1,4 @@
-"""The orchestrator's loop on a real cluster: what its tests tell it, and what they read of it afterwards."""
+"""The orchestrator's loop on a cluster: what tests send it, and what they read of its output afterwards."""
 
 import itertools
 import threading
@@ -27,12 +27,12 @@ from tests.support.workers import TIMEOUT_S, Lab, until
 from tests.support.world import Choices, Services
 
 OUTPUTS = (Topic.SESSIONS, Topic.PLAN_COMMANDS, Topic.EVALUATE_COMMANDS)
-"""Topics whose messages services answer."""
+"""Topics whose messages services reply to."""
 
 
 @dataclass
 class Profiles:
-    """Agents that exist."""
+    """The agents that exist, by name."""
 
     found: dict[str, AgentProfile] = field(default_factory=lambda: {"default": AgentProfile(name="default")})
 
@@ -55,17 +55,17 @@ class Running:
 
 
 class SagaLab:
-    """One installation, with topics of its own."""
+    """Runs saga loops on an installation: its topics, agents and value store."""
 
     def __init__(self, lab: Lab, folder: Path) -> None:
-        self.lab = lab
+        self.installation = lab
         self.bus = lab.bus
         self.codec = lab.codec
         self.values = MessageValues(FolderValues(folder))
         self.agents = Profiles()
         self.partitions = lab.settings.partitions
-        # A broker knows of new topics a moment after their creation.
-        until(lambda: self._has(*Topic), "the topics are there")
+        # A broker knows new topics a moment after their creation.
+        until(lambda: self._has(*Topic), "the topics exist")
         self._numbers = itertools.count()
 
     @classmethod
@@ -81,7 +81,7 @@ class SagaLab:
     # -- the loop
 
     def loop(self, slot: int = 0, bus: Bus | None = None, **options: Any) -> SagaLoop:
-        """A loop with settings or hooks of its own."""
+        """A loop. `options` are fields of `LoopSettings`, or one of `observer`, `on_step` and `clock`."""
         hooks = {name: options.pop(name) for name in ("observer", "on_step", "clock") if name in options}
         settings = LoopSettings(slot=slot, **options)
         clock = hooks.pop("clock", unix_micros)
@@ -91,7 +91,7 @@ class SagaLab:
 
     @contextmanager
     def running(self, slot: int = 0, bus: Bus | None = None, **options: Any) -> Iterator[Running]:
-        """A loop that has its partitions; stopped in order at the end. Raises what it failed with."""
+        """A loop that owns its partitions; stopped at the end. Raises the error that it failed with."""
         running = self.start(slot, bus, **options)
         try:
             self.until_ready(running)
@@ -108,7 +108,7 @@ class SagaLab:
         def run() -> None:
             try:
                 loop.run()
-            except Exception as error:  # noqa: BLE001 - the test asks what it failed with
+            except Exception as error:  # noqa: BLE001 - the test reads what it failed with
                 running.failure = error
 
         running.thread = threading.Thread(target=run, daemon=True)
@@ -116,7 +116,7 @@ class SagaLab:
         return running
 
     def until_ready(self, *loops: Running) -> None:
-        """Until these loops have all partitions between them."""
+        """Waits until these loops own all partitions between them."""
 
         def ready() -> bool:
             for running in loops:
@@ -126,21 +126,21 @@ class SagaLab:
             is_ready = all(running.loop.ready.is_set() for running in loops)
             return is_ready and sorted(owned) == list(range(self.partitions))
 
-        until(ready, "the loops have all partitions")
+        until(ready, "the loops own all partitions")
 
     def failure_of(self, slot: int = 0, **options: Any) -> Exception:
-        """What a loop ends with by itself."""
+        """The error that ends a loop."""
         running = self.start(slot, **options)
         running.thread.join(TIMEOUT_S)
-        assert running.failure is not None, "the loop goes on, or ended in order"
+        assert running.failure is not None, "the loop is still running, or ended without an error"
         return running.failure
 
-    # -- what it is told
+    # -- what it reads
 
     def new_id(self, partition: int | None = None) -> str:
-        """A session of its own, at home in a partition."""
+        """The id of a new session, optionally one whose home is a given partition."""
         while True:
-            found = identity.derived_id(self.lab.settings.topic_prefix, next(self._numbers))
+            found = identity.derived_id(self.installation.settings.topic_prefix, next(self._numbers))
             if partition is None or partition_of(found, self.partitions) == partition:
                 return found
 
@@ -155,7 +155,7 @@ class SagaLab:
         return commands.SubmitTask(**made | fields)
 
     def submit(self, *names: str, **fields: Any) -> list[str]:
-        """Asks for a session of each name."""
+        """Submits a task for each session id."""
         self.send(*(self.task(name, **fields) for name in names))
         return list(names)
 
@@ -171,19 +171,19 @@ class SagaLab:
     def send(self, *messages: Message, partition: int | None = None) -> None:
         for message in messages:
             made = self.codec.encode(message, source="/test/0")
-            self.lab.send(Outgoing(made.topic, made.key, made.value, made.headers, partition))
+            self.installation.send(Outgoing(made.topic, made.key, made.value, made.headers, partition))
         self.flush()
 
     def send_raw(self, *records: Outgoing) -> None:
         for record in records:
-            self.lab.send(record)
+            self.installation.send(record)
         self.flush()
 
     def flush(self) -> None:
-        assert self.lab.producer.flush(Deadline.after(TIMEOUT_S)) == 0
+        assert self.installation.producer.flush(Deadline.after(TIMEOUT_S)) == 0
 
-    def answer(self, correlation_id: str, of: type[Any]) -> list[Message]:
-        """Sends what services answer to the last output of a type; returns it."""
+    def reply_to(self, correlation_id: str, of: type[Any]) -> list[Message]:
+        """Sends and returns what services reply to the last output of a type."""
         output = [message for message in self.outputs(correlation_id) if isinstance(message, of)][-1]
         replies = self.replies(output)
         self.send(*replies)
@@ -191,7 +191,7 @@ class SagaLab:
 
     @staticmethod
     def replies(output: Any, choices: Choices | None = None) -> list[Any]:
-        """What services answer to an output; all goes well unless it is chosen otherwise."""
+        """What services reply to an output; all goes well unless `choices` say otherwise."""
         made = itertools.count()
 
         def event(kind: type[Any], **fields: Any) -> Message:
@@ -208,7 +208,7 @@ class SagaLab:
 
     @contextmanager
     def services(self, choices: Callable[[Message], Choices] = lambda _output: Choices()) -> Iterator[None]:
-        """Services that answer every output until the end."""
+        """Services that reply to every output until the end."""
         stop = threading.Event()
         consumer = self.bus.consumer(Reading("services", Start.BEGINNING))
         consumer.assign(dict.fromkeys(self.places(*OUTPUTS), 0))
@@ -219,8 +219,8 @@ class SagaLab:
                 for received in [first, *consumer.drain(500)] if first else []:
                     output = self.codec.decode(received)
                     for reply in self.replies(output, choices(output)):
-                        self.lab.send(self.codec.encode(reply, source="/test/0"))
-                self.lab.producer.poll()
+                        self.installation.send(self.codec.encode(reply, source="/test/0"))
+                self.installation.producer.poll()
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -238,34 +238,34 @@ class SagaLab:
         return [(topic, number) for topic in topics for number in range(self.partitions)]
 
     def outputs(self, correlation_id: str) -> list[Message]:
-        """Everything it wrote about a session: own events in order, then commands."""
+        """Everything it wrote about a session: events in order, then commands."""
         return [
             message
             for topic in OUTPUTS
-            for message in self.lab.messages(topic)
+            for message in self.installation.messages(topic)
             if message.correlation_id == correlation_id
         ]
 
     def history(self, correlation_id: str) -> list[SessionEvent]:
-        found = self.lab.messages(Topic.SESSIONS)
+        found = self.installation.messages(Topic.SESSIONS)
         return [event for event in found if event.correlation_id == correlation_id]
 
     def histories(self) -> dict[str, list[SessionEvent]]:
         found: dict[str, list[SessionEvent]] = {}
-        for event in self.lab.messages(Topic.SESSIONS):
+        for event in self.installation.messages(Topic.SESSIONS):
             found.setdefault(event.correlation_id, []).append(event)
         return found
 
     def names(self, correlation_id: str) -> list[str]:
-        """Types of a session's own events."""
+        """Type names of the events in a session's history."""
         return [type(event).__name__ for event in self.history(correlation_id)]
 
     def until_history(self, correlation_id: str, name: str, count: int = 1) -> None:
-        """Until the session's history has that many events of a type."""
+        """Waits until the session's history has that many events of a type."""
         until(lambda: self.names(correlation_id).count(name) >= count, f"{name} of {correlation_id}")
 
     def dead_letters(self) -> list[Any]:
-        return self.lab.messages(Topic.DEAD_LETTERS)
+        return self.installation.messages(Topic.DEAD_LETTERS)
 
     def committed(self) -> dict[Position, tuple[int, str]]:
         consumer = self.bus.consumer(Reading(GROUP, Start.ERROR))
@@ -275,8 +275,8 @@ class SagaLab:
             consumer.close()
 
     def ends(self, *topics: Topic) -> dict[Position, int]:
-        """Behind the last record of each partition."""
-        consumer = self.bus.consumer(Reading("looking", Start.BEGINNING))
+        """End offsets, by partition."""
+        consumer = self.bus.consumer(Reading("ends", Start.BEGINNING))
         try:
             marks = consumer.watermarks(self.places(*topics), Deadline.after(TIMEOUT_S))
             return {place: end for place, (_, end) in marks.items()}
@@ -285,7 +285,7 @@ class SagaLab:
 
 
 def states(*loops: Running) -> dict[str, Session]:
-    """Every live session, once the loops have stopped."""
+    """Every live session of loops that have stopped."""
     return {
         name: live.session
         for running in loops
@@ -298,17 +298,17 @@ def is_gapless(history: Sequence[SessionEvent]) -> bool:
     return [event.sequence for event in history] == list(range(1, len(history) + 1))
 
 
-def ended_names(histories: Mapping[str, Sequence[SessionEvent]], name: str) -> int:
-    """How many sessions ended that way."""
+def count_ended(histories: Mapping[str, Sequence[SessionEvent]], name: str) -> int:
+    """How many histories end with an event of that type."""
     return sum(type(history[-1]).__name__ == name for history in histories.values())
 
 
 def bus_with(lab: SagaLab, bootstrap_servers: str = "", **kafka: str) -> KafkaBus:
-    """Another way to the same installation."""
+    """Another bus to the same installation, with other brokers or client options."""
     from pydantic import SecretStr
 
     passed_through = {name.replace("_", "."): SecretStr(value) for name, value in kafka.items()}
-    settings = lab.lab.settings
+    settings = lab.installation.settings
     changed = {"kafka": {**settings.kafka, **passed_through}}
     if bootstrap_servers:
         changed["bootstrap_servers"] = bootstrap_servers  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""A partition of sessions being told things in transactions, in memory, and restored again and again."""
+"""A partition whose sessions handle inputs in transactions, in memory, and which is restored again and again."""
 
 import itertools
 from pathlib import Path
@@ -10,7 +10,8 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Commit, Consumer
 from orchestrator.bus.values.folder import FolderValues
 from orchestrator.bus.values.message_values import MessageValues
-from orchestrator.engine.recovery.restore import metadata_of, restore
+from orchestrator.engine.offset_metadata import metadata_of
+from orchestrator.engine.recovery.restore import restore
 from orchestrator.engine.staged_batch import StagedBatch
 from orchestrator.engine.state.encoding import Encoder
 from orchestrator.engine.state.partition import INPUT_TOPICS, Partition
@@ -26,7 +27,7 @@ from tests.support.world import Choices, Services
 
 
 class SagaPartition:
-    """Sessions by number, the inputs that are on their way to them, and the log."""
+    """A partition, the inputs in flight to its sessions, and the log."""
 
     def __init__(self, choices: Choices, values: Path) -> None:
         self.now = START
@@ -35,7 +36,7 @@ class SagaPartition:
         self.partition = Partition(0, positions=dict.fromkeys(INPUT_TOPICS, 0), sessions_end=0)
         self.timers = Timers()
         self.pool: list[tuple[str, Input]] = []
-        self.told: list[tuple[str, Input]] = []
+        self.handled: list[tuple[str, Input]] = []
         self.codec = Codec(CatalogueIds())
         self.encoder = Encoder(self.codec, MessageValues(FolderValues(values)), "/orchestrator/0")
         self._batch = 0
@@ -58,33 +59,33 @@ class SagaPartition:
         made = commands.CancelTask(command_id=self._new_id(), correlation_id=name, occurred_at=self.now)
         self.pool.append((name, made))
 
-    def transaction(self, *, commit: bool = True, upkeep: bool = False) -> None:
-        """Tells some of what is on its way; aborted, it is told again later."""
+    def transaction(self, *, commit: bool = True, checkpoint: bool = False) -> None:
+        """Handles some of the inputs in flight. If it is aborted, they are in flight again."""
         batch = StagedBatch(self._batch + 1, {0: self.partition}, self.encoder, self.now)
         inputs = [self._next() for _ in range(self.choices.of(1, 2, 3)) if self.pool]
-        for name, told in inputs:
-            batch.handle(0, name, told)
+        for name, input in inputs:
+            batch.handle(0, name, input)
         for due, name, number in self.timers.due(self.now, 10):
-            batch.handle_time(
+            batch.handle_timer(
                 number, name, TimePassed(message_id=identity.derived_id(name, due), until=self.now)
             )
-        if upkeep:
+        if checkpoint:
             batch.checkpoint({0: self.log.end(Topic.SESSIONS)}, 1)
-        batch.close()
+        batch.write_snapshots()
         if not commit:
             self.log.abort(batch.outgoing)
             self.pool = inputs + self.pool
         elif batch.is_empty:
-            batch.skip(self.timers)
+            batch.advance(self.timers)
         else:
             self.log.commit(batch.outgoing)
             self._batch = batch.number
             batch.promote(self.timers)
             for output in batch.messages:
-                self._answer(output)
+                self._reply_to(output)
 
     def wait(self) -> None:
-        """Until something is due."""
+        """Lets time pass until a timer is due."""
         due = self.timers.next_at()
         self.now = max(self.now + 1, due if due is not None else 0)
 
@@ -101,7 +102,7 @@ class SagaPartition:
         return {name: next_due(live.session) for name, live in partition.live.items()}
 
     def history(self) -> dict[str, list[int]]:
-        """Sequences as written, by session."""
+        """Sequences in the order they were written, by session."""
         found: dict[str, list[int]] = {}
         for received in self.log._records[Topic.SESSIONS]:
             event: SessionEvent = self.codec.decode(received)
@@ -109,14 +110,14 @@ class SagaPartition:
         return found
 
     def _next(self) -> tuple[str, Input]:
-        """Any of what is on its way, or what was told before."""
-        if self.told and not self.choices.of(True, True, True, True, True, False):
-            return self.choices.of(*self.told)
+        """An input in flight, or one that was handled before."""
+        if self.handled and not self.choices.of(True, True, True, True, True, False):
+            return self.choices.of(*self.handled)
         taken = self.pool.pop(self.choices.of(*range(len(self.pool))))
-        self.told.append(taken)
+        self.handled.append(taken)
         return taken
 
-    def _answer(self, output: Any) -> None:
+    def _reply_to(self, output: Any) -> None:
         def event(kind: type[Any], **fields: Any) -> Any:
             return kind(
                 event_id=self._new_id(), correlation_id=output.correlation_id, occurred_at=self.now, **fields
@@ -126,4 +127,4 @@ class SagaPartition:
         self.pool += [(output.correlation_id, reply) for reply in replies]
 
     def _new_id(self) -> str:
-        return identity.derived_id("told", next(self._ids))
+        return identity.derived_id("message", next(self._ids))

@@ -1,7 +1,7 @@
-"""A process with one slot of the orchestrator, to be killed: `python -m tests.support.saga_process SERVERS
-PREFIX PARTITIONS SLOT VALUES [STEP COUNT]`. It kills itself before the COUNT-th time that it comes to STEP.
+"""A process with one slot of the orchestrator, for tests that kill it: `python -m tests.support.saga_process SERVERS
+PREFIX PARTITIONS SLOT VALUES [STEP COUNT]`. It kills itself when it reaches STEP for the COUNT-th time.
 
-Says `ready` when it has its partitions. Ends with status 3 where another process has its slot.
+Prints `ready` once it owns its partitions. Exits with status 3 if another process has its slot.
 """
 
 import os
@@ -19,7 +19,7 @@ from tests.support.workers import Lab, lab_settings, until
 
 FENCED = 3
 SESSION_MS = 6_000
-"""After how long a member counts as dead: the least that a broker takes."""
+"""Session timeout: the shortest that a broker accepts."""
 
 
 def main(
@@ -45,11 +45,11 @@ def main(
 
     loop = lab.loop(int(slot), on_step=crash)
 
-    def tell() -> None:
+    def report_ready() -> None:
         loop.ready.wait()
         print("ready", flush=True)  # noqa: T201 - the test waits for it
 
-    threading.Thread(target=tell, daemon=True).start()
+    threading.Thread(target=report_ready, daemon=True).start()
     try:
         loop.run()
     except FencedError:
@@ -57,23 +57,25 @@ def main(
 
 
 class SagaProcess:
-    """Such a process, as its test sees it."""
+    """The process as its test controls it."""
 
     def __init__(self, lab: SagaLab, slot: int, values: Path, step: str = "", at: int = 0) -> None:
-        settings = lab.lab.settings
+        settings = lab.installation.settings
         command = [sys.executable, "-m", "tests.support.saga_process", settings.bootstrap_servers]
         command += [settings.topic_prefix, str(lab.partitions), str(slot), str(values), step, str(at)]
-        self._said: list[str] = []
+        self._output: list[str] = []
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self._reader = threading.Thread(target=self._listen, daemon=True)
+        self._reader = threading.Thread(target=self._read_output, daemon=True)
         self._reader.start()
 
-    def _listen(self) -> None:
+    def _read_output(self) -> None:
         assert self.process.stdout is not None
-        self._said += iter(self.process.stdout.readline, "")
+        self._output += iter(self.process.stdout.readline, "")
 
     def until_ready(self) -> None:
-        until(lambda: bool(self._said) or self.process.poll() is not None, "the process has its partitions")
+        until(
+            lambda: bool(self._output) or self.process.poll() is not None, "the process owns its partitions"
+        )
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -82,7 +84,7 @@ class SagaProcess:
         return self.process.wait(timeout_s)
 
     def kill(self) -> None:
-        """As a machine dies: nothing is said to anybody."""
+        """Kills it without any cleanup, as when a machine dies."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(30)

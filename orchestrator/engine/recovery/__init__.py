@@ -1,1 +1,1 @@
-"""From the log back to memory: restoring partitions, and checking histories offline."""
+"""Restores partitions from the log, and verifies histories offline."""

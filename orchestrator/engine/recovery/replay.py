@@ -1,4 +1,4 @@
-"""From the history of record to the sessions of a partition: events are folded, gaps and repetitions found."""
+"""Replays the history of a partition into its sessions: folds events, and finds gaps and repetitions."""
 
 from orchestrator.engine.state.partition import Damaged, LiveSession, Partition
 from orchestrator.messages.base import SessionEvent
@@ -9,29 +9,29 @@ from orchestrator.saga import ENDING, Session, evolve
 class Replay:
     """Folds events of a partition, in the order of their offsets, into its sessions.
 
-    It may begin in the middle: a session that is seen without its beginning has a snapshot, or has ended
-    before the place where reading begins was written down, or is damaged. Which one shows at the end.
+    It may begin in the middle of a history. A session whose first event was not read has a snapshot, or ended
+    before the low-water mark was written, or is damaged; which one is known at the end of the history.
     """
 
     def __init__(self, partition: Partition) -> None:
         self._partition = partition
         self._seen: dict[str, int] = {}
-        """The last event read of each session that has not ended."""
-        self._headless: dict[str, str] = {}
-        """Sessions whose beginning is not there, with what is wrong if they do not end."""
+        """The sequence of the last event that was read, by session that has not ended."""
+        self._truncated: dict[str, str] = {}
+        """Sessions whose first events are missing, with the reason for which they are damaged unless they end."""
 
-    def take(self, event: SessionEvent, offset: int, size: int) -> None:
-        """One event, and the bytes of its record."""
+    def add(self, event: SessionEvent, offset: int, size: int) -> None:
+        """Adds one event; `size` is the bytes of its record."""
         partition, name = self._partition, event.correlation_id
         if name in partition.quarantined or name in partition.damaged:
             return
         seen = self._seen.get(name)
         live = partition.live.get(name)
         known = live.session.sequence if live else 0
-        if seen is not None and event.sequence != seen + 1 and name not in self._headless:
-            self.damage(name, f"after event {seen} comes event {event.sequence}, at offset {offset}")
+        if seen is not None and event.sequence != seen + 1 and name not in self._truncated:
+            self.damage(name, f"event {event.sequence} follows event {seen}, at offset {offset}")
             return
-        # A request without its task ends with its refusal; one that is seen without its beginning has.
+        # The refusal of a request that came without a task ends a session whose first events were not read.
         if isinstance(event, ENDING) or (isinstance(event, RequestRefused) and live is None):
             self._end(event, known)
             return
@@ -39,12 +39,12 @@ class Replay:
         if event.sequence <= known:
             return
         if event.sequence != known + 1:
-            self._headless.setdefault(name, f"after event {known} comes event {event.sequence}")
-        elif name not in self._headless:
+            self._truncated.setdefault(name, f"event {event.sequence} follows event {known}")
+        elif name not in self._truncated:
             self._fold(event, live, offset, size)
 
     def damage(self, correlation_id: str, reason: str) -> None:
-        """What is wrong with a session, unless it has ended: then nobody needs its history to go on."""
+        """Marks a session as damaged, unless it has ended: the history of an ended session is not needed."""
         partition = self._partition
         session = partition.session(correlation_id)
         if session is None and correlation_id not in self._seen:
@@ -53,18 +53,18 @@ class Replay:
         partition.damaged[correlation_id] = Damaged(session.sequence if session else 0, reason, session)
 
     def finish(self) -> None:
-        """A session that began before the place where reading began has ended since, or something is missing."""
-        for name, reason in self._headless.items():
+        """Marks the truncated sessions that have not ended as damaged: part of their history is missing."""
+        for name, reason in self._truncated.items():
             self.damage(name, reason)
 
     def _end(self, event: SessionEvent, known: int) -> None:
         name = event.correlation_id
-        headless = self._headless.pop(name, None) is not None
+        truncated = self._truncated.pop(name, None) is not None
         self._seen.pop(name, None)
         if name in self._partition.ended and known == 0:
             return
-        if event.sequence != known + 1 and known and not headless:
-            self.damage(name, f"after event {known} comes event {event.sequence}, its last")
+        if event.sequence != known + 1 and known and not truncated:
+            self.damage(name, f"event {event.sequence}, its last, follows event {known}")
             return
         self._partition.end(name, event.occurred_at)
 
@@ -72,7 +72,7 @@ class Replay:
         before: Session | None = live.session if live else None
         try:
             session = evolve(before, event)
-        except Exception as error:  # noqa: BLE001 - one session that cannot be restored must not stop the others
+        except Exception as error:  # noqa: BLE001 - a session that cannot be restored must not stop the others
             reason = f"event {event.sequence} at offset {offset} cannot be applied: {type(error).__name__}: {error}"
             self.damage(event.correlation_id, reason)
             return
@@ -82,4 +82,4 @@ class Replay:
         elif live is None:
             self._partition.put(LiveSession(session, offset, event.occurred_at, size))
         else:
-            self._partition.put(live.followed(session, offset, event.occurred_at, size))
+            self._partition.put(live.advanced(session, offset, event.occurred_at, size))

@@ -1,9 +1,9 @@
-"""Restoring one partition: snapshots, then the history of record from the low-water mark on.
+"""Restores one partition: its snapshots, then its history from the low-water mark on.
 
-1. The group's stable committed offsets come first: a predecessor's transaction is over when they answer.
-2. High watermarks of snapshots and sessions are taken as `read_uncommitted` sees them.
-3. Both topics are read committed until the *position* reaches those marks; the `read_committed` end alone
-   would hide a transaction whose markers are still on their way.
+1. Fetch the group's stable committed offsets first: once they are returned, a predecessor's transaction has ended.
+2. Fetch the `read_uncommitted` end offsets of snapshots and sessions.
+3. Read both topics as `read_committed` until the *position* reaches those offsets. The `read_committed` end offset
+   alone would hide a transaction whose markers are not written yet.
 """
 
 import logging
@@ -15,8 +15,10 @@ from typing import Final
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import OffsetLost
-from orchestrator.bus.ports import Commit, Consumer, Received
+from orchestrator.bus.ports import Commit, Consumer, Position, Received
 from orchestrator.bus.values.message_values import MessageValues
+from orchestrator.engine.offset_metadata import batch_number, partition_count_in
+from orchestrator.engine.recovery.partition_counts import other_count
 from orchestrator.engine.recovery.replay import Replay
 from orchestrator.engine.state import ended, snapshots
 from orchestrator.engine.state.partition import INPUT_TOPICS, Damaged, LiveSession, Partition
@@ -34,16 +36,16 @@ from orchestrator.saga import STATE_VERSION
 
 logger: Final = logging.getLogger(__name__)
 
-STANDSTILL_S: Final = 30.0
-"""Reading that has not moved for so long does not take long: nobody answers."""
+STALL_S: Final = 30.0
+"""A restore without progress for this long is not slow: the broker does not answer."""
 REPORT_S: Final = 5.0
 """How often progress is logged."""
-_AT_ONCE: Final = 1_000
+_DRAIN: Final = 1_000
 
 
 @dataclass
 class Progress:
-    """How restoring went, for logs and metrics."""
+    """Figures of one restore, for logs and metrics."""
 
     partition: int
     snapshots: int = 0
@@ -62,11 +64,11 @@ def restore(
     values: MessageValues,
     deadline: Deadline,
 ) -> tuple[Partition, Progress]:
-    """The partition as its last committed transaction left it. `consumer` belongs to no group session.
+    """The partition as its last committed transaction left it. `consumer` is outside any group session.
 
     Raises `ConfigurationError` for a partition that cannot be trusted: another partition count, a newer state
-    version, history deleted above the mark, a checkpoint without a committed offset. A session that cannot be
-    trusted is left in `damaged`, the others go on.
+    version, history deleted above the low-water mark, a checkpoint without a committed offset. A session that
+    cannot be trusted is listed in `damaged`; the others are restored.
     """
     return _Restore(number, partition_count, consumer, committed, codec, values, deadline).run()
 
@@ -98,11 +100,11 @@ class _Restore:
         number = self.partition.number
         for _, metadata in self.committed.values():
             self._accept_count(partition_count_in(metadata))
-        logs = ((Topic.SNAPSHOTS, number), (Topic.SESSIONS, number))
-        marks = self.consumer.watermarks(logs, self.deadline, read_uncommitted=True)
-        self._read(logs[0], *marks[logs[0]], self._take_snapshot)
-        low, end = marks[logs[1]]
-        self._read(logs[1], self._start_of_history(low), end, self._take_event)
+        snapshots_log, history = (Topic.SNAPSHOTS, number), (Topic.SESSIONS, number)
+        marks = self.consumer.watermarks((snapshots_log, history), self.deadline, read_uncommitted=True)
+        self._read(snapshots_log, *marks[snapshots_log], self._load_record)
+        low, end = marks[history]
+        self._read(history, self._first_offset(low), end, self._replay_event)
         self.replay.finish()
         self._complete(end)
         self.progress.seconds = time.monotonic() - started
@@ -120,21 +122,21 @@ class _Restore:
 
     # -- snapshots
 
-    def _take_snapshot(self, received: Received) -> None:
+    def _load_record(self, received: Received) -> None:
         if received.value is None:
-            self._take_tombstone(received.key or b"")
+            self._apply_tombstone(received.key or b"")
             return
         match self.codec.decode(received):
             case PartitionCheckpoint() as found:
                 self._accept_checkpoint(found)
             case SessionSnapshot() as found:
-                self._take_session(found, len(received.value))
+                self._load_session(found, len(received.value))
             case EndedSessions() as found:
                 self.partition.ended.load(found)
             case QuarantinedSession() as found:
                 self.partition.quarantine(found.correlation_id)
 
-    def _take_tombstone(self, key: bytes) -> None:
+    def _apply_tombstone(self, key: bytes) -> None:
         if key.startswith(ended.KEY):
             self.partition.ended.unload(ended.number_in(key))
         else:
@@ -143,7 +145,7 @@ class _Restore:
             self.partition.damaged.pop(name, None)
             self.partition.quarantined.discard(name)
 
-    def _take_session(self, found: SessionSnapshot, size: int) -> None:
+    def _load_session(self, found: SessionSnapshot, size: int) -> None:
         self.progress.snapshots += 1
         name = found.correlation_id
         self.partition.damaged.pop(name, None)
@@ -160,7 +162,7 @@ class _Restore:
         if found.state_version > STATE_VERSION:
             raise ConfigurationError(
                 f"partition {found.partition} was written with state version {found.state_version}, this "
-                f"orchestrator knows up to {STATE_VERSION}: run a version at least as new"
+                f"orchestrator reads up to {STATE_VERSION}: run a version at least as new"
             )
         self.checkpoint = found
 
@@ -170,48 +172,48 @@ class _Restore:
 
     # -- history
 
-    def _start_of_history(self, low: int) -> int:
+    def _first_offset(self, low: int) -> int:
         if self.checkpoint is None:
             return low
         number, mark = self.partition.number, self.checkpoint.low_water_mark
         if mark < low:
             raise ConfigurationError(
-                f"history of partition {number} is needed from offset {mark}, but the sessions topic begins "
-                f"at {low}: its retention was too short, or records were deleted. Restore it from a backup"
+                f"partition {number} needs its history from offset {mark} on, but the sessions topic begins at "
+                f"{low}: its retention was too short, or records were deleted. Restore the topic from a backup"
             )
         if Topic.EVENTS not in self.committed:
             raise ConfigurationError(
                 f"partition {number} has a checkpoint but its group has no committed offset: the group was "
-                "deleted or renamed, or nothing ran for longer than the brokers keep offsets. Set the offsets "
-                "of the group to where this partition was processed up to"
+                "deleted or renamed, or no orchestrator ran for longer than the brokers retain offsets. Set the "
+                "group's offsets to the position up to which this partition was processed"
             )
         return mark
 
-    def _take_event(self, received: Received) -> None:
+    def _replay_event(self, received: Received) -> None:
         self.progress.events += 1
         try:
             event = self.codec.decode(received)
             if not isinstance(event, SessionEvent):
-                raise ContractError(f"{type(event).__name__} does not belong into the sessions topic")
+                raise ContractError(f"{type(event).__name__} does not belong in the sessions topic")
         except ContractError as error:
-            self._not_understood(received, error)
+            self._reject_event(received, error)
         else:
-            self.replay.take(event, received.offset, len(received.value or b""))
+            self.replay.add(event, received.offset, len(received.value or b""))
 
-    def _not_understood(self, received: Received, error: ContractError) -> None:
-        """An event of a type that is not known was written by a newer version; all else is damage."""
+    def _reject_event(self, received: Received, error: ContractError) -> None:
+        """An event of an unknown type was written by a newer version; any other failure is damage."""
         name = self.codec.type_of(received)
         place = f"offset {received.offset} of sessions in partition {received.partition}"
         if name is not None and name.startswith("agents.events.") and entry_named(name) is None:
             raise ConfigurationError(
-                f"at {place} lies a {name}, which this orchestrator does not know: run a version at least as "
-                "new as the one that wrote it"
+                f"this orchestrator does not know {name}, the type of the event at {place}: run a version at "
+                "least as new as the one that wrote it"
             ) from error
         correlation_id = canonical_uuid((received.key or b"").decode("utf-8", "replace"))
         if correlation_id is None:
-            logger.error("nobody knows whose event lies at %s: %s", place, error)
+            logger.error("skipping an unreadable event without a session id at %s: %s", place, error)
         else:
-            self.replay.damage(correlation_id, f"the event at {place} cannot be read: {error}")
+            self.replay.damage(correlation_id, f"the event at {place} is unreadable: {error}")
 
     # -- positions
 
@@ -220,7 +222,7 @@ class _Restore:
         return max(numbers, default=self.checkpoint.batch if self.checkpoint else 0)
 
     def _positions(self) -> dict[Topic, int]:
-        """Where to go on reading; topics without a commit from their beginning."""
+        """The next offset of each input topic; the beginning for a topic without a committed offset."""
         number = self.partition.number
         missing = [(topic, number) for topic in INPUT_TOPICS if topic not in self.committed]
         lows = self.consumer.watermarks(missing, self.deadline) if missing else {}
@@ -229,65 +231,41 @@ class _Restore:
             for topic in INPUT_TOPICS
         }
 
-    def _read(
-        self, log_of: tuple[Topic, int], start: int, end: int, take: Callable[[Received], None]
-    ) -> None:
+    def _read(self, place: Position, start: int, end: int, handle: Callable[[Received], None]) -> None:
+        """Reads a partition of a topic from `start` up to `end`."""
         if start >= end:
             return
-        topic, number = log_of
-        self.consumer.assign({log_of: start})
+        topic, number = place
+        self.consumer.assign({place: start})
         moved_at = time.monotonic()
         report_at = moved_at + REPORT_S
         at = start
         while at < end:
-            if self.deadline.passed and time.monotonic() - moved_at >= STANDSTILL_S:
-                raise UnavailableError(f"partition {number} could not be restored: {topic} is not answered")
+            if self.deadline.passed and time.monotonic() - moved_at >= STALL_S:
+                raise UnavailableError(
+                    f"partition {number} could not be restored: no broker answers reads of {topic}"
+                )
             if self.deadline.passed:
                 raise ConfigurationError(
-                    f"partition {number} could not be restored in time: {end - at} records of {topic} are left "
-                    "to be read. Give it more time, or more orchestrators, so that each has fewer partitions"
+                    f"partition {number} could not be restored in time: {end - at} records of {topic} are left. "
+                    "Allow more time, or run more orchestrators so that each owns fewer partitions"
                 )
             if time.monotonic() >= report_at:
                 report_at += REPORT_S
                 share = 100 * (at - start) // (end - start)
-                logger.info("restoring partition %d: %d %% of %s is read", number, share, topic)
+                logger.info("restoring partition %d: read %d %% of %s", number, share, topic)
             for received in self._next():
                 if received.offset < end:
-                    take(received)
-            before, at = at, self.consumer.position([log_of]).get(log_of, start)
+                    handle(received)
+            before, at = at, self.consumer.position([place]).get(place, start)
             if at > before:
                 moved_at = time.monotonic()
 
     def _next(self) -> Iterable[Received]:
         try:
             first = self.consumer.poll(0.1)
-            return [] if first is None else [first, *self.consumer.drain(_AT_ONCE)]
+            return [] if first is None else [first, *self.consumer.drain(_DRAIN)]
         except OffsetLost as error:
             raise ConfigurationError(
-                f"records were deleted while partition {self.partition.number} was restored: {error}"
+                f"records were deleted while partition {self.partition.number} was being restored: {error}"
             ) from error
-
-
-def metadata_of(batch: int, partition_count: int) -> str:
-    """What is committed beside an offset: the number of the transaction, and of partitions."""
-    return f"{batch}/{partition_count}"
-
-
-def batch_number(metadata: str) -> int:
-    """The number of the transaction that committed an offset; 0 where something else did."""
-    number = metadata.partition("/")[0]
-    return int(number) if number.isdigit() else 0
-
-
-def partition_count_in(metadata: str) -> int:
-    """How many partitions there were when an offset was committed; 0 where that is not said."""
-    count = metadata.partition("/")[2]
-    return int(count) if count.isdigit() else 0
-
-
-def other_count(partition: int, before: int, now: int) -> ConfigurationError:
-    return ConfigurationError(
-        f"the session topics had {before} partitions when partition {partition} was written, and have {now} "
-        "now: sessions would lie in other partitions than their history. Make topics with the old count, or "
-        "let sessions end and use a new prefix"
-    )

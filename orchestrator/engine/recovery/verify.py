@@ -1,5 +1,5 @@
-"""Offline check of the history of record: every session is folded anew from its events, and compared with its
-snapshots. Reads committed records only, joins no group, changes nothing; the orchestrator may run meanwhile.
+"""Verifies the history offline: folds every session from its events and compares it with its snapshots. Reads
+committed records only, joins no group and changes nothing; the orchestrator may run meanwhile.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,16 +27,16 @@ class Problem(StrEnum):
     GAP = "gap"
     """Events are missing."""
     DUPLICATE = "duplicate"
-    """An event's number was there before."""
+    """An event has a sequence that an earlier event had."""
     STATE_DIFFERS = "state differs"
-    """The snapshot is not what its events fold to."""
+    """The snapshot differs from the state that its events fold to."""
     UNREADABLE = "unreadable"
-    """A record is no event, or no snapshot, that this version can read or apply."""
+    """This version cannot read or apply a record."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong. `offset` is of the event, or of the snapshot for a state that differs."""
+    """One fault. `offset` is that of the event, or of the snapshot if its state differs."""
 
     problem: Problem
     partition: int
@@ -52,9 +52,9 @@ class Report:
     events: int = 0
     snapshots: int = 0
     compared: int = 0
-    """Snapshots that could be compared: their events are still there."""
+    """Snapshots that could be compared, because their events are retained."""
     truncated: int = 0
-    """Sessions whose first events were deleted when their time was over."""
+    """Sessions whose first events are past retention."""
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -68,7 +68,7 @@ def verify(
     values: MessageValues,
     on_progress: Callable[[Report], None] = lambda _report: None,
 ) -> Report:
-    """Checks every partition. `on_progress` is told now and then, with the report as it is.
+    """Verifies every partition. Calls `on_progress` with the report so far, every 10,000 events and after a partition.
 
     Raises `UnavailableError` if the cluster does not answer.
     """
@@ -81,11 +81,11 @@ def verify(
 
 @dataclass
 class _Session:
-    """What is known of a session while its events are read."""
+    """A session while its events are read."""
 
     sequence: int
     state: Session | None
-    """None where the beginning is not there."""
+    """None if its first events are missing."""
 
 
 @dataclass(frozen=True)
@@ -111,24 +111,24 @@ class _Partition:
         self._report = report
         self._on_progress = on_progress
         self._snapshots: dict[str, dict[int, _Snapshot]] = {}
-        """By session and by the last event that they contain."""
+        """By session, and by the sequence of their last event."""
         self._sessions: dict[str, _Session] = {}
 
     def check(self) -> None:
-        # 1. Snapshots first: an event that comes later than they were read is in none of them.
+        # 1. Snapshots first: none of them holds an event that is written after they were read.
         for received in self._records(Topic.SNAPSHOTS):
-            self._take_snapshot(received)
+            self._add_snapshot(received)
         is_whole = self._begins_at_zero()
-        # 2. The history, which is as long as its retention.
+        # 2. Then the history, as far back as its retention goes.
         for received in self._records(Topic.SESSIONS):
-            self._take_record(received, is_whole)
+            self._add_record(received, is_whole)
         self._report.sessions += len(self._sessions)
 
     def _records(self, topic: Topic) -> Iterator[Received]:
         return read_to_end(self._bus, [(topic, self._number)], TIMEOUT_S)
 
     def _begins_at_zero(self) -> bool:
-        """Whether nothing was deleted yet."""
+        """Whether the history is complete, with nothing past retention."""
         place = (Topic.SESSIONS, self._number)
         consumer = self._bus.consumer(LOOKING)
         try:
@@ -136,7 +136,7 @@ class _Partition:
         finally:
             consumer.close()
 
-    def _take_snapshot(self, received: Received) -> None:
+    def _add_snapshot(self, received: Received) -> None:
         if received.value is None:
             return
         try:
@@ -145,50 +145,50 @@ class _Partition:
                 return
             state = snapshots.read(found, self._values)
         except (ContractError, ConfigurationError) as error:
-            self._find(Problem.UNREADABLE, received, _key(received), str(error))
+            self._report_fault(Problem.UNREADABLE, received, _key(received), str(error))
             return
         self._report.snapshots += 1
         of_session = self._snapshots.setdefault(found.correlation_id, {})
         of_session[found.sequence] = _Snapshot(received.offset, state)
 
-    def _take_record(self, received: Received, is_whole: bool) -> None:
+    def _add_record(self, received: Received, is_whole: bool) -> None:
         self._report.events += 1
         if self._report.events % _REPORT_EVERY == 0:
             self._on_progress(self._report)
         try:
             event = self._codec.decode(received)
             if not isinstance(event, SessionEvent):
-                raise ContractError(f"{type(event).__name__} is no event of a session's history")
+                raise ContractError(f"{type(event).__name__} does not belong in a session's history")
         except ContractError as error:
-            self._find(Problem.UNREADABLE, received, _key(received), str(error))
+            self._report_fault(Problem.UNREADABLE, received, _key(received), str(error))
         else:
-            self._take(event, received, is_whole)
+            self._add_event(event, received, is_whole)
 
-    def _take(self, event: SessionEvent, received: Received, is_whole: bool) -> None:
+    def _add_event(self, event: SessionEvent, received: Received, is_whole: bool) -> None:
         name = event.correlation_id
         known = self._sessions.get(name)
-        begins_anew = (
+        restarted = (
             event.sequence == 1 and known is not None and known.state is not None and known.state.ended
         )
-        if known is None or begins_anew:
+        if known is None or restarted:
             known = self._sessions[name] = self._first(event, received, is_whole)
         if event.sequence <= known.sequence:
-            said = f"event {event.sequence} lies behind event {known.sequence}"
-            self._find(Problem.DUPLICATE, received, name, said)
+            message = f"event {event.sequence} follows event {known.sequence}"
+            self._report_fault(Problem.DUPLICATE, received, name, message)
             return
         if event.sequence > known.sequence + 1:
-            said = f"after event {known.sequence} comes event {event.sequence}"
-            self._find(Problem.GAP, received, name, said)
+            message = f"event {event.sequence} follows event {known.sequence}"
+            self._report_fault(Problem.GAP, received, name, message)
             known.state = self._snapshot_before(event)
         self._fold(known, event, received)
 
     def _first(self, event: SessionEvent, received: Received, is_whole: bool) -> _Session:
-        """How a session's history begins: with its first event, or where older ones were deleted."""
+        """A session whose first retained event this is."""
         if event.sequence == 1:
             return _Session(0, None)
         if is_whole:
-            said = f"its history begins with event {event.sequence}"
-            self._find(Problem.GAP, received, event.correlation_id, said)
+            message = f"its history starts with event {event.sequence}"
+            self._report_fault(Problem.GAP, received, event.correlation_id, message)
         else:
             self._report.truncated += 1
         return _Session(event.sequence - 1, self._snapshot_before(event))
@@ -198,14 +198,14 @@ class _Partition:
         return found.state if found else None
 
     def _fold(self, known: _Session, event: SessionEvent, received: Received) -> None:
-        """Applies the event, and compares with the snapshot that was taken after it."""
+        """Applies the event, and compares the state with the snapshot that was taken after it."""
         name, known.sequence = event.correlation_id, event.sequence
         if known.state is not None or event.sequence == 1:
             try:
                 known.state = evolve(known.state if event.sequence > 1 else None, event)
-            except Exception as error:  # noqa: BLE001 - whatever a broken history does to its fold
+            except Exception as error:  # noqa: BLE001 - a broken history may fail in any way
                 known.state = None
-                self._find(Problem.UNREADABLE, received, name, f"{type(error).__name__}: {error}")
+                self._report_fault(Problem.UNREADABLE, received, name, f"{type(error).__name__}: {error}")
         snapshot = self._snapshots.get(name, {}).get(event.sequence)
         if snapshot is None:
             return
@@ -214,12 +214,14 @@ class _Partition:
             return
         self._report.compared += 1
         if known.state != snapshot.state:
-            said = f"the snapshot of event {event.sequence} is not what the events up to it fold to"
+            message = (
+                f"the snapshot after event {event.sequence} differs from what the events up to it fold to"
+            )
             self._report.findings.append(
-                Finding(Problem.STATE_DIFFERS, self._number, snapshot.offset, name, said)
+                Finding(Problem.STATE_DIFFERS, self._number, snapshot.offset, name, message)
             )
 
-    def _find(self, problem: Problem, received: Received, name: str, message: str) -> None:
+    def _report_fault(self, problem: Problem, received: Received, name: str, message: str) -> None:
         self._report.findings.append(Finding(problem, self._number, received.offset, name, message))
 
 

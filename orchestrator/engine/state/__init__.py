@@ -1,1 +1,1 @@
-"""What the loop holds in memory of its partitions, and the forms in which it is written down."""
+"""The state of partitions in memory, and the records that persist it."""

@@ -1,4 +1,4 @@
-"""What the orchestrator writes, as records that a broker takes."""
+"""Encodes what the orchestrator writes into records within the broker's size limit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +19,9 @@ from orchestrator.messages.types import Value
 RECORD_BYTES: Final = 1_000_000
 """Largest record: librdkafka's default for `message.max.bytes`, a little below the broker's."""
 _OVERHEAD: Final = 100
-"""A record's own fields, and those of the batch that it is alone in."""
+"""Bytes of a record's own fields, and of a producer batch that holds this record alone."""
 _PER_HEADER: Final = 10
+"""Bytes of the length fields of a header."""
 
 Writable: TypeAlias = Message | Record
 
@@ -36,14 +37,14 @@ _WRITTEN: Final = frozenset(
 )
 
 
-class TooLarge(ContractError):  # noqa: N818 - named after the state it tells
-    """A record that no broker takes."""
+class TooLarge(ContractError):  # noqa: N818 - named after what is wrong with the record
+    """A record is larger than the broker accepts."""
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """Encodes within the size limit: a message that would be over it travels with its values in the store,
-    where they have no effect on the state of its session."""
+    """Encodes messages within `limit` bytes a record. The values of a larger message go into the value store, if
+    they do not affect the state of its session."""
 
     codec: Codec
     values: MessageValues
@@ -51,11 +52,12 @@ class Encoder:
     limit: int = RECORD_BYTES
 
     def prepare(self) -> None:
-        """Raises `ConfigurationError` that names every schema which the registry does not have."""
+        """Looks up the schemas of all messages. Raises `ConfigurationError` that names every schema missing from the
+        registry."""
         self.codec.prepare(entry.message for entry in CATALOGUE if entry.topic in _WRITTEN)
 
     def encode(self, message: Writable, partition: int | None = None) -> Outgoing:
-        """The record. Raises `TooLarge` for one that cannot be made small enough."""
+        """The record of a message. Raises `TooLarge` if it exceeds the limit even without its values."""
         if isinstance(message, events.MessageDeadLettered) and message.state is not None:
             message = replace(message, state=self.values.placed(message.state))
         outgoing = self.codec.encode(message, source=self.source)
@@ -67,15 +69,15 @@ class Encoder:
         return size_of(outgoing) <= self.limit
 
     def _own_fits(self, outgoing: Outgoing) -> bool:
-        # Headers of ours are short; counting them costs more than a tenth of an encoding.
+        # Our own headers are short; counting them costs more than a tenth of an encoding.
         return len(outgoing.value or b"") < self.limit // 2 or self.fits(outgoing)
 
     def _encoded_smaller(self, message: Writable) -> Outgoing:
         outgoing = self.codec.encode(self._smaller(message), source=self.source)
         if not self.fits(outgoing):
             raise TooLarge(
-                f"{type(message).__name__} would have {size_of(outgoing)} bytes, more than the {self.limit} "
-                "that a message may have: pass large values through the value store"
+                f"{type(message).__name__} has {size_of(outgoing)} bytes, more than the limit of {self.limit} "
+                "bytes a message: pass large values through the value store"
             )
         return outgoing
 
@@ -98,6 +100,6 @@ class Encoder:
 
 
 def size_of(outgoing: Outgoing) -> int:
-    """Bytes of a record on the wire, or a few more."""
+    """Upper bound of a record's bytes on the wire, a few bytes above the true size."""
     headers = sum(len(name) + len(value) + _PER_HEADER for name, value in outgoing.headers)
     return len(outgoing.key) + len(outgoing.value or b"") + headers + _OVERHEAD

@@ -1,7 +1,7 @@
-"""Which sessions have ended lately, so that a second submission of one starts nothing.
+"""Recently ended sessions, so that a second submission of one is dropped.
 
-In the log of snapshots their ids lie in chunks, 16 bytes each, written with the checkpoint that moves the
-low-water mark past their last events. What ended after the mark is known from the sessions topic itself.
+The snapshots topic holds their ids in chunks, 16 bytes an id, written with the checkpoint that moves the low-water
+mark past their last events. Sessions that ended after the mark are found in the sessions topic itself.
 """
 
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from uuid import UUID
 
 from orchestrator.messages.types import EndedSessions
 
-MOST: Final = 100_000
-"""Sessions that a partition remembers; some 12 MB."""
-HOURS: Final = 24
-"""For how long, by the hour in which they ended."""
-CHUNK: Final = 4_096
-"""Ids in a chunk: the one that grows is written with each checkpoint, 64 KiB at most."""
+MAX_SESSIONS: Final = 100_000
+"""Ended sessions that a partition remembers, about 12 MB."""
+RETENTION_HOURS: Final = 24
+"""How long it remembers them, by the hour in which they ended."""
+CHUNK_IDS: Final = 4_096
+"""Ids in a chunk. The chunk that grows is written again with each checkpoint, 64 KiB at most."""
 
 KEY: Final = b"ended/"
 _ID_BYTES: Final = 16
@@ -25,13 +25,13 @@ _HOUR_MICROS: Final = 3_600_000_000
 
 @dataclass
 class Chunk:
-    """Sessions that ended in one hour."""
+    """Sessions that ended within one hour."""
 
     hour: int
     number: int
     ids: dict[bytes, None] = field(default_factory=dict)
     written: int = 0
-    """How many of them the log of snapshots has; -1 where it has some that are not here."""
+    """How many of its ids the snapshots topic holds; -1 if it holds ids that were removed here."""
 
     @property
     def record(self) -> EndedSessions:
@@ -55,17 +55,17 @@ class Ended:
         return (str(UUID(bytes=packed)) for chunk in self._chunks for packed in chunk.ids)
 
     def add(self, correlation_id: str, at: int) -> None:
-        """`at` is when it ended, Unix time in microseconds."""
+        """Adds a session. `at` is the end of the session, Unix time in microseconds."""
         last = self._chunks[-1] if self._chunks else None
-        # A clock that went back must not open an older hour again: chunks go by age.
+        # A clock that went back must not reopen an older hour: chunks expire in order.
         hour = max(at // _HOUR_MICROS, last.hour if last else 0)
-        if last is None or last.hour != hour or len(last.ids) >= CHUNK:
+        if last is None or last.hour != hour or len(last.ids) >= CHUNK_IDS:
             last = Chunk(hour, last.number + 1 if last else 0)
             self._chunks.append(last)
         last.ids[_packed(correlation_id)] = None
 
     def forget(self, correlation_id: str) -> None:
-        """The session has begun anew, long after its end."""
+        """Removes a session that was started again, long after its end."""
         packed = _packed(correlation_id)
         for chunk in self._chunks:
             if packed in chunk.ids:
@@ -73,26 +73,26 @@ class Ended:
                 chunk.written = -1
 
     def unwritten(self) -> tuple[Chunk, ...]:
-        """Chunks that the log of snapshots lacks, or has shorter."""
+        """Chunks that changed since they were written to the snapshots topic."""
         return tuple(chunk for chunk in self._chunks if chunk.written != len(chunk.ids))
 
     def expired(self, now: int) -> tuple[Chunk, ...]:
-        """Chunks that are too old, or too many."""
-        oldest = now // _HOUR_MICROS - HOURS
-        surplus = len(self) - MOST
-        gone = []
+        """The oldest chunks: those past retention, and as many as exceed `MAX_SESSIONS`."""
+        oldest = now // _HOUR_MICROS - RETENTION_HOURS
+        surplus = len(self) - MAX_SESSIONS
+        expired = []
         for chunk in self._chunks[:-1]:
             if chunk.hour >= oldest and surplus <= 0:
                 break
             surplus -= len(chunk.ids)
-            gone.append(chunk)
-        return tuple(gone)
+            expired.append(chunk)
+        return tuple(expired)
 
     def drop(self, chunk: Chunk) -> None:
         self._chunks.remove(chunk)
 
     def load(self, record: EndedSessions) -> None:
-        """Takes a chunk in as it was written."""
+        """Loads a chunk from its record, in place of an older version of it."""
         self.unload(record.chunk)
         ids = (record.ids[at : at + _ID_BYTES] for at in range(0, len(record.ids), _ID_BYTES))
         chunk = Chunk(record.hour, record.chunk, dict.fromkeys(ids))
@@ -105,7 +105,7 @@ class Ended:
 
 
 def number_in(key: bytes) -> int:
-    """The chunk that a tombstone is of, out of its key."""
+    """The number of the chunk that a record's key names."""
     return int(key.removeprefix(KEY))
 
 

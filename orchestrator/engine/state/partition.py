@@ -1,4 +1,4 @@
-"""What the orchestrator holds in memory: the live sessions of its partitions, as last committed."""
+"""A partition in memory: its live and ended sessions and its positions, as last committed."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,77 +12,77 @@ from orchestrator.saga import Session
 INPUT_TOPICS: Final = (Topic.EVENTS, Topic.CONTROL, Topic.TASKS)
 
 CHECKPOINT_EVERY_MICROS: Final = 5_000_000
-"""How long a partition's positions and low-water mark may lag behind what is in memory."""
-MOST_BEHIND: Final = 200_000
-"""Records that the low-water mark may lie behind the end of sessions: restoring reads them, 15 s or so."""
-MOST_AGE_MICROS: Final = (topic_spec(Topic.SESSIONS).retention_ms or 0) * 1_000 // 4
-"""How old the first event may be that no snapshot holds: a quarter of the time after which it is deleted."""
+"""How long a partition's committed positions and low-water mark may lag behind its state in memory."""
+MAX_MARK_LAG: Final = 200_000
+"""Records that the low-water mark may lag behind the end of the sessions topic. A restore reads them, about 15 s."""
+MAX_AGE_MICROS: Final = (topic_spec(Topic.SESSIONS).retention_ms or 0) * 1_000 // 4
+"""How old the first event without a snapshot may be: a quarter of the retention of the sessions topic."""
 
 
 class LiveSession(msgspec.Struct, frozen=True, gc=False):
-    """A session and what its snapshot still lacks."""
+    """A session, and the part of its history that no snapshot holds."""
 
     session: Session
     first_offset: int
-    """Where in the sessions topic the first event lies that no snapshot holds; never above the true place."""
+    """Offset of the first event that no snapshot holds, or a lower offset."""
     first_at: int
-    """When that was written, Unix microseconds."""
+    """When that event was written, Unix time in microseconds."""
     bytes_since_snapshot: int = 0
     snapshot_bytes: int = 0
-    """Size of its snapshot; 0 where there is none."""
+    """Size of its last snapshot; 0 without one."""
 
     @property
-    def lacks(self) -> bool:
-        """Whether events are needed to restore it."""
+    def needs_history(self) -> bool:
+        """Whether restoring it takes events beyond its snapshot."""
         return self.bytes_since_snapshot > 0 or not self.snapshot_bytes
 
-    def followed(self, session: Session, offset: int, at: int, size: int) -> "LiveSession":
-        """The session after more events of `size` bytes, the first of which lies at `offset` or behind."""
-        if self.lacks:
+    def advanced(self, session: Session, offset: int, at: int, size: int) -> "LiveSession":
+        """The session after further events of `size` bytes, the first of them at `offset` or later."""
+        if self.needs_history:
             total = self.bytes_since_snapshot + size
             return msgspec.structs.replace(self, session=session, bytes_since_snapshot=total)
         return LiveSession(session, offset, at, size, self.snapshot_bytes)
 
 
 class Damaged(msgspec.Struct, frozen=True):
-    """A session whose history does not hold."""
+    """A session whose history or snapshot is broken."""
 
     sequence: int
-    """The last of its events that does."""
+    """The last sound event."""
     reason: str
     session: Session | None = None
 
 
 @dataclass
 class Partition:
-    """One partition of every session topic, as the orchestrator owns it."""
+    """One partition number of all session topics, owned by this orchestrator."""
 
     number: int
     positions: dict[Topic, int]
-    """Next offset to read, of each input topic."""
+    """Next offset to read, by input topic."""
     sessions_end: int
-    """Where the next event will lie in the sessions topic, or before."""
+    """Offset of the next event in the sessions topic, or a lower offset."""
     batch: int = 0
     """Number of the last transaction that wrote for this partition."""
     live: dict[str, LiveSession] = field(default_factory=dict)
     ended: Ended = field(default_factory=Ended)
     quarantined: set[str] = field(default_factory=set)
     damaged: dict[str, Damaged] = field(default_factory=dict)
-    """Found while restoring, and not written down yet."""
+    """Found by the restore; the next checkpoint quarantines them."""
     checkpoint_mark: int = -1
-    """The low-water mark as written last; -1 where none was."""
-    unsettled: bool = False
-    """Whether something is in memory that the next upkeep has to write down."""
+    """The low-water mark of the last checkpoint; -1 without one."""
+    dirty: bool = False
+    """Whether the state in memory has changed since the last checkpoint."""
     active: int = 0
-    """Sessions that count for admission: those that people are not waited for."""
+    """Sessions that count against the admission limit. Escalated sessions, which wait for a person, do not."""
     _checkpoint_at: int = 0
 
     def session(self, correlation_id: str) -> Session | None:
         found = self.live.get(correlation_id)
         return found.session if found else None
 
-    def is_over(self, correlation_id: str) -> bool:
-        """Whether nothing that is told to this session has any effect."""
+    def is_closed(self, correlation_id: str) -> bool:
+        """Whether inputs of this session have no effect, because it has ended, is damaged or quarantined."""
         return (
             correlation_id in self.quarantined
             or correlation_id in self.damaged
@@ -107,20 +107,22 @@ class Partition:
         self.damaged.pop(correlation_id, None)
         self.quarantined.add(correlation_id)
 
-    def wants_checkpoint(self, now: int) -> bool:
-        """Asked for as often as wanted, it looks every few seconds."""
+    def is_checkpoint_due(self, now: int) -> bool:
+        """Whether to write a checkpoint now. True at most once in `CHECKPOINT_EVERY_MICROS`."""
         if now < self._checkpoint_at:
             return False
         self._checkpoint_at = now + CHECKPOINT_EVERY_MICROS
-        return self.unsettled or bool(self.damaged) or bool(self.stale_sessions(self.sessions_end, now))
+        return self.dirty or bool(self.damaged) or bool(self.stale_sessions(self.sessions_end, now))
 
     def stale_sessions(self, end: int, now: int) -> list[LiveSession]:
-        """Sessions that keep the low-water mark too far behind the end of sessions, or in the past."""
-        lowest, oldest = end - MOST_BEHIND, now - MOST_AGE_MICROS
+        """Sessions without a recent snapshot, which hold the low-water mark back: by offset, or by age.
+
+        `end` is the end offset of the sessions topic."""
+        lowest, oldest = end - MAX_MARK_LAG, now - MAX_AGE_MICROS
         return [
             live
             for live in self.live.values()
-            if (live.first_offset < lowest or live.first_at < oldest) and live.lacks
+            if (live.first_offset < lowest or live.first_at < oldest) and live.needs_history
         ]
 
     def _counted(self, correlation_id: str) -> int:

@@ -1,4 +1,5 @@
-"""Snapshots of sessions and checkpoints of partitions: what restoring starts from."""
+"""The records of the snapshots topic: session snapshots, quarantined sessions, partition checkpoints. A restore starts
+from them."""
 
 from typing import Final
 
@@ -14,34 +15,34 @@ from orchestrator.messages.types import PartitionCheckpoint, QuarantinedSession,
 from orchestrator.messages.values import value_of
 from orchestrator.saga import STATE_VERSION, Session
 
-SMALLEST: Final = 64 * 1024
-"""Bytes of events a session must have before it is worth a snapshot."""
-LARGEST_INLINE: Final = 512 * 1024
-"""Bytes of state beyond which it goes into the value store."""
+MIN_EVENT_BYTES: Final = 64 * 1024
+"""Bytes of events that a session must have before it is worth a snapshot."""
+MAX_INLINE_BYTES: Final = 512 * 1024
+"""Bytes of state above which the state goes into the value store."""
 MEDIA_TYPE: Final = "application/msgpack"
 
 
-def wanted(live: LiveSession) -> bool:
-    """Whether the events since the last snapshot outweigh it: so all snapshots of a session together cost
-    no more than a constant factor of its events."""
-    return live.bytes_since_snapshot > max(SMALLEST, live.snapshot_bytes)
+def is_due(live: LiveSession) -> bool:
+    """Whether the events since the last snapshot outweigh it. All snapshots of a session together then cost no more
+    than a constant factor of its events."""
+    return live.bytes_since_snapshot > max(MIN_EVENT_BYTES, live.snapshot_bytes)
 
 
 def snapshot(encoder: Encoder, partition: int, session: Session, end: int) -> Outgoing:
-    """The session's state, for the snapshots topic. `end` lies at or before the event that comes next."""
+    """The record of a session's state. `end` is the offset of its next event in the sessions topic, or a lower one."""
     state = value_of(msgspec.msgpack.encode(session), MEDIA_TYPE)
     record = SessionSnapshot(
         correlation_id=session.correlation_id,
         sequence=session.sequence,
         state_version=STATE_VERSION,
-        state=encoder.values.stored(state) if state.size > LARGEST_INLINE else state,
+        state=encoder.values.stored(state) if state.size > MAX_INLINE_BYTES else state,
         sessions_offset=end,
     )
     return encoder.encode(record, partition)
 
 
 def tombstone(partition: int, key: bytes) -> Outgoing:
-    """Lets compaction forget what lies under a key: an ended session's snapshot, an old chunk of ids."""
+    """Deletes a key by compaction: the snapshot of an ended session, or an expired chunk of ids."""
     return Outgoing(Topic.SNAPSHOTS, key, None, (), partition)
 
 
@@ -61,12 +62,12 @@ def checkpoint(encoder: Encoder, partition: int, partition_count: int, batch: in
 
 
 def read(record: SessionSnapshot, values: MessageValues) -> Session:
-    """The state in a snapshot. Raises `ConfigurationError` for a form that is newer than ours, and
-    `ContractError` for a damaged one."""
+    """The state in a snapshot. Raises `ConfigurationError` if its state version is newer than ours, `ContractError`
+    if it is damaged."""
     if record.state_version > STATE_VERSION:
         raise ConfigurationError(
             f"the snapshot of session {record.correlation_id} has state version {record.state_version}, "
-            f"this orchestrator knows up to {STATE_VERSION}: run a version at least as new"
+            f"this orchestrator reads up to {STATE_VERSION}: run a version at least as new"
         )
     state = values.fetched(record.state).inline or b""
     try:

@@ -68,7 +68,7 @@ def test_a_session_is_measured_from_its_first_input_to_its_end(
     assert value(metrics, "agents_transaction_messages_sum") >= committed
     for topic in (Topic.SESSIONS, Topic.PLAN_COMMANDS, Topic.EVALUATE_COMMANDS):
         sent = value(metrics, f'agents_messages_sent_total{{topic="{topic}"}}')
-        assert sent == len(lab.lab.messages(topic))
+        assert sent == len(lab.installation.messages(topic))
     assert value(metrics, f'agents_messages_received_total{{topic="{Topic.TASKS}"}}') == 2
 
 

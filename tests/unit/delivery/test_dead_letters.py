@@ -1,4 +1,4 @@
-"""Dead letters: the record byte for byte, in the session it belongs to, and never a flood of them."""
+"""Dead letters: the original record byte for byte, the session it belongs to, and the cap on their rate."""
 
 import asyncio
 from uuid import UUID
@@ -11,7 +11,7 @@ from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import Failure, Header
 
 SESSION = str(UUID(int=5))
-FAILURE = Failure(code="undecodable", message="the body is no message")
+FAILURE = Failure(code="undecodable", message="the body is not a message")
 
 
 def record(key: bytes | None, *headers: tuple[str, bytes | None]) -> Received:
@@ -19,14 +19,14 @@ def record(key: bytes | None, *headers: tuple[str, bytes | None]) -> Received:
 
 
 def test_the_original_is_kept_byte_for_byte() -> None:
-    letter = dead_letter(
+    made = dead_letter(
         record(b"\xfe", ("a", b"\x01"), ("a", None)), FAILURE, service="echo", stage=DECODE, now=7
     )
 
-    assert (letter.original.topic, letter.original.partition, letter.original.offset) == ("events", 3, 41)
-    assert (letter.original.key, letter.original.value) == (b"\xfe", b"\x00\xff")
-    assert letter.original.headers == (Header(name="a", value=b"\x01"), Header(name="a", value=None))
-    assert (letter.service, letter.stage, letter.failure, letter.occurred_at) == (
+    assert (made.original.topic, made.original.partition, made.original.offset) == ("events", 3, 41)
+    assert (made.original.key, made.original.value) == (b"\xfe", b"\x00\xff")
+    assert made.original.headers == (Header(name="a", value=b"\x01"), Header(name="a", value=None))
+    assert (made.service, made.stage, made.failure, made.occurred_at) == (
         "echo",
         "decode",
         FAILURE,
@@ -43,17 +43,17 @@ def test_the_original_is_kept_byte_for_byte() -> None:
         record(b"order-17", ("ce_correlationid", SESSION.encode())),
     ],
 )
-def test_it_belongs_to_the_session_that_the_record_names(received: Received) -> None:
+def test_it_belongs_to_the_session_in_the_record_key_or_header(received: Received) -> None:
     assert dead_letter(received, FAILURE, service="echo", stage=DECODE, now=7).correlation_id == SESSION
 
 
-def test_a_record_that_names_no_session_gets_one_of_its_own() -> None:
-    letters = [
+def test_a_record_without_a_session_id_gets_a_derived_one() -> None:
+    both = [
         dead_letter(record(key), FAILURE, service="echo", stage=DECODE, now=7) for key in (None, b"\xff\xfe")
     ]
 
-    assert len({letter.correlation_id for letter in letters}) == 1
-    assert UUID(letters[0].correlation_id)
+    assert len({each.correlation_id for each in both}) == 1
+    assert UUID(both[0].correlation_id)
 
 
 def test_its_id_is_the_same_when_it_is_written_again_and_differs_by_service() -> None:
@@ -65,12 +65,12 @@ def test_its_id_is_the_same_when_it_is_written_again_and_differs_by_service() ->
     assert ids[0] == ids[1] != ids[2]
 
 
-def test_a_record_that_is_too_large_says_where_it_lies() -> None:
-    letter = without_value(dead_letter(record(None), FAILURE, service="echo", stage=DECODE, now=7))
+def test_a_record_that_is_too_large_is_referenced_by_its_location() -> None:
+    made = without_value(dead_letter(record(None), FAILURE, service="echo", stage=DECODE, now=7))
 
-    assert letter.original.value is None
-    assert letter.original.offset == 41
-    assert letter.failure.message.startswith("the body is no message (the record is too large")
+    assert made.original.value is None
+    assert made.original.offset == 41
+    assert made.failure.message.startswith("the body is not a message (the record is too large")
 
 
 async def test_after_a_burst_they_are_spaced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,16 +96,16 @@ async def test_after_a_burst_they_are_spaced(monkeypatch: pytest.MonkeyPatch) ->
     assert slept == [0.1]
 
 
-def test_records_are_taken_as_fast_as_dead_letters_may_be_written() -> None:
+def test_records_are_allowed_at_the_rate_of_dead_letters() -> None:
     now = 0.0
     cap = DeadLetterCap(burst=3, per_second=10, clock=lambda: now)
 
-    assert cap.most(500) == 500
+    assert cap.allowed(500) == 500
     cap.spend(2)
-    assert cap.most(500) == 1
+    assert cap.allowed(500) == 1
     cap.spend(3)
-    assert cap.most(500) == 0
+    assert cap.allowed(500) == 0
     now += 0.35
-    assert cap.most(500) == 1
+    assert cap.allowed(500) == 1
     now += 100
-    assert cap.most(500) == 500
+    assert cap.allowed(500) == 500

@@ -1,4 +1,4 @@
-"""Who is let in: replies before tasks, tasks in their order and as long as there are places, people take none."""
+"""Admission: replies before tasks, tasks in order and below the limit of sessions, escalated ones not counted."""
 
 from msgspec.structs import replace
 
@@ -7,60 +7,62 @@ from orchestrator.messages.identity import derived_id
 from orchestrator.messages.types import FailureKind
 from orchestrator.saga import Session
 from tests.support.saga import exhausted, failed, given, plan_created, task
-from tests.support.scripted import Scripted, owning, record, under_way
+from tests.support.scripted_consumer import ScriptedConsumer, active_session, assignment_of, record
 
 REPLIES = [record(events.ToolCompleted, offset) for offset in range(5)]
 TASKS = [record(commands.SubmitTask, offset) for offset in range(50)]
 
 
 def sessions(count: int) -> list[Session]:
-    return [replace(under_way(), correlation_id=derived_id("admission", number)) for number in range(count)]
+    return [
+        replace(active_session(), correlation_id=derived_id("admission", number)) for number in range(count)
+    ]
 
 
-def parked() -> Session:
+def escalated_session() -> Session:
     return given(task(), plan_created("a"), failed("a", FailureKind.PERMANENT)).when(exhausted()).state
 
 
-def waiting(*given: Session) -> tuple[Scripted, Scripted, list[object]]:
-    """A burst of tasks and a few replies, and what is taken of them: 20 at most, where 10 sessions may be."""
-    group, tasks = Scripted(*REPLIES, at_once=True), Scripted(*TASKS, at_once=True)
-    return group, tasks, list(owning(group, tasks, *given).take(20, 10, 0.01))
+def poll(*active: Session) -> tuple[ScriptedConsumer, ScriptedConsumer, list[object]]:
+    """A burst of tasks and a few replies, and what a poll of at most 20 returns of them with a limit of 10 sessions."""
+    group, tasks = ScriptedConsumer(*REPLIES, at_once=True), ScriptedConsumer(*TASKS, at_once=True)
+    return group, tasks, list(assignment_of(group, tasks, *active).poll(20, 10, 0.01))
 
 
 def test_replies_come_first_and_tasks_in_their_order() -> None:
-    _, _, taken = waiting(*sessions(3))
+    _, _, polled = poll(*sessions(3))
 
-    assert taken == [*REPLIES, *TASKS[:7]]
+    assert polled == [*REPLIES, *TASKS[:7]]
 
 
-def test_a_transaction_that_replies_fill_has_no_task() -> None:
-    group, tasks = Scripted(*REPLIES, at_once=True), Scripted(*TASKS, at_once=True)
-    taken = owning(group, tasks, *sessions(3)).take(len(REPLIES), 10, 0.01)
+def test_a_batch_full_of_replies_has_no_task() -> None:
+    group, tasks = ScriptedConsumer(*REPLIES, at_once=True), ScriptedConsumer(*TASKS, at_once=True)
+    polled = assignment_of(group, tasks, *sessions(3)).poll(len(REPLIES), 10, 0.01)
 
-    assert taken == REPLIES
+    assert polled == REPLIES
     assert list(tasks.records) == TASKS
 
 
-def test_without_a_place_tasks_are_left_in_their_topic_and_replies_are_not() -> None:
-    _, tasks, taken = waiting(*sessions(10))
+def test_at_the_limit_tasks_stay_in_their_topic_and_replies_are_read() -> None:
+    _, tasks, polled = poll(*sessions(10))
 
-    assert taken == REPLIES
+    assert polled == REPLIES
     assert list(tasks.records) == TASKS
     assert tasks.waits == []
 
 
-def test_a_session_that_waits_for_a_person_takes_no_place() -> None:
-    _, _, taken = waiting(*sessions(9), parked())
+def test_an_escalated_session_does_not_count_against_the_limit() -> None:
+    _, _, polled = poll(*sessions(9), escalated_session())
 
-    assert taken == [*REPLIES, TASKS[0]]
+    assert polled == [*REPLIES, TASKS[0]]
 
 
 def test_a_session_that_ends_makes_room_for_the_next_task() -> None:
     ending, *others = sessions(10)
-    tasks = Scripted(*TASKS, at_once=True)
-    owned = owning(Scripted(), tasks, ending, *others)
-    assert owned.take(20, 10, 0.01) == []
+    tasks = ScriptedConsumer(*TASKS, at_once=True)
+    assignment = assignment_of(ScriptedConsumer(), tasks, ending, *others)
+    assert assignment.poll(20, 10, 0.01) == []
 
-    owned.partitions[0].end(ending.correlation_id, 1)
+    assignment.partitions[0].end(ending.correlation_id, 1)
 
-    assert owned.take(20, 10, 0.01) == TASKS[:1]
+    assert assignment.poll(20, 10, 0.01) == TASKS[:1]

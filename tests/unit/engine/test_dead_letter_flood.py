@@ -1,4 +1,4 @@
-"""Records that nobody can process, in numbers: they slow down what brings them, and nothing is lost."""
+"""A flood of records that cannot be processed slows down its topic, and nothing is lost."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ def flood(lab: SagaLab, topic: Topic) -> None:
     lab.send_raw(*(Outgoing(topic, b"k", b"garbage", ()) for _ in range(FLOOD)))
 
 
-def test_bad_tasks_wait_in_their_topic_while_sessions_go_on(lab: SagaLab) -> None:
+def test_bad_tasks_wait_in_their_topic_while_active_sessions_go_on(lab: SagaLab) -> None:
     session = lab.new_id()
     with lab.running(batch=BATCH) as running:
         lab.submit(session)
@@ -35,13 +35,13 @@ def test_bad_tasks_wait_in_their_topic_while_sessions_go_on(lab: SagaLab) -> Non
         with lab.services():
             lab.until_history(session, "TaskCompleted")
 
-    letters = lab.dead_letters()
-    # Every task that was taken has its dead letter, the others lie where they are.
-    assert len(letters) + 1 == running.loop.partitions[0].positions[Topic.TASKS] < FLOOD
-    assert {letter.stage for letter in letters} == {"decode"}
+    dead_letters = lab.dead_letters()
+    # Every bad task that was read has its dead letter; the others stay in their topic.
+    assert len(dead_letters) + 1 == running.loop.partitions[0].positions[Topic.TASKS] < FLOOD
+    assert {each.stage for each in dead_letters} == {"decode"}
 
 
-def test_bad_reports_are_taken_one_by_one_and_what_lies_between_them_is_heard(lab: SagaLab) -> None:
+def test_bad_events_are_read_one_by_one_and_the_replies_between_them_count(lab: SagaLab) -> None:
     session = lab.new_id()
     with lab.running(batch=BATCH) as running:
         lab.submit(session)

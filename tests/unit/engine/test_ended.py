@@ -1,4 +1,4 @@
-"""Ended sessions are remembered for a time and up to a number, and as they were written."""
+"""Ended sessions are remembered for a time and up to a number, and restored as they were written."""
 
 import pytest
 
@@ -16,8 +16,8 @@ def name(number: int) -> str:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ended, "CHUNK", 10)
-    monkeypatch.setattr(ended, "MOST", 50)
+    monkeypatch.setattr(ended, "CHUNK_IDS", 10)
+    monkeypatch.setattr(ended, "MAX_SESSIONS", 50)
 
 
 def filled(count: int, at: int = START) -> Ended:
@@ -44,26 +44,26 @@ def test_chunks_are_read_as_they_were_written() -> None:
     assert [len(chunk.ids) for chunk in read.unwritten()] == [6]
 
 
-def test_the_surplus_and_the_old_go() -> None:
+def test_surplus_and_old_chunks_expire() -> None:
     found = filled(80)
     assert [chunk.number for chunk in found.expired(START)] == [0, 1, 2]
     found.add(name(99), START + HOUR)
-    late = START + (ended.HOURS + 1) * HOUR
-    gone = found.expired(late)
-    assert [chunk.number for chunk in gone] == list(range(8))
-    for chunk in gone:
+    late = START + (ended.RETENTION_HOURS + 1) * HOUR
+    expired = found.expired(late)
+    assert [chunk.number for chunk in expired] == list(range(8))
+    for chunk in expired:
         found.drop(chunk)
     assert list(found) == [name(99)]
 
 
-def test_a_clock_that_goes_back_opens_no_older_hour() -> None:
+def test_a_clock_that_goes_back_does_not_reopen_an_older_hour() -> None:
     found = filled(5, START + HOUR)
     found.add(name(7), START)
     [chunk] = found.unwritten()
     assert len(chunk.ids) == 6
 
 
-def test_a_session_that_began_anew_is_written_out_of_its_chunk() -> None:
+def test_a_session_that_was_started_again_is_removed_from_its_chunk() -> None:
     found = filled(5)
     for chunk in found.unwritten():
         chunk.written = len(chunk.ids)

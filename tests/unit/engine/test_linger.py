@@ -1,4 +1,4 @@
-"""What the loop waits for: news gathers with what is behind it, answers do not, a quiet loop waits for tasks."""
+"""What a poll waits for: progress reports linger, replies do not, an idle loop waits for tasks."""
 
 import pytest
 
@@ -6,68 +6,68 @@ from orchestrator.engine.linger import may_linger
 from orchestrator.messages import commands, events
 from orchestrator.messages.base import Message
 from orchestrator.saga.replies import REPLIES
-from tests.support.scripted import Scripted, owning, record, under_way
+from tests.support.scripted_consumer import ScriptedConsumer, active_session, assignment_of, record
 
-ANSWERS = [kind for kind in REPLIES if kind is not events.ToolSelected]
+AWAITED = [kind for kind in REPLIES if kind is not events.ToolSelected]
 
 
 SELECTED, STARTED = record(events.ToolSelected), record(events.ToolStarted)
 COMPLETED, SUBMITTED = record(events.ToolCompleted), record(commands.SubmitTask)
 
 
-@pytest.mark.parametrize("kind", ANSWERS, ids=lambda kind: kind.__name__)
-def test_no_answer_waits_for_company(kind: type[Message]) -> None:
+@pytest.mark.parametrize("kind", AWAITED, ids=lambda kind: kind.__name__)
+def test_no_reply_that_is_waited_for_lingers(kind: type[Message]) -> None:
     assert not may_linger([SELECTED, record(kind)])
 
 
-def test_news_and_only_news_may_wait() -> None:
+def test_progress_reports_and_only_they_may_linger() -> None:
     assert may_linger([SELECTED, STARTED])
     assert not may_linger([SELECTED, SUBMITTED])
     assert not may_linger([record(events.ToolSelected, named=False)])
 
 
-def test_a_selection_is_taken_with_the_answer_behind_it() -> None:
-    group = Scripted(SELECTED, COMPLETED, STARTED)
-    owned = owning(group, Scripted(), under_way())
+def test_a_selection_is_polled_with_the_reply_behind_it() -> None:
+    group = ScriptedConsumer(SELECTED, COMPLETED, STARTED)
+    assignment = assignment_of(group, ScriptedConsumer(), active_session())
 
-    assert owned.take(100, 10, 0.01) == [SELECTED, COMPLETED]
-
-
-def test_news_that_nothing_follows_is_taken_after_a_moment() -> None:
-    group = Scripted(SELECTED)
-    owned = owning(group, Scripted(), under_way())
-
-    assert owned.take(100, 10, 0.01) == [SELECTED]
+    assert assignment.poll(100, 10, 0.01) == [SELECTED, COMPLETED]
 
 
-def test_no_more_gathers_than_a_transaction_takes() -> None:
-    owned = owning(Scripted(*[SELECTED] * 5), Scripted(), under_way())
+def test_a_progress_report_that_nothing_follows_is_polled_alone() -> None:
+    group = ScriptedConsumer(SELECTED)
+    assignment = assignment_of(group, ScriptedConsumer(), active_session())
 
-    assert len(owned.take(3, 10, 0.01)) == 3
+    assert assignment.poll(100, 10, 0.01) == [SELECTED]
 
 
-def test_while_sessions_are_under_way_events_are_waited_for() -> None:
-    group, tasks = Scripted(), Scripted(SUBMITTED)
-    owning(group, tasks, under_way()).take(100, 10, 0.01)
+def test_lingering_stops_at_the_limit_of_a_batch() -> None:
+    assignment = assignment_of(ScriptedConsumer(*[SELECTED] * 5), ScriptedConsumer(), active_session())
+
+    assert len(assignment.poll(3, 10, 0.01)) == 3
+
+
+def test_with_active_sessions_a_poll_waits_for_events() -> None:
+    group, tasks = ScriptedConsumer(), ScriptedConsumer(SUBMITTED)
+    assignment_of(group, tasks, active_session()).poll(100, 10, 0.01)
 
     assert group.waits == [0.01]
     assert tasks.waits == []
 
 
-def test_while_none_is_a_task_is_waited_for() -> None:
-    group, tasks = Scripted(), Scripted(SUBMITTED)
-    taken = owning(group, tasks).take(100, 10, 0.01)
+def test_without_active_sessions_a_poll_waits_for_a_task() -> None:
+    group, tasks = ScriptedConsumer(), ScriptedConsumer(SUBMITTED)
+    polled = assignment_of(group, tasks).poll(100, 10, 0.01)
 
     assert group.waits == [0]
     assert tasks.waits == [0.01]
-    assert taken == [SUBMITTED]
+    assert polled == [SUBMITTED]
 
 
-def test_without_room_for_a_task_the_group_is_waited_for() -> None:
-    """As before partitions come: the loop must not turn without waiting."""
+def test_without_capacity_for_a_task_a_poll_waits_for_events() -> None:
+    """As before partitions are assigned: the loop must not spin without waiting."""
     for active, tasks in ((0, None), (10, 0)):
-        group, waiting = Scripted(), Scripted(SUBMITTED)
-        owning(group, waiting).take(100, active, 0.01, tasks)
+        group, waiting = ScriptedConsumer(), ScriptedConsumer(SUBMITTED)
+        assignment_of(group, waiting).poll(100, active, 0.01, tasks)
 
         assert group.waits == [0.01]
         assert waiting.waits == []

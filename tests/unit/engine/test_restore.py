@@ -1,5 +1,5 @@
-"""Whatever happened, a partition is restored as it was: after every transaction, from all that is kept, and
-from no more than what has to be kept."""
+"""A restored partition equals the live one: after every transaction, with everything retained and with no more
+retained than a restore needs."""
 
 import random
 import tempfile
@@ -9,27 +9,26 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.engine.state import partition as live
 from orchestrator.engine.state import snapshots
 from orchestrator.messages.catalogue import Topic
 from tests.support.saga_partition import SagaPartition
 from tests.support.world import Choices, some_profile
 
-long_stories = st.integers(0, 1_000_000).map(
-    lambda seed: random.Random(seed).choices(range(101), k=800)  # noqa: S311 - a story, no secret
+many_choices = st.integers(0, 1_000_000).map(
+    lambda seed: random.Random(seed).choices(range(101), k=800)  # noqa: S311 - a test case, not a secret
 )
-"""Many choices that hang together by nothing: what makes a story long enough for marks to move."""
+"""Enough independent choices for a run in which low-water marks move."""
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Snapshots come soon, and sessions soon hold the mark back."""
-    monkeypatch.setattr(snapshots, "SMALLEST", 1_500)
-    monkeypatch.setattr(live, "MOST_BEHIND", 20)
+    """Sessions are snapshotted early, and soon hold the low-water mark back."""
+    monkeypatch.setattr(snapshots, "MIN_EVENT_BYTES", 1_500)
+    monkeypatch.setattr("orchestrator.engine.state.partition.MAX_MARK_LAG", 20)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(long_stories)
+@given(many_choices)
 def test_restored_state_equals_live_state_after_every_transaction(chosen: list[int]) -> None:
     choices = Choices(chosen)
     with tempfile.TemporaryDirectory() as folder:
@@ -40,7 +39,7 @@ def test_restored_state_equals_live_state_after_every_transaction(chosen: list[i
                 break
             _disturb(partition)
             partition.transaction(
-                commit=choices.of(True, True, True, True, False), upkeep=choices.of(False, False, True)
+                commit=choices.of(True, True, True, True, False), checkpoint=choices.of(False, False, True)
             )
             _is_restored_as_it_is(partition)
 
@@ -53,8 +52,8 @@ def _disturb(partition: SagaPartition) -> None:
             partition.submit(partition.new_number(), some_profile(partition.choices))
         case "wait":
             partition.wait()
-        case "cancel" if partition.told:
-            partition.cancel(partition.choices.of(*partition.told)[0])
+        case "cancel" if partition.handled:
+            partition.cancel(partition.choices.of(*partition.handled)[0])
         case "retention" if partition.partition.checkpoint_mark >= 0:
             partition.log.delete(Topic.SESSIONS, partition.partition.checkpoint_mark)
         case "compaction":
@@ -72,8 +71,8 @@ def _is_restored_as_it_is(partition: SagaPartition) -> None:
     assert not restored.damaged
     assert (restored.batch, restored.active) == (lived.batch, lived.active)
     assert restored.checkpoint_mark == lived.checkpoint_mark
-    # The place where reading has to begin is never above what lies there.
+    # A restore never begins above the first event that it needs.
     for name, known in restored.live.items():
-        if known.lacks:
+        if known.needs_history:
             assert lived.live[name].first_offset <= known.first_offset
     assert lived.sessions_end <= partition.log.end(Topic.SESSIONS)

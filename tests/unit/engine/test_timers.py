@@ -1,11 +1,11 @@
-"""Timers are found when they are due, and cost nothing until then; time-outs wait for what came before them."""
+"""Timers are found when they are due and cost nothing until then; they fire after the events before them are read."""
 
 from collections.abc import Iterable
 
-from orchestrator.engine.state.timers import LOOK_MICROS, SLACK, Horizon, Timers
+from orchestrator.engine.state.timers import REFRESH_MICROS, SLACK, Horizon, Timers
 
 
-def test_what_is_due_is_found_the_longest_first_and_stays_armed() -> None:
+def test_due_sessions_are_found_earliest_first_and_stay_armed() -> None:
     timers = Timers()
     for name, due in (("b", 20), ("a", 10), ("c", 30)):
         timers.arm(0, name, due)
@@ -14,18 +14,18 @@ def test_what_is_due_is_found_the_longest_first_and_stays_armed() -> None:
     assert [name for _, name, _ in timers.due(25, 1)] == ["a"]
 
 
-def test_a_session_that_was_armed_back_and_forth_is_due_once() -> None:
+def test_a_session_that_is_armed_back_and_forth_is_due_once() -> None:
     timers = Timers()
     for due in (10, 20, 10):
         timers.arm(0, "a", due)
     assert timers.due(50, 10) == [(10, "a", 0)]
 
 
-def test_what_is_forgotten_or_waits_for_messages_is_never_due() -> None:
+def test_a_disarmed_session_is_never_due() -> None:
     timers = Timers()
     timers.arm(0, "a", 10)
     timers.arm(0, "b", 10)
-    timers.forget("a")
+    timers.disarm("a")
     timers.arm(0, "b", None)
     assert timers.next_at() is None
     assert timers.due(50, 10) == []
@@ -39,23 +39,23 @@ def test_stale_entries_do_not_pile_up() -> None:
     assert timers.next_at() == 49_999
 
 
-def test_a_time_out_waits_until_all_was_read_that_lay_there_when_it_came() -> None:
+def test_a_timer_waits_until_the_events_before_it_have_been_read() -> None:
     now, ends = [1_000_000], {0: 7}
 
-    def look(numbers: Iterable[int]) -> dict[int, int]:
+    def end_offsets(numbers: Iterable[int]) -> dict[int, int]:
         return {number: ends[number] for number in numbers}
 
-    horizon = Horizon(look, lambda: now[0])
-    assert not horizon.reached(0, due=1_000_000, position=99), "nobody has looked yet"
-    horizon.look({0: 1_000_000})
+    horizon = Horizon(end_offsets, lambda: now[0])
+    assert not horizon.reached(0, due=1_000_000, position=99), "no end offset has been requested yet"
+    horizon.refresh({0: 1_000_000})
     assert not horizon.reached(0, due=1_000_000, position=6)
     assert horizon.reached(0, due=1_000_000, position=7)
 
     ends[0] = 9
     now[0] += 10
-    horizon.look({0: 1_000_005})
-    assert not horizon.reached(0, due=1_000_005, position=9), "looks are not wasted on each timer"
-    now[0] += LOOK_MICROS
-    horizon.look({0: 1_000_005})
+    horizon.refresh({0: 1_000_005})
+    assert not horizon.reached(0, due=1_000_005, position=9), "end offsets are not requested for each timer"
+    now[0] += REFRESH_MICROS
+    horizon.refresh({0: 1_000_005})
     assert not horizon.reached(0, due=1_000_005, position=8)
     assert horizon.reached(0, due=1_000_005, position=9)

@@ -1,4 +1,4 @@
-"""What one way of taking a recording's inputs cost."""
+"""What it costs to handle the inputs of a recording."""
 
 import time
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Passage:
-    """Inputs, seconds, and CPU seconds of this process and of the brokers, over all stretches."""
+class Measurement:
+    """Inputs, seconds, and CPU seconds of this process and of the brokers, over all measured sections."""
 
     cluster: "Cluster"
     inputs: int = 0
@@ -24,8 +24,8 @@ class Passage:
     broker_cpu: float = 0.0
 
     @contextmanager
-    def stretch(self, inputs: int) -> Iterator[None]:
-        """Measures what is done inside; so many inputs are taken there."""
+    def section(self, inputs: int) -> Iterator[None]:
+        """Measures the code inside, which handles this many inputs."""
         begun, cpu, broker = time.perf_counter(), time.process_time(), self.cluster.broker_cpu()
         yield
         self.seconds += time.perf_counter() - begun
@@ -39,10 +39,12 @@ class Passage:
         return self.inputs / self.seconds
 
 
-def told(passages: "Sequence[Passage]") -> dict[str, float]:
-    """Figures of passages over the same recording: medians, CPU in microseconds an input."""
+def figures(measurements: "Sequence[Measurement]") -> dict[str, float]:
+    """Medians over measurements of the same recording; CPU in microseconds an input."""
     return {
-        "inputs_per_s": round(median(one.rate for one in passages)),
-        "cpu_us_per_input": round(median(one.cpu / one.inputs for one in passages) * 1e6, 1),
-        "broker_cpu_us_per_input": round(median(one.broker_cpu / one.inputs for one in passages) * 1e6, 1),
+        "inputs_per_s": round(median(one.rate for one in measurements)),
+        "cpu_us_per_input": round(median(one.cpu / one.inputs for one in measurements) * 1e6, 1),
+        "broker_cpu_us_per_input": round(
+            median(one.broker_cpu / one.inputs for one in measurements) * 1e6, 1
+        ),
     }

@@ -1,4 +1,4 @@
-"""What one slot of the orchestrator owns, with consumers that have what a test gives them."""
+"""The partitions of a slot, with consumers that return the records a test gives them."""
 
 from collections import deque
 from typing import Any
@@ -18,9 +18,9 @@ def record(kind: type[Message], offset: int = 0, *, named: bool = True) -> Recei
     return Received(entry_of(kind).topic, 0, offset, 0, None, b"", headers)
 
 
-class Scripted:
-    """A consumer that has these records, and notes how long it was waited for each time. They come one by one,
-    or `at_once`, as what a client has fetched."""
+class ScriptedConsumer:
+    """A consumer that returns these records, and notes the timeout of each poll. They arrive one by one, or `at_once`,
+    as if the client had fetched them already."""
 
     def __init__(self, *records: Received, at_once: bool = False) -> None:
         self.records = deque(records)
@@ -36,11 +36,13 @@ class Scripted:
         return [self.records.popleft() for _ in range(count)]
 
     def subscribe(self, *_: Any) -> None:
-        """The partitions are here already."""
+        """Does nothing: the test assigns the partitions."""
 
 
 class ScriptedBus:
-    def __init__(self, *consumers: Scripted) -> None:
+    """Hands out these consumers, in this order."""
+
+    def __init__(self, *consumers: ScriptedConsumer) -> None:
         self.consumers = deque(consumers)
 
     def consumer(self, _reading: Reading) -> Any:
@@ -50,19 +52,19 @@ class ScriptedBus:
         return 1
 
 
-def owning(group: Scripted, tasks: Scripted, *sessions: Session) -> SlotAssignment:
-    """Owns partition 0, in which these sessions live."""
-    bus: Any = ScriptedBus(group, tasks, Scripted())
-    nobody: Any = None
-    owned = SlotAssignment(bus, "orchestrator-0", nobody, (1.0, 1.0))
-    owned.join()
-    partition = owned.partitions[0] = Partition(0, {}, 0)
+def assignment_of(group: ScriptedConsumer, tasks: ScriptedConsumer, *sessions: Session) -> SlotAssignment:
+    """An assignment of partition 0 with these live sessions."""
+    bus: Any = ScriptedBus(group, tasks, ScriptedConsumer())
+    no_encoder: Any = None
+    assignment = SlotAssignment(bus, "orchestrator-0", no_encoder, (1.0, 1.0))
+    assignment.join()
+    partition = assignment.partitions[0] = Partition(0, {}, 0)
     for session in sessions:
         partition.put(LiveSession(session, 0, 0))
-    return owned
+    return assignment
 
 
-def under_way() -> Session:
+def active_session() -> Session:
     scenario = Scenario()
     scenario.tell(task()(scenario))
     return scenario.state

@@ -1,4 +1,4 @@
-"""What services would answer, for benchmarks of the orchestrator alone."""
+"""The replies of services, for benchmarks of the orchestrator alone."""
 
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ _PLAN: Final = Plan(
 
 
 def planned(command: commands.CreatePlan) -> events.PlanCreated:
-    """A plan of `STEPS` steps side by side."""
+    """A plan of `STEPS` parallel steps."""
     return events.PlanCreated(**_head(command), plan=_PLAN)
 
 
@@ -31,7 +31,7 @@ def selected(ready: events.PlanStepReady) -> events.ToolSelected:
     return events.ToolSelected(**_head(ready), tool=ready.step.tool, timeout_ms=3_600_000)
 
 
-def cancelling(correlation_id: str) -> commands.CancelTask:
+def cancel(correlation_id: str) -> commands.CancelTask:
     return commands.CancelTask(
         command_id=derived_id("cancel", correlation_id),
         correlation_id=correlation_id,
@@ -39,12 +39,12 @@ def cancelling(correlation_id: str) -> commands.CancelTask:
     )
 
 
-def _head(asked: Any) -> dict[str, Any]:
-    """What every answer to a call has."""
+def _head(request: Any) -> dict[str, Any]:
+    """The fields that every reply to a call has."""
     return {
-        "event_id": derived_id("answer", asked.message_id),
-        "correlation_id": asked.correlation_id,
-        "causation_id": asked.message_id,
+        "event_id": derived_id("answer", request.message_id),
+        "correlation_id": request.correlation_id,
+        "causation_id": request.message_id,
         "occurred_at": unix_micros(),
-        "call": asked.call,
+        "call": request.call,
     }

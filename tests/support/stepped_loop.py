@@ -1,4 +1,4 @@
-"""The orchestrator's loop on the embedded broker, which is told to answer it with errors at chosen steps."""
+"""The orchestrator's loop on the embedded broker, with faults that a test injects before chosen steps."""
 
 import threading
 from collections import Counter
@@ -16,16 +16,16 @@ from tests.support.saga_lab import SagaLab
 from tests.support.workers import TIMEOUT_S, Lab, until
 
 
-class MockLoop(LoopObserver):
-    """A loop whose outputs are answered as services do, before it goes on: between two of its steps nobody else
-    asks the broker for anything."""
+class SteppedLoop(LoopObserver):
+    """A loop that sends the replies to its own outputs after each commit. Between two of its steps no other client
+    sends the broker a request, so a fault hits the request that it is meant for."""
 
     def __init__(self, lab: Lab, folder: Path) -> None:
         self.saga = SagaLab(lab, folder)
         self.outcomes: Counter[str] = Counter()
-        """Transactions, by how they ended."""
+        """Transactions, by outcome."""
         self.written: list[Message] = []
-        """By transactions that are committed: the embedded broker shows the others, too."""
+        """Messages of committed transactions. The embedded broker also returns those of aborted ones."""
         self.active: Mapping[int, int] = {}
         self.failure: Exception | None = None
         self.loop: SagaLoop
@@ -33,10 +33,12 @@ class MockLoop(LoopObserver):
         self._before: dict[str, Callable[[], None]] = {}
 
     @contextmanager
-    def running(self) -> Iterator["MockLoop"]:
+    def running(self) -> Iterator["SteppedLoop"]:
         self.start()
         try:
-            until(lambda: self.loop.ready.is_set() or self.failure is not None, "the loop has its partitions")
+            until(
+                lambda: self.loop.ready.is_set() or self.failure is not None, "the loop owns its partitions"
+            )
             yield self
         finally:
             self.loop.stop()
@@ -58,11 +60,11 @@ class MockLoop(LoopObserver):
         assert not self._thread.is_alive()
 
     def once_before(self, step: str, act: Callable[[], None]) -> None:
-        """Does something on the loop's thread when it comes to a step."""
+        """Calls `act` on the loop's thread, once, before the step."""
         self._before[step] = act
 
     def complete(self, name: str = "") -> None:
-        """A session, from its task to its end, while whatever was asked for happens."""
+        """Runs a session from its task to its end, with the faults that were injected."""
         [session] = self.saga.submit(name or self.saga.new_id())
         until(
             lambda: self.failure is not None or session in self._completed(),
@@ -70,7 +72,7 @@ class MockLoop(LoopObserver):
         )
         if self.failure is not None:
             raise self.failure
-        assert not self._before, f"it never came to {list(self._before)}"
+        assert not self._before, f"the loop never reached {list(self._before)}"
 
     def committed(self, transaction: Transaction) -> None:
         self.outcomes["committed"] += 1
@@ -95,5 +97,5 @@ class MockLoop(LoopObserver):
     def _run(self) -> None:
         try:
             self.loop.run()
-        except Exception as error:  # noqa: BLE001 - the test asks what it failed with
+        except Exception as error:  # noqa: BLE001 - the test reads what it failed with
             self.failure = error

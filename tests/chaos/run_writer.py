@@ -1,4 +1,4 @@
-"""A made-up run for trying the checker: two sessions in one partition, with a retry and steps side by side."""
+"""Writes the records of a made-up run, to test the checker: two sessions in one partition, a retry, parallel steps."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -9,7 +9,7 @@ from tests.chaos.topics import Record
 FIRST, SECOND = "11111111-0000-4000-8000-000000000001", "22222222-0000-4000-8000-000000000002"
 
 
-class Story:
+class RunWriter:
     """Writes records as a sound orchestrator and sound services would."""
 
     def __init__(self) -> None:
@@ -17,7 +17,7 @@ class Story:
         self._sequences: dict[str, int] = {}
 
     def write(self, topic: str, name: str, session: str, **body: Any) -> str:
-        """A record at the end of its log; gives the id of its message."""
+        """Appends a record to its topic; returns the id of its message."""
         offset = sum(record.topic == topic for record in self.records)
         own_id = f"{topic}-{offset}"
         body = {"correlation_id": session, "event_id": own_id, "causation_id": "", **body}
@@ -32,21 +32,21 @@ class Story:
         return self.write("events", name, session, **body)
 
     def begin(self, session: str) -> str:
-        """Up to the plan's acceptance; gives the id of what caused it."""
+        """A session up to the acceptance of its plan; returns the id of the reply that caused it."""
         task = self.write("tasks", "SubmitTask", session)
-        asked = call(session, "PLAN")
+        opened = call(session, "PLAN")
         self.history("TaskReceived", session, task)
-        self.history("PlanRequested", session, task, call=asked)
-        self.write("plan.commands", "CreatePlan", session, causation_id=task, call=asked)
-        planned = self.reply("PlanCreated", session, call=asked)
-        self.history("PlanAccepted", session, planned, call=asked)
+        self.history("PlanRequested", session, task, call=opened)
+        self.write("plan.commands", "CreatePlan", session, causation_id=task, call=opened)
+        planned = self.reply("PlanCreated", session, call=opened)
+        self.history("PlanAccepted", session, planned, call=opened)
         return planned
 
     def ready(self, session: str, step: str, cause: str, attempt: int = 1) -> None:
         self.history("PlanStepReady", session, cause, call=call(session, "SELECTION", step, attempt))
 
     def run(self, session: str, step: str, attempt: int = 1) -> str:
-        """Selection and success of a step; gives the id of what ended it."""
+        """Selection and success of a step; returns the id of the reply that ended it."""
         running = call(session, "TOOL", step, attempt)
         selected = self.reply("ToolSelected", session, call=call(session, "SELECTION", step, attempt))
         self.history("StepAssigned", session, selected, call=running)
@@ -55,7 +55,7 @@ class Story:
         return completed
 
     def fail(self, session: str, step: str) -> None:
-        """Failure of a step's first run, and recovery's answer."""
+        """Failure of a step's first run, and the reply of recovery."""
         broken = call(session, "RECOVERY", step)
         failed = self.reply("ToolFailed", session, call=call(session, "TOOL", step))
         self.history("CallFailed", session, failed, call=broken)
@@ -63,11 +63,11 @@ class Story:
         self.history("RecoveryRecorded", session, retried, call=broken)
 
     def finish(self, session: str, cause: str) -> None:
-        asked = call(session, "EVALUATION", "evaluation-1")
-        self.history("EvaluationRequested", session, cause, call=asked)
-        self.write("evaluate.commands", "EvaluateTask", session, causation_id=cause, call=asked)
-        evaluated = self.reply("TaskEvaluated", session, call=asked)
-        self.history("EvaluationRecorded", session, evaluated, call=asked)
+        opened = call(session, "EVALUATION", "evaluation-1")
+        self.history("EvaluationRequested", session, cause, call=opened)
+        self.write("evaluate.commands", "EvaluateTask", session, causation_id=cause, call=opened)
+        evaluated = self.reply("TaskEvaluated", session, call=opened)
+        self.history("EvaluationRecorded", session, evaluated, call=opened)
         self.history("TaskCompleted", session, evaluated)
 
 
@@ -82,24 +82,24 @@ def call(session: str, kind: str, step: str = "", attempt: int = 1) -> dict[str,
     }
 
 
-def sound() -> list[Record]:
-    """One session that completes after a retry, and one that is given up."""
-    story = Story()
-    planned = story.begin(FIRST)
-    story.ready(FIRST, "a", planned)
-    story.ready(FIRST, "b", planned)
-    other = story.begin(SECOND)
-    story.ready(SECOND, "a", other)
-    story.run(FIRST, "a")
-    story.fail(SECOND, "a")
-    story.fail(FIRST, "b")
-    story.ready(FIRST, "b", "due", attempt=2)
-    done = story.run(FIRST, "b", attempt=2)
-    story.history("TaskEscalated", SECOND, "due", dead_letter_id="dead-letters-0")
-    letter = {"failure": {"message": "given up"}, "service": "orchestrator", "stage": "escalate"}
-    story.write("dead-letters", "MessageDeadLettered", SECOND, **letter)
-    story.finish(FIRST, done)
-    return story.records
+def sound_run() -> list[Record]:
+    """One session that completes after a retry, and one that is escalated."""
+    run = RunWriter()
+    planned = run.begin(FIRST)
+    run.ready(FIRST, "a", planned)
+    run.ready(FIRST, "b", planned)
+    other = run.begin(SECOND)
+    run.ready(SECOND, "a", other)
+    run.run(FIRST, "a")
+    run.fail(SECOND, "a")
+    run.fail(FIRST, "b")
+    run.ready(FIRST, "b", "due", attempt=2)
+    done = run.run(FIRST, "b", attempt=2)
+    run.history("TaskEscalated", SECOND, "due", dead_letter_id="dead-letters-0")
+    dead_letter = {"failure": {"message": "escalated"}, "service": "orchestrator", "stage": "escalate"}
+    run.write("dead-letters", "MessageDeadLettered", SECOND, **dead_letter)
+    run.finish(FIRST, done)
+    return run.records
 
 
 def found(records: Iterable[Record], name: str, session: str = FIRST, nth: int = 0) -> Record:
@@ -107,17 +107,17 @@ def found(records: Iterable[Record], name: str, session: str = FIRST, nth: int =
     return [record for record in records if record.name == name and record.session == session][nth]
 
 
-def without(records: Iterable[Record], *gone: Record) -> list[Record]:
-    return [record for record in records if record not in gone]
+def without(records: Iterable[Record], *removed: Record) -> list[Record]:
+    return [record for record in records if record not in removed]
 
 
 def changed(records: Iterable[Record], one: Record, **body: Any) -> list[Record]:
-    """The records, that one with other fields in its body."""
+    """The records, with other fields in the body of one of them."""
     return _mapped(records, one, lambda record: replace(record, body={**record.body, **body}))
 
 
 def renumbered(records: Iterable[Record]) -> list[Record]:
-    """The records, `sequence` of each history counted anew: hides what a gap would tell."""
+    """The records with `sequence` of each history counted again, so that gaps and repetitions in it are hidden."""
     counts: dict[str, int] = {}
     result = []
     for record in records:
@@ -129,7 +129,7 @@ def renumbered(records: Iterable[Record]) -> list[Record]:
 
 
 def again(records: Iterable[Record], one: Record, **body: Any) -> list[Record]:
-    """The records, and that one once more at the end of its log."""
+    """The records, with one of them repeated at the end of its topic."""
     records = list(records)
     offset = 1 + max(record.offset for record in records if record.topic == one.topic)
     return [*records, replace(one, offset=offset, body={**one.body, **body})]

@@ -1,0 +1,113 @@
+"""Step 2 of the orchestrator's loop: decides the records that were read and the timers that are due."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol, cast
+
+from orchestrator.bus.codec import Codec
+from orchestrator.bus.ports import Outgoing, Received
+from orchestrator.engine.assignment import SlotAssignment
+from orchestrator.engine.routing import Routed, Router, submission
+from orchestrator.engine.staged_batch import StagedBatch, location_of
+from orchestrator.engine.state.encoding import Encoder
+from orchestrator.engine.state.timers import Horizon
+from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
+from orchestrator.messages import commands, identity
+from orchestrator.messages.catalogue import Topic
+from orchestrator.messages.types import AgentProfile
+from orchestrator.saga import Input, TimePassed
+
+logger: Final = logging.getLogger(__name__)
+
+
+class Agents(Protocol):
+    """Looks up agent profiles when tasks are accepted."""
+
+    def profile(self, name: str) -> AgentProfile | None:
+        """The profile of that name. Reads the definitions again before it returns None."""
+
+
+class BatchDecider:
+    """Has sessions handle their inputs and collects the outcome in a staged batch. Used by the loop's thread."""
+
+    def __init__(
+        self,
+        assignment: SlotAssignment,
+        codec: Codec,
+        encoder: Encoder,
+        agents: Agents,
+        clock: Callable[[], int],
+    ) -> None:
+        self._assignment = assignment
+        self._encoder = encoder
+        self._agents = agents
+        self._router = Router(codec, assignment.partition_count)
+        self._horizon = Horizon(lambda numbers: assignment.end_offsets(Topic.EVENTS, numbers), clock)
+        self._poisoned: dict[str, str] = {}
+        """Inputs whose outputs the broker refused, and its reason."""
+
+    def poison(self, input: str, reason: str) -> None:
+        """Marks an input whose outputs the broker refuses: it is decided as too large when it is read again."""
+        self._poisoned[input] = reason
+
+    def clear(self, inputs: Iterable[str]) -> None:
+        """Unmarks inputs that were committed."""
+        for input in inputs if self._poisoned else ():
+            self._poisoned.pop(input, None)
+
+    def decide(
+        self, received: Sequence[Received], now: int, checkpoints: Sequence[int], limit: int
+    ) -> StagedBatch:
+        """Decides all records and at most `limit` due timers; adds snapshots, and checkpoints of the partitions in
+        `checkpoints`. `now` is Unix time in microseconds. Raises `UnavailableError`."""
+        batch = StagedBatch(self._assignment.last_batch + 1, self._assignment.partitions, self._encoder, now)
+        for record in received:
+            if batch.mark_read(record):
+                self._handle_record(batch, record)
+        self._handle_timers(batch, limit)
+        if checkpoints:
+            ends = self._assignment.end_offsets(Topic.SESSIONS, checkpoints)
+            batch.checkpoint(ends, self._assignment.partition_count)
+        batch.write_snapshots()
+        return batch
+
+    def _handle_record(self, batch: StagedBatch, record: Received) -> None:
+        try:
+            routed = self._router.route(record)
+        except (UnavailableError, ConfigurationError):
+            raise
+        except ContractError as error:
+            batch.dead_letter(record, str(error), "decode")
+            return
+        except Exception as error:  # a bug in decoding must not stop the partition
+            logger.exception("decoding the record at %s failed; it is dead-lettered", location_of(record))
+            batch.dead_letter(record, f"{type(error).__name__}: {error}", "decode")
+            return
+        if isinstance(routed, Outgoing):
+            batch.forward(record, routed)
+        elif isinstance(routed, Routed):
+            message = routed.message
+            input = (
+                submission(message, self._agents.profile(message.agent), record)
+                if isinstance(message, commands.SubmitTask)
+                else cast("Input", message)
+            )
+            reason = self._poisoned.get(location_of(record), "")
+            batch.handle(record.partition, routed.correlation_id, input, record, reason)
+
+    def _handle_timers(self, batch: StagedBatch, limit: int) -> None:
+        """Handles the timers that are due, once every event that lay in the topic at the due time has been read."""
+        due = self._assignment.timers.due(batch.now, limit if limit > 1 else 1 - len(batch.inputs))
+        if not due:
+            return
+        latest = {number: at for at, _, number in due}
+        self._horizon.refresh(latest)
+        positions = {number: self._assignment.position(number) for number in latest}
+        for at, correlation_id, number in due:
+            until = self._horizon.reached(number, at, positions[number])
+            if until is not None:
+                session = batch.session(number, correlation_id)
+                sequence = session.sequence if session else 0
+                input_id = identity.derived_id("due", correlation_id, sequence, at)
+                input = TimePassed(message_id=input_id, until=until)
+                batch.handle_timer(number, correlation_id, input, self._poisoned.get(input_id, ""))
