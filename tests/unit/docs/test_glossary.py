@@ -1,20 +1,17 @@
 """The glossary names things that exist, and the words that it rules out are not used as names in code."""
 
-import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from orchestrator.messages.catalogue import Topic
+from tests.support.names import PRODUCT, ROOT, defined_names, sources
 
-ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "glossary.md"
-PRODUCT = ("orchestrator", "services/orchestrator_services")
 AVOIDED = "Words we avoid"
 QUOTED = re.compile(r"(topic )?`([^`]+)`")
 
@@ -52,41 +49,9 @@ NAMED = [
 ]
 
 
-def sources(*folders: str) -> list[Path]:
-    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
-
-
-def defined_names() -> set[str]:
-    """What modules define: classes, functions and variables, and what classes define, as `Class.name`."""
-    found: set[str] = set()
-    for path in sources(*PRODUCT, "tests/support"):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            found |= set(_names_of(node))
-            if isinstance(node, ast.ClassDef):
-                found |= {f"{node.name}.{name}" for inner in node.body for name in _names_of(inner)}
-                found |= {f"{node.name}.{name}" for name in _assigned_to_self(node)}
-    return found
-
-
-def _names_of(node: ast.stmt) -> Iterator[str]:
-    match node:
-        case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-            yield name
-        case ast.AnnAssign(target=ast.Name(id=name)):
-            yield name
-        case ast.Assign(targets=targets):
-            yield from (target.id for target in targets if isinstance(target, ast.Name))
-
-
-def _assigned_to_self(node: ast.ClassDef) -> Iterator[str]:
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.Attribute) and isinstance(inner.ctx, ast.Store):
-            yield inner.attr
-
-
 @pytest.fixture(scope="module")
 def names() -> set[str]:
-    return defined_names()
+    return defined_names(*PRODUCT, "tests/support")
 
 
 @pytest.mark.parametrize(("is_topic", "name"), NAMED)
