@@ -9,7 +9,7 @@ STAMP := .venv/.synced
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-deploy jaeger sbom soak lint types layers check docs models fmt clean
+.PHONY: help setup demo test test-fast test-deploy jaeger sbom soak lint types layers commits check docs models fmt clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -69,7 +69,10 @@ layers: setup ## Imports go down only; generated files match their sources
 	$(RUN) python scripts/generate_models.py --check
 	$(RUN) python scripts/generate_docs.py --check
 
-check: lint types layers ## What needs no test run
+commits: setup ## Checks the subjects of the commits that are not on the main branch yet
+	$(RUN) python scripts/check_commits.py
+
+check: lint types layers commits ## All checks that need no test run
 
 docs: setup ## Writes the generated parts of the documentation
 	$(RUN) python scripts/generate_docs.py
