@@ -142,25 +142,3 @@ def test_examples_are_found() -> None:
 def test_a_wrong_command_is_not_accepted(line: str) -> None:
     with pytest.raises((Exception, SystemExit)):
         parse(shlex.split(line), complete=True)
-
-
-LINKS = re.compile(r"\]\(([^)\s]+)\)")
-
-
-@pytest.mark.parametrize("page", pages(), ids=named)
-def test_links_lead_somewhere(page: Path) -> None:
-    broken = []
-    for link in LINKS.findall(page.read_text(encoding="utf-8")):
-        place, _, anchor = link.partition("#")
-        target = page.parent / place if place else page
-        if "://" in link:
-            continue
-        if not target.exists() or (anchor and anchor not in anchors(target)):
-            broken.append(link)
-    assert not broken
-
-
-def anchors(page: Path) -> set[str]:
-    """What headings are called in links."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
