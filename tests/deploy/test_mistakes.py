@@ -19,7 +19,7 @@ WRONG = {
     'topics.manage="strimzi"': "topics.strimzi.cluster is missing",
     "valueStore.persistence.enabled=true": "values have one store",
     'services.planner={"autoscaling":{"kind":"hpa","minReplicas":0}}': "use keda instead",
-    'services.planner={"autoscaling":{"kind":"hpa","minReplicas":5,"maxReplicas":4}}': "minReplicas greater than maxReplicas",
+    'services.planner={"autoscaling":{"kind":"hpa","minReplicas":5,"maxReplicas":4}}': "minReplicas greater than max",
     'agents={"files":{"a.yaml":"agent: a"},"existingConfigMap":"b"}': "agents.files and agents.existingConfigMap",
     'keda={"authentication":{"a":1},"authenticationRef":{"name":"b"}}': "keda.authenticationRef and",
 }
