@@ -1,17 +1,17 @@
-# Everything a newcomer types. Each target sets up what it needs.
+# The commands for working on the project. Each target sets up what it needs.
 SHELL := /bin/bash
 BOOT := .cache/boot
-# uv of the machine where there is one, otherwise one of our own in a venv: nothing is left to the reader.
+# The machine's uv if there is one, otherwise our own in a venv: nothing has to be installed by hand.
 UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/$(BOOT)/bin/uv)
 RUN := $(UV) run --no-sync
 STAMP := .venv/.synced
-# Bytecode is kept, whatever the environment says: every process starts in half the time.
+# Keep bytecode, whatever the environment says: every process then starts in half the time.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-deploy jaeger sbom soak lint types layers check docs models fmt clean
+.PHONY: help setup demo test test-fast test-deploy jaeger sbom soak lint types layers commits check docs models fmt clean
 
-help: ## This list
+help: ## Shows this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 $(BOOT)/bin/uv:
@@ -31,10 +31,10 @@ setup: $(STAMP) ## Installs everything into .venv from the lock file
 demo: setup ## Runs the example session on the embedded broker
 	@$(RUN) orchestrator demo
 
-test: setup lint types layers ## All checks and all tests, on a real Kafka and registry
+test: setup lint types layers ## Runs all checks and all tests, on a real Kafka and registry
 	$(RUN) pytest
 
-test-fast: setup ## Tests that need no server
+test-fast: setup ## Runs the tests that need no server
 	$(RUN) pytest -m "not integration"
 
 test-deploy: setup ## Checks chart, image, Compose file and traces; builds the tools for it once, which takes minutes
@@ -43,33 +43,36 @@ test-deploy: setup ## Checks chart, image, Compose file and traces; builds the t
 jaeger: setup ## Builds Jaeger for `orchestrator dev --jaeger`, once, which takes minutes
 	$(RUN) python -m tools.go_tools jaeger
 
-sbom: $(STAMP) ## Writes what the image is made of, from the lock file, to dist/sbom.cdx.json (CycloneDX)
+sbom: $(STAMP) ## Writes the image's SBOM from the lock file to dist/sbom.cdx.json (CycloneDX)
 	@mkdir -p dist
 	$(UV) export --frozen --quiet --no-dev --all-extras --no-extra local --format cyclonedx1.5 \
 	  --output-file dist/sbom.cdx.json
 
-soak: setup ## The long forms: hundreds of processes killed, brokers lost, storms of rebalances
+soak: setup ## Runs the long tests: hundreds of killed processes, lost brokers, storms of rebalances
 	$(RUN) pytest -m soak
 
-bench: setup ## All benchmarks on a real Kafka; `make bench-NAME` runs one
+bench: setup ## Runs all benchmarks on a real Kafka; `make bench-NAME` runs one
 	$(RUN) python -m benchmarks
 
 bench-%: setup
 	$(RUN) python -m benchmarks $*
 
-lint: setup ## ruff
+lint: setup ## Runs ruff
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 
-types: setup ## mypy, strict
+types: setup ## Runs mypy, strict
 	$(RUN) mypy orchestrator services/orchestrator_services scripts tools tests examples benchmarks
 
-layers: setup ## Imports go down only; generated files match their sources
+layers: setup ## Checks that imports go down only and that generated files match their sources
 	$(RUN) lint-imports
 	$(RUN) python scripts/generate_models.py --check
 	$(RUN) python scripts/generate_docs.py --check
 
-check: lint types layers ## What needs no test run
+commits: setup ## Checks the subjects of commits that are not on the main branch yet
+	$(RUN) python scripts/check_commits.py
+
+check: lint types layers commits ## Runs all checks that are not tests
 
 docs: setup ## Writes the generated parts of the documentation
 	$(RUN) python scripts/generate_docs.py
@@ -81,5 +84,5 @@ fmt: setup ## Formats the code
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
 
-clean: ## Removes what was built and installed here
+clean: ## Removes everything that was built and installed here
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

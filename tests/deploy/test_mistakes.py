@@ -14,12 +14,12 @@ WRONG = {
     'services.other={"sessionStore":true,"replicas":1}': "2 pods have the session store, which is SQLite in one file",
     'services.more={"autoscaling":{"kind":"keda"}}': "services.more.autoscaling.topics is empty",
     'services.planner={"autoscaling":{"kind":"keda","topics":[]}}': "services.planner.autoscaling.topics is empty",
-    'services.planner={"toolPool":"gpu"}': "services.planner has a toolPool and does not run tools",
-    "terminationGracePeriodSeconds=20": "terminationGracePeriodSeconds is not above drainSeconds",
+    'services.planner={"toolPool":"gpu"}': "services.planner has a toolPool but does not run tools",
+    "terminationGracePeriodSeconds=20": "terminationGracePeriodSeconds is not greater than drainSeconds",
     'topics.manage="strimzi"': "topics.strimzi.cluster is missing",
-    "valueStore.persistence.enabled=true": "values lie in one place",
-    'services.planner={"autoscaling":{"kind":"hpa","minReplicas":0}}': "use keda for that",
-    'services.planner={"autoscaling":{"kind":"hpa","minReplicas":5,"maxReplicas":4}}': "minReplicas above maxReplicas",
+    "valueStore.persistence.enabled=true": "values have one store",
+    'services.planner={"autoscaling":{"kind":"hpa","minReplicas":0}}': "use keda instead",
+    'services.planner={"autoscaling":{"kind":"hpa","minReplicas":5,"maxReplicas":4}}': "minReplicas greater than max",
     'agents={"files":{"a.yaml":"agent: a"},"existingConfigMap":"b"}': "agents.files and agents.existingConfigMap",
     'keda={"authentication":{"a":1},"authenticationRef":{"name":"b"}}': "keda.authenticationRef and",
 }
@@ -42,12 +42,12 @@ def test_a_slip_is_refused_by_the_schema(helm4: Helm, setting: str) -> None:
     assert UNKNOWN[setting] in helm4.mistakes(shape("minimal"), settings=[setting])
 
 
-def test_all_mistakes_are_told_at_once(helm: Helm) -> None:
+def test_all_mistakes_are_reported_together(helm: Helm) -> None:
     said = helm.mistakes(settings=["orchestrator.replicas=99"])
     for start in (
         "kafka.bootstrapServers is missing",
         "schemaRegistry.url is missing",
-        "valueStore has no place",
+        "valueStore is not set",
         "orchestrator.replicas is 99",
     ):
         assert f"- {start}" in said

@@ -1,14 +1,17 @@
-"""The example session on the embedded broker: its findings, and its recovery from a failure."""
+"""The example session on the embedded broker: its findings, its recovery from a failure, and the README\'s copy."""
 
+import re
 from collections import Counter
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
-from orchestrator.app.demo import Outcome, run_demo
+from orchestrator.app.demo import GOAL, Outcome, run_demo
 from orchestrator.messages import events
-from orchestrator.sessions.timeline import own_events
+from orchestrator.sessions.timeline import TimelineEntry, own_events, timeline
 from tests.support.incident_figures import expected_findings, finding_lines
+from tests.support.pages import ROOT, blocks
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +56,52 @@ def test_the_history_is_gapless_and_ends_once(outcome: Outcome) -> None:
     assert [event.sequence for event in history] == list(range(1, len(history) + 1))
     assert isinstance(history[-1], events.TaskCompleted)
     assert {event.correlation_id for event in outcome.events} == {outcome.correlation_id}
+
+
+EVENT_LINE = re.compile(r"(?P<time>[\d:.]{12}) +(?:#(?P<sequence>\d+))? +(?P<type>[A-Z]\w+) +(?P<summary>.+)")
+DURATION = re.compile(r"\d+ ms|\d+\.\d s")
+
+
+@pytest.fixture(scope="module")
+def shown() -> list[str]:
+    """The session in the README, line by line."""
+    (block,) = [block for block in blocks(ROOT / "README.md", "console") if "$ orchestrator demo" in block]
+    return block.splitlines()
+
+
+@pytest.fixture(scope="module")
+def shown_events(shown: list[str]) -> list[re.Match[str]]:
+    return [match for line in shown if (match := EVENT_LINE.fullmatch(line))]
+
+
+def like(entry: TimelineEntry, line: re.Match[str]) -> bool:
+    """Whether a line shows such an event: any duration will do, and `…` stands for anything."""
+    pattern = DURATION.sub("*", line["summary"]).replace("[", "[[]").replace("…", "*")
+    numbered = line["sequence"] is not None
+    is_own = entry.sequence is not None
+    return line["type"] == entry.type and numbered == is_own and fnmatchcase(entry.summary, pattern)
+
+
+def test_the_readme_shows_events_of_this_session(outcome: Outcome, shown_events: list[re.Match[str]]) -> None:
+    entries = timeline(outcome.events)
+    assert len(shown_events) > 10
+    strange = [line[0] for line in shown_events if not any(like(entry, line) for entry in entries)]
+    assert not strange, "\n".join(strange)
+
+
+def test_the_readme_shows_them_in_order(shown_events: list[re.Match[str]]) -> None:
+    times = [line["time"] for line in shown_events]
+    sequence = [int(line["sequence"]) for line in shown_events if line["sequence"]]
+    assert times == sorted(times)
+    assert sequence == sorted(set(sequence))
+
+
+def test_the_readme_shows_the_task_and_lines_of_the_report(
+    outcome: Outcome, shown: list[str], shown_events: list[re.Match[str]]
+) -> None:
+    assert f"Task: {GOAL}" in shown
+    report = [line for line in shown[shown.index("") :] if line]
+    assert len(report) > 4
+    reported = iter(outcome.result.splitlines())
+    for line in report:
+        assert any(found.startswith(line.removesuffix("…")) for found in reported), line

@@ -1,6 +1,6 @@
 {{/*
-The environment says everything; no ConfigMap of settings stands between. So hooks that run before anything is
-installed have it too, and every change rolls the pods.
+All settings are environment variables, not a ConfigMap. So hooks that run before anything is installed have them too,
+and every change rolls the pods.
 */}}
 
 {{/* `sasl.mechanism` as ORCHESTRATOR_KAFKA_SASL_MECHANISM. Takes {prefix, setting}. */}}
@@ -8,7 +8,7 @@ installed have it too, and every change rolls the pods.
 {{ .prefix }}_{{ .setting | upper | replace "." "_" }}
 {{- end -}}
 
-{{/* Settings of a client, plain ones and those from secrets. Takes {prefix, client, folder}. */}}
+{{/* Settings of a client, plain and from secrets. Takes {prefix, client, folder}. */}}
 {{- define "agents.clientSettings" -}}
 {{- $prefix := .prefix -}}
 {{- range $setting, $value := .client.settings }}
@@ -29,12 +29,12 @@ installed have it too, and every change rolls the pods.
 {{- end }}
 {{- end -}}
 
-{{/* A number without an exponent, anything else as it is. */}}
+{{/* A number without an exponent, anything else unchanged. */}}
 {{- define "agents.text" -}}
 {{- if and (kindIs "float64" .) (eq (float64 (int64 .)) .) -}}{{ int64 . }}{{- else -}}{{ . }}{{- end -}}
 {{- end -}}
 
-{{/* What every process needs to know: the cluster, and where values lie. */}}
+{{/* Settings of every process: the cluster and the value store. */}}
 {{- define "agents.installationEnv" -}}
 - name: ORCHESTRATOR_BOOTSTRAP_SERVERS
   value: {{ .Values.kafka.bootstrapServers | quote }}
@@ -68,7 +68,7 @@ installed have it too, and every change rolls the pods.
   value: {{ .Values.log.format | quote }}
 {{- end -}}
 
-{{/* Where spans go. The attributes are put together from variables that stand before them. */}}
+{{/* Where spans are sent. The attributes refer to variables that are defined before them. */}}
 {{- define "agents.otlpEnv" -}}
 {{- with .Values.otlp }}
 {{- if .traceUrl }}
@@ -138,8 +138,8 @@ installed have it too, and every change rolls the pods.
 {{- end -}}
 
 {{/*
-Variables of which the last of a name stands: the user's come last. An API server refuses a name that is given twice
-when it is applied on its side, as Helm 4 does.
+Keeps the last variable of each name: the user's come last. Server-side apply, which Helm 4 uses, refuses duplicate
+names.
 */}}
 {{- define "agents.distinct" -}}
 {{- $seen := dict -}}

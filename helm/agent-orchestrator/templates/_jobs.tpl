@@ -1,6 +1,6 @@
 {{/*
-Name of a job. As a hook it is made anew each time; as an ordinary job, which cannot be changed, it gets another name
-with every chart version and revision, and with other settings where revisions stand still (as under Argo CD).
+Name of a job. A hook is created again each time. An ordinary job cannot be changed, so it gets another name with every
+chart version and revision, and with other settings where the revision stays the same (as under Argo CD).
 Takes {root, name, spec}.
 */}}
 {{- define "agents.jobName" -}}
@@ -15,7 +15,7 @@ Takes {root, name, spec}.
 
 {{/*
 A job that runs `orchestrator` once. Takes {root, name, args, hook, weight}, and `agents` (the name of a ConfigMap)
-for the one that applies agents.
+for the job that applies agents.
 */}}
 {{- define "agents.job" -}}
 {{- $jobs := .root.Values.jobs -}}
@@ -85,7 +85,7 @@ template:
       {{- end }}
 {{- end -}}
 
-{{/* A container that runs one command to its end; its mounts stand last. Takes {root, args}. */}}
+{{/* A container that runs one command to completion. Its mounts come last, so that more can follow. Takes {root, args}. */}}
 {{- define "agents.once" -}}
 {{- $values := .root.Values -}}
 image: {{ include "agents.image" (dict "root" .root) | quote }}

@@ -1,11 +1,11 @@
-{{/* Beginning of all names. 38 characters leave room for what a StatefulSet adds to its own. */}}
+{{/* Beginning of all names. 38 characters leave room for what a StatefulSet adds. */}}
 {{- define "agents.fullname" -}}
 {{- $chart := default .Chart.Name .Values.nameOverride -}}
 {{- $name := ternary .Release.Name (printf "%s-%s" .Release.Name $chart) (contains $chart .Release.Name) -}}
 {{- default $name .Values.fullnameOverride | trunc 38 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* Labels that select pods: they never change. Takes {root, component}. */}}
+{{/* Labels that select pods. They never change. Takes {root, component}. */}}
 {{- define "agents.selector" -}}
 app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride | trunc 63 | quote }}
 app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
@@ -38,7 +38,7 @@ labels:
 {{- end -}}
 {{- end -}}
 
-{{/* Takes {root, image}: the image of one workload over that of all. */}}
+{{/* The image of one workload, by default that of all. Takes {root, image}. */}}
 {{- define "agents.image" -}}
 {{- $own := .image | default dict -}}
 {{- $all := .root.Values.image -}}

@@ -1,8 +1,8 @@
-{{/* What keeps a pod small: no token, no links, no rights. Takes {root, account}. */}}
+{{/* Restricts a pod: no token, no service links, no privileges. Takes {root, account}. */}}
 {{- define "agents.podBasics" -}}
 serviceAccountName: {{ .account | quote }}
 automountServiceAccountToken: false
-{{- /* A Service named "orchestrator-kafka" would otherwise put ORCHESTRATOR_KAFKA_PORT into our settings. */}}
+{{- /* A Service named "orchestrator-kafka" would otherwise set ORCHESTRATOR_KAFKA_PORT, which we would read as a setting. */}}
 enableServiceLinks: false
 {{- with .root.Values.image.pullSecrets }}
 imagePullSecrets:
@@ -12,7 +12,7 @@ securityContext:
   {{- toYaml .root.Values.podSecurityContext | nindent 2 }}
 {{- end -}}
 
-{{/* Where a pod may run: its own rules over those of all pods. Takes {root, service}. */}}
+{{/* Where a pod may run: its own rules, by default those of all pods. Takes {root, service}. */}}
 {{- define "agents.placement" -}}
 {{- range $key := list "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
 {{- with default (index $.root.Values $key) (index $.service $key) }}
@@ -29,14 +29,14 @@ securityContext:
 - name: kafka-tls
   secret:
     secretName: {{ . | quote }}
-    # r--r-----, in decimal because YAML is of two minds about octal.
+    # r--r-----, in decimal because YAML versions disagree about octal.
     defaultMode: 288
 {{- end }}
 {{- with .root.Values.schemaRegistry.tls.existingSecret }}
 - name: registry-tls
   secret:
     secretName: {{ . | quote }}
-    # r--r-----, in decimal because YAML is of two minds about octal.
+    # r--r-----, in decimal because YAML versions disagree about octal.
     defaultMode: 288
 {{- end }}
 {{- end -}}
@@ -107,8 +107,8 @@ securityContext:
 {{- end -}}
 
 {{/*
-The pod of one workload: the orchestrator's and every service's are made here.
-Takes {root, name, runs, service, env}; `env` is what this workload has beside the rest.
+The pod of one workload, used by the orchestrator and every service.
+Takes {root, name, runs, service, env}; `env` has variables of this workload only.
 */}}
 {{- define "agents.pod" -}}
 {{- $values := .root.Values -}}
@@ -190,7 +190,7 @@ spec:
     {{- include "agents.volumes" . | nindent 4 }}
 {{- end -}}
 
-{{/* Calls get `drainSeconds` to end, then come last sends (5 s) and spans (5 s a service). */}}
+{{/* Calls in flight get `drainSeconds`, the last records 5 s, and spans 5 s per service. */}}
 {{- define "agents.gracePeriod" -}}
 {{- if kindIs "invalid" .Values.terminationGracePeriodSeconds -}}
 {{- add (ceil .Values.drainSeconds | int) 20 -}}

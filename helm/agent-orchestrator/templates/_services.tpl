@@ -1,6 +1,6 @@
 {{/*
-One workload's settings: `serviceDefaults` with its own over them, key by key; within `autoscaling` and
-`networkPolicy` too. Takes {root, own}. As YAML, because a template returns text.
+Settings of one workload: `serviceDefaults`, overridden key by key, also within `autoscaling` and `networkPolicy`.
+Takes {root, own}. As YAML, because a template returns text.
 */}}
 {{- define "agents.service" -}}
 {{- $merged := deepCopy .root.Values.serviceDefaults -}}
@@ -16,14 +16,14 @@ One workload's settings: `serviceDefaults` with its own over them, key by key; w
 {{- toYaml $merged -}}
 {{- end -}}
 
-{{/* What a service runs. Takes {name, service}. */}}
+{{/* The names that a service runs. Takes {name, service}. */}}
 {{- define "agents.runs" -}}
 {{- toYaml (default (list .name) .service.run) -}}
 {{- end -}}
 
 {{/*
-The pool of a service that runs tools. An executor without one would run the tools of every pool, so where any entry
-has a pool the others have the common one. Takes {root, name, service}.
+The pool of a service that runs tools. An executor without a pool runs the tools of every pool, so if any entry has a
+pool, the others get the common one. Takes {root, name, service}.
 */}}
 {{- define "agents.toolPool" -}}
 {{- $runs := include "agents.runs" . | fromYamlArray -}}
@@ -49,7 +49,7 @@ has a pool the others have the common one. Takes {root, name, service}.
 {{- default $group .service.autoscaling.group -}}
 {{- end -}}
 
-{{/* Not empty if a service that is on has the session store. */}}
+{{/* Not empty if an enabled service uses the session store. */}}
 {{- define "agents.hasSessionStore" -}}
 {{- range $name, $own := .Values.services -}}
 {{- $service := include "agents.service" (dict "root" $ "own" $own) | fromYaml -}}
