@@ -11,7 +11,6 @@ from uuid import uuid4
 
 from benchmarks.processes import cpu_seconds
 from orchestrator import schemas
-from orchestrator.app.definitions import publish_definitions, read_definitions
 from orchestrator.app.settings import load
 from orchestrator.app.wiring import Wiring, wire
 from orchestrator.bus import topics
@@ -19,6 +18,7 @@ from orchestrator.bus.avro.registry import registry_client
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.local import LocalStack, StackAddress
+from orchestrator.operations.definition_files import publish_definitions
 from tests.support.installation import Installation
 
 AGENT: Final = Path(__file__).with_name("agent")
@@ -85,7 +85,7 @@ class Platform(Installation):
         topics.apply(topics.plan(admin, bus, deadline), admin, bus, deadline)
         with registry_client(bus) as registry:
             schemas.apply(registry, bus)
-        publish_definitions(self.wiring, read_definitions(AGENT))
+        publish_definitions(self.wiring, read_definition_files(AGENT))
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from orchestrator.app.definitions import publish_definitions, read_definitions
 from orchestrator.app.process import ALL, Process
 from orchestrator.app.settings import Settings
 from orchestrator.app.wiring import Wiring, wire_embedded
@@ -19,6 +18,7 @@ from orchestrator.errors import ConfigurationError
 from orchestrator.local.embedded import EmbeddedCluster
 from orchestrator.messages.base import Event
 from orchestrator.messages.catalogue import TOPICS
+from orchestrator.operations.definition_files import publish_definitions, read_definition_files
 from orchestrator.sdk.plugins import discover, load_module
 
 GOAL: Final = "Find out why latency rose, and which deploy explains it"
@@ -64,7 +64,7 @@ def run_demo(folder: Path, show: Callable[[Event], None]) -> Outcome:
     """
     with _environment(prepare(folder)), _embedded(folder) as wiring:
         plugins = discover([str(example_folder() / "tools.py")])
-        publish_definitions(wiring, read_definitions(example_folder()))
+        publish_definitions(wiring, read_definition_files(example_folder()))
         with Process(wiring, [ALL], plugins):
             return asyncio.run(_session(wiring, show))
 

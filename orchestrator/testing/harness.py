@@ -6,13 +6,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
-from orchestrator.app.definitions import definitions_of
 from orchestrator.messages import commands, events
 from orchestrator.messages.base import Command, Definition, Event, Message, SessionEvent
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.identity import derived_id, session_of_key
 from orchestrator.messages.types import AgentProfile
 from orchestrator.messages.values import json_value
+from orchestrator.operations.definition_files import definitions_of
 from orchestrator.sdk import Platform, Plugins, agent_defined, discover
 from orchestrator.sdk.documents import parse_documents
 from orchestrator.sdk.plugins import Plugin

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from orchestrator.app.definitions import publish_definitions
 from orchestrator.app.process import Process
 from orchestrator.app.settings import Settings
 from orchestrator.app.wiring import Wiring, wire_embedded
 from orchestrator.local import EmbeddedCluster
 from orchestrator.messages.catalogue import TOPICS
+from orchestrator.operations.definition_files import publish_definitions
 from orchestrator.sdk import discover
 from orchestrator.sdk.documents import parse_documents
 from orchestrator.sdk.plugins import Plugin

@@ -36,9 +36,9 @@ def apply(
 
     All of them, or none if one has a mistake.
     """
-    from orchestrator.app.definitions import publish_definitions, read_definitions
+    from orchestrator.operations.definition_files import publish_definitions, read_definition_files
 
-    documents = read_definitions(folder)
+    documents = read_definition_files(folder)
     publish_definitions(shell.wiring(), documents)
     shell.show(documents, _applied_document, _write_applied)
 

@@ -1,10 +1,10 @@
-"""Reads definitions of agents and playbooks from files, and publishes them."""
+"""Files that define agents and playbooks: reading a folder of them, and publishing what they define."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from orchestrator.app.wiring import Wiring
 from orchestrator.bus.deadline import Deadline
+from orchestrator.client.connection import Connection
 from orchestrator.clock import unix_micros
 from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.messages.base import Definition
@@ -16,7 +16,7 @@ SOURCE = "/agents-apply"
 _SEND_TIMEOUT_S = 15.0
 
 
-def read_definitions(folder: Path) -> Documents:
+def read_definition_files(folder: Path) -> Documents:
     """The agents and playbooks in the YAML files below a folder; hidden files and folders are ignored.
 
     Raises `ConfigurationError` with every mistake in every file, each as `FILE:LINE: path: what is wrong`.
@@ -73,20 +73,19 @@ def definitions_of(documents: Documents, now: int) -> tuple[Definition, ...]:
     )
 
 
-def publish_definitions(wiring: Wiring, documents: Documents) -> None:
+def publish_definitions(connection: Connection, documents: Documents) -> None:
     """Returns when Kafka has acknowledged all definitions. Raises `UnavailableError` if it does not in time."""
-    _send(wiring, definitions_of(documents, unix_micros()))
+    _send(connection, definitions_of(documents, unix_micros()))
 
 
-def _send(wiring: Wiring, definitions: Iterable[Definition]) -> None:
-    producer = wiring.bus.producer()
+def _send(connection: Connection, definitions: Iterable[Definition]) -> None:
+    producer = connection.bus.producer()
     try:
         for definition in definitions:
-            producer.send(wiring.codec.encode(definition, source=SOURCE))
+            producer.send(connection.codec.encode(definition, source=SOURCE))
         if producer.flush(Deadline.after(_SEND_TIMEOUT_S)):
             raise UnavailableError(
-                f"Kafka at {wiring.settings.bootstrap_servers} did not acknowledge the definitions in time: check "
-                "that it is reachable"
+                "Kafka did not acknowledge the definitions in time: check that it is reachable, and apply them again"
             )
     finally:
         producer.close()
