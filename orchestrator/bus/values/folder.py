@@ -2,8 +2,12 @@
 
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
 
+from orchestrator.bus.values.backend import Backend
 from orchestrator.bus.values.uris import path_of, path_of_content, uri_of, verified
 from orchestrator.errors import ContractError, UnavailableError
 
@@ -41,6 +45,26 @@ class FolderValues:
                 f"the value store in {self._folder} cannot be read: {error.strerror}"
             ) from error
         return verified(uri, content)
+
+
+@dataclass(frozen=True)
+class FolderLocation:
+    """A folder of this machine, or one that several machines mount."""
+
+    folder: Path
+
+    def open(self) -> FolderValues:
+        return FolderValues(self.folder)
+
+
+def _locate(url: str) -> FolderLocation:
+    parts = urlsplit(url)
+    if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
+        raise ValueError("a file URL has three slashes and an absolute path: file:///var/lib/values")
+    return FolderLocation(Path(unquote(parts.path)))
+
+
+BACKEND: Final = Backend("file", "file:///path", _locate)
 
 
 def _write_durably(path: Path, content: bytes) -> None:

@@ -1,22 +1,27 @@
 """Large values in a bucket of Amazon S3, or of a service that speaks its protocol. Needs the extra `s3`."""
 
 import logging
+import re
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from importlib.util import find_spec
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-from orchestrator.bus.values.stores import BucketLocation
+from orchestrator.bus.values.backend import Backend
 from orchestrator.bus.values.uris import path_of, path_of_content, uri_of, verified
 from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_OPTIONS: Final = ("endpoint_url", "region")
 _CONNECT_S: Final = 3
 _ANSWER_S: Final = 5
 """Longest silence of a server that is connected."""
@@ -30,6 +35,60 @@ _TOO_MANY: Final = 429
 _SERVER: Final = 500
 _NOT_THERE: Final = frozenset({"NoSuchKey", "NotFound", "404"})
 _MAY_PASS: Final = frozenset({"SlowDown", "Throttling", "RequestTimeout", "OperationAborted"})
+
+
+@dataclass(frozen=True)
+class BucketLocation:
+    """Keys below `prefix`, which is empty or ends with a slash. Without an endpoint it is Amazon's, or what
+    the environment says, as is the region."""
+
+    bucket: str
+    prefix: str = ""
+    endpoint_url: str | None = None
+    region: str | None = None
+
+    def open(self) -> "S3Values":
+        return S3Values(self)
+
+
+def _locate(url: str) -> BucketLocation:
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if problems := tuple(_problems(parts.netloc, options)):
+        raise ValueError("; ".join(problems))
+    prefix = unquote(parts.path).strip("/")
+    return BucketLocation(
+        bucket=parts.netloc,
+        prefix=f"{prefix}/" if prefix else "",
+        endpoint_url=options.get("endpoint_url"),
+        region=options.get("region") or None,
+    )
+
+
+def _problems(netloc: str, options: Mapping[str, str]) -> Iterator[str]:
+    if "@" in netloc:
+        yield (
+            "leave credentials out of the URL: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use another "
+            "source of the AWS tools"
+        )
+    if not _BUCKET.fullmatch(netloc.rpartition("@")[2]):
+        yield "a bucket's name has 3 to 63 lower-case letters, digits, dots and dashes"
+    if unknown := sorted(options.keys() - set(_OPTIONS)):
+        # Names only: a value may be a secret that was meant for an option that does not exist.
+        yield f"{', '.join(unknown)}: a bucket's options are {' and '.join(_OPTIONS)}"
+    if "endpoint_url" in options:
+        yield from _endpoint_problems(options["endpoint_url"])
+
+
+def _endpoint_problems(url: str) -> Iterator[str]:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        yield "endpoint_url is a URL such as https://minio.example:9000"
+    if "@" in parts.netloc:
+        yield "leave credentials out of endpoint_url"
+
+
+BACKEND: Final = Backend("s3", "s3://bucket/prefix?endpoint_url=https://host&region=name", _locate)
 
 
 class S3Values:

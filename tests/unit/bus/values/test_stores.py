@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.bus.ports import ValueStore
-from orchestrator.bus.values.folder import FolderValues
-from orchestrator.bus.values.stores import BucketLocation, location_of, value_store
+from orchestrator.bus.values.folder import FolderLocation, FolderValues
+from orchestrator.bus.values.s3 import BucketLocation
+from orchestrator.bus.values.stores import location_of, value_store
 from orchestrator.errors import ContractError
 from tests.support.s3_server import S3Server
 
@@ -121,9 +122,9 @@ def test_threads_share_a_store(stored: Stored) -> None:
 @pytest.mark.parametrize(
     ("url", "named"),
     [
-        (".data/values", Path(".data/values")),
-        ("/var/lib/values", Path("/var/lib/values")),
-        ("file:///var/lib/my%20values", Path("/var/lib/my values")),
+        (".data/values", FolderLocation(Path(".data/values"))),
+        ("/var/lib/values", FolderLocation(Path("/var/lib/values"))),
+        ("file:///var/lib/my%20values", FolderLocation(Path("/var/lib/my values"))),
         ("s3://bucket", BucketLocation("bucket")),
         ("s3://bucket/", BucketLocation("bucket")),
         ("s3://bucket/a/b/", BucketLocation("bucket", "a/b/")),
@@ -141,13 +142,17 @@ def test_a_setting_names_a_store(url: str, named: object) -> None:
     ("url", "says"),
     [
         ("", "name a folder"),
-        ("gs://bucket", "there is no value store of this kind"),
+        ("gs://bucket", "unknown kind of value store: name a folder, file:///path, or s3://"),
         ("file://values", "three slashes"),
-        ("s3://", "the bucket's name"),
-        ("s3://Bucket_1", "the bucket's name"),
+        ("s3://", "a bucket's name"),
+        ("s3://Bucket_1", "a bucket's name"),
         ("s3://key:secret@bucket", "leave credentials out"),
         ("s3://bucket?secret_key=secret", "secret_key: a bucket's options are endpoint_url and region"),
         ("s3://bucket?endpoint_url=localhost:9000", "endpoint_url is a URL"),
+        (
+            "s3://key:secret@Bucket_1?host=h",
+            "out of the URL: .*; a bucket's name .*; host: a bucket's options",
+        ),
         ("s3://bucket?endpoint_url=http://key:secret@localhost", "leave credentials out"),
     ],
 )
