@@ -14,9 +14,9 @@ from orchestrator import schemas
 from orchestrator.app.defining import define, read_folder
 from orchestrator.app.settings import load
 from orchestrator.app.wiring import Wiring, wire
-from orchestrator.bus import topics
 from orchestrator.bus.avro.registry import registry_client
 from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.kafka import topics
 from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.local import LocalStack, StackAddress
 from tests.support.installation import Installation

@@ -13,7 +13,7 @@ from orchestrator.app.defining import define, read_folder
 from orchestrator.app.process import ALL, Process
 from orchestrator.app.settings import Settings
 from orchestrator.app.wiring import Wiring, wire_embedded
-from orchestrator.bus.topics import TopicNames
+from orchestrator.bus.topic_names import TopicNames
 from orchestrator.client import Client
 from orchestrator.errors import ConfigurationError
 from orchestrator.local.embedded import EmbeddedCluster

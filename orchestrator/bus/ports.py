@@ -64,7 +64,7 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
 
 OnAssign: TypeAlias = Callable[[tuple[Position, ...]], Mapping[Position, int] | None]
 """Told which partitions are new; returns where to start those that shall not start at the group's commit."""
-OnGone: TypeAlias = Callable[[tuple[Position, ...]], None]
+OnRemoved: TypeAlias = Callable[[tuple[Position, ...]], None]
 """Told which partitions are being given up."""
 
 
@@ -77,7 +77,7 @@ class Consumer(Protocol):
     """
 
     def subscribe(
-        self, topics: Iterable[Topic], on_assign: OnAssign, on_revoke: OnGone, on_lost: OnGone
+        self, topics: Iterable[Topic], on_assign: OnAssign, on_revoke: OnRemoved, on_lost: OnRemoved
     ) -> None:
         """Joins the group. With `Assignor.RANGE` all partitions go and come at each rebalance, with
         `Assignor.COOPERATIVE` only those that move."""

@@ -97,11 +97,11 @@ def event_document(event: "Event") -> dict[str, Any]:
 
 def _tail(wiring: "Wiring") -> "Iterator[Event]":
     from orchestrator.bus.ports import END
-    from orchestrator.bus.reading import LOOKING, all_of
+    from orchestrator.bus.standalone import STANDALONE, all_partitions
     from orchestrator.messages.catalogue import Topic
 
-    places = [*all_of(wiring.bus, Topic.SESSIONS), *all_of(wiring.bus, Topic.EVENTS)]
-    consumer = wiring.bus.consumer(LOOKING)
+    places = [*all_partitions(wiring.bus, Topic.SESSIONS), *all_partitions(wiring.bus, Topic.EVENTS)]
+    consumer = wiring.bus.consumer(STANDALONE)
     try:
         consumer.assign(dict.fromkeys(places, END))
         while True:

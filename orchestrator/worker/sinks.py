@@ -14,7 +14,7 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import FatalError
 from orchestrator.bus.headers import TYPE
 from orchestrator.bus.ports import Consumer, Position, Reading, Received, Start
-from orchestrator.bus.reading import all_of
+from orchestrator.bus.standalone import all_partitions
 from orchestrator.delivery.dead_letters import DECODE, UNDECODABLE
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
 from orchestrator.messages.base import Command, Event
@@ -118,7 +118,7 @@ class SinkRunner:
 
     def _go_to(self, consumer: Consumer, stored: Positions) -> None:
         """Reads on where the sink has stored up to. Raises `ConfigurationError` if that is not in the log."""
-        partitions = [place for topic in self._topics for place in all_of(self._host.bus, topic)]
+        partitions = [place for topic in self._topics for place in all_partitions(self._host.bus, topic)]
         marks = consumer.watermarks(partitions, Deadline.after(_ASK_S), read_uncommitted=True)
         offsets: dict[Position, int] = {}
         for (topic, partition), (first, end) in marks.items():

@@ -3,7 +3,7 @@
 from typing import Any
 
 from orchestrator.app.settings import load
-from orchestrator.bus.topics import TopicNames
+from orchestrator.bus.topic_names import TopicNames
 from orchestrator.messages.catalogue import TOPICS
 from tests.deploy.charts import Helm, Object, containers, environment, shape
 

@@ -1,6 +1,7 @@
 """Topics of the chart are those of the catalogue, made by Strimzi or by ourselves."""
 
-from orchestrator.bus.topics import TopicNames, wanted_config
+from orchestrator.bus.kafka.topics import wanted_config
+from orchestrator.bus.topic_names import TopicNames
 from orchestrator.messages.catalogue import TOPICS
 from tests.deploy.charts import Helm, containers, environment, shape
 

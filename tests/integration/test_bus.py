@@ -8,9 +8,9 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from orchestrator.bus import topics
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import AbortableError, FencedError, OffsetLost
+from orchestrator.bus.kafka import topics
 from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.bus.partitioning import partition_of
 from orchestrator.bus.ports import (

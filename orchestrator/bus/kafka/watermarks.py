@@ -20,7 +20,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka.errors import error_of, translated
 from orchestrator.bus.ports import Position
-from orchestrator.bus.topics import TopicNames
+from orchestrator.bus.topic_names import TopicNames
 from orchestrator.errors import OrchestratorError, UnavailableError
 
 _DOING: Final = "asking for watermarks"

@@ -86,13 +86,13 @@ def list_tools(shell: Shell) -> None:
 
 def _defined(wiring: "Wiring", timeout_s: float) -> "DefinitionTable":
     """What the topic holds now. A definition that cannot be read is left out, with a warning."""
-    from orchestrator.bus.reading import all_of, read_to_end
+    from orchestrator.bus.standalone import all_partitions, read_to_end
     from orchestrator.errors import ContractError
     from orchestrator.messages.catalogue import Topic
     from orchestrator.worker.broadcast.definitions import DefinitionTable
 
     table = DefinitionTable()
-    for received in read_to_end(wiring.bus, all_of(wiring.bus, Topic.DEFINITIONS), timeout_s):
+    for received in read_to_end(wiring.bus, all_partitions(wiring.bus, Topic.DEFINITIONS), timeout_s):
         key = (received.key or b"").decode(errors="replace")
         if received.value is None:
             table.remove(key)

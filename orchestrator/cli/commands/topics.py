@@ -10,8 +10,8 @@ from orchestrator.cli.output import write_json, write_line, write_table
 from orchestrator.cli.shell import Shell
 
 if TYPE_CHECKING:
+    from orchestrator.bus.kafka.topics import TopicPlan
     from orchestrator.bus.settings import BusSettings
-    from orchestrator.bus.topics import TopicPlan
 
 app = typer.Typer(help="Topics of this installation.", no_args_is_help=True)
 
@@ -23,8 +23,8 @@ def plan(
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 if anything is to be done.")] = False,
 ) -> None:
     """Shows what applying would change."""
-    from orchestrator.bus import topics
     from orchestrator.bus.deadline import Deadline
+    from orchestrator.bus.kafka import topics
     from orchestrator.bus.kafka.bus import KafkaBus
 
     settings = shell.reached(registry=False).bus
@@ -60,8 +60,8 @@ def apply(shell: Shell) -> None:
 
 def apply_topics(settings: "BusSettings", timeout_s: float) -> "tuple[TopicPlan, ...]":
     """Brings all topics in order and returns what was planned. Raises `ConfigurationError` for what cannot be."""
-    from orchestrator.bus import topics
     from orchestrator.bus.deadline import Deadline
+    from orchestrator.bus.kafka import topics
     from orchestrator.bus.kafka.bus import KafkaBus
 
     admin = KafkaBus(settings).admin

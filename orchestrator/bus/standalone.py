@@ -8,7 +8,7 @@ from orchestrator.bus.ports import Bus, Position, Reading, Received, Start
 from orchestrator.errors import UnavailableError
 from orchestrator.messages.catalogue import Topic
 
-LOOKING = Reading(group="orchestrator-look", start=Start.BEGINNING)
+STANDALONE = Reading(group="orchestrator-look", start=Start.BEGINNING)
 """How such a reader reads: it joins no group and commits nothing, so any number may look at once."""
 
 _WAIT_S = 0.1
@@ -18,12 +18,12 @@ writer, within milliseconds on a healthy cluster. One that stays open longer has
 _AT_ONCE = 500
 
 
-def home_of(bus: Bus, topic: Topic, correlation_id: str) -> Position:
+def session_partition(bus: Bus, topic: Topic, correlation_id: str) -> Position:
     """Where the records of a session lie in a topic that is keyed by session."""
     return topic, partition_of(correlation_id, bus.partitions(topic))
 
 
-def all_of(bus: Bus, topic: Topic) -> list[Position]:
+def all_partitions(bus: Bus, topic: Topic) -> list[Position]:
     return [(topic, partition) for partition in range(bus.partitions(topic))]
 
 
@@ -32,7 +32,7 @@ def read_to_end(bus: Bus, positions: Iterable[Position], timeout_s: float) -> It
 
     Records of a partition come in order. Raises `UnavailableError` when none comes for `timeout_s`.
     """
-    consumer = bus.consumer(LOOKING)
+    consumer = bus.consumer(STANDALONE)
     try:
         deadline = Deadline.after(timeout_s)
         marks = consumer.watermarks(positions, deadline, read_uncommitted=True)

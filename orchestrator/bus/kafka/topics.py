@@ -19,26 +19,13 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs d
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka.errors import error_of, translated
 from orchestrator.bus.settings import BusSettings
+from orchestrator.bus.topic_names import TopicNames
 from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.messages.catalogue import TOPICS, Topic, TopicSpec
 
 T = TypeVar("T")
 
 _BROKERS_DEFAULT: Final = -1
-
-
-class TopicNames:
-    """Full names of topics, and topics by their full names."""
-
-    def __init__(self, prefix: str) -> None:
-        self._full = {topic: f"{prefix}{topic}" for topic in Topic}
-        self._topics = {full: topic for topic, full in self._full.items()}
-
-    def full(self, topic: Topic) -> str:
-        return self._full[topic]
-
-    def topic(self, full: str) -> Topic:
-        return self._topics[full]
 
 
 @dataclass(frozen=True)
