@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from ctypes import c_char_p, c_int, c_int32, c_size_t, c_void_p
 from functools import cache
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar
 
 from confluent_kafka import KafkaError, cimpl
 
+from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import ConfigurationError, OrchestratorError
+from orchestrator.local.server import LocalServer
 
 _PRODUCER = 0
 _ERROR_TEXT_BYTES = 512
@@ -38,12 +39,17 @@ _SIGNATURES: dict[str, tuple[list[Any], Any]] = {
 }
 
 
-class EmbeddedCluster:
+class EmbeddedCluster(LocalServer):
     """One broker on a free port of 127.0.0.1, inside this process; any process of the machine may connect.
 
     `topics` gives the number of partitions of each topic. They are made here because the broker refuses
     `create_topics`, and makes a topic it does not know with 4 partitions when somebody first asks for it.
+
+    Starting it while it runs does nothing. `start` raises `ConfigurationError` where librdkafka lacks the broker,
+    and `OrchestratorError` where it refuses.
     """
+
+    NAME: ClassVar = "the embedded cluster"
 
     def __init__(self, topics: Mapping[str, int]) -> None:
         wrong = [
@@ -55,27 +61,17 @@ class EmbeddedCluster:
         self._client: int | None = None
         self._cluster: int | None = None
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
     @property
     def bootstrap_servers(self) -> str:
         if self._cluster is None:
-            raise OrchestratorError("The embedded cluster is not running: call start() first.")
+            raise self._not_running()
         address: bytes = _library().rd_kafka_mock_cluster_bootstraps(self._cluster)
         return address.decode()
 
-    def start(self) -> None:
-        """Open the broker and create the topics; calling it again does nothing.
+    def prepare(self) -> None:
+        """Nothing: the broker is in the client library."""
 
-        Raises `ConfigurationError` where librdkafka lacks the broker, `OrchestratorError` where it refuses.
-        """
+    def _launch(self, _deadline: Deadline) -> None:
         if self._cluster is not None:
             return
         library = _library()
@@ -91,19 +87,16 @@ class EmbeddedCluster:
             )
         self._cluster = library.rd_kafka_mock_cluster_new(self._client, 1)
         if not self._cluster:
-            self.stop()
             raise OrchestratorError("librdkafka could not open its embedded cluster: is there a free port?")
-        try:
-            with _kept_awake(self.bootstrap_servers):
-                # By default a group's first members wait 3 s for company; here they all come at once.
-                library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, _REBALANCE_DELAY_MS)
-                self._create_topics(library)
-        except OrchestratorError:
-            self.stop()
-            raise
+        with _kept_awake(self.bootstrap_servers):
+            # By default a group's first members wait 3 s for company; here they all come at once.
+            library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, _REBALANCE_DELAY_MS)
+            self._create_topics(library)
 
-    def stop(self) -> None:
-        """End the broker and forget everything in it; calling it again does nothing."""
+    def _await_ready(self, _deadline: Deadline) -> None:
+        """Nothing: it serves once it is open."""
+
+    def _stop(self, _deadline: Deadline) -> None:
         address = self.bootstrap_servers if self._cluster else ""
         # Locals first: a failure below must not leave a pointer that would be freed twice.
         cluster, self._cluster = self._cluster, None

@@ -3,7 +3,6 @@
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,6 @@ from orchestrator.local.kafka_settings import LOGGING, NodePorts, node_propertie
 from orchestrator.local.process import ServerProcess
 from orchestrator.local.startup_cache import QUICK_START, startup_options
 
-_POLL_SECONDS = 0.02
 _ANSWER_SECONDS = 2.0
 
 
@@ -64,11 +62,9 @@ class KafkaNode:
         """
         port = self._settings.ports[self._settings.number - 1].broker
         # A socket first: librdkafka backs off, and complains, while nobody listens.
-        while not _listens(port):
-            self._check(deadline)
+        self.process.await_serving(lambda: _listens(port), deadline)
         admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})
-        while not self._knows(brokers, admin, deadline):
-            self._check(deadline)
+        self.process.await_serving(lambda: self._knows(brokers, admin, deadline), deadline)
 
     def _knows(self, brokers: int, admin: AdminClient, deadline: Deadline) -> bool:
         try:
@@ -76,15 +72,6 @@ class KafkaNode:
         except KafkaException:
             return False
         return self._settings.number in answer.brokers and len(answer.brokers) >= brokers
-
-    def _check(self, deadline: Deadline) -> None:
-        self.process.require_running()
-        if deadline.passed:
-            raise UnavailableError(
-                f"{self.process.name} runs but does not serve in time. "
-                f"Give it longer, or see what it waits for in its log {self.process.log}."
-            )
-        time.sleep(_POLL_SECONDS)
 
     def _format(self, deadline: Deadline) -> None:
         format_storage = ["kafka.tools.StorageTool", "format", "--ignore-formatted"]

@@ -3,6 +3,8 @@
 import random
 import socket
 import sys
+from types import TracebackType
+from typing import Self
 
 from orchestrator.errors import UnavailableError
 
@@ -57,3 +59,32 @@ def lease_free_port() -> PortLease:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         return PortLease(holder)
     raise UnavailableError(f"No free port between {_FIRST} and {_LAST} on 127.0.0.1 after {_TRIES} tries.")
+
+
+class PortLeases:
+    """Leases of several ports that are released together, at the end of a `with` statement for example."""
+
+    def __init__(self) -> None:
+        self._leases: list[PortLease] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return tuple(lease.port for lease in self._leases)
+
+    def add(self, number: int | None = None) -> int:
+        """Lease this very port, or a free one; returns it."""
+        self._leases.append(lease_port(number) if number else lease_free_port())
+        return self._leases[-1].port
+
+    def release(self) -> None:
+        for lease in self._leases:
+            lease.release()
+        self._leases = []

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from orchestrator.bus.deadline import Deadline
@@ -78,6 +78,17 @@ class ServerProcess:
             raise UnavailableError(f"{self.name} has not been started.")
         if self._guardian.poll() is not None:
             raise self._death()
+
+    def await_serving(self, serves: Callable[[], bool], deadline: Deadline) -> None:
+        """Wait until `serves` says so. Raises `UnavailableError` if it dies, or not by the deadline."""
+        while not serves():
+            self.require_running()
+            if deadline.passed:
+                raise UnavailableError(
+                    f"{self.name} is running but did not serve by the deadline: allow more time, or see its log "
+                    f"{self.log}"
+                )
+            time.sleep(_POLL_SECONDS)
 
     def send(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator.local.ports import lease_free_port
+from orchestrator.local.ports import PortLeases
 
 _NOBODY = "nobody"
 _COMMAND_S = 120.0
@@ -24,8 +24,8 @@ def postgres_programs() -> Path:
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """Where it listens, as a SQLAlchemy URL without a database; ends the server."""
-    with tempfile.TemporaryDirectory(prefix="postgres-") as name, _free_port() as port:
-        folder, user = Path(name), _user()
+    with tempfile.TemporaryDirectory(prefix="postgres-") as name, PortLeases() as leases:
+        folder, user, port = Path(name), _user(), leases.add()
         # It does not run as root, and whoever it runs as cannot look into root's folders.
         programs = _copied(folder)
         (folder / "state").mkdir()
@@ -51,15 +51,6 @@ def postgres_server() -> Iterator[str]:
             yield f"postgresql+psycopg://agents@127.0.0.1:{port}"
         finally:
             run("pg_ctl", "stop", "--wait", "--mode=fast")
-
-
-@contextmanager
-def _free_port() -> Iterator[int]:
-    lease = lease_free_port()
-    try:
-        yield lease.port
-    finally:
-        lease.release()
 
 
 def _user() -> int | None:

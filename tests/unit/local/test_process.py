@@ -223,3 +223,17 @@ def start_owner(folder: Path, command: list[str]) -> subprocess.Popen[str]:
 def server_of(owner: subprocess.Popen[str]) -> int:
     assert owner.stdout
     return int(owner.stdout.readline())
+
+
+def test_a_server_that_does_not_serve_by_the_deadline_is_reported_with_its_log(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    server.start(waiting(tmp_path))
+    with pytest.raises(UnavailableError, match=rf"did not serve by the deadline: .* its log {server.log}"):
+        server.await_serving(lambda: False, Deadline.after(0))
+
+
+def test_a_server_that_dies_before_it_serves_shows_its_log(server: ServerProcess, tmp_path: Path) -> None:
+    server.start(python(tmp_path, "raise SystemExit('no such option')"))
+    with pytest.raises(UnavailableError, match="no such option"):
+        server.await_serving(lambda: False, Deadline.after(SECONDS))
