@@ -430,7 +430,9 @@ def test_every_topic_has_what_the_catalogue_says(settings: BusSettings) -> None:
 
 
 def test_a_topic_that_is_not_there_is_named_with_the_command(settings: BusSettings) -> None:
-    with pytest.raises(ConfigurationError, match=rf"no topic {settings.topic_prefix}tasks.*topics apply"):
+    with pytest.raises(
+        ConfigurationError, match=rf"topic {settings.topic_prefix}tasks not found.*topics apply"
+    ):
         KafkaBus(settings).partitions(Topic.TASKS)
 
 

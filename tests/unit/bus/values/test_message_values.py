@@ -1,4 +1,4 @@
-"""Values: what travels inline, what lies in the store, and what is refused."""
+"""Values: which travel inline, which lie in the store, and which are refused."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ async def test_a_reference_without_a_store_is_refused(values: MessageValues) -> 
 
 @pytest.mark.parametrize(
     ("change", "says"),
-    [({"size": 3}, "the message says 3"), ({"sha256": "0" * 64}, "does not have the hash")],
+    [({"size": 3}, "the message says 3"), ({"sha256": "0" * 64}, "does not match the hash")],
 )
 def test_size_and_hash_that_are_named_have_to_hold(
     values: MessageValues, change: dict[str, object], says: str

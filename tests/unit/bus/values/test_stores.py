@@ -83,7 +83,7 @@ def test_what_is_there_is_not_written_again(stored: Stored) -> None:
         stored.store.read(uri)
 
 
-def test_a_value_that_was_deleted_is_refused_with_where_it_was_looked_for(stored: Stored) -> None:
+def test_a_deleted_value_is_refused_with_the_store_that_lacks_it(stored: Stored) -> None:
     uri = stored.store.write(CONTENT)
     stored.delete(uri.removeprefix("values:"))
     with pytest.raises(ContractError, match=r"is not in the value store .*: do all services"):
@@ -104,7 +104,7 @@ def test_a_value_that_was_deleted_is_refused_with_where_it_was_looked_for(stored
     ],
 )
 def test_no_uri_leads_out_of_the_store(stored: Stored, uri: str) -> None:
-    with pytest.raises(ContractError, match="is not in this value store"):
+    with pytest.raises(ContractError, match="is not a URI of this value store"):
         stored.store.read(uri)
 
 
