@@ -1,7 +1,7 @@
-"""librdkafka's built-in broker, for a first look and for fast tests.
+"""librdkafka's built-in broker, for the demo and for fast tests.
 
-It keeps nothing, does not isolate aborted transactions and does not keep offsets sent in a transaction:
-nothing about durability may be claimed from it.
+It stores nothing, does not isolate aborted transactions and does not keep offsets sent in a transaction: it proves
+nothing about durability.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ _PRODUCER = 0
 _ERROR_TEXT_BYTES = 512
 
 _REBALANCE_DELAY_MS = 100
-_KNOCK_S = 0.01
+_CONNECT_S = 0.01
 
 # Argument and result types as declared in rdkafka.h and rdkafka_mock.h.
 _SIGNATURES: dict[str, tuple[list[Any], Any]] = {
@@ -42,18 +42,18 @@ _SIGNATURES: dict[str, tuple[list[Any], Any]] = {
 class EmbeddedCluster(LocalServer):
     """One broker on a free port of 127.0.0.1, inside this process; any process of the machine may connect.
 
-    `topics` gives the number of partitions of each topic. They are made here because the broker refuses
-    `create_topics`, and makes a topic it does not know with 4 partitions when somebody first asks for it.
+    `topics` gives the number of partitions of each topic. They are created here because the broker refuses
+    `create_topics`, and creates an unknown topic with 4 partitions when a client first requests it.
 
-    Starting it while it runs does nothing. `start` raises `ConfigurationError` where librdkafka lacks the broker,
-    and `OrchestratorError` where it refuses.
+    Starting it while it runs does nothing. `start` raises `ConfigurationError` if librdkafka lacks the broker, and
+    `OrchestratorError` if it fails.
     """
 
     NAME: ClassVar = "the embedded cluster"
 
     def __init__(self, topics: Mapping[str, int]) -> None:
         wrong = [
-            f"Topic {name!r} cannot have {count} partitions." for name, count in topics.items() if count < 1
+            f"topic {name!r} cannot have {count} partitions" for name, count in topics.items() if count < 1
         ]
         if wrong:
             raise ConfigurationError(*wrong)
@@ -69,7 +69,7 @@ class EmbeddedCluster(LocalServer):
         return address.decode()
 
     def prepare(self) -> None:
-        """Nothing: the broker is in the client library."""
+        """Nothing to fetch: the broker is part of the client library."""
 
     def _launch(self, _deadline: Deadline) -> None:
         if self._cluster is not None:
@@ -77,28 +77,28 @@ class EmbeddedCluster(LocalServer):
         library = _library()
         error = ctypes.create_string_buffer(_ERROR_TEXT_BYTES)
         settings = library.rd_kafka_conf_new()
-        # A client instance must exist for the broker to live in; nothing is ever sent through this one, and
-        # its warning that it has no servers to connect to would only alarm.
+        # The broker lives in a client instance. Nothing is ever sent through this one, and its warning that it
+        # has no servers to connect to would be misleading.
         library.rd_kafka_conf_set(settings, b"log_level", b"0", error, len(error))
         self._client = library.rd_kafka_new(_PRODUCER, settings, error, len(error))
         if not self._client:
             raise OrchestratorError(
-                f"librdkafka made no client for the embedded cluster: {error.value.decode()}"
+                f"librdkafka cannot create a client for the embedded cluster: {error.value.decode()}"
             )
         self._cluster = library.rd_kafka_mock_cluster_new(self._client, 1)
         if not self._cluster:
-            raise OrchestratorError("librdkafka could not open its embedded cluster: is there a free port?")
+            raise OrchestratorError("librdkafka cannot start its embedded cluster: is a port free?")
         with _kept_awake(self.bootstrap_servers):
-            # By default a group's first members wait 3 s for company; here they all come at once.
+            # By default a group's first members wait 3 s for others to join; here all join at once.
             library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, _REBALANCE_DELAY_MS)
             self._create_topics(library)
 
     def _await_ready(self, _deadline: Deadline) -> None:
-        """Nothing: it serves once it is open."""
+        """Nothing to wait for: it serves at once."""
 
     def _stop(self, _deadline: Deadline) -> None:
         address = self.bootstrap_servers if self._cluster else ""
-        # Locals first: a failure below must not leave a pointer that would be freed twice.
+        # Cleared first: a failure below must not leave a pointer that would be freed twice.
         cluster, self._cluster = self._cluster, None
         client, self._client = self._client, None
         if cluster:
@@ -112,40 +112,40 @@ class EmbeddedCluster(LocalServer):
             code = library.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1)
             if code:
                 raise OrchestratorError(
-                    f"The embedded cluster refused topic {name!r}: {KafkaError(code).str()}."
+                    f"the embedded cluster refused topic {name!r}: {KafkaError(code).str()}"
                 )
 
 
 @contextmanager
 def _kept_awake(address: str) -> Iterator[None]:
-    """Knocks at the broker's door while it is being asked to do things.
+    """Connects to the broker again and again while it is called.
 
-    The broker's thread can miss that it was asked, and then sleeps on for a second (seen in librdkafka 2.16);
-    a connection wakes it.
+    The broker's thread can miss a call, and then sleeps on for a second (seen in librdkafka 2.16); a connection
+    wakes it.
     """
     host, _, port = address.partition(",")[0].rpartition(":")
     done = threading.Event()
 
-    def knock() -> None:
-        while not done.wait(_KNOCK_S):
+    def connect() -> None:
+        while not done.wait(_CONNECT_S):
             with suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
                 pass
 
-    knocking = threading.Thread(target=knock, daemon=True)
-    knocking.start()
+    connecting = threading.Thread(target=connect, daemon=True)
+    connecting.start()
     try:
         yield
     finally:
         done.set()
-        knocking.join()
+        connecting.join()
 
 
 @cache
 def _library() -> ctypes.CDLL:
-    """The librdkafka that confluent-kafka itself uses, wherever its wheel or a package manager put it.
+    """The librdkafka that confluent-kafka uses, wherever its wheel or a package manager installed it.
 
-    Looked up through the extension module: the loader searches a library's own dependencies, on Linux and
-    on macOS, so neither a file name nor a folder needs to be guessed and no second copy is loaded.
+    It is found through the extension module: the loader searches a library's dependencies, on Linux and on macOS,
+    so no file name or folder has to be guessed and no second copy is loaded.
     """
     try:
         library = ctypes.CDLL(cimpl.__file__)
@@ -154,7 +154,7 @@ def _library() -> ctypes.CDLL:
             function.argtypes, function.restype = arguments, result
     except (OSError, AttributeError) as error:
         raise ConfigurationError(
-            f"This confluent-kafka has no embedded broker that can be reached ({error}). "
-            "Install its wheel for Linux or macOS, or use a real Kafka."
+            f"this confluent-kafka has no embedded broker ({error}): install its wheel for Linux or macOS, or use a "
+            "real Kafka"
         ) from error
     return library

@@ -1,4 +1,4 @@
-"""Jaeger on this machine: takes spans by OTLP and shows traces. It keeps them in memory, while it runs."""
+"""Jaeger on this machine: receives spans by OTLP and shows traces, which it keeps in memory while it runs."""
 
 import os
 import shutil
@@ -13,32 +13,32 @@ from orchestrator.local.process import ServerProcess
 from orchestrator.local.server import FolderServer, http_answers
 
 PAGE_PORT: Final = 16686
-"""Where people expect Jaeger's page."""
+"""The usual port of Jaeger's page."""
 _CHECKOUT: Final = Path(__file__).parents[2]
 _MAX_TRACES: Final = 100_000
 _BATCH: Final = "200ms"
-"""How long a span waits for others before it can be seen: a developer looks at once."""
+"""How long a span waits in a batch before it can be seen: a developer looks at once."""
 
 
 def jaeger_program(named: str = "") -> Path:
-    """The Jaeger that `named` says, a path or a name on the PATH; by default `jaeger`, or the one that was built
-    in this checkout. Raises `ConfigurationError` that says how to get it."""
+    """The program `named`, a path or a name on the PATH; by default `jaeger`, or the one that was built in this
+    checkout. Raises `ConfigurationError` that says how to get it."""
     if found := shutil.which(named or "jaeger"):
         return Path(found)
     built = [] if named else sorted(_CHECKOUT.glob(".cache/tools/jaeger-*/jaeger"), key=os.path.getmtime)
     if built:
         return built[-1]
     raise ConfigurationError(
-        f"there is no program {named or 'jaeger'}: put Jaeger 2 from https://www.jaegertracing.io/download/ on the "
-        "PATH, name it in ORCHESTRATOR_JAEGER or, in a checkout and with Go, build it with `make jaeger`"
+        f"program {named or 'jaeger'} not found: put Jaeger 2 from https://www.jaegertracing.io/download/ on the "
+        "PATH, set ORCHESTRATOR_JAEGER to its path or, in a checkout and with Go, build it with `make jaeger`"
     )
 
 
 class LocalJaeger(FolderServer):
-    """Jaeger 2 in one process, on 127.0.0.1. `folder` takes its log and configuration.
+    """Jaeger 2 in one process, on 127.0.0.1. `folder` holds its log and configuration.
 
-    `port` is that of its page and its HTTP API; without it, and for OTLP, free ones are taken. The process ends
-    when this process does, however it ends; its traces are gone then. Not for several threads.
+    `port` is the port of its page and HTTP API; if it is None, a free one is chosen, as for OTLP. The process ends
+    when this process does, however it ends; its traces are lost then. Not for several threads.
     """
 
     NAME: ClassVar = "the local Jaeger"
@@ -53,16 +53,16 @@ class LocalJaeger(FolderServer):
 
     @property
     def url(self) -> str:
-        """Where its page is: a trace's is `/trace/` and the trace id behind that."""
+        """The address of its page; a trace is at `/trace/` and its id below."""
         return f"http://127.0.0.1:{self._ports[0]}"
 
     @property
     def otlp_endpoint(self) -> str:
-        """Where it takes spans, OTLP over gRPC."""
+        """The address that receives spans, OTLP over gRPC."""
         return f"http://127.0.0.1:{self._ports[1]}"
 
     def prepare(self) -> None:
-        """Nothing: the program is there."""
+        """Nothing to fetch: the program exists."""
 
     def _launch(self, deadline: Deadline) -> None:
         self._process.end_orphan(deadline)
@@ -79,14 +79,14 @@ class LocalJaeger(FolderServer):
 
     @property
     def _ports(self) -> tuple[int, ...]:
-        """Of its page, of OTLP, and of a second API that cannot be left out."""
+        """Of its page, of OTLP, and of a second API that cannot be disabled."""
         if not self._leases.ports:
             raise self._not_running()
         return self._leases.ports
 
 
 def _settings(page: int, otlp: int, api: int) -> dict[str, Any]:
-    """Jaeger's configuration: it listens at these ports only."""
+    """Jaeger's configuration: it listens on these ports only."""
 
     def at(port: int) -> dict[str, str]:
         return {"endpoint": f"127.0.0.1:{port}"}

@@ -1,4 +1,4 @@
-"""A real Apache Kafka on this machine, its data kept in a folder."""
+"""A real Apache Kafka on this machine, with its data in a folder."""
 
 import shutil
 import tempfile
@@ -18,17 +18,17 @@ from orchestrator.local.startup_cache import QUICK_START, TRAINING_SECONDS, ensu
 
 
 class LocalKafka(FolderServer):
-    """Kafka 4.3 in KRaft mode, `nodes` processes that are broker and controller each, on 127.0.0.1.
+    """Kafka 4.3 in KRaft mode on 127.0.0.1: `nodes` processes, each of them broker and controller.
 
     - `folder` holds data, logs (`node-N/kafka-N.log`), settings and ports; they outlive a stop, so a later
       start has the same address, cluster and records. One object of one process may run it at a time.
-    - `ports` fixes the brokers' ports, one a node; free ones are taken, and remembered, without it.
+    - `ports` sets the brokers' ports, one for each node; by default free ones are chosen and remembered.
     - `properties` change or add settings of `server.properties`.
-    - `short_lived` starts faster and for half the CPU time, with code that never gets to full speed: for
-      tests, not for measurements.
+    - `short_lived` starts faster and in half the CPU time, with code that never reaches full speed: for tests,
+      not for measurements.
 
-    It serves once every node does and knows all the others. The processes end when this process does, however it
-    ends. A stop keeps data and ports. Nodes count from 1. Not for several threads.
+    It serves once every node serves and knows all others. The processes end when this process does, however it
+    ends. A stop keeps data and ports. Nodes are numbered from 1. Not for several threads.
     """
 
     NAME: ClassVar = "the local Kafka"
@@ -43,9 +43,9 @@ class LocalKafka(FolderServer):
         short_lived: bool = False,
     ) -> None:
         if nodes not in (1, 3):
-            raise ConfigurationError(f"A local Kafka has 1 or 3 nodes, not {nodes}.")
+            raise ConfigurationError(f"a local Kafka has 1 or 3 nodes, not {nodes}")
         if ports and len(ports) != nodes:
-            raise ConfigurationError(f"{nodes} nodes need {nodes} ports, not {len(ports)}.")
+            raise ConfigurationError(f"{nodes} nodes need {nodes} ports, not {len(ports)}")
         super().__init__(folder)
         self._count = nodes
         self._wanted_ports = tuple(ports)
@@ -67,7 +67,7 @@ class LocalKafka(FolderServer):
         return self._state.cluster_id
 
     def prepare(self) -> None:
-        """Fetch Kafka and make its startup cache if this machine has not got them; takes up to a minute."""
+        """Fetch Kafka and create its startup cache if this machine lacks them; takes up to a minute."""
         ensure_startup_cache(jars.kafka_folder(), _train)
 
     def _launch(self, deadline: Deadline) -> None:
@@ -96,18 +96,18 @@ class LocalKafka(FolderServer):
                 KafkaState(new_cluster_id(), state.ports).save(self._state_file)
 
     def kill(self, node: int) -> None:
-        """End a node with SIGKILL and return when it is gone. Its port stays ours."""
+        """End a node with SIGKILL and wait until it has ended. Its port stays leased."""
         self._running(node).process.kill()
 
     def restart(self, node: int, deadline: Deadline) -> None:
-        """Start a node again, ending it in order first if it still runs, and wait until it serves."""
+        """Restart a node, ending it in order if it still runs, and wait until it serves."""
         chosen = self._running(node)
         chosen.process.stop(deadline)
         chosen.start(deadline)
         chosen.await_ready(deadline)
 
     def pause(self, node: int) -> None:
-        """Freeze a node: its connections stay open and nothing answers."""
+        """Freeze a node: its connections stay open and it answers nothing."""
         self._running(node).pause()
 
     def resume(self, node: int) -> None:
@@ -127,7 +127,7 @@ class LocalKafka(FolderServer):
 
     def _running(self, node: int) -> KafkaNode:
         if not 1 <= node <= self._count:
-            raise ConfigurationError(f"There is no node {node}: they are numbered 1 to {self._count}.")
+            raise ConfigurationError(f"node {node} does not exist: nodes are numbered 1 to {self._count}")
         if not self._nodes:
             raise self._not_running()
         return self._nodes[node - 1]
@@ -150,7 +150,7 @@ class LocalKafka(FolderServer):
         if known and len(known.ports) != self._count:
             raise ConfigurationError(
                 f"{self._folder} holds a Kafka of {len(known.ports)} nodes, not {self._count}: "
-                "ask for that many, or use another folder."
+                "use that many, or another folder"
             )
         ports = known.ports if known else ()
         brokers = self._wanted_ports or tuple(each.broker for each in ports)

@@ -1,4 +1,4 @@
-"""One Kafka process: its files, its command line, and how to tell that it serves."""
+"""One Kafka process: its files, its command line, and the check that it serves."""
 
 import signal
 import socket
@@ -42,7 +42,7 @@ class KafkaNode:
         self.process = ServerProcess(f"kafka-{settings.number}", settings.folder)
 
     def start(self, deadline: Deadline) -> None:
-        """Start the process, its storage formatted if it is new; returns before it serves."""
+        """Start the process, formatting its storage if it is new; returns before it serves."""
         folder = self._settings.folder
         folder.mkdir(parents=True, exist_ok=True)
         settings = self._settings
@@ -56,12 +56,12 @@ class KafkaNode:
         self.process.start([*command, "kafka.Kafka", str(self._config)])
 
     def await_ready(self, deadline: Deadline, brokers: int = 1) -> None:
-        """Wait until the node answers and knows of so many living brokers, itself among them.
+        """Wait until the node answers and knows this many living brokers, itself included.
 
-        Raises `UnavailableError` with the end of the log if it dies, or does not answer by the deadline.
+        Raises `UnavailableError` with the end of the log if it dies or does not answer by the deadline.
         """
         port = self._settings.ports[self._settings.number - 1].broker
-        # A socket first: librdkafka backs off, and complains, while nobody listens.
+        # A socket first: librdkafka backs off, and logs errors, while nothing listens.
         self.process.await_serving(lambda: _listens(port), deadline)
         admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})
         self.process.await_serving(lambda: self._knows(brokers, admin, deadline), deadline)
@@ -82,12 +82,14 @@ class KafkaNode:
                 command, capture_output=True, text=True, timeout=deadline.remaining(), check=False
             )
         except subprocess.TimeoutExpired:
-            raise UnavailableError("Formatting Kafka's storage took longer than the deadline.") from None
+            raise UnavailableError(
+                "Kafka did not format its storage by the deadline: allow more time"
+            ) from None
         if done.returncode:
-            raise UnavailableError(f"Kafka could not format {self._data}:\n{done.stdout}{done.stderr}")
+            raise UnavailableError(f"Kafka failed to format {self._data}:\n{done.stdout}{done.stderr}")
 
     def pause(self) -> None:
-        """Stop it from running at all, as a machine that hangs: connections stay open, nothing answers."""
+        """Suspend it, as a machine that hangs: its connections stay open and it answers nothing."""
         self.process.send(signal.SIGSTOP)
 
     def resume(self) -> None:

@@ -1,4 +1,4 @@
-"""A real schema registry on this machine: Apicurio Registry 3, spoken to by Confluent's protocol."""
+"""A real schema registry on this machine: Apicurio Registry 3, by its Confluent-compatible API."""
 
 import json
 import shutil
@@ -22,11 +22,11 @@ from orchestrator.local.startup_cache import (
 
 
 class LocalRegistry(FolderServer):
-    """Apicurio Registry 3.3 with its schemas in `folder`; start again and it has the same URL and schemas.
+    """Apicurio Registry 3.3 with its schemas in `folder`; a restart has the same URL and schemas.
 
-    It refuses nothing until a compatibility level has been set (`PUT /config`). `port` fixes its port; a free
-    one is taken, and remembered, without it. The process ends when this process does, however it ends.
-    A stop keeps schemas and port. Not for several threads.
+    It accepts every schema until a compatibility level is set (`PUT /config`). `port` sets its port; by default a
+    free one is chosen and remembered. It serves once it lists its subjects. The process ends when this process
+    does, however it ends. Not for several threads.
     """
 
     NAME: ClassVar = "the local registry"
@@ -38,7 +38,7 @@ class LocalRegistry(FolderServer):
 
     @property
     def url(self) -> str:
-        """The address of the Confluent-compatible API, for any client of a schema registry."""
+        """The address of the Confluent-compatible API, for clients of a schema registry."""
         if not self._leases.ports:
             raise self._not_running()
         return _url(self._leases.ports[0])
@@ -48,7 +48,7 @@ class LocalRegistry(FolderServer):
         return self._process.log
 
     def prepare(self) -> None:
-        """Fetch and unpack the registry if this machine has not got it; takes up to a minute."""
+        """Fetch and unpack the registry if this machine lacks it; takes up to a minute."""
         ensure_startup_cache(jars.registry_folder(), _train)
 
     def _launch(self, deadline: Deadline) -> None:
@@ -69,7 +69,7 @@ class LocalRegistry(FolderServer):
             shutil.rmtree(self._folder / "data", ignore_errors=True)
 
     def kill(self) -> None:
-        """End it with SIGKILL and return when it is gone. Its port stays ours."""
+        """End it with SIGKILL and wait until it has ended. Its port stays leased."""
         self._process.kill()
 
     @property
@@ -93,13 +93,11 @@ def _command(folder: Path, ports: Sequence[int], options: Sequence[str]) -> list
     port, management_port = ports
     data = folder / "data" / "registry"
     if ";" in str(data):
-        raise ConfigurationError(
-            f"The registry's data cannot lie in a folder with a semicolon in its path: {data}"
-        )
+        raise ConfigurationError(f"the path of the registry's data must not contain a semicolon: {data}")
     settings = {
         "quarkus.http.host": "127.0.0.1",
         "quarkus.http.port": port,
-        # Without these two it opens port 9000 on every interface.
+        # Without these two it listens on port 9000 of every interface.
         "quarkus.management.host": "127.0.0.1",
         "quarkus.management.port": management_port,
         "quarkus.http.access-log.enabled": "false",

@@ -1,4 +1,4 @@
-"""What all servers of this package share: each starts and serves, or leaves nothing running."""
+"""What all local servers share: each of them starts and serves, or leaves nothing running."""
 
 import http.client
 import urllib.request
@@ -39,7 +39,7 @@ class LocalServer(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Fetch what this machine lacks; up to a minute once, nothing after."""
+        """Fetch what this machine lacks: up to a minute the first time, nothing afterwards."""
 
     def start(self, deadline: Deadline | None = None) -> None:
         """Start it and wait until it serves, for `START_SECONDS` by default. What `prepare` does is done first.

@@ -1,4 +1,4 @@
-"""Kafka and the registry together: what a developer works with, and what the tests run on."""
+"""Kafka and the registry together: for developers and for the tests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from orchestrator.local.server import LocalServer
 
 @dataclass(frozen=True, slots=True)
 class StackAddress:
-    """Where a cluster and its registry are reached. `schema_registry_url` is empty where there is none."""
+    """Addresses of a cluster and its registry. `schema_registry_url` is empty without a registry."""
 
     bootstrap_servers: str
     schema_registry_url: str
 
 
 class LocalStack(LocalServer):
-    """A `LocalKafka` in `folder/kafka` and, unless told otherwise, a `LocalRegistry` in `folder/registry`.
+    """A `LocalKafka` in `folder/kafka` and, by default, a `LocalRegistry` in `folder/registry`, started side by side.
 
     `kafka_ports` and `short_lived` are Kafka's, `registry_port` is the registry's. Not for several threads.
     """

@@ -1,5 +1,5 @@
-"""Kafka, the registry and PostgreSQL take the settings that the Compose file gives them, and its health checks tell
-the truth: the same versions as of its images, as processes, with only addresses, ports and folders replaced."""
+"""Kafka, the registry and PostgreSQL accept the settings of the Compose file, and its health checks work: the same
+versions as in its images, as processes, with only addresses, ports and folders replaced."""
 
 import os
 import re
@@ -73,7 +73,7 @@ def test_the_registry_keeps_its_schemas_in_postgresql(services: dict[str, Servic
 
 @contextmanager
 def _registry(service: Service, settings: dict[str, str], log: Path) -> Iterator[None]:
-    """It runs, and is healthy by the check of the Compose file."""
+    """Runs a registry until it is healthy by the check of the Compose file."""
     folder = jars.registry_folder()
     with PortLeases() as leases:
         port, management = leases.add(), leases.add()
@@ -111,7 +111,7 @@ def _healthy(check: list[str]) -> bool:
 
 
 def _at(value: str, ports: dict[str, int]) -> str:
-    """A setting with its addresses on this machine, and no longer on all of its interfaces."""
+    """A setting with its addresses replaced by loopback addresses of this machine."""
     return re.sub(
         rf"(?:kafka|127\.0\.0\.1)?:({'|'.join(ports)})\b", lambda found: f"127.0.0.1:{ports[found[1]]}", value
     )

@@ -38,11 +38,11 @@ def test_what_cannot_work_is_refused(helm4: Helm, setting: str) -> None:
 
 
 @pytest.mark.parametrize("setting", UNKNOWN)
-def test_a_slip_is_refused_by_the_schema(helm4: Helm, setting: str) -> None:
+def test_a_typing_error_is_refused_by_the_schema(helm4: Helm, setting: str) -> None:
     assert UNKNOWN[setting] in helm4.mistakes(shape("minimal"), settings=[setting])
 
 
-def test_all_mistakes_are_told_at_once(helm: Helm) -> None:
+def test_all_mistakes_are_reported_at_once(helm: Helm) -> None:
     said = helm.mistakes(settings=["orchestrator.replicas=99"])
     for start in (
         "kafka.bootstrapServers is missing",
@@ -53,7 +53,7 @@ def test_all_mistakes_are_told_at_once(helm: Helm) -> None:
         assert f"- {start}" in said
 
 
-def test_a_chart_above_this_one_may_say_what_is_its_own(helm4: Helm, tmp_path: Path) -> None:
+def test_a_parent_chart_may_have_values_of_its_own(helm4: Helm, tmp_path: Path) -> None:
     values = tmp_path / "values.yaml"
     values.write_text("enabled: true\nglobal: {imageRegistry: here}\n")
     assert helm4.objects(shape("minimal"), values)

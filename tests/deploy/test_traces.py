@@ -60,12 +60,12 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
             session = json.loads(submitted.stdout)["correlation_id"]
             again = installation.run("submit", GOAL, "--agent", "nobody")
             shown = installation.json("sessions", "show", session, "--from-log")
-        # What has ended has sent all of its spans.
+        # A process that has ended has sent all of its spans.
         page = environment["ORCHESTRATOR_TRACE_URL"].partition("/trace/")[0]
         yield Traced(session, again.stderr, shown, page, _whole_trace(page, session))
 
 
-def test_people_and_programs_are_given_the_link(traced: Traced) -> None:
+def test_people_and_programs_get_the_link(traced: Traced) -> None:
     assert re.fullmatch(rf"trace {traced.page}/trace/[0-9a-f]{{32}}\n", traced.printed)
     assert traced.shown["trace_url"] == f"{traced.page}/trace/{traced.session.replace('-', '')}"
 
@@ -94,7 +94,7 @@ def test_the_retry_is_seen(traced: Traced) -> None:
 
 def test_the_session_s_wall_time_is_accounted_for(traced: Traced) -> None:
     began, ended = (_moment(traced, kind) for kind in ("TaskReceived", "TaskCompleted"))
-    # The summary of the whole session accounts for nothing.
+    # The span of the whole session does not count.
     parts = [span for span in traced.spans if span.parent and span.name != "invoke_agent triage ended"]
     covered, until = 0, began
     for span in sorted(parts, key=lambda one: one.started):
@@ -123,7 +123,7 @@ def _local(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def _services() -> list[tuple[str, ...]]:
-    """Arguments of `run`, a process each, as the Compose file has them."""
+    """Arguments of `run` for each process of the Compose file."""
     commands = [service.get("command") or [] for service in ours(composed()).values()]
     runs = [command[1:] for command in commands if command and command[0] == "run"]
     return [tuple(word.replace("/example/", f"{FOLDER}/") for word in words) for words in runs]

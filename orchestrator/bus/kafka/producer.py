@@ -128,7 +128,7 @@ class KafkaTransactionalProducer(_Sender):
             raise AbortableError(str(error)) from error
         except KafkaException as error:
             if error_of(error).code() == KafkaError._STATE:
-                # An earlier record of the transaction failed, and it takes no more. The error itself is reported
+                # An earlier record of the transaction failed, so it accepts no more. The error is reported
                 # when offsets are sent or the transaction is committed, not here.
                 return
             raise self._failure(error_of(error), f"sending to {outgoing.topic}") from error

@@ -68,5 +68,5 @@ def test_without_a_jaeger_nothing_is_started(run: Run, monkeypatch: pytest.Monke
     ended = run("dev", "--jaeger")
 
     assert ended.code == 3
-    assert "there is no program /nowhere/jaeger" in ended.err
+    assert "program /nowhere/jaeger not found" in ended.err
     assert not (place / ".data").exists()
