@@ -14,7 +14,7 @@ from benchmarks.processes import resident_mib
 from orchestrator.bus.headers import TYPE
 from orchestrator.bus.partitioning import partition_of
 from orchestrator.bus.ports import Outgoing
-from orchestrator.bus.reading import all_of, read_to_end
+from orchestrator.bus.standalone import all_partitions, read_to_end
 from orchestrator.messages.catalogue import Topic, avro_name
 from orchestrator.messages.commands import CreatePlan
 from orchestrator.messages.events import PlanAccepted, PlanRequested, TaskReceived
@@ -72,7 +72,7 @@ def _fill(platform: Platform, load: Load, count: int) -> list[CreatePlan]:
     load.submit(load.tasks(count))
     load.await_events(PlanRequested, count)
     wiring = platform.wiring
-    found = read_to_end(wiring.bus, all_of(wiring.bus, Topic.PLAN_COMMANDS), _TIMEOUT_S)
+    found = read_to_end(wiring.bus, all_partitions(wiring.bus, Topic.PLAN_COMMANDS), _TIMEOUT_S)
     return [wiring.codec.decode(received) for received in found]
 
 

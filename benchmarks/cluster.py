@@ -13,12 +13,12 @@ from benchmarks.processes import cpu_seconds
 from orchestrator import schemas
 from orchestrator.app.settings import load
 from orchestrator.app.wiring import Wiring, wire
-from orchestrator.bus import topics
 from orchestrator.bus.avro.registry import registry_client
 from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.kafka import topics
 from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.local import LocalStack, StackAddress
-from orchestrator.operations.definition_files import publish_definitions
+from orchestrator.operations.definition_files import publish_definitions, read_definition_files
 from tests.support.installation import Installation
 
 AGENT: Final = Path(__file__).with_name("agent")

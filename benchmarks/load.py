@@ -8,7 +8,7 @@ from benchmarks.cluster import Platform
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.headers import TYPE
 from orchestrator.bus.ports import Outgoing, Received
-from orchestrator.bus.reading import LOOKING, all_of
+from orchestrator.bus.standalone import STANDALONE, all_partitions
 from orchestrator.client.ids import new_session
 from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic, avro_name
@@ -30,8 +30,8 @@ class Load:
     def __init__(self, platform: Platform) -> None:
         self._codec = platform.wiring.codec
         self._producer = platform.wiring.bus.producer()
-        self._consumer = platform.wiring.bus.consumer(LOOKING)
-        places = all_of(platform.wiring.bus, Topic.SESSIONS)
+        self._consumer = platform.wiring.bus.consumer(STANDALONE)
+        places = all_partitions(platform.wiring.bus, Topic.SESSIONS)
         marks = self._consumer.watermarks(places, Deadline.after(TIMEOUT_S), read_uncommitted=True)
         self._consumer.assign({place: end for place, (_, end) in marks.items()})
 

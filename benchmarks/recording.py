@@ -12,8 +12,8 @@ from benchmarks.load import Load
 from orchestrator.bus.headers import CAUSATION_ID, TYPE
 from orchestrator.bus.partitioning import PARTITIONER
 from orchestrator.bus.ports import Outgoing, Received
-from orchestrator.bus.reading import all_of, read_to_end
-from orchestrator.bus.topics import TopicNames
+from orchestrator.bus.standalone import all_partitions, read_to_end
+from orchestrator.bus.topic_names import TopicNames
 from orchestrator.messages.catalogue import Topic, avro_name
 from orchestrator.saga.replies import REPLIES
 
@@ -103,7 +103,7 @@ def transactional(platform: Platform, name: str, retry_ms: int = CLIENT_RETRY_MS
 
 def _read(platform: Platform, topic: Topic) -> list[Received]:
     bus = platform.wiring.bus
-    return list(read_to_end(bus, all_of(bus, topic), _TIMEOUT_S))
+    return list(read_to_end(bus, all_partitions(bus, topic), _TIMEOUT_S))
 
 
 def _as_outgoing(received: Received) -> Outgoing:

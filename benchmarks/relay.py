@@ -9,7 +9,7 @@ from benchmarks.cluster import Cluster
 from benchmarks.measurement import Measurement
 from benchmarks.recording import CLIENT_RETRY_MS, Bulk, Recording, transactional
 from orchestrator.bus.headers import ID
-from orchestrator.bus.topics import TopicNames
+from orchestrator.bus.topic_names import TopicNames
 from orchestrator.messages.catalogue import Topic
 
 BATCH: Final = 500

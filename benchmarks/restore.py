@@ -17,7 +17,7 @@ from benchmarks.recording import Bulk
 from orchestrator.app.settings import load
 from orchestrator.app.wiring import wire
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.reading import LOOKING, all_of
+from orchestrator.bus.standalone import STANDALONE, all_partitions
 from orchestrator.engine.state import snapshots
 from orchestrator.engine.state.encoding import Encoder
 from orchestrator.engine.state.partition import Partition
@@ -101,8 +101,8 @@ def write_snapshots(platform: Platform, partitions: Sequence[Partition]) -> None
     wiring = platform.wiring
     encoder = Encoder(wiring.codec, wiring.values, "/orchestrator/0")
     encoder.prepare()
-    consumer = wiring.bus.consumer(LOOKING)
-    places = all_of(wiring.bus, Topic.SESSIONS)
+    consumer = wiring.bus.consumer(STANDALONE)
+    places = all_partitions(wiring.bus, Topic.SESSIONS)
     marks = consumer.watermarks(places, Deadline.after(_REQUEST_S), read_uncommitted=True)
     consumer.close()
     records = []

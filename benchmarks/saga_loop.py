@@ -9,7 +9,7 @@ from benchmarks.loop import Ends, RunningLoop
 from benchmarks.measurement import Measurement, figures
 from benchmarks.recording import Bulk, Recording, record
 from benchmarks.relay import relay
-from orchestrator.bus.kafka.producer import RETRY_MS
+from orchestrator.bus.kafka.config import RETRY_MS
 from orchestrator.messages.events import TaskCompleted, TaskReceived
 
 SESSIONS: Final = {"short": 100, "long": 3_000}

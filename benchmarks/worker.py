@@ -10,7 +10,7 @@ from benchmarks.cluster import Cluster, Platform
 from benchmarks.recording import Bulk
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Outgoing
-from orchestrator.bus.reading import LOOKING
+from orchestrator.bus.standalone import STANDALONE
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.identity import derived_id
 from orchestrator.sdk import Plugins, Service
@@ -85,7 +85,7 @@ def _commands(platform: Platform, count: int) -> list[Outgoing]:
 
 def _await_replies(platform: Platform, count: int) -> None:
     """Waits until the events topic has `count` records: it holds replies only."""
-    consumer, place = platform.wiring.bus.consumer(LOOKING), (Topic.EVENTS, 0)
+    consumer, place = platform.wiring.bus.consumer(STANDALONE), (Topic.EVENTS, 0)
     deadline, found = Deadline.after(_TIMEOUT_S), 0
     while found < count:
         if deadline.passed:

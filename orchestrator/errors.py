@@ -1,6 +1,6 @@
 """The one hierarchy of errors: configuration, contract, retryable and terminal.
 
-Refusals inside a session are facts on the log, not exceptions; these are for a broken world or broken code.
+Refusals inside a session are events on the log, not exceptions; these are for failing systems and faulty code.
 """
 
 
@@ -9,7 +9,7 @@ class OrchestratorError(Exception):
 
 
 class ConfigurationError(OrchestratorError):
-    """Settings cannot work. `problems` holds every mistake found, not only the first."""
+    """Settings that cannot work. `problems` holds every mistake found, not only the first."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
@@ -21,4 +21,4 @@ class ContractError(OrchestratorError):
 
 
 class UnavailableError(OrchestratorError):
-    """A server that is needed does not answer: broker, registry, store. May be retried."""
+    """A broker, registry or store does not answer. May be retried."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import yaml
 
-from orchestrator.bus.topics import wanted_config
+from orchestrator.bus.kafka.topics import wanted_config
 from orchestrator.messages.catalogue import TOPICS
 
 CHART: Final = Path(__file__).resolve().parent.parent / "helm" / "agent-orchestrator"

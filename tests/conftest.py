@@ -1,4 +1,4 @@
-"""What holds for all tests."""
+"""Settings and servers of all tests."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from hypothesis import settings
 from orchestrator.local import StackAddress
 from tests.support.kafka_stack import provide_stack
 
-# The same examples in every run, and no time limit an example: a busy machine must not fail a test.
+# The same examples in every run, and no timeout for an example: a busy machine must not fail a test.
 settings.register_profile("same-everywhere", deadline=None, derandomize=True)
 settings.load_profile("same-everywhere")
 

@@ -1,7 +1,7 @@
-"""Programs written in Go that deployment is checked with: found on the PATH in the right version, or built once.
+"""Programs written in Go that check deployment: found on the PATH in the right version, or built once.
 
-`python -m tools.go_tools [NAME...]` prints where each of them is, and builds those that are missing. What is
-built lies in `.cache/tools`, in a folder named after the tool and what decides its content.
+`python -m tools.go_tools [NAME...]` prints the path of each, after building those that are missing. Builds are kept
+in `.cache/tools`, in a folder named after the tool and its version or module files.
 """
 
 import hashlib
@@ -23,33 +23,33 @@ MODULES: Final = ROOT / "tools"
 """Module files of the tools that `go install` refuses, because their modules have replace directives."""
 CACHE: Final = ROOT / ".cache" / "tools"
 
-_ASK_S: Final = 30.0
+_VERSION_S: Final = 30.0
 _DIGITS: Final = 12
 
 
 class ToolError(Exception):
-    """A tool is neither there nor can be built. The text says what to do."""
+    """A tool is neither installed nor can be built. The text says what to do."""
 
 
 @dataclass(frozen=True)
 class GoTool:
-    """One program. `asked` are the arguments that make it print its version, for one found on the PATH."""
+    """One program. `version_arguments` make one that is found on the PATH print its version."""
 
     name: str
     version: str
     package: str
     file: str
-    asked: tuple[str, ...]
+    version_arguments: tuple[str, ...]
 
     @property
     def module(self) -> Path | None:
-        """The folder of its module files, if it has some."""
+        """The folder of its module files, if it has any."""
         folder = MODULES / self.name
         return folder if folder.is_dir() else None
 
     @property
     def folder(self) -> Path:
-        """Where it is kept: another version, or other modules that it is made of, are another folder."""
+        """The folder of its build: another version, or other modules, have another folder."""
         key = self.version if self.module is None else _digest(self.module / "go.mod", self.module / "go.sum")
         return CACHE / f"{self.name}-{key}"
 
@@ -87,12 +87,12 @@ def helm_unittest() -> Path:
 
 
 def jaeger() -> Path:
-    """Jaeger with its page and storage in one program; `orchestrator dev --jaeger` starts it."""
+    """Jaeger with its page and storage in one program, for `orchestrator dev --jaeger`."""
     return found_or_built(JAEGER)
 
 
 def compose_spec() -> Path:
-    """The reference reader of Compose files, as Docker Compose uses it; prints what it has read as JSON."""
+    """The reference parser of Compose files, which Docker Compose uses; prints the parsed file as JSON."""
     return found_or_built(COMPOSE_SPEC)
 
 
@@ -106,7 +106,7 @@ TOOLS: Final[dict[str, Callable[[], Path]]] = {
 
 
 def found_or_built(tool: GoTool) -> Path:
-    """The path of the program. Raises `ToolError` if it is not there and cannot be built."""
+    """The path of the program. Raises `ToolError` if it is not found and cannot be built."""
     built = tool.folder / tool.name
     if built.is_file():
         return built
@@ -119,7 +119,7 @@ def found_or_built(tool: GoTool) -> Path:
 
 
 def _on_path(tool: GoTool) -> Path | None:
-    """The program on the PATH, under its own name or its file's, if it says that it is of this version."""
+    """The program on the PATH, under its own name or its file's, if it reports this version."""
     for name in (tool.name, tool.file):
         path = shutil.which(name)
         if path is not None and _version_of(path, tool) == tool.version:
@@ -129,27 +129,27 @@ def _on_path(tool: GoTool) -> Path | None:
 
 def _version_of(path: str, tool: GoTool) -> str:
     try:
-        asked = subprocess.run(
-            [path, *tool.asked], capture_output=True, text=True, timeout=_ASK_S, check=False
+        printed = subprocess.run(
+            [path, *tool.version_arguments], capture_output=True, text=True, timeout=_VERSION_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    match = re.search(r"\d+\.\d+\.\d+", asked.stdout + asked.stderr)
+    match = re.search(r"\d+\.\d+\.\d+", printed.stdout + printed.stderr)
     return match.group() if match else ""
 
 
 def _build(tool: GoTool, target: Path) -> None:
-    """Takes minutes. The program appears whole or not at all."""
+    """Builds it, which takes minutes. The program appears complete or not at all."""
     go = shutil.which("go")
     if go is None:
         raise ToolError(
-            f"{tool.name} {tool.version} is not on the PATH, and without Go it cannot be built: install Go 1.26 or "
+            f"{tool.name} {tool.version} is not on the PATH, and cannot be built without Go: install Go 1.26 or "
             f"newer, or put {tool.file} {tool.version} on the PATH"
         )
-    print(f"building {tool.name} {tool.version}, which takes some minutes the first time", file=sys.stderr)
+    print(f"building {tool.name} {tool.version}, which takes a few minutes the first time", file=sys.stderr)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        # A program without C runs wherever it is copied to, and needs no C compiler to be made.
+        # Without cgo the program runs wherever it is copied to, and the build needs no C compiler.
         environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": scratch}
         built = subprocess.run(
             _command(tool, go, Path(scratch) / tool.name),
@@ -161,8 +161,8 @@ def _build(tool: GoTool, target: Path) -> None:
         )
         if built.returncode != 0:
             raise ToolError(
-                f"{tool.name} {tool.version} could not be built. Is a Go module proxy reachable? Otherwise put "
-                f"{tool.file} {tool.version} on the PATH. Go says:\n{built.stderr.strip()}"
+                f"the build of {tool.name} {tool.version} failed: check that a Go module proxy is reachable, or put "
+                f"{tool.file} {tool.version} on the PATH; output of Go:\n{built.stderr.strip()}"
             )
         made = Path(scratch) / (tool.name if tool.module else tool.file)
         made.replace(target)
@@ -182,7 +182,7 @@ def _digest(*files: Path) -> str:
 def main() -> int:
     names = sys.argv[1:] or list(TOOLS)
     if unknown := [name for name in names if name not in TOOLS]:
-        print(f"there is no tool {', '.join(unknown)}: known are {', '.join(TOOLS)}", file=sys.stderr)
+        print(f"unknown tool {', '.join(unknown)}: known are {', '.join(TOOLS)}", file=sys.stderr)
         return 2
     try:
         for name in names:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from orchestrator.app.process import ALL, Process
 from orchestrator.app.settings import Settings
 from orchestrator.app.wiring import Wiring, wire_embedded
-from orchestrator.bus.topics import TopicNames
+from orchestrator.bus.topic_names import TopicNames
 from orchestrator.client import Client
 from orchestrator.errors import ConfigurationError
 from orchestrator.local.embedded import EmbeddedCluster

@@ -19,12 +19,12 @@ from orchestrator.telemetry import context
 from orchestrator.telemetry.context import EVERY_SESSION, Sampling
 
 SCHEMA_HEADER: Final = "__value_schema_id"
-"""Where Confluent's serializers put the schema's GUID when it is not to stand before the body."""
+"""Where Confluent's serializers put the schema's GUID when they do not prefix the body with it."""
 _BY_ID: Final = 0
 _BY_GUID: Final = 1
 _ID_BYTES: Final = 5
 _GUID_BYTES: Final = 17
-_STRANGERS_WRITE: Final = frozenset({Topic.TASKS, Topic.CONTROL})
+_THIRD_PARTIES_WRITE: Final = frozenset({Topic.TASKS, Topic.CONTROL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class _Reader:
 
 
 class Codec:
-    """Encodes and decodes with schema ids from one registry. Any thread may call; the first message of a
-    type or of a writer's schema asks the registry, all others cost no I/O.
+    """Encodes and decodes with schema ids from one registry. Any thread may call. The first message of a type, or
+    of a writer's schema, queries the registry; all others cost no I/O.
     """
 
     def __init__(self, ids: SchemaIds, sampling: Sampling = EVERY_SESSION) -> None:
@@ -55,7 +55,8 @@ class Codec:
         self._readers: dict[int | UUID, _Reader] = {}
 
     def prepare(self, messages: Iterable[type[Model]]) -> None:
-        """Looks up the schema ids of what a process will write, so that it refuses to start without them.
+        """Looks up the schema ids of the messages that a process will write, so that it fails at its start
+        without them.
 
         Raises `ConfigurationError` that names every missing subject.
         """
@@ -68,7 +69,7 @@ class Codec:
         """The record of a message. `source` is its CloudEvents source, such as `/orchestrator/0`;
         `traceparent` names the span that caused it, by default the session's root.
 
-        Raises `ContractError` for what does not fit its schema.
+        Raises `ContractError` for a message that does not fit its schema.
         """
         writer = self._writers.get(type(message)) or self._writer(type(message))
         body = bytearray(writer.prefix)
@@ -80,16 +81,16 @@ class Codec:
         except WRITE_ERRORS as error:
             raise ContractError(_misfit(message, error)) from error
         if not key:
-            raise ContractError(f"a {type(message).__name__} without its correlation id cannot be sent")
+            raise ContractError(f"a {type(message).__name__} cannot be sent without its correlation id")
         partition = message.partition if isinstance(message, PartitionCheckpoint) else None
         return Outgoing(writer.topic, key.encode(), bytes(body), heads, partition)
 
     def decode(self, received: Received) -> Any:
         """The message that a record holds.
 
-        Only a body whose schema's name is its `ce_type` is decoded; where strangers write, a missing
-        `ce_type` is taken from the schema. Raises `ContractError` for all else, and `UnavailableError`
-        while the registry has to be asked and does not answer.
+        The name of the body's schema has to equal `ce_type`; on topics that third parties write, a missing
+        `ce_type` is taken from the schema. Raises `ContractError` for anything else, and `UnavailableError`
+        if the registry has to be queried and does not answer.
         """
         body = received.value
         if body is None:
@@ -102,13 +103,13 @@ class Codec:
         except RESOLUTION_ERRORS as error:
             raise ContractError(f"the body does not fit the schema of {reader.name}: {error}") from error
         if end != len(body):
-            what = "ends early" if end > len(body) else f"goes on for {len(body) - end} bytes after its end"
+            what = "is too short" if end > len(body) else f"has {len(body) - end} extra bytes at its end"
             raise ContractError(f"the body does not fit the schema of {reader.name}: it {what}")
         return message
 
     def writer_schema(self, received: Received) -> tuple[Any, int]:
-        """The schema that a record was written with, as parsed JSON, and where in its value the body begins: for
-        looking at what `decode` does not take. Raises as `decode` does.
+        """The schema that a record was written with, as parsed JSON, and where in its value the body begins: to
+        inspect what `decode` rejects. Raises as `decode` does.
         """
         key, start = _schema_of(received, received.value or b"")
         return self._ids.schema(key), start
@@ -136,7 +137,7 @@ class Codec:
         entry = entry_named(name)
         if entry is None:
             raise ContractError(
-                f"the schema {key} is of {name or 'no record'}, which is not in the catalogue"
+                f"schema {key} is of {name or 'a type other than a record'}, which is not in the catalogue"
             )
         reader = _Reader(name, name.encode(), entry.topic, reader_of(schema))
         self._readers[key] = reader
@@ -164,17 +165,17 @@ def _schema_key(framed: bytes) -> int | UUID:
 
 def _check_type(received: Received, reader: _Reader) -> None:
     declared = received.header(headers.TYPE)
-    if declared is None and received.topic not in _STRANGERS_WRITE:
+    if declared is None and received.topic not in _THIRD_PARTIES_WRITE:
         raise ContractError(f"the record has no header {headers.TYPE}")
     if declared is not None and declared != reader.header:
-        said = declared.decode("utf-8", "replace")
-        raise ContractError(f"the header {headers.TYPE} says {said}, the body's schema is {reader.name}")
+        name = declared.decode("utf-8", "replace")
+        raise ContractError(f"the header {headers.TYPE} says {name}, the body's schema is {reader.name}")
     if received.topic is not reader.topic:
-        raise ContractError(f"{reader.name} belongs into {reader.topic}, not into {received.topic}")
+        raise ContractError(f"{reader.name} belongs in {reader.topic}, not in {received.topic}")
 
 
 def _misfit(message: Model, error: Exception) -> str:
-    """What does not fit, with its path: found by a slow way that only a failure takes."""
+    """What does not fit, with its path: found by a slow check that runs only after a failure."""
     kind = type(message)
     try:
         msgspec.convert(msgspec.to_builtins(message, builtin_types=(bytes,)), kind)

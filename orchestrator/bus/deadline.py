@@ -1,4 +1,4 @@
-"""One deadline, made once and handed down, so that waits inside one another do not add up."""
+"""One deadline, made once and passed down the call chain, so that nested waits do not add up."""
 
 import time
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""What clients of a cluster may raise beside `UnavailableError`, `ContractError` and `ConfigurationError`.
+"""What clients of a cluster may raise besides `UnavailableError`, `ContractError` and `ConfigurationError`.
 
-The texts name the operation and what the broker said; they never hold a setting's value.
+The texts name the operation and the broker's error; they never contain a setting's value.
 """
 
 from orchestrator.errors import OrchestratorError
@@ -8,21 +8,21 @@ from orchestrator.messages.catalogue import Topic
 
 
 class FatalError(OrchestratorError):
-    """The client is of no further use: close it and make a new one."""
+    """The client failed permanently: close it and make a new one."""
 
 
 class FencedError(FatalError):
-    """Somebody newer has our transactional id or our group instance id.
+    """A newer instance has taken over our transactional id or group instance id.
 
-    Start anew only while the static membership is ours, otherwise exit: two on one slot would fence each
-    other for ever.
+    Make new clients only while the static membership is still ours, and exit otherwise: two processes on one slot
+    would fence each other for ever.
     """
 
 
 class AbortableError(OrchestratorError):
-    """The transaction cannot be committed: abort it, drop what was staged, rewind; the producer lives on.
+    """The transaction cannot be committed: abort it, drop the staged batch and rewind. The producer stays usable.
 
-    `refused` where a broker refuses one of its records for what it is, so that trying again does not help.
+    `refused` if the broker rejects one of its records for its content, so that a retry cannot help.
     """
 
     def __init__(self, message: str, *, refused: bool = False) -> None:
@@ -31,19 +31,19 @@ class AbortableError(OrchestratorError):
 
 
 class AmbiguousCommit(OrchestratorError):  # noqa: N818 - named after the state it leaves
-    """Nobody can tell whether the transaction was committed.
+    """Whether the transaction was committed is unknown.
 
-    Close the producer (never abort it: a delayed commit could hit a later transaction, librdkafka#5423), make
-    a new one, `init` it, then read the batch number in the committed offsets' metadata.
+    Close the producer (never abort: a delayed commit could hit a later transaction, librdkafka#5423), make a new
+    one, `init` it, then read the batch number in the metadata of the committed offsets.
     """
 
 
-class OwnershipLost(OrchestratorError):  # noqa: N818 - named after the state it tells
-    """The group no longer counts us as the owner; the next poll tells which partitions are gone."""
+class OwnershipLost(OrchestratorError):  # noqa: N818 - named after the state it reports
+    """The group no longer counts us as the owner; the next poll reports which partitions were lost."""
 
 
-class OffsetLost(OrchestratorError):  # noqa: N818 - named after the state it tells
-    """There is nothing at the offset to read from: none was committed, or the log begins later."""
+class OffsetLost(OrchestratorError):  # noqa: N818 - named after the state it reports
+    """There is no offset to read from: none was committed, or the log begins later."""
 
     def __init__(self, message: str, topic: Topic, partition: int) -> None:
         super().__init__(message)

@@ -55,7 +55,7 @@ def headers_of(message: Message | Record, avro_name: bytes, source: bytes, trace
 
 
 def message_id(message: Message | Record) -> str:
-    """What `ce_id` says: the message's own id, or what a snapshot is of."""
+    """The value of `ce_id`: the message's own id, or what a snapshot is of."""
     match message:
         case Command() | Event() | Definition():
             return message.message_id
@@ -66,7 +66,7 @@ def message_id(message: Message | Record) -> str:
         case EndedSessions():
             return f"ended/{message.chunk}/{len(message.ids)}"
         case _:
-            raise TypeError(f"{type(message).__name__} is not sent on its own")
+            raise TypeError(f"{type(message).__name__} is not a message that is sent on its own")
 
 
 def rfc3339(micros: int) -> str:

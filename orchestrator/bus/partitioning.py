@@ -1,4 +1,4 @@
-"""Which partition a key lies in: `murmur2_random`, as Java's clients and librdkafka's option of that name do.
+"""The partition of a key by `murmur2_random`, as Java's clients and librdkafka's partitioner of that name choose it.
 
 Source: `Utils.murmur2` and `BuiltInPartitioner.partitionForKey` of Apache Kafka's clients.
 """

@@ -1,8 +1,8 @@
 """The ports to a cluster. Topics are the catalogue's: adapters add and strip an installation's prefix, which
-groups and transactional ids get as well, so that several installations share a cluster.
+groups and transactional ids get as well, so that several installations can share a cluster.
 
-Every method may raise `UnavailableError` (no answer in time; may be called again), `ConfigurationError`
-(credentials, rights, a topic that is not there) and `FatalError` or `FencedError` (make a new client).
+Every method may raise `UnavailableError` (no answer in time; may be retried), `ConfigurationError` (credentials,
+rights, a topic that does not exist) and `FatalError` or `FencedError` (make a new client).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,17 +21,17 @@ Position: TypeAlias = tuple[Topic, int]
 Commit: TypeAlias = tuple[int, str]
 """Next offset to read, and at most 4,096 characters of metadata."""
 GroupMetadata = NewType("GroupMetadata", bytes)
-"""Who we were in the group when it was captured; opaque."""
+"""Our membership of the group when it was captured; opaque."""
 Headers: TypeAlias = tuple[tuple[str, bytes], ...]
 
 BEGINNING: Final = -2
-"""As an offset: the first record that is still there."""
+"""As an offset: the first record that is still retained."""
 END: Final = -1
 """As an offset: behind the last record."""
 
 
 class Received(msgspec.Struct, frozen=True, gc=False):
-    """A record as it lay in its topic. `timestamp_ms` is Unix time.
+    """A record as read from its topic. `timestamp_ms` is Unix time.
 
     A struct, as `Outgoing` is: each record needs one, and a frozen dataclass costs 1.5 us instead of 0.1.
     """
@@ -63,61 +63,63 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
 
 
 OnAssign: TypeAlias = Callable[[tuple[Position, ...]], Mapping[Position, int] | None]
-"""Told which partitions are new; returns where to start those that shall not start at the group's commit."""
-OnGone: TypeAlias = Callable[[tuple[Position, ...]], None]
-"""Told which partitions are being given up."""
+"""Gets the newly assigned partitions; returns offsets for those that do not start at the group's commit."""
+OnRemoved: TypeAlias = Callable[[tuple[Position, ...]], None]
+"""Gets the partitions that are revoked or lost."""
 
 
 class Consumer(Protocol):
-    """A reader of committed records, by one owner thread; all calls are that thread's.
+    """A reader of committed records, owned by one thread that makes all calls.
 
-    Records of a partition come in offset order, partitions in any. Callbacks run inside `poll`, `drain` and
-    `close`, on that thread; partitions are ours until `on_revoke` returns, so what has to be finished is
-    finished in it. On `on_lost` they are another's already: commit nothing. Nothing commits by itself.
+    Records of a partition come in offset order, partitions in any order. Callbacks run inside `poll`, `drain` and
+    `close`, on that thread. Partitions are ours until `on_revoke` returns, so finish there what has to be
+    finished. At `on_lost` they already belong to another member: commit nothing. Nothing is committed
+    automatically.
     """
 
     def subscribe(
-        self, topics: Iterable[Topic], on_assign: OnAssign, on_revoke: OnGone, on_lost: OnGone
+        self, topics: Iterable[Topic], on_assign: OnAssign, on_revoke: OnRemoved, on_lost: OnRemoved
     ) -> None:
-        """Joins the group. With `Assignor.RANGE` all partitions go and come at each rebalance, with
+        """Joins the group. With `Assignor.RANGE` each rebalance revokes and assigns all partitions, with
         `Assignor.COOPERATIVE` only those that move."""
 
     def assign(self, offsets: Mapping[Position, int]) -> None:
-        """Reads exactly these partitions, from these offsets, outside any group session. Replaces all."""
+        """Reads exactly these partitions, from these offsets, without joining the group. Replaces the previous
+        assignment."""
 
     def poll(self, timeout_s: float) -> Received | None:
-        """Waits for one record; None may come early. Raises `OffsetLost` where `Start.ERROR` finds none."""
+        """Waits for one record; may return None early. Raises `OffsetLost` if `Start.ERROR` finds no offset."""
 
     def drain(self, n: int) -> list[Received]:
-        """At most `n` records that are here already, without waiting. Never those of partitions that this
-        very call gave up."""
+        """At most `n` records that are already fetched, without waiting. Excludes partitions that are revoked or
+        lost during this very call."""
 
     def commit(self, offsets: Mapping[Position, Commit]) -> None:
-        """Commits and waits for the answer. Raises `OwnershipLost` after a rebalance."""
+        """Commits and waits for the broker's answer. Raises `OwnershipLost` after a rebalance."""
 
     def committed(self, positions: Iterable[Position], deadline: Deadline) -> dict[Position, Commit]:
-        """What the group has committed, transactions that are being committed waited for. Positions without
-        a commit are absent."""
+        """What the group has committed, once pending transactions are decided. Positions without a commit are
+        absent."""
 
     def position(self, positions: Iterable[Position]) -> dict[Position, int]:
-        """Next offset to read, markers of transactions at the end of what was read left behind too. Absent
-        before anything was read."""
+        """Next offset to read, past the markers of transactions that follow the last record. Absent before
+        anything was read."""
 
     def watermarks(
         self, positions: Iterable[Position], deadline: Deadline, *, read_uncommitted: bool = False
     ) -> dict[Position, tuple[int, int]]:
-        """First offset that is there and the one behind the last: of what is committed and stable, or with
+        """The first available offset and the one behind the last: of what is committed and stable, or with
         `read_uncommitted` of everything in the log."""
 
     def seek(self, offsets: Mapping[Position, int]) -> None:
-        """Goes on reading assigned partitions at these offsets; what was prefetched is dropped."""
+        """Continues reading assigned partitions at these offsets; drops what was prefetched."""
 
     def group_metadata(self) -> GroupMetadata:
-        """Captured with a batch, after it was read and before any further call, for its transaction.
-        Raises `OwnershipLost` while we are no member."""
+        """Capture it with a batch, after the batch was read and before any further call, for its transaction.
+        Raises `OwnershipLost` while we are not a member."""
 
     def pause(self, positions: Iterable[Position]) -> None:
-        """Stops fetching. Drops what was prefetched, so for sustained pressure only."""
+        """Stops fetching. Drops what was prefetched, so use it for sustained backpressure only."""
 
     def resume(self, positions: Iterable[Position]) -> None: ...
 
@@ -126,60 +128,60 @@ class Consumer(Protocol):
 
 
 OnDelivery: TypeAlias = Callable[[OrchestratorError | None], None]
-"""Told once that a record is acknowledged by all in-sync replicas, or why it will not be."""
+"""Called once: with None when all in-sync replicas have acknowledged the record, else with the error."""
 
 
 class Producer(Protocol):
-    """An idempotent writer; any thread may call. Records of a partition keep the order they were sent in."""
+    """An idempotent writer; any thread may call. Records of a partition keep the order of their sends."""
 
     def send(self, outgoing: Outgoing, on_delivery: OnDelivery | None = None) -> None:
-        """Queues a record; waits while the queue is full. Raises `ContractError` for one that is too large.
-        `on_delivery` runs inside a later `poll` or `flush` (or a waiting `send`), on its caller's thread."""
+        """Queues a record; waits while the queue is full. Raises `ContractError` for a record that is too large.
+        `on_delivery` runs inside a later `poll` or `flush` (or a waiting `send`), on the thread that calls it."""
 
     def poll(self, timeout_s: float = 0.0) -> int:
-        """Runs deliveries that are due, waiting for the first; returns how many."""
+        """Runs pending delivery callbacks, waiting for the first; returns how many."""
 
     def flush(self, deadline: Deadline) -> int:
-        """Sends at once, whatever `linger.ms`, and waits; returns how many records are still under way."""
+        """Sends at once, without lingering, and waits; returns how many records are still in flight."""
 
     def close(self) -> None:
-        """Gives up what is still queued: flush first."""
+        """Discards what is still queued: flush first."""
 
 
 class TransactionalProducer(Protocol):
-    """A writer of transactions, by one owner thread. In this order: `init` once, then for each batch `begin`,
+    """A writer of transactions, owned by one thread. The order is: `init` once, then for each batch `begin`,
     `send`…, `send_offsets`, `commit` or `abort`.
 
-    Answers that only ask to try again are tried again until the deadline. `AbortableError` from any of them
-    asks for `abort`.
+    Retriable errors are retried until the deadline. After an `AbortableError` from any of them, call `abort`.
     """
 
     def init(self, deadline: Deadline) -> None:
-        """Fences predecessors of our transactional id and waits for the end of their transactions."""
+        """Fences earlier producers of our transactional id and waits for the end of their transactions."""
 
     def begin(self) -> None: ...
 
     def send(self, outgoing: Outgoing) -> None:
-        """Queues a record; what becomes of it shows at `commit`. Raises `ContractError` if it is too large:
-        the transaction is not harmed."""
+        """Queues a record; `commit` reports its outcome. Raises `ContractError` if it is too large, without
+        effect on the transaction."""
 
     def send_offsets(
         self, offsets: Mapping[Position, Commit], group: GroupMetadata, deadline: Deadline
     ) -> None:
-        """Makes the group's commits part of the transaction. They replace each other by position."""
+        """Makes the group's commits part of the transaction. A later call replaces the offsets of an earlier one."""
 
     def commit(self, deadline: Deadline) -> None:
-        """Sends what is queued and commits. Raises `AmbiguousCommit` once the deadline passes in between."""
+        """Sends what is queued and commits. Raises `AmbiguousCommit` if the deadline passes before the commit is
+        answered."""
 
     def abort(self, deadline: Deadline) -> None:
-        """Takes everything back. Raises `UnavailableError` at the deadline: then make a new producer."""
+        """Aborts the transaction. Raises `UnavailableError` at the deadline: then make a new producer."""
 
     def close(self) -> None:
-        """Drops the client without waiting for a transaction in flight; `abort` first if there is one."""
+        """Closes the client without waiting for a transaction in flight; `abort` it first."""
 
 
 class Start(StrEnum):
-    """Where to read a partition without a committed offset, or whose offset is no longer there."""
+    """Where to start in a partition without a committed offset, or whose offset is no longer retained."""
 
     ERROR = "error"
     BEGINNING = "earliest"
@@ -187,7 +189,8 @@ class Start(StrEnum):
 
 
 class Assignor(StrEnum):
-    """Who gets which partition: equal numbers of all topics to one member, or as few moves as possible."""
+    """How partitions are assigned: the same partition numbers of all topics to one member, or as few moves as
+    possible."""
 
     RANGE = "range"
     COOPERATIVE = "cooperative-sticky"
@@ -196,8 +199,8 @@ class Assignor(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How a consumer reads. `instance` is the group instance id of a static member; `small_queue` keeps
-    prefetching low, for a consumer that is left unpolled while its owner is busy; `to_the_end` tells at once when
-    the end of a partition is reached, for one that reads what is there and then no more."""
+    prefetching low, for a consumer that is left unpolled while its owner is busy; `to_the_end` reports the end of a
+    partition at once, for one that reads up to the end and then stops."""
 
     group: str
     start: Start
@@ -217,15 +220,15 @@ class Bus(Protocol):
     def transactional_producer(self, transactional_id: str) -> TransactionalProducer: ...
 
     def partitions(self, topic: Topic) -> int:
-        """How many partitions a topic has. Raises `ConfigurationError` if it is not there."""
+        """How many partitions a topic has. Raises `ConfigurationError` if it does not exist."""
 
 
 class ValueStore(Protocol):
     """Bytes under a URI, written once and never changed. Any thread may call."""
 
     def write(self, content: bytes) -> str:
-        """Keeps the bytes, durably before it returns; the same bytes get the same URI."""
+        """Stores the bytes durably before it returns; the same bytes get the same URI."""
 
     def read(self, uri: str) -> bytes:
-        """The bytes, verified. Raises `ContractError` for a URI that is not this store's, missing bytes, and
-        bytes that were altered."""
+        """The bytes, verified. Raises `ContractError` for a URI of another kind, and for bytes that are missing
+        or altered."""

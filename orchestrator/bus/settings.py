@@ -1,4 +1,4 @@
-"""How to reach a cluster and its registry."""
+"""Settings of a cluster and its registry."""
 
 import re
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ _OURS: Final = {
     "metadata.broker.list": "set bootstrap_servers",
     "group.id": "each service has its own",
     "group.instance.id": "each slot has its own",
-    "group.protocol": "fencing relies on the classic one",
+    "group.protocol": "fencing relies on the classic protocol",
     "transactional.id": "each slot has its own",
-    "partition.assignment.strategy": "each loop relies on its own",
-    "partitioner": f"sessions meet by {PARTITIONER}",
-    "enable.auto.commit": "offsets are committed with what they caused",
-    "enable.auto.offset.store": "offsets are committed with what they caused",
+    "partition.assignment.strategy": "each loop sets its own",
+    "partitioner": f"all services place sessions by {PARTITIONER}",
+    "enable.auto.commit": "offsets are committed with the outputs of their records",
+    "enable.auto.offset.store": "offsets are committed with the outputs of their records",
     "enable.idempotence": "it is always on",
     "enable.partition.eof": "restoring relies on it",
-    "auto.offset.reset": "each loop relies on its own",
-    "isolation.level": "what is not committed did not happen",
+    "auto.offset.reset": "each loop sets its own",
+    "isolation.level": "consumers only read committed records",
 }
 _REGISTRY_DEFAULTS: Final[dict[str, Any]] = {"timeout": 10.0, "max.retries": 2, "retries.wait.ms": 200}
 _NUMBERS: Final = frozenset(
@@ -44,8 +44,8 @@ Secrets = Mapping[str, SecretStr]
 class BusSettings(BaseModel):
     """A cluster, its registry, and how topics are made.
 
-    `kafka` and `schema_registry` are handed to the clients as they are, under their own names, such as
-    `sasl.mechanism`. All of their values are taken for secrets and never shown.
+    `kafka` and `schema_registry` are passed to the clients unchanged, under the clients' own names, such as
+    `sasl.mechanism`. All of their values count as secrets and are never shown.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -57,9 +57,9 @@ class BusSettings(BaseModel):
     topic_prefix: str = "agents."
     """What the names of all topics begin with."""
     partitions: Annotated[int, Field(ge=1, le=10_000)] = 8
-    """Partitions of each topic that the catalogue gives no number of its own."""
+    """Partitions of each topic for which the catalogue sets no number."""
     replication_factor: Annotated[int, Field(ge=1)] | None = None
-    """Copies of each partition; none leaves it to the brokers' `default.replication.factor`."""
+    """Copies of each partition; unset, the brokers' `default.replication.factor` applies."""
     kafka: Secrets = {}
     """Settings of librdkafka, passed through to every client."""
     schema_registry: Secrets = {}
@@ -69,7 +69,9 @@ class BusSettings(BaseModel):
     @classmethod
     def _valid_prefix(cls, prefix: str) -> str:
         if not _PREFIX.fullmatch(prefix):
-            raise ValueError("a topic's name has letters, digits, dots, dashes and underscores only")
+            raise ValueError(
+                "the name of a topic may only have letters, digits, dots, dashes and underscores"
+            )
         return prefix
 
     @field_validator("schema_registry_url")
@@ -100,7 +102,7 @@ class BusSettings(BaseModel):
             raise ValueError("url cannot be set: set schema_registry_url")
         for name in _NUMBERS & registry.keys():
             if not registry[name].get_secret_value().replace(".", "", 1).isdecimal():
-                raise ValueError(f"{name} is a number")
+                raise ValueError(f"{name} must be a number")
         return registry
 
     def kafka_config(self) -> dict[str, Any]:
@@ -109,7 +111,7 @@ class BusSettings(BaseModel):
         return {"bootstrap.servers": self.bootstrap_servers, **revealed}
 
     def registry_config(self) -> dict[str, Any]:
-        """Settings of the registry's client. It wants numbers as numbers, an environment has text."""
+        """Settings of the registry's client. It requires numbers as numbers; an environment holds text."""
         revealed = {
             name: float(secret.get_secret_value()) if name in _NUMBERS else secret.get_secret_value()
             for name, secret in self.schema_registry.items()
@@ -118,7 +120,7 @@ class BusSettings(BaseModel):
 
 
 def passed_through(environment: Mapping[str, str], prefix: str) -> dict[str, str]:
-    """Settings in an environment, by a client's own names: with the prefix `ORCHESTRATOR_KAFKA_`,
+    """A client's settings in an environment, by its own names: with the prefix `ORCHESTRATOR_KAFKA_`,
     `ORCHESTRATOR_KAFKA_SASL_MECHANISM` is `sasl.mechanism`."""
     return {
         name.removeprefix(prefix).lower().replace("_", "."): value

@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Position, Producer
-from orchestrator.bus.reading import home_of
+from orchestrator.bus.standalone import session_partition
 from orchestrator.client.connection import ClientSettings, Connection, connect
 from orchestrator.client.dead_letters import DeadLetter, Wanted, every, newest, with_id
 from orchestrator.client.follower import Follower
@@ -162,7 +162,7 @@ class Client:
         return Handle(self, session, floor)
 
     def _positions(self, session: str) -> list[Position]:
-        return [home_of(self._bus, topic, session) for topic in (Topic.SESSIONS, Topic.EVENTS)]
+        return [session_partition(self._bus, topic, session) for topic in (Topic.SESSIONS, Topic.EVENTS)]
 
     def _close(self) -> None:
         self.follower.close()

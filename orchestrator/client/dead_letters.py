@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Bus
-from orchestrator.bus.reading import all_of, read_to_end
+from orchestrator.bus.standalone import all_partitions, read_to_end
 from orchestrator.errors import ContractError
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.events import MessageDeadLettered
@@ -50,7 +50,7 @@ def with_id(bus: Bus, codec: Codec, event_id: str, timeout_s: float) -> DeadLett
 
 
 def _all(bus: Bus, codec: Codec, timeout_s: float) -> Iterator[DeadLetter]:
-    for received in read_to_end(bus, all_of(bus, Topic.DEAD_LETTERS), timeout_s):
+    for received in read_to_end(bus, all_partitions(bus, Topic.DEAD_LETTERS), timeout_s):
         try:
             event = codec.decode(received)
         except ContractError:

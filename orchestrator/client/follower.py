@@ -17,7 +17,7 @@ from weakref import WeakSet
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Bus, Consumer, Position, Received
-from orchestrator.bus.reading import LOOKING
+from orchestrator.bus.standalone import STANDALONE
 from orchestrator.client.subscriptions import Mark, Subscription
 from orchestrator.errors import ContractError, OrchestratorError
 from orchestrator.messages.base import Event
@@ -123,7 +123,7 @@ class Follower:
 
     def _opened(self) -> Consumer:
         if self._consumer is None:
-            self._consumer = self._bus.consumer(LOOKING)
+            self._consumer = self._bus.consumer(STANDALONE)
         return self._consumer
 
     def _ends(self, positions: Iterable[Position]) -> dict[Position, int]:

@@ -1,6 +1,6 @@
-"""Kafka on this machine: the broker inside the client library, or a real one with a real registry.
+"""Servers on this machine: the broker inside the client library, or a real Kafka, registry and Jaeger.
 
-Needs no Docker and nothing installed by hand: Java comes in a wheel, Kafka and Apicurio from Maven.
+Kafka and the registry need neither Docker nor an installation: Java comes in a wheel, Kafka and Apicurio from Maven.
 """
 
 from orchestrator.local.embedded import EmbeddedCluster

@@ -1,7 +1,7 @@
-"""librdkafka's built-in broker, for a first look and for fast tests.
+"""librdkafka's built-in broker, for the demo and for fast tests.
 
-It keeps nothing, does not isolate aborted transactions and does not keep offsets sent in a transaction:
-nothing about durability may be claimed from it.
+It stores nothing, does not isolate aborted transactions and does not keep offsets sent in a transaction: it proves
+nothing about durability.
 """
 
 import ctypes
@@ -11,18 +11,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from ctypes import c_char_p, c_int, c_int32, c_size_t, c_void_p
 from functools import cache
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar
 
 from confluent_kafka import KafkaError, cimpl
 
+from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import ConfigurationError, OrchestratorError
+from orchestrator.local.server import LocalServer
 
 _PRODUCER = 0
 _ERROR_TEXT_BYTES = 512
 
 _REBALANCE_DELAY_MS = 100
-_KNOCK_S = 0.01
+_CONNECT_S = 0.01
 
 # Argument and result types as declared in rdkafka.h and rdkafka_mock.h.
 _SIGNATURES: dict[str, tuple[list[Any], Any]] = {
@@ -38,16 +39,21 @@ _SIGNATURES: dict[str, tuple[list[Any], Any]] = {
 }
 
 
-class EmbeddedCluster:
+class EmbeddedCluster(LocalServer):
     """One broker on a free port of 127.0.0.1, inside this process; any process of the machine may connect.
 
-    `topics` gives the number of partitions of each topic. They are made here because the broker refuses
-    `create_topics`, and makes a topic it does not know with 4 partitions when somebody first asks for it.
+    `topics` gives the number of partitions of each topic. They are created here because the broker refuses
+    `create_topics`, and creates an unknown topic with 4 partitions when a client first requests it.
+
+    Starting it while it runs does nothing. `start` raises `ConfigurationError` if librdkafka lacks the broker, and
+    `OrchestratorError` if it fails.
     """
+
+    NAME: ClassVar = "the embedded cluster"
 
     def __init__(self, topics: Mapping[str, int]) -> None:
         wrong = [
-            f"Topic {name!r} cannot have {count} partitions." for name, count in topics.items() if count < 1
+            f"topic {name!r} cannot have {count} partitions" for name, count in topics.items() if count < 1
         ]
         if wrong:
             raise ConfigurationError(*wrong)
@@ -55,57 +61,44 @@ class EmbeddedCluster:
         self._client: int | None = None
         self._cluster: int | None = None
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
     @property
     def bootstrap_servers(self) -> str:
         if self._cluster is None:
-            raise OrchestratorError("The embedded cluster is not running: call start() first.")
+            raise self._not_running()
         address: bytes = _library().rd_kafka_mock_cluster_bootstraps(self._cluster)
         return address.decode()
 
-    def start(self) -> None:
-        """Open the broker and create the topics; calling it again does nothing.
+    def prepare(self) -> None:
+        """Nothing to fetch: the broker is part of the client library."""
 
-        Raises `ConfigurationError` where librdkafka lacks the broker, `OrchestratorError` where it refuses.
-        """
+    def _launch(self, _deadline: Deadline) -> None:
         if self._cluster is not None:
             return
         library = _library()
         error = ctypes.create_string_buffer(_ERROR_TEXT_BYTES)
         settings = library.rd_kafka_conf_new()
-        # A client instance must exist for the broker to live in; nothing is ever sent through this one, and
-        # its warning that it has no servers to connect to would only alarm.
+        # The broker lives in a client instance. Nothing is ever sent through this one, and its warning that it
+        # has no servers to connect to would be misleading.
         library.rd_kafka_conf_set(settings, b"log_level", b"0", error, len(error))
         self._client = library.rd_kafka_new(_PRODUCER, settings, error, len(error))
         if not self._client:
             raise OrchestratorError(
-                f"librdkafka made no client for the embedded cluster: {error.value.decode()}"
+                f"librdkafka cannot create a client for the embedded cluster: {error.value.decode()}"
             )
         self._cluster = library.rd_kafka_mock_cluster_new(self._client, 1)
         if not self._cluster:
-            self.stop()
-            raise OrchestratorError("librdkafka could not open its embedded cluster: is there a free port?")
-        try:
-            with _kept_awake(self.bootstrap_servers):
-                # By default a group's first members wait 3 s for company; here they all come at once.
-                library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, _REBALANCE_DELAY_MS)
-                self._create_topics(library)
-        except OrchestratorError:
-            self.stop()
-            raise
+            raise OrchestratorError("librdkafka cannot start its embedded cluster: is a port free?")
+        with _kept_awake(self.bootstrap_servers):
+            # By default a group's first members wait 3 s for others to join; here all join at once.
+            library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, _REBALANCE_DELAY_MS)
+            self._create_topics(library)
 
-    def stop(self) -> None:
-        """End the broker and forget everything in it; calling it again does nothing."""
+    def _await_ready(self, _deadline: Deadline) -> None:
+        """Nothing to wait for: it serves at once."""
+
+    def _stop(self, _deadline: Deadline) -> None:
         address = self.bootstrap_servers if self._cluster else ""
-        # Locals first: a failure below must not leave a pointer that would be freed twice.
+        # Cleared first: a failure below must not leave a pointer that would be freed twice.
         cluster, self._cluster = self._cluster, None
         client, self._client = self._client, None
         if cluster:
@@ -119,40 +112,40 @@ class EmbeddedCluster:
             code = library.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1)
             if code:
                 raise OrchestratorError(
-                    f"The embedded cluster refused topic {name!r}: {KafkaError(code).str()}."
+                    f"the embedded cluster refused topic {name!r}: {KafkaError(code).str()}"
                 )
 
 
 @contextmanager
 def _kept_awake(address: str) -> Iterator[None]:
-    """Knocks at the broker's door while it is being asked to do things.
+    """Connects to the broker again and again while it is called.
 
-    The broker's thread can miss that it was asked, and then sleeps on for a second (seen in librdkafka 2.16);
-    a connection wakes it.
+    The broker's thread can miss a call, and then sleeps on for a second (seen in librdkafka 2.16); a connection
+    wakes it.
     """
     host, _, port = address.partition(",")[0].rpartition(":")
     done = threading.Event()
 
-    def knock() -> None:
-        while not done.wait(_KNOCK_S):
+    def connect() -> None:
+        while not done.wait(_CONNECT_S):
             with suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
                 pass
 
-    knocking = threading.Thread(target=knock, daemon=True)
-    knocking.start()
+    connecting = threading.Thread(target=connect, daemon=True)
+    connecting.start()
     try:
         yield
     finally:
         done.set()
-        knocking.join()
+        connecting.join()
 
 
 @cache
 def _library() -> ctypes.CDLL:
-    """The librdkafka that confluent-kafka itself uses, wherever its wheel or a package manager put it.
+    """The librdkafka that confluent-kafka uses, wherever its wheel or a package manager installed it.
 
-    Looked up through the extension module: the loader searches a library's own dependencies, on Linux and
-    on macOS, so neither a file name nor a folder needs to be guessed and no second copy is loaded.
+    It is found through the extension module: the loader searches a library's dependencies, on Linux and on macOS,
+    so no file name or folder has to be guessed and no second copy is loaded.
     """
     try:
         library = ctypes.CDLL(cimpl.__file__)
@@ -161,7 +154,7 @@ def _library() -> ctypes.CDLL:
             function.argtypes, function.restype = arguments, result
     except (OSError, AttributeError) as error:
         raise ConfigurationError(
-            f"This confluent-kafka has no embedded broker that can be reached ({error}). "
-            "Install its wheel for Linux or macOS, or use a real Kafka."
+            f"this confluent-kafka has no embedded broker ({error}): install its wheel for Linux or macOS, or use a "
+            "real Kafka"
         ) from error
     return library

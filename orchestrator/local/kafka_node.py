@@ -1,9 +1,8 @@
-"""One Kafka process: its files, its command line, and how to tell that it serves."""
+"""One Kafka process: its files, its command line, and the check that it serves."""
 
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,6 @@ from orchestrator.local.kafka_settings import LOGGING, NodePorts, node_propertie
 from orchestrator.local.process import ServerProcess
 from orchestrator.local.startup_cache import QUICK_START, startup_options
 
-_POLL_SECONDS = 0.02
 _ANSWER_SECONDS = 2.0
 
 
@@ -44,7 +42,7 @@ class KafkaNode:
         self.process = ServerProcess(f"kafka-{settings.number}", settings.folder)
 
     def start(self, deadline: Deadline) -> None:
-        """Start the process, its storage formatted if it is new; returns before it serves."""
+        """Start the process, formatting its storage if it is new; returns before it serves."""
         folder = self._settings.folder
         folder.mkdir(parents=True, exist_ok=True)
         settings = self._settings
@@ -58,17 +56,15 @@ class KafkaNode:
         self.process.start([*command, "kafka.Kafka", str(self._config)])
 
     def await_ready(self, deadline: Deadline, brokers: int = 1) -> None:
-        """Wait until the node answers and knows of so many living brokers, itself among them.
+        """Wait until the node answers and knows this many living brokers, itself included.
 
-        Raises `UnavailableError` with the end of the log if it dies, or does not answer by the deadline.
+        Raises `UnavailableError` with the end of the log if it dies or does not answer by the deadline.
         """
         port = self._settings.ports[self._settings.number - 1].broker
-        # A socket first: librdkafka backs off, and complains, while nobody listens.
-        while not _listens(port):
-            self._check(deadline)
+        # A socket first: librdkafka backs off, and logs errors, while nothing listens.
+        self.process.await_serving(lambda: _listens(port), deadline)
         admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})
-        while not self._knows(brokers, admin, deadline):
-            self._check(deadline)
+        self.process.await_serving(lambda: self._knows(brokers, admin, deadline), deadline)
 
     def _knows(self, brokers: int, admin: AdminClient, deadline: Deadline) -> bool:
         try:
@@ -76,15 +72,6 @@ class KafkaNode:
         except KafkaException:
             return False
         return self._settings.number in answer.brokers and len(answer.brokers) >= brokers
-
-    def _check(self, deadline: Deadline) -> None:
-        self.process.require_running()
-        if deadline.passed:
-            raise UnavailableError(
-                f"{self.process.name} runs but does not serve in time. "
-                f"Give it longer, or see what it waits for in its log {self.process.log}."
-            )
-        time.sleep(_POLL_SECONDS)
 
     def _format(self, deadline: Deadline) -> None:
         format_storage = ["kafka.tools.StorageTool", "format", "--ignore-formatted"]
@@ -95,12 +82,14 @@ class KafkaNode:
                 command, capture_output=True, text=True, timeout=deadline.remaining(), check=False
             )
         except subprocess.TimeoutExpired:
-            raise UnavailableError("Formatting Kafka's storage took longer than the deadline.") from None
+            raise UnavailableError(
+                "Kafka did not format its storage by the deadline: allow more time"
+            ) from None
         if done.returncode:
-            raise UnavailableError(f"Kafka could not format {self._data}:\n{done.stdout}{done.stderr}")
+            raise UnavailableError(f"Kafka failed to format {self._data}:\n{done.stdout}{done.stderr}")
 
     def pause(self) -> None:
-        """Stop it from running at all, as a machine that hangs: connections stay open, nothing answers."""
+        """Suspend it, as a machine that hangs: its connections stay open and it answers nothing."""
         self.process.send(signal.SIGSTOP)
 
     def resume(self) -> None:

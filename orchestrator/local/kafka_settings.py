@@ -15,7 +15,7 @@ appender.console.layout.pattern = %d{ISO8601} %p %m (%c{1})%n%throwable
 rootLogger.level = info
 rootLogger.appenderRef.console.ref = console
 """
-"""Log4j 2: everything to the standard output, which is the node's log file together with the JVM's own words."""
+"""Log4j 2: everything goes to standard output, which with the JVM's own output is the node's log file."""
 
 _CLEANER_BUFFER_BYTES = 16 * 1024 * 1024
 """Kafka's default of 128 MiB is a quarter of the heap; this much compacts 500,000 keys at a time."""
@@ -34,11 +34,11 @@ def node_properties(
 ) -> dict[str, str]:
     """The `server.properties` of node number `node`, from 1, of a cluster with these `ports`.
 
-    Every node is broker and controller. With three nodes a topic has three replicas and a write needs two of
-    them; `changes` win over everything.
+    Every node is broker and controller. With three nodes a topic has three replicas, and a write needs two of
+    them. `changes` override everything.
     """
     if "," in str(data):
-        raise ConfigurationError(f"Kafka's data cannot lie in a folder with a comma in its path: {data}")
+        raise ConfigurationError(f"the path of Kafka's data must not contain a comma: {data}")
     own = ports[node - 1]
     replicas = str(min(3, len(ports)))
     in_sync = "2" if len(ports) >= 3 else "1"
@@ -71,7 +71,7 @@ def node_properties(
 
 
 def render(properties: Mapping[str, str]) -> str:
-    """The text of a Java properties file, which is Latin-1 and takes `\\` for an escape."""
+    """The text of a Java properties file, which is Latin-1 and has `\\` as its escape character."""
     return "".join(f"{key}={_escaped(value)}\n" for key, value in properties.items())
 
 

@@ -1,4 +1,4 @@
-"""What a local Kafka remembers in its folder, so that a restart has the same address and the same data."""
+"""What a local Kafka remembers in its folder, so that a restart has the same address and data."""
 
 import json
 import uuid
@@ -12,7 +12,7 @@ from orchestrator.local.kafka_settings import NodePorts
 
 @dataclass(frozen=True, slots=True)
 class KafkaState:
-    """Who the cluster is and where it listens, one entry of `ports` a node."""
+    """The cluster's identity and where it listens, with one entry of `ports` for each node."""
 
     cluster_id: str
     ports: tuple[NodePorts, ...]
@@ -26,7 +26,7 @@ class KafkaState:
             content = json.loads(path.read_text())
             return cls(content["cluster_id"], tuple(NodePorts(**ports) for ports in content["ports"]))
         except (ValueError, KeyError, TypeError) as error:
-            raise ConfigurationError(f"{path} is damaged ({error}): delete the folder it lies in.") from error
+            raise ConfigurationError(f"{path} is damaged ({error}): delete its folder") from error
 
     def save(self, path: Path) -> None:
         """Replace the file as a whole: a crash leaves the old content or the new."""
@@ -37,7 +37,7 @@ class KafkaState:
 
 
 def new_cluster_id() -> str:
-    """22 characters of URL-safe base64, the form Kafka wants; none begins with a dash, as in Kafka's own."""
+    """22 characters of URL-safe base64, as Kafka requires; like Kafka's own it never begins with a dash."""
     while True:
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         if not cluster_id.startswith("-"):

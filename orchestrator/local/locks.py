@@ -1,4 +1,4 @@
-"""Locks between processes; the kernel lets go of them when their owner dies."""
+"""Locks between processes; the kernel releases them when their owner dies."""
 
 import fcntl
 import os
@@ -12,7 +12,7 @@ from orchestrator.errors import UnavailableError
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Wait until nobody else holds the lock `path`, without a limit, and hold it."""
+    """Hold the lock `path`, after waiting for its holder without a timeout."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -20,14 +20,14 @@ def exclusive(path: Path) -> Iterator[None]:
 
 
 class FolderLock:
-    """Says that one object of one process owns a folder's servers and files."""
+    """Makes one object of one process the owner of a folder's servers and files."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "lock"
         self._file: IO[str] | None = None
 
     def acquire(self) -> None:
-        """Raises `UnavailableError` at once if somebody else owns the folder."""
+        """Raises `UnavailableError` at once if the folder has another owner."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         file = self._path.open("a+")
         try:
@@ -37,7 +37,7 @@ class FolderLock:
             owner = file.read().strip() or "?"
             file.close()
             raise UnavailableError(
-                f"The servers of {self._path.parent} are in use by process {owner}: end it, or use another folder."
+                f"the servers of {self._path.parent} are in use by process {owner}: end it, or use another folder"
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))

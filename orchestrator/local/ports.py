@@ -1,22 +1,24 @@
-"""Ports of 127.0.0.1 that stay ours while the servers behind them come and go."""
+"""Ports of 127.0.0.1 that stay ours while their servers stop and restart."""
 
 import random
 import socket
 import sys
+from types import TracebackType
+from typing import Self
 
 from orchestrator.errors import UnavailableError
 
-# Below the range that Linux (32768) and macOS (49152) take ports of outgoing connections from, so that a
-# port which is remembered while its server is down is not taken by somebody's client.
+# Below the range that Linux (32768) and macOS (49152) use for outgoing connections, so that no client takes a port
+# that is remembered while its server is down.
 _FIRST, _LAST = 20000, 29999
 _TRIES = 200
 
 
 class PortLease:
-    """A port, bound but not listened on, so that no other program is given it.
+    """A port that is bound but not listened on, so that no other program gets it.
 
-    The server binds it too: Linux allows that where both set SO_REUSEADDR, as Java's servers do. Elsewhere
-    the port is let go at once and is ours by probability only.
+    The server binds it too: Linux allows that if both set SO_REUSEADDR, as Java's servers do. Elsewhere the port
+    is released at once, and merely unlikely to be taken.
     """
 
     def __init__(self, holder: socket.socket) -> None:
@@ -30,22 +32,22 @@ class PortLease:
 
 
 def lease_port(number: int) -> PortLease:
-    """Lease this very port. Raises `UnavailableError` if a server listens on it."""
+    """Lease this port. Raises `UnavailableError` if a server listens on it."""
     holder = socket.socket()
     try:
-        # The connections of the server's last run may still linger on it.
+        # Connections of the server's last run may still be in TIME_WAIT.
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", number))
     except OSError as error:
         holder.close()
         raise UnavailableError(
-            f"Port {number} of 127.0.0.1 is taken ({error.strerror}): end its user."
+            f"port {number} of 127.0.0.1 is taken ({error.strerror}): end the process that uses it"
         ) from error
     return PortLease(holder)
 
 
 def lease_free_port() -> PortLease:
-    """Lease a port that nobody has bound, not even without listening on it."""
+    """Lease a port that no process has bound, listening or not."""
     for _ in range(_TRIES):
         holder = socket.socket()
         try:
@@ -53,7 +55,36 @@ def lease_free_port() -> PortLease:
         except OSError:
             holder.close()
             continue
-        # Only now: with it set, another lease of the same port would not have been noticed.
+        # Only now: set earlier, it would let us bind a port that is leased already.
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         return PortLease(holder)
-    raise UnavailableError(f"No free port between {_FIRST} and {_LAST} on 127.0.0.1 after {_TRIES} tries.")
+    raise UnavailableError(f"no free port found between {_FIRST} and {_LAST} on 127.0.0.1 in {_TRIES} tries")
+
+
+class PortLeases:
+    """Leases of several ports that are released together."""
+
+    def __init__(self) -> None:
+        self._leases: list[PortLease] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return tuple(lease.port for lease in self._leases)
+
+    def add(self, number: int | None = None) -> int:
+        """Lease this port, or by default a free one; returns its number."""
+        self._leases.append(lease_port(number) if number else lease_free_port())
+        return self._leases[-1].port
+
+    def release(self) -> None:
+        for lease in self._leases:
+            lease.release()
+        self._leases = []

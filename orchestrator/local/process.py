@@ -1,4 +1,4 @@
-"""One server process: started under a guardian, watched, signalled, and never left behind."""
+"""One server process: started under a guardian, watched, signalled, and never orphaned."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from orchestrator.bus.deadline import Deadline
@@ -20,8 +20,8 @@ _POLL_SECONDS = 0.02
 class ServerProcess:
     """The process `name`, with `name.log` (its output) and `name.pid` in `folder`.
 
-    `folder` must be part of the command, as it is how a process left by an earlier run is told from a
-    stranger with the same id. Not for several threads at once.
+    `folder` must be part of the command: it distinguishes an orphan of an earlier run from another process with
+    the same id. Not for several threads at once.
     """
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -35,7 +35,7 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
-        """The id of the server itself. Raises `UnavailableError` if it does not run."""
+        """The id of the server itself. Raises `UnavailableError` if it is not running."""
         self.require_running()
         return self._pid
 
@@ -44,9 +44,9 @@ class ServerProcess:
         return self._guardian is not None and self._guardian.poll() is None
 
     def start(self, command: Sequence[str]) -> None:
-        """Start the command; its log is continued if this object started it before, else begun anew."""
+        """Start the command. The log is continued if this object started it before, and begins empty otherwise."""
         if self.running:
-            raise UnavailableError(f"{self.name} runs already, as process {self._pid}.")
+            raise UnavailableError(f"{self.name} is already running, as process {self._pid}")
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._guardian is None and self.log.exists():
             self.log.replace(self.log.with_suffix(".previous.log"))
@@ -59,13 +59,13 @@ class ServerProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                # Ctrl-C in the terminal is for us; we then stop the server in order.
+                # Ctrl-C in the terminal is for this process, which then stops the server in order.
                 start_new_session=True,
             )
         self._guardian = guardian
         assert guardian.stdout  # noqa: S101 - a pipe was asked for
-        with guardian.stdout as answer:
-            pid = answer.readline()
+        with guardian.stdout as output:
+            pid = output.readline()
         if not pid:
             guardian.wait()
             raise self._death()
@@ -73,28 +73,39 @@ class ServerProcess:
         self._pid_file.write_text(pid)
 
     def require_running(self) -> None:
-        """Raises `UnavailableError` with the end of the log if the process has ended or never ran."""
+        """Raises `UnavailableError` with the end of the log if the process has ended or was never started."""
         if self._guardian is None:
-            raise UnavailableError(f"{self.name} has not been started.")
+            raise UnavailableError(f"{self.name} has not been started")
         if self._guardian.poll() is not None:
             raise self._death()
+
+    def await_serving(self, serves: Callable[[], bool], deadline: Deadline) -> None:
+        """Wait until `serves()`. Raises `UnavailableError` if the process dies first, or at the deadline."""
+        while not serves():
+            self.require_running()
+            if deadline.passed:
+                raise UnavailableError(
+                    f"{self.name} is running but did not serve by the deadline: allow more time, or see its log "
+                    f"{self.log}"
+                )
+            time.sleep(_POLL_SECONDS)
 
     def send(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End it with SIGKILL, as a crash would, and wait until it is gone."""
+        """End it with SIGKILL, as a crash would, and wait until it has ended."""
         self.send(signal.SIGKILL)
         self._reap(None)
 
     def terminate(self) -> None:
-        """Ask it to end in order, and do not wait. A process that is gone is fine."""
+        """Ask it to end in order, without waiting. Does nothing if it has ended."""
         if self.running:
             self._signal(signal.SIGTERM)
             self._signal(signal.SIGCONT)  # a paused process would not see the SIGTERM
 
     def stop(self, deadline: Deadline) -> None:
-        """End it in order; with SIGKILL once the deadline has passed. A process that is gone is fine."""
+        """End it in order, or with SIGKILL once the deadline has passed. Does nothing if it has ended."""
         if self._guardian is None:
             return
         self.terminate()
@@ -105,7 +116,7 @@ class ServerProcess:
             self._reap(None)
 
     def end_orphan(self, deadline: Deadline) -> None:
-        """End what an earlier run left behind, if it is still there. Call it as the folder's only owner."""
+        """End the process of an earlier run, if it still runs. Only the folder's owner may call it."""
         if self._guardian is not None or not self._pid_file.exists():
             return
         text = self._pid_file.read_text().strip()
@@ -114,7 +125,7 @@ class ServerProcess:
             kill_at = Deadline.after(deadline.remaining() / 2)
             while str(self._folder) in _command_line(pid):
                 if deadline.passed:
-                    raise UnavailableError(f"{self.name} of an earlier run does not end: kill process {pid}.")
+                    raise UnavailableError(f"{self.name} of an earlier run does not end: kill process {pid}")
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL if kill_at.passed else signal.SIGTERM)
                 time.sleep(_POLL_SECONDS)
@@ -125,7 +136,7 @@ class ServerProcess:
         if self._pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, number)
-        else:  # the start was interrupted before the server had told its id; 0 would be our own group
+        else:  # the start was interrupted before the server's id was known; 0 would be our own group
             self._guardian.send_signal(number)
 
     def _reap(self, timeout: float | None) -> None:
@@ -136,19 +147,19 @@ class ServerProcess:
     def _death(self) -> UnavailableError:
         assert self._guardian  # noqa: S101 - callers have looked
         return UnavailableError(
-            f"{self.name} ended with exit code {self._guardian.returncode}. "
-            f"The end of its log {self.log}:\n{self._tail()}"
+            f"{self.name} ended with exit code {self._guardian.returncode}; the end of its log {self.log}:\n"
+            f"{self._tail()}"
         )
 
     def _tail(self) -> str:
         with self.log.open("rb") as log:
             log.seek(self._log_start)
             lines = log.read().decode(errors="replace").splitlines()
-        return "\n".join(f"    {line}" for line in lines[-_TAIL_LINES:]) or "    (it is empty)"
+        return "\n".join(f"    {line}" for line in lines[-_TAIL_LINES:]) or "    (empty)"
 
 
 def _command_line(pid: int) -> str:
-    """The command line of a process, empty if there is no such process."""
+    """The command line of a process, empty if the process does not exist."""
     if Path("/proc/self").exists():
         try:
             return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")

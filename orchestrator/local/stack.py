@@ -1,30 +1,32 @@
-"""Kafka and the registry together: what a developer works with, and what the tests run on."""
+"""Kafka and the registry together: for developers and for the tests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import ClassVar
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import UnavailableError
-from orchestrator.local.kafka import START_SECONDS, STOP_SECONDS, LocalKafka
+from orchestrator.local.kafka import LocalKafka
 from orchestrator.local.registry import LocalRegistry
+from orchestrator.local.server import LocalServer
 
 
 @dataclass(frozen=True, slots=True)
 class StackAddress:
-    """Where a cluster and its registry are reached. `schema_registry_url` is empty where there is none."""
+    """Addresses of a cluster and its registry. `schema_registry_url` is empty without a registry."""
 
     bootstrap_servers: str
     schema_registry_url: str
 
 
-class LocalStack:
-    """A `LocalKafka` in `folder/kafka` and, unless told otherwise, a `LocalRegistry` in `folder/registry`.
+class LocalStack(LocalServer):
+    """A `LocalKafka` in `folder/kafka` and, by default, a `LocalRegistry` in `folder/registry`, started side by side.
 
     `kafka_ports` and `short_lived` are Kafka's, `registry_port` is the registry's. Not for several threads.
     """
+
+    NAME: ClassVar = "the local stack"
 
     def __init__(
         self,
@@ -40,50 +42,34 @@ class LocalStack:
         self.registry = LocalRegistry(folder / "registry", port=registry_port) if registry else None
         self._address: StackAddress | None = None
 
-    def __enter__(self) -> Self:
-        self.prepare()
-        self.start(Deadline.after(START_SECONDS))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
     @property
     def address(self) -> StackAddress:
         if self._address is None:
-            raise UnavailableError("The local stack is not running: call start() first.")
+            raise self._not_running()
         return self._address
 
     def prepare(self) -> None:
-        """Fetch what this machine has not got; up to a minute once, nothing after."""
         self.kafka.prepare()
         if self.registry:
             self.registry.prepare()
 
-    def start(self, deadline: Deadline) -> StackAddress:
-        """Start both side by side and wait until both serve.
-
-        Raises `UnavailableError` as they do; nothing is left running then, nor after an interrupt.
-        """
+    def launch(self, deadline: Deadline) -> None:
         if self._address:
-            raise UnavailableError("The local stack is running already.")
-        try:
-            if self.registry:
-                self.registry.launch(deadline)
-            self.kafka.start(deadline)
-            if self.registry:
-                self.registry.await_ready(deadline)
-        except BaseException:
-            self.stop()
-            raise
-        self._address = StackAddress(self.kafka.bootstrap_servers, self.registry.url if self.registry else "")
-        return self._address
+            raise UnavailableError(f"{self.NAME} is already running")
+        super().launch(deadline)
 
-    def stop(self, deadline: Deadline | None = None) -> None:
-        """End both in order, with SIGKILL after the deadline (15 s by default). Data and addresses stay."""
-        deadline = deadline or Deadline.after(STOP_SECONDS)
+    def _launch(self, deadline: Deadline) -> None:
+        if self.registry:
+            self.registry.launch(deadline)
+        self.kafka.launch(deadline)
+
+    def _await_ready(self, deadline: Deadline) -> None:
+        self.kafka.await_ready(deadline)
+        if self.registry:
+            self.registry.await_ready(deadline)
+        self._address = StackAddress(self.kafka.bootstrap_servers, self.registry.url if self.registry else "")
+
+    def _stop(self, deadline: Deadline) -> None:
         self._address = None
         if self.registry:
             self.registry.stop(deadline)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from orchestrator.bus.reading import all_of, read_to_end
+from orchestrator.bus.standalone import all_partitions, read_to_end
 from orchestrator.client.connection import Connection
 from orchestrator.errors import ConfigurationError, ContractError
 from orchestrator.messages.catalogue import Topic
@@ -26,7 +26,7 @@ def read_definitions(connection: Connection, timeout_s: float) -> Definitions:
     """What the definitions topic holds now. Raises `UnavailableError` if Kafka does not answer in time."""
     table = DefinitionTable()
     warnings: list[str] = []
-    for received in read_to_end(connection.bus, all_of(connection.bus, Topic.DEFINITIONS), timeout_s):
+    for received in read_to_end(connection.bus, all_partitions(connection.bus, Topic.DEFINITIONS), timeout_s):
         key = (received.key or b"").decode(errors="replace")
         if received.value is None:
             table.remove(key)

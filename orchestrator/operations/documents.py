@@ -18,7 +18,7 @@ from orchestrator.sessions.view import shown
 
 if TYPE_CHECKING:
     # A command loads what it needs, not what the documents of all others need.
-    from orchestrator.bus.topics import TopicPlan
+    from orchestrator.bus.kafka.topics import TopicPlan
     from orchestrator.client.dead_letters import DeadLetter
     from orchestrator.engine.recovery.verify import Report
     from orchestrator.messages.types import ToolDefinition

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from orchestrator.bus.ports import END, Received
-from orchestrator.bus.reading import LOOKING, all_of
+from orchestrator.bus.standalone import STANDALONE, all_partitions
 from orchestrator.client import Client
 from orchestrator.client.connection import Connection
 from orchestrator.errors import ContractError
@@ -69,8 +69,11 @@ def tail(connection: Connection) -> Iterator[Event]:
     Those of one partition come in order. Records that cannot be decoded are skipped; the services that handle
     them dead-letter them.
     """
-    positions = [*all_of(connection.bus, Topic.SESSIONS), *all_of(connection.bus, Topic.EVENTS)]
-    consumer = connection.bus.consumer(LOOKING)
+    positions = [
+        *all_partitions(connection.bus, Topic.SESSIONS),
+        *all_partitions(connection.bus, Topic.EVENTS),
+    ]
+    consumer = connection.bus.consumer(STANDALONE)
     try:
         consumer.assign(dict.fromkeys(positions, END))
         while True:

@@ -1,10 +1,10 @@
 """Comparing the cluster's topics with the catalogue, and applying the difference."""
 
-from orchestrator.bus import topics
 from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.kafka import topics
 from orchestrator.bus.kafka.bus import KafkaBus
+from orchestrator.bus.kafka.topics import TopicPlan
 from orchestrator.bus.settings import BusSettings
-from orchestrator.bus.topics import TopicPlan
 
 
 def plan_topics(settings: BusSettings, timeout_s: float) -> tuple[TopicPlan, ...]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Bus
-from orchestrator.bus.reading import home_of, read_to_end
+from orchestrator.bus.standalone import read_to_end, session_partition
 from orchestrator.errors import ContractError
 from orchestrator.messages.base import Event
 from orchestrator.messages.catalogue import Topic
@@ -32,7 +32,7 @@ def logged_events(
 
     An event that lies there twice is given twice. Raises `UnavailableError` when the cluster is silent.
     """
-    positions = [home_of(bus, topic, correlation_id) for topic in topics]
+    positions = [session_partition(bus, topic, correlation_id) for topic in topics]
     key = correlation_id.encode()
     events: list[Event] = []
     problems: list[str] = []

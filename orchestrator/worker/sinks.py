@@ -13,7 +13,7 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import FatalError
 from orchestrator.bus.headers import TYPE
 from orchestrator.bus.ports import Consumer, Position, Reading, Received, Start
-from orchestrator.bus.reading import all_of
+from orchestrator.bus.standalone import all_partitions
 from orchestrator.delivery.dead_letters import DECODE, UNDECODABLE
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
 from orchestrator.messages.base import Command, Event
@@ -117,7 +117,9 @@ class SinkRunner:
 
     def _start_at(self, consumer: Consumer, stored: Positions) -> None:
         """Starts reading at the stored positions. Raises `ConfigurationError` for one beyond the end of its log."""
-        partitions = [position for topic in self._topics for position in all_of(self._host.bus, topic)]
+        partitions = [
+            position for topic in self._topics for position in all_partitions(self._host.bus, topic)
+        ]
         watermarks = consumer.watermarks(
             partitions, Deadline.after(_WATERMARKS_TIMEOUT_S), read_uncommitted=True
         )

@@ -7,8 +7,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 KNOWN: Mapping[str, str] = {
-    "orchestrator.bus.values.s3": "takes its location's type from the file that chooses among stores",
-    "orchestrator.bus.values.stores": "as above",
     "orchestrator.sdk.context": "roles, plug-ins and their context name each other's types",
     "orchestrator.sdk.planning": "as above",
     "orchestrator.sdk.plugins": "as above",

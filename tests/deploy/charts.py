@@ -33,7 +33,7 @@ class Helm:
     def template(
         self, *values: Path, release: str = RELEASE, settings: Iterable[str] = (), plain: Iterable[str] = ()
     ) -> subprocess.CompletedProcess[str]:
-        """`settings` are `key=value` over the files, their values JSON; `plain` ones as people type them."""
+        """`settings` are `key=value` over the files, their values JSON; `plain` ones are as typed in a shell."""
         files = [word for file in values for word in ("--values", str(file))]
         single = [word for setting in settings for word in ("--set-json", setting)]
         single += [word for setting in plain for word in ("--set", setting)]
@@ -41,13 +41,13 @@ class Helm:
         return self._run("template", release, str(CHART), *place, *files, *single)
 
     def objects(self, *values: Path, release: str = RELEASE, settings: Iterable[str] = ()) -> list[Object]:
-        """What is rendered. The chart has to accept the values."""
+        """The rendered objects. The chart has to accept the values."""
         done = self.template(*values, release=release, settings=settings)
         assert done.returncode == 0, done.stderr
         return [one for one in yaml.safe_load_all(done.stdout) if one is not None]
 
     def mistakes(self, *values: Path, settings: Iterable[str] = ()) -> str:
-        """What the chart says of values that it has to refuse."""
+        """The error for values that the chart has to refuse."""
         done = self.template(*values, settings=settings)
         assert done.returncode != 0, done.stdout
         return done.stderr
@@ -76,7 +76,7 @@ def pods(objects: Iterable[Object]) -> Iterator[tuple[str, Object]]:
 
 
 def containers(objects: Iterable[Object]) -> Iterator[tuple[str, Object]]:
-    """Each container of ours, with where it is."""
+    """Each container of ours, with its place."""
     for place, spec in pods(objects):
         for container in spec["containers"]:
             if container["command"] == ["orchestrator"]:

@@ -1,4 +1,4 @@
-"""The Compose file as the reference reader of the format understands it."""
+"""The Compose file as the reference parser of the format reads it."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ def composed(file: Path = COMPOSE) -> dict[str, Any]:
 
 
 def read(file: Path) -> subprocess.CompletedProcess[str]:
-    """What the reader says. Paths count from the file's folder, as they do for `docker compose -f`."""
+    """The output of the parser. Paths are relative to the file's folder, as for `docker compose -f`."""
     return subprocess.run(
         [go_tools.compose_spec(), "-format", "json", file.name],
         cwd=file.parent,

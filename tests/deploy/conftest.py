@@ -1,4 +1,4 @@
-"""Helm 3 and 4, found or built once a run."""
+"""Helm 3 and 4, found or built once in a run."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def helm(request: pytest.FixtureRequest) -> Helm:
 
 @pytest.fixture(scope="session")
 def helm4() -> Helm:
-    """One version, where the two need no comparison: `test_rendering.py` makes it."""
+    """One version, where both need no comparison: `test_rendering.py` compares them."""
     return Helm(go_tools.helm4())
 
 
@@ -31,7 +31,7 @@ def unittest_program() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here needs the tools, and is run by `make test-deploy`."""
+    """All tests here need the tools, and run by `make test-deploy`."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.deploy)

@@ -1,4 +1,4 @@
-"""A Dockerfile, carried out on this machine as far as that goes without a container.
+"""A Dockerfile, executed on this machine as far as possible without a container.
 
 Every stage has a folder that stands for `/`, at one path, since what is installed knows where it lies. What is
 not as in a container: base images are stood in for, processes see the rest of this machine, and a RUN may name
@@ -20,7 +20,7 @@ from docker.utils.build import exclude_paths
 from dockerfile_parse import DockerfileParser
 
 BaseImage = Callable[[str, Path], None]
-"""Puts what a base image, by name, has into a folder."""
+"""Puts the content of a base image, by name, into a folder."""
 
 RUN_S = 600.0
 _PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -29,7 +29,7 @@ _LITERAL_FOLDER = re.compile(r"""(?<![\w}"'.])/\w""")
 
 @dataclass
 class Stage:
-    """What a container of this stage would begin with. `root` stands for `/`."""
+    """The initial state of a container of this stage. `root` stands for `/`."""
 
     root: Path
     environment: dict[str, str] = field(default_factory=lambda: {"PATH": _PATH})
@@ -41,14 +41,14 @@ class Stage:
     command: Sequence[str] = ()
 
     def here(self, path: str) -> Path:
-        """Where a path of the container is on this machine."""
+        """The path on this machine of a path in the container."""
         return self.root / os.path.normpath(os.path.join(self.workdir, path)).lstrip("/")  # noqa: PTH118 - no file
 
     def expanded(self, text: str) -> str:
         return Template(text).substitute({**self.arguments, **self.environment})
 
     def variables(self, *, building: bool = False) -> dict[str, str]:
-        """Its environment, with folders as they are on this machine; a RUN has the arguments of the build too."""
+        """Its environment, with folders of this machine; a RUN also has the arguments of the build."""
         values = {**self.arguments, **self.environment} if building else self.environment
         mapped = {name: ":".join(map(self._mapped, value.split(":"))) for name, value in values.items()}
         return mapped | {"PATH": f"{mapped['PATH']}:/usr/bin:/bin"}
@@ -76,8 +76,8 @@ class Stage:
 
 
 class Build:
-    """Carries a Dockerfile out in `folder`. `arguments` are those of `--build-arg`; `lent` is what processes of RUN
-    have of this machine's environment, such as where packages are cached."""
+    """Executes a Dockerfile in `folder`. `arguments` are those of `--build-arg`; `lent` is what processes of RUN
+    get of this machine's environment, such as the caches of packages."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Build:
         }
 
     def image(self, dockerfile: Path) -> Stage:
-        """The last stage, when all of them are done."""
+        """The last stage, after all of them were executed."""
         with dockerfile.open(encoding="utf-8") as file:
             steps = DockerfileParser(fileobj=file).structure
         for step in steps:
@@ -182,7 +182,7 @@ class Build:
                 self._copy_sent(Path(source), place, into=target.endswith("/"))
 
     def _copy_sent(self, source: Path, place: Path, *, into: bool) -> None:
-        """What is ignored is not there."""
+        """Ignored files are left out."""
         if (self._context / source).is_file():
             assert source in self._sent, f"{source} is ignored"
             _copied(self._context / source, place, into=into)

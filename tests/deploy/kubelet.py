@@ -1,4 +1,4 @@
-"""What a kubelet does with the containers of a rendered chart, on this machine and without a container.
+"""Does what a kubelet does with the containers of a rendered chart, on this machine and without a container.
 
 Command line and environment are used as they stand. Only what another machine would have differs: addresses, the
 port, and the folders that are mounted.
@@ -26,7 +26,7 @@ PROGRAM = str(Path(sys.executable).with_name("orchestrator"))
 
 @dataclass
 class Running:
-    """A container that runs."""
+    """A running container."""
 
     name: str
     process: "subprocess.Popen[bytes]"
@@ -40,7 +40,7 @@ class Running:
         return self.lease.port
 
     def answer(self, path: str) -> int:
-        """Status of an answer of its port; 0 while nobody listens."""
+        """HTTP status of its port; 0 while nothing listens."""
         try:
             with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answered:
                 return int(answered.status)
@@ -61,7 +61,7 @@ class Running:
 
 @dataclass
 class Node:
-    """`folder` takes what is mounted, and logs. ConfigMaps are those of `objects`."""
+    """`folder` holds what is mounted, and logs. ConfigMaps are those of `objects`."""
 
     folder: Path
     objects: list[Object]
@@ -73,7 +73,7 @@ class Node:
         }
 
     def run_once(self, pod: Object) -> None:
-        """Every container of a job's or a test's pod, to its end; each has to succeed."""
+        """Runs every container of a job's or a test's pod to its end; each has to succeed."""
         for container in pod["containers"]:
             done = subprocess.run(
                 self._command(container, pod),
@@ -88,7 +88,8 @@ class Node:
 
     @contextmanager
     def running(self, pods: Iterable[tuple[str, int, Object]]) -> Iterator[dict[str, Running]]:
-        """Pods by name, ordinal and spec, all ready; told to end with SIGTERM, and killed after their grace."""
+        """Runs pods by name, ordinal and spec until they are ready; ends them with SIGTERM, and with SIGKILL
+        after their grace period."""
         started = {f"{name}-{ordinal}": self._start(name, ordinal, pod) for name, ordinal, pod in pods}
         try:
             for one in started.values():
@@ -125,14 +126,14 @@ class Node:
         return [PROGRAM, *(self._here(argument, container, pod) for argument in container["args"])]
 
     def _environment(self, container: Object, pod: Object, ordinal: int) -> dict[str, str]:
-        """The container's own and nothing of ours, but what an image has."""
+        """The container's own and nothing of this process, except what an image provides."""
         own = environment(container, ordinal)
         return {"PATH": os.environ["PATH"], "HOME": str(self.folder)} | {
             name: self._here(value, container, pod) for name, value in own.items()
         }
 
     def _here(self, text: str, container: Object, pod: Object) -> str:
-        """Paths of mounted folders as they are on this machine."""
+        """The text with paths of mounted folders replaced by those of this machine."""
         volumes = {volume["name"]: volume for volume in pod["volumes"]}
         mounts = {mount["mountPath"]: volumes[mount["name"]] for mount in container["volumeMounts"]}
         paths = "|".join(map(re.escape, sorted(mounts, key=len, reverse=True)))
@@ -149,7 +150,7 @@ class Node:
         return folder
 
     def _laid_out(self, name: str) -> Path:
-        """A ConfigMap as it is mounted: its files in a hidden folder, and links that lead there."""
+        """A ConfigMap as it is mounted: its files in a hidden folder, and links to them."""
         folder = self.folder / "maps" / name
         if not folder.exists():
             hidden = folder / "..2026_11_25_20_00_00.1"

@@ -29,7 +29,7 @@ def test_pods_run_as_the_user_of_the_image() -> None:
     assert VALUES["podSecurityContext"]["runAsGroup"] == int(arguments["GID"])
 
 
-def test_upgrading_tells_of_this_version() -> None:
+def test_the_upgrade_notes_have_this_version() -> None:
     assert f"## {CHART_FILE['version']}" in text_of(CHART / "UPGRADING.md")
 
 
@@ -37,7 +37,7 @@ def test_the_schema_has_every_value_and_no_other() -> None:
     known = {path for path in paths_of_schema(SCHEMA) if path.split(".")[0] not in FREE}
     given = {path for path in paths_of_values(VALUES) if path.split(".")[0] not in FREE}
     assert given <= known
-    # The orchestrator takes what a service takes, and a service's image has the keys of the image.
+    # The orchestrator accepts what a service accepts, and a service's image has the keys of the image.
     other = {
         path for path in known - given if not path.startswith(("orchestrator.", "serviceDefaults.image."))
     }

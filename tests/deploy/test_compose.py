@@ -1,4 +1,4 @@
-"""The Compose file is valid, starts in an order that holds, and says what the program takes."""
+"""The Compose file is valid, starts in an order that works, and gives the program settings that it accepts."""
 
 import re
 import shlex
@@ -18,7 +18,7 @@ from orchestrator.sdk.plugins import discover
 from tests.deploy.compositions import COMPOSE, ROOT, composed, ours, read
 
 OF_PLUGINS = {"ORCHESTRATOR_SESSIONS_URL", f"{TOOLS}FILES_ROOT"}
-"""Variables that are no settings of a process, but of what is plugged into it."""
+"""Variables that are settings of plug-ins, not of a process."""
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def model() -> dict[str, Any]:
     return composed()
 
 
-def test_the_reader_refuses_what_is_no_compose_file(tmp_path: Path) -> None:
+def test_the_parser_refuses_what_is_not_a_compose_file(tmp_path: Path) -> None:
     text = COMPOSE.read_text(encoding="utf-8")
     for right, wrong in (
         ("read_only: true", "readonly: true"),
@@ -60,8 +60,8 @@ def test_kafka_and_the_registry_are_those_of_the_tests(model: dict[str, Any]) ->
         assert f'"{model["services"][name]["image"]}"' in support
 
 
-def test_who_is_waited_for_can_tell(model: dict[str, Any]) -> None:
-    """A service that has to be healthy has a check, one that has to be done ends by itself."""
+def test_services_that_others_wait_for_report_their_state(model: dict[str, Any]) -> None:
+    """A service that has to be healthy has a health check; one that has to complete ends by itself."""
     services = model["services"]
     for name, service in services.items():
         for needed, how in service.get("depends_on", {}).items():
@@ -88,7 +88,7 @@ def test_every_service_that_comes_with_the_platform_runs_once(model: dict[str, A
     assert sorted(words) == sorted(available(discover()))
 
 
-def test_every_command_is_one_of_the_program(model: dict[str, Any]) -> None:
+def test_every_command_is_a_command_of_the_program(model: dict[str, Any]) -> None:
     for name, service in ours(model).items():
         command = service.get("command")
         if command and command[0] != "run":
@@ -142,7 +142,7 @@ def test_ports_are_open_on_this_machine_only(model: dict[str, Any]) -> None:
         assert {port["host_ip"] for port in service.get("ports", ())} <= {"127.0.0.1"}, name
 
 
-def test_folders_of_the_checkout_are_there(model: dict[str, Any]) -> None:
+def test_folders_of_the_checkout_exist(model: dict[str, Any]) -> None:
     for name, service in ours(model).items():
         binds = [Path(one["source"]) for one in service["volumes"] if one["type"] == "bind"]
         assert all(path.is_relative_to(ROOT) and path.is_dir() for path in binds), name

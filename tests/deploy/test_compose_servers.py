@@ -1,12 +1,12 @@
-"""Kafka, the registry and PostgreSQL take the settings that the Compose file gives them, and its health checks tell
-the truth: the same versions as of its images, as processes, with only addresses, ports and folders replaced."""
+"""Kafka, the registry and PostgreSQL accept the settings of the Compose file, and its health checks work: the same
+versions as in its images, as processes, with only addresses, ports and folders replaced."""
 
 import os
 import re
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from orchestrator.local import LocalKafka, StackAddress, jars
-from orchestrator.local.ports import lease_free_port
+from orchestrator.local.ports import PortLeases
 from orchestrator.local.startup_cache import QUICK_START, startup_options
 from tests.deploy.compositions import Service, composed
 from tests.support.installation import Installation
@@ -34,7 +34,8 @@ def services() -> dict[str, Service]:
 def test_kafka_is_reached_by_containers_and_from_this_machine(
     services: dict[str, Service], tmp_path: Path
 ) -> None:
-    with _free_ports(3) as (inside, controller, outside):
+    with PortLeases() as leases:
+        inside, controller, outside = (leases.add() for _ in range(3))
         ports = {"9092": inside, "9093": controller, "29092": outside}
         properties = {
             name.removeprefix("KAFKA_").lower().replace("_", "."): _at(value, ports)
@@ -43,8 +44,8 @@ def test_kafka_is_reached_by_containers_and_from_this_machine(
         }
     with LocalKafka(tmp_path / "kafka", ports=[outside], properties=properties, short_lived=True):
         for port in (inside, outside):
-            told = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}"}).list_topics(timeout=START_S)
-            assert [f"{one.host}:{one.port}" for one in told.brokers.values()] == [f"127.0.0.1:{port}"]
+            metadata = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}"}).list_topics(timeout=START_S)
+            assert [f"{one.host}:{one.port}" for one in metadata.brokers.values()] == [f"127.0.0.1:{port}"]
         address = StackAddress(f"127.0.0.1:{inside}", "http://127.0.0.1:1")
         applied = Installation(address, "agents.", tmp_path).run("topics", "apply")
         assert applied.returncode == 0, applied.stderr
@@ -72,9 +73,10 @@ def test_the_registry_keeps_its_schemas_in_postgresql(services: dict[str, Servic
 
 @contextmanager
 def _registry(service: Service, settings: dict[str, str], log: Path) -> Iterator[None]:
-    """It runs, and is healthy by the check of the Compose file."""
+    """Runs a registry until it is healthy by the check of the Compose file."""
     folder = jars.registry_folder()
-    with _free_ports(2) as (port, management):
+    with PortLeases() as leases:
+        port, management = leases.add(), leases.add()
         own = [f"-Dquarkus.{one}.host=127.0.0.1" for one in ("http", "management")]
         own += [f"-Dquarkus.http.port={port}", f"-Dquarkus.management.port={management}"]
         java = [str(jars.java()), *QUICK_START, *startup_options(folder)]
@@ -109,16 +111,7 @@ def _healthy(check: list[str]) -> bool:
 
 
 def _at(value: str, ports: dict[str, int]) -> str:
-    """A setting with its addresses on this machine, and no longer on all of its interfaces."""
+    """A setting with its addresses replaced by loopback addresses of this machine."""
     return re.sub(
         rf"(?:kafka|127\.0\.0\.1)?:({'|'.join(ports)})\b", lambda found: f"127.0.0.1:{ports[found[1]]}", value
     )
-
-
-@contextmanager
-def _free_ports(count: int) -> Iterator[list[int]]:
-    with ExitStack() as leases:
-        found = [lease_free_port() for _ in range(count)]
-        for lease in found:
-            leases.callback(lease.release)
-        yield [lease.port for lease in found]

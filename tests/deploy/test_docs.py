@@ -1,4 +1,4 @@
-"""What the documentation tells people to type and to write is what the chart takes."""
+"""The chart accepts the commands and values of the documentation."""
 
 import re
 import shlex
@@ -40,12 +40,12 @@ def test_values_of_the_documentation_are_accepted(helm4: Helm, values: str, tmp_
 def test_commands_of_the_documentation_are_accepted(helm4: Helm, words: list[str]) -> None:
     settings = [after for word, after in pairwise(words) if word == "--set"]
     assert settings
-    # An upgrade goes on from values that are there.
+    # An upgrade starts from the values of the release.
     files = [shape("minimal")] if "--reset-then-reuse-values" in words else []
     assert helm4.template(*files, plain=settings).returncode == 0
 
 
-def test_slots_that_are_held_back_are_so_until_the_services_are_replaced() -> None:
+def test_slots_of_an_upgrade_wait_until_the_services_are_replaced() -> None:
     key = "orchestrator.updateStrategy.rollingUpdate.partition="
     held = [words for words in helm_commands() if any(re.match(f"{key}[1-9]", word) for word in words)]
     assert held
@@ -53,7 +53,7 @@ def test_slots_that_are_held_back_are_so_until_the_services_are_replaced() -> No
         assert {("--wait", "--timeout"), ("--timeout", "15m")} <= set(pairwise(words))
 
 
-def test_every_helm_command_is_looked_at() -> None:
+def test_every_helm_command_is_checked() -> None:
     assert len(helm_commands()) == sum(text_of(page).count("$ helm install") for page in PAGES) + sum(
         text_of(page).count("$ helm upgrade") for page in PAGES
     )

@@ -1,5 +1,5 @@
-"""The image: its Dockerfile is linted, and carried out step by step in a clean folder; what comes out of it runs as
-its user, who writes nothing outside its folder. No container engine is needed, and none is tried."""
+"""The image: its Dockerfile is linted, and executed step by step in a clean folder; the result runs as its user and
+writes nothing outside its folder. No container engine is needed, and none is used."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def uv() -> str:
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
-    """A folder that others may look into, unlike pytest's."""
+    """A folder that other users may read, unlike pytest's."""
     with tempfile.TemporaryDirectory(prefix="image-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -92,7 +92,7 @@ def bill() -> Bom:
     return read
 
 
-def test_the_linter_has_nothing_to_say() -> None:
+def test_the_linter_finds_nothing() -> None:
     assert _lint(DOCKERFILE.read_text(encoding="utf-8")) == ""
 
 
@@ -124,18 +124,18 @@ def test_what_is_installed_is_what_the_lock_file_and_the_bill_of_materials_say(
 ) -> None:
     installed = _installed(image)
     locked = {component.name: component.version for component in bill.components}
-    # The project itself is what the bill is of.
+    # The project itself is the subject of the bill.
     assert bill.metadata.component is not None
     own = bill.metadata.component
     assert installed == {name: locked[name] for name in installed.keys() & locked.keys()} | {
         own.name: own.version
     }
-    # What the lock file has for other systems bears a mark.
+    # Packages that the lock file has for other systems are marked.
     marked = {one.name for one in bill.components if MARK in {each.name for each in one.properties}}
     assert locked.keys() - installed.keys() <= marked
 
 
-def test_nothing_is_in_it_that_only_builds_or_tests(image: Stage) -> None:
+def test_it_contains_no_tools_for_builds_or_tests(image: Stage) -> None:
     assert not _installed(image).keys() & NOT_FOR_PRODUCTION
 
 
@@ -174,7 +174,7 @@ def test_a_service_runs_as_its_user_and_its_health_answers(
     assert _contents(image) == before
 
 
-def test_only_who_built_it_may_change_the_program(image: Stage) -> None:
+def test_its_user_cannot_change_the_program(image: Stage) -> None:
     program = image.here("/opt/orchestrator")
     writable = [path for path in program.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o022]
     assert writable == []
@@ -195,14 +195,14 @@ def _wait_ready(running: "subprocess.Popen[bytes]", port: int, log: Path) -> Non
 
 
 def _lint(dockerfile: str) -> str:
-    """What hadolint says."""
+    """The findings of hadolint."""
     hadolint = Path(sys.executable).with_name("hadolint")
     said = subprocess.run([hadolint, "-"], input=dockerfile, capture_output=True, text=True, check=False)
     return said.stdout + said.stderr
 
 
 def _healthy(image: Stage, port: int, log: Path) -> bool:
-    """What the health check of the Compose file says."""
+    """Whether the health check of the Compose file succeeds."""
     _, program, *words = composed()["services"]["orchestrator"]["healthcheck"]["test"]
     asking = replace(image, entrypoint=[program])
     words = [word.replace(":8080/", f":{port}/") for word in words]
@@ -218,13 +218,13 @@ def _answers(port: int, path: str) -> bool:
 
 
 def _contents(image: Stage) -> dict[Path, int]:
-    """When each file and folder was written, but for those of its user's own."""
+    """The modification time of each file and folder outside the user's own."""
     own = image.here(image.environment["HOME"])
     return {path: path.lstat().st_mtime_ns for path in image.root.rglob("*") if not path.is_relative_to(own)}
 
 
 def _installed(image: Stage) -> dict[str, str]:
-    """Version by normalised name of what its Python has."""
+    """Versions of the packages in its Python, by normalised name."""
     program = "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
     listed = subprocess.run(
         [image.here("/opt/orchestrator/bin/python"), "-I", "-c", program],
@@ -238,18 +238,16 @@ def _installed(image: Stage) -> dict[str, str]:
 
 
 def _python(uid: int) -> Path:
-    """A Python of this machine that this user may run: one in root's home is not."""
+    """A Python of this machine that this user may run, so not one in root's home."""
     for path in (sys._base_executable, "/usr/local/bin/python3", "/usr/bin/python3"):  # type: ignore[attr-defined]
         try:
-            asked = subprocess.run(
+            checked = subprocess.run(
                 [path, "-I", "-c", "import sys; sys.exit(sys.version_info < (3, 11))"],
                 user=uid if os.getuid() == 0 else None,
                 check=False,
             )
         except OSError:
             continue
-        if asked.returncode == 0:
+        if checked.returncode == 0:
             return Path(path)
-    raise AssertionError(
-        "there is no Python 3.11 or newer on this machine that somebody who is not root may run"
-    )
+    raise AssertionError("this machine has no Python 3.11 or newer that a user other than root may run")

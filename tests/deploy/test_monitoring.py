@@ -1,4 +1,4 @@
-"""Dashboards and alerts ask for metrics that the code has, by labels that they have."""
+"""Dashboards and alerts query metrics that the code exposes, by labels that they have."""
 
 import json
 import re
@@ -48,7 +48,7 @@ def alerts() -> Any:
 
 
 def selected(expression: str) -> list[tuple[str, dict[str, str]]]:
-    """The metrics that an expression asks for, each with the labels by which it chooses, and their values."""
+    """The metrics that an expression queries, each with the labels that it selects by, and their values."""
     found = []
 
     def visit(node: Any) -> None:
@@ -61,7 +61,7 @@ def selected(expression: str) -> list[tuple[str, dict[str, str]]]:
 
 
 @pytest.mark.parametrize(("where", "expression"), list(expressions()))
-def test_what_is_asked_for_exists(where: str, expression: str) -> None:
+def test_every_queried_metric_exists(where: str, expression: str) -> None:
     known = series()
     asked = selected(expression)
     assert asked, where
@@ -75,7 +75,7 @@ def test_what_is_asked_for_exists(where: str, expression: str) -> None:
     assert grouped <= set().union(*(known[name] for name, _ in asked)) | OF_SCRAPING, where
 
 
-def test_outcomes_that_are_asked_for_are_told() -> None:
+def test_every_queried_outcome_is_reported() -> None:
     outcomes = {
         (name, labels["outcome"])
         for _, expression in expressions()
@@ -87,7 +87,7 @@ def test_outcomes_that_are_asked_for_are_told() -> None:
     assert {outcome for name, outcome in outcomes if name.startswith(TRANSACTIONS)} == {_COMMITTED}
 
 
-def test_metrics_of_the_cost_tracker_are_still_called_so() -> None:
+def test_metrics_of_the_cost_tracker_keep_their_names() -> None:
     source = Path("services/orchestrator_services/cost_tracker/handlers.py").read_text()
     assert set(re.findall(r'count\("(\w+)"', source)) == OF_COST_TRACKER
 
@@ -100,7 +100,7 @@ def test_alerts_say_what_happens_and_how_bad_it_is() -> None:
 
 
 def test_the_first_event_of_a_process_is_seen() -> None:
-    """A counter with labels is not there before its first event: 1 from nothing is no `increase`."""
+    """A counter with labels does not exist before its first event: a first value of 1 is not an `increase`."""
     increases = {
         rule["alert"]: (rule["expr"], counter)
         for group in alerts()["groups"]
@@ -112,7 +112,7 @@ def test_the_first_event_of_a_process_is_seen() -> None:
         assert f"({counter} unless {counter} offset 15m)" in expression, name
 
 
-def test_a_config_map_hands_alerts_and_dashboards_on_as_they_are(helm4: Helm) -> None:
+def test_a_config_map_holds_alerts_and_dashboards_unchanged(helm4: Helm) -> None:
     settings = ['metrics={"dashboards":{"enabled":true},"rules":{"kind":"ConfigMap"}}']
     maps = {
         name: content

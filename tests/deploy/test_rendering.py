@@ -1,4 +1,4 @@
-"""Every main shape of an installation renders, alike with Helm 3 and 4, into objects that an API server takes."""
+"""Every main shape of an installation renders, with the same result in Helm 3 and 4, into valid objects."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.deploy.charts import SHAPES, WORKLOADS, Helm, containers, environment
 BUILT_IN = {"v1", "apps/v1", "batch/v1", "policy/v1", "autoscaling/v2", "networking.k8s.io/v1"}
 CUSTOM = {"keda.sh/v1alpha1", "kafka.strimzi.io/v1", "monitoring.coreos.com/v1"}
 KUBERNETES = ("1.28", "1.37")
-"""The oldest that the chart supports, and the newest whose schemas there are."""
+"""The oldest version that the chart supports, and the newest whose schemas are available."""
 
 every_shape = pytest.mark.parametrize("values", SHAPES, ids=named)
 
@@ -30,7 +30,7 @@ def test_both_versions_of_helm_render_the_same(helm3: Helm, helm4: Helm, values:
 
 @every_shape
 @pytest.mark.parametrize("version", KUBERNETES)
-def test_an_api_server_takes_every_object(helm4: Helm, values: Path, version: str) -> None:
+def test_an_api_server_accepts_every_object(helm4: Helm, values: Path, version: str) -> None:
     for one in helm4.objects(values):
         if one["apiVersion"] in BUILT_IN:
             kubernetes_validate.validate(one, version, strict=True)
@@ -38,7 +38,7 @@ def test_an_api_server_takes_every_object(helm4: Helm, values: Path, version: st
             assert one["apiVersion"] in CUSTOM, f"nothing checks {one['apiVersion']}"
 
 
-def test_what_an_api_server_would_refuse_is_seen(helm4: Helm) -> None:
+def test_an_object_that_an_api_server_would_refuse_is_found(helm4: Helm) -> None:
     one = next(one for one in helm4.objects(SHAPES[0]) if one["kind"] == "Deployment")
     one["spec"]["template"]["spec"]["terminationGracePeriodSecond"] = 3
     with pytest.raises(kubernetes_validate.ValidationError):
@@ -46,7 +46,7 @@ def test_what_an_api_server_would_refuse_is_seen(helm4: Helm) -> None:
 
 
 @every_shape
-def test_no_name_is_given_twice_and_each_fits(helm4: Helm, values: Path) -> None:
+def test_names_are_unique_and_short_enough(helm4: Helm, values: Path) -> None:
     names = [(one["kind"], one["metadata"]["name"]) for one in helm4.objects(values)]
     assert len(names) == len(set(names))
     assert all(len(name) <= 63 for _, name in names)
@@ -62,7 +62,7 @@ def test_names_of_a_long_release_fit_with_what_kubernetes_adds(helm4: Helm) -> N
 
 @every_shape
 def test_labels_and_annotations_are_text_for_a_yaml_of_any_age(helm4: Helm, values: Path) -> None:
-    # `on`, `y` and `7` are no text unless they are quoted; PyYAML takes 1.1's view of them, as API servers do.
+    # `on`, `y` and `7` are not text unless quoted; PyYAML reads them by YAML 1.1, as API servers do.
     for one in helm4.objects(values, settings=['podLabels={"a":"y","b":"7"}', 'podAnnotations={"c":"on"}']):
         metas = [one["metadata"]]
         if "template" in one.get("spec", {}):
@@ -107,8 +107,8 @@ def test_services_of_the_namespace_do_not_become_settings(helm4: Helm, values: P
 
 
 @every_shape
-def test_no_variable_is_given_twice(helm4: Helm, values: Path) -> None:
-    # Server-side apply, which is Helm 4's, refuses that.
+def test_no_variable_is_set_twice(helm4: Helm, values: Path) -> None:
+    # Server-side apply, which Helm 4 uses, refuses that.
     over = [{"name": "ORCHESTRATOR_LOG_LEVEL", "value": "debug"}]
     settings = [f"extraEnv={json.dumps(over)}", f"serviceDefaults.extraEnv={json.dumps(over)}"]
     for place, container in containers(helm4.objects(values, settings=settings)):

@@ -1,4 +1,4 @@
-"""The rendered chart, carried out: its jobs and every container of it, on a real Kafka and registry."""
+"""The rendered chart, executed: its jobs and every container of it, on a real Kafka and registry."""
 
 import json
 import subprocess
@@ -55,7 +55,7 @@ async def steep() -> str:
 
 @dataclass(frozen=True)
 class Release:
-    """An installed chart: its objects, the node that runs them, and what runs."""
+    """An installed chart: its objects, the node that runs them, and the running pods."""
 
     objects: list[Object]
     node: Node
@@ -63,7 +63,7 @@ class Release:
     data: Path
 
     def program(self, *arguments: str) -> Any:
-        """What the program prints as JSON in the recorder's pod, where the notes tell people to run it."""
+        """The JSON that the program prints in the recorder's pod, where the notes say to run it."""
         done = subprocess.run(
             [PROGRAM, *arguments, "--output", "json"],
             env=self.running["session-recorder-0"].environment,
@@ -80,7 +80,7 @@ class Release:
 def release(
     kafka_stack: StackAddress, helm4: Helm, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Release]:
-    """The example as a release of its own: hooks in their order, then pods, then what comes after them."""
+    """The example as a release of its own: hooks in their order, then pods, then later hooks."""
     folder = tmp_path_factory.mktemp("release")
     values = folder / "values.yaml"
     prepare(folder / "data")
@@ -110,7 +110,7 @@ def test_consumer_groups_carry_the_prefix(release: Release, kafka_stack: StackAd
     admin = AdminClient({"bootstrap.servers": kafka_stack.bootstrap_servers})
     listed = admin.list_consumer_groups().result(timeout=30)
     groups = {group.group_id for group in listed.valid}
-    # Sinks keep their positions themselves.
+    # Sinks store their own positions.
     named = {ORCHESTRATOR, *discover().every_service()}
     prefix = release.running["orchestrator-0"].environment["ORCHESTRATOR_TOPIC_PREFIX"]
     assert {f"{prefix}{name}" for name in named} <= groups
@@ -127,18 +127,18 @@ def test_the_test_of_the_release_passes(release: Release) -> None:
     release.node.run_once(test["spec"])
 
 
-def test_doing_the_jobs_again_changes_nothing(release: Release) -> None:
+def test_running_the_jobs_again_changes_nothing(release: Release) -> None:
     _run_hooks(release.node, "pre-install,pre-upgrade")
     assert all(plan["partitions"] for plan in release.program("topics", "plan", "--check"))
 
 
-def test_a_call_that_runs_may_finish_when_its_pod_is_told_to_end(release: Release) -> None:
+def test_a_call_in_flight_may_finish_when_its_pod_is_ended(release: Release) -> None:
     session = release.program("submit", "steep", "--agent", "tea")["correlation_id"]
     until((release.data / "begun").exists, "the tool runs")
     executor = release.running["tool-executor-0"]
     executor.process.terminate()
     assert executor.process.wait(executor.grace_s) == 0, executor.log.read_text()
-    # Its answer is there, so the session goes on without it.
+    # Its reply is recorded, so the session goes on without the pod.
     assert (release.data / "ended").read_text() == "once"
     until(lambda: _phase(release, session) == "completed", "the session completes", COMPLETED_S)
 
@@ -153,7 +153,7 @@ def test_pods_end_by_themselves_within_their_grace(release: Release) -> None:
 
 def _values(address: StackAddress, data: Path) -> dict[str, Any]:
     agents = {name: FOLDER.joinpath(name).read_text() for name in ("agent.yaml", "playbook.yaml")}
-    # A pod would have the folder at /data; here a program's own text is no environment that could be mapped.
+    # A pod would have the folder at /data; the text of a program is not an environment whose paths are mapped here.
     tools = {
         "tools.py": FOLDER.joinpath("tools.py").read_text(),
         "steep.py": STEEP.replace("/data", str(data)),
@@ -187,7 +187,7 @@ def _phase(release: Release, session: str) -> Any:
 
 
 def _run_hooks(node: Node, moment: str) -> None:
-    """The jobs of that moment in the order of their weights, as Helm runs them."""
+    """The jobs of that hook in the order of their weights, as Helm runs them."""
     hooks = [
         one
         for one in node.objects

@@ -1,4 +1,4 @@
-"""No secret stands in what is rendered, and a value that is one is refused."""
+"""No rendered object contains a secret, and a value that is a secret is refused."""
 
 from pathlib import Path
 
@@ -39,5 +39,5 @@ def test_an_address_may_have_an_at_sign_behind_its_host(helm4: Helm) -> None:
 
 
 @pytest.mark.parametrize("values", SHAPES, ids=named)
-def test_secrets_are_named_and_never_made(helm4: Helm, values: Path) -> None:
+def test_secrets_are_referenced_and_never_created(helm4: Helm, values: Path) -> None:
     assert not [one for one in helm4.objects(values) if one["kind"] == "Secret"]

@@ -1,4 +1,4 @@
-"""What holds of the recorder and its store on SQLite holds on a real PostgreSQL, by the same tests."""
+"""The tests of the recorder and its store on SQLite, run on a real PostgreSQL."""
 
 from collections.abc import Iterator
 from itertools import count

@@ -1,4 +1,4 @@
-"""The commands and the environment that are rendered are what the program takes."""
+"""The program accepts the rendered commands and environments."""
 
 import shlex
 from pathlib import Path
@@ -20,7 +20,7 @@ OF_PLUGINS = {
 }
 every_shape = pytest.mark.parametrize("values", SHAPES, ids=named)
 KNOWN = {*available(discover()), "alerts"}
-"""What can be run; `alerts` is the user's own of one of the shapes."""
+"""All services; `alerts` is the user's own in one of the shapes."""
 
 
 @every_shape
@@ -57,7 +57,7 @@ def test_every_setting_can_be_made(helm4: Helm) -> None:
         for _, container in containers(helm4.objects(values))
         for name in environment(container)
     }
-    # Two are tables, whose entries are variables each; one is for developers.
+    # Two are tables with a variable for each entry; one is for developers.
     assert set(Settings.model_fields) - {"kafka", "schema_registry", "jaeger"} <= made
 
 
@@ -106,7 +106,7 @@ def test_lag_is_watched_on_the_topics_that_a_service_reads() -> None:
     watched = {name: set(own.get("autoscaling", {}).get("topics", ())) for name, own in entries.items()}
     plugins = discover()
     read = {name: set(map(str, service.topics)) for name, service in plugins.every_service().items()}
-    # A sink works in one copy and has no group.
+    # A sink runs as one copy and has no group.
     assert watched == read | {name: set() for name in plugins.sinks}
 
 

@@ -1,9 +1,9 @@
-"""Two releases with prefixes of their own in one namespace do not meet."""
+"""Two releases with prefixes of their own share nothing in one namespace."""
 
 from typing import Any
 
 from orchestrator.app.settings import load
-from orchestrator.bus.topics import TopicNames
+from orchestrator.bus.topic_names import TopicNames
 from orchestrator.messages.catalogue import TOPICS
 from tests.deploy.charts import Helm, Object, containers, environment, shape
 
@@ -57,7 +57,7 @@ def templates(objects: list[Object]) -> list[Object]:
 
 
 def selectors(objects: list[Object]) -> list[dict[str, Any]]:
-    """The labels by which an object finds pods, of each object that does."""
+    """The labels by which objects select pods, for each object that does."""
     found = []
     for one in objects:
         spec = one.get("spec", {})

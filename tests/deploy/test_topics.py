@@ -1,6 +1,7 @@
-"""Topics of the chart are those of the catalogue, made by Strimzi or by ourselves."""
+"""Topics of the chart are those of the catalogue, created by Strimzi or by our job."""
 
-from orchestrator.bus.topics import TopicNames, wanted_config
+from orchestrator.bus.kafka.topics import wanted_config
+from orchestrator.bus.topic_names import TopicNames
 from orchestrator.messages.catalogue import TOPICS
 from tests.deploy.charts import Helm, containers, environment, shape
 
@@ -8,7 +9,7 @@ PREFIX = "shop."
 PARTITIONS = 12
 
 
-def test_strimzi_makes_the_catalogue(helm4: Helm) -> None:
+def test_strimzi_creates_the_catalogue(helm4: Helm) -> None:
     made = {
         one["spec"]["topicName"]: one
         for one in helm4.objects(shape("strimzi"))
@@ -31,7 +32,7 @@ def test_strimzi_s_topics_have_no_job(helm4: Helm) -> None:
     assert [one["metadata"]["labels"]["app.kubernetes.io/component"] for one in jobs] == ["schemas"]
 
 
-def test_the_job_makes_as_many_partitions_and_copies_as_the_values_say(helm4: Helm) -> None:
+def test_the_job_creates_as_many_partitions_and_replicas_as_the_values_say(helm4: Helm) -> None:
     settings = ["partitions=12", "topics.replicationFactor=3"]
     for place, container in containers(helm4.objects(shape("minimal"), settings=settings)):
         if place.startswith("Job/"):

@@ -23,34 +23,22 @@ from orchestrator.local.ports import lease_free_port
 from tests.deploy.compositions import composed, ours
 from tests.support.incident_example import FOLDER
 from tests.support.installation import PROGRAM, Installation
+from tests.support.trace_tree import Span, assert_retry, orphans, roots
 from tools import go_tools
 
 ACCOUNTED_FOR = 0.99
-"""Share of a session's wall time that spans below the root say what it went into: one call follows the other. Spans of
-services alone came to 0.66, all but those of steps to 0.91."""
+"""Share of a session's wall time that spans below the root cover: one call follows the other. Spans of services alone
+came to 0.66, all but those of steps to 0.91."""
 SEEN_S = 20.0
 """How long a span may take from its process to Jaeger's API."""
 
 
 @dataclass(frozen=True)
-class Span:
-    """One span as Jaeger tells of it. Times are Unix microseconds; `parent` is empty for the root."""
-
-    span_id: str
-    parent: str
-    name: str
-    service: str
-    started: int
-    ended: int
-    failed: bool
-
-
-@dataclass(frozen=True)
 class Traced:
-    """A session that was submitted, what was said of it, and its trace."""
+    """A session, what `submit` and `sessions show` print of its trace, and the trace."""
 
     session: str
-    said: str
+    printed: str
     shown: dict[str, Any]
     page: str
     spans: tuple[Span, ...]
@@ -59,11 +47,11 @@ class Traced:
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
     folder = tmp_path_factory.mktemp("traced")
-    with _local(folder) as told:
+    with _local(folder) as environment:
         servers = StackAddress(
-            told["ORCHESTRATOR_BOOTSTRAP_SERVERS"], told["ORCHESTRATOR_SCHEMA_REGISTRY_URL"]
+            environment["ORCHESTRATOR_BOOTSTRAP_SERVERS"], environment["ORCHESTRATOR_SCHEMA_REGISTRY_URL"]
         )
-        own = {**prepare(folder / "data"), **told, "ORCHESTRATOR_PARTITIONS": "8"}
+        own = {**prepare(folder / "data"), **environment, "ORCHESTRATOR_PARTITIONS": "8"}
         installation = Installation(servers, "agents.", folder, own)
         installation.apply(FOLDER)
         with installation.processes(*_services()):
@@ -72,19 +60,19 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
             session = json.loads(submitted.stdout)["correlation_id"]
             again = installation.run("submit", GOAL, "--agent", "nobody")
             shown = installation.json("sessions", "show", session, "--from-log")
-        # What has ended has sent all of its spans.
-        page = told["ORCHESTRATOR_TRACE_URL"].partition("/trace/")[0]
+        # A process that has ended has sent all of its spans.
+        page = environment["ORCHESTRATOR_TRACE_URL"].partition("/trace/")[0]
         yield Traced(session, again.stderr, shown, page, _whole_trace(page, session))
 
 
-def test_people_and_programs_are_given_the_link(traced: Traced) -> None:
-    assert re.fullmatch(rf"trace {traced.page}/trace/[0-9a-f]{{32}}\n", traced.said)
+def test_people_and_programs_get_the_link(traced: Traced) -> None:
+    assert re.fullmatch(rf"trace {traced.page}/trace/[0-9a-f]{{32}}\n", traced.printed)
     assert traced.shown["trace_url"] == f"{traced.page}/trace/{traced.session.replace('-', '')}"
 
 
 def test_the_correlation_id_alone_finds_one_tree(traced: Traced) -> None:
-    assert _roots(traced.spans) == ["invoke_agent triage"]
-    assert _orphans(traced.spans) == []
+    assert roots(traced.spans) == ["invoke_agent triage"]
+    assert orphans(traced.spans) == []
 
 
 def test_every_service_that_takes_part_is_named(traced: Traced) -> None:
@@ -101,18 +89,15 @@ def test_every_service_that_takes_part_is_named(traced: Traced) -> None:
 
 
 def test_the_retry_is_seen(traced: Traced) -> None:
-    attempts = [span for span in traced.spans if span.name == "step deploys"]
-    runs = [span for span in traced.spans if span.name == "execute_tool deploys.history"]
-    assert [span.failed for span in sorted(attempts, key=lambda one: one.started)] == [True, False]
-    assert {run.parent for run in runs} == {attempt.span_id for attempt in attempts}
+    assert_retry(traced.spans, "step deploys", "execute_tool deploys.history")
 
 
 def test_the_session_s_wall_time_is_accounted_for(traced: Traced) -> None:
     began, ended = (_moment(traced, kind) for kind in ("TaskReceived", "TaskCompleted"))
-    # The summary of the whole session accounts for nothing.
-    told = [span for span in traced.spans if span.parent and span.name != "invoke_agent triage ended"]
+    # The span of the whole session does not count.
+    parts = [span for span in traced.spans if span.parent and span.name != "invoke_agent triage ended"]
     covered, until = 0, began
-    for span in sorted(told, key=lambda one: one.started):
+    for span in sorted(parts, key=lambda one: one.started):
         covered += max(0, min(span.ended, ended) - max(span.started, until))
         until = max(until, min(span.ended, ended))
     assert covered / (ended - began) >= ACCOUNTED_FOR
@@ -120,7 +105,7 @@ def test_the_session_s_wall_time_is_accounted_for(traced: Traced) -> None:
 
 @contextmanager
 def _local(folder: Path) -> Iterator[dict[str, str]]:
-    """`orchestrator dev --jaeger` without services: what it tells others to have in their environment."""
+    """`orchestrator dev --jaeger` without services: the environment that it prints for other processes."""
     lease = lease_free_port()
     lease.release()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ORCHESTRATOR_")}
@@ -131,15 +116,14 @@ def _local(folder: Path) -> Iterator[dict[str, str]]:
     ) as running:
         try:
             assert running.stdout is not None
-            told: dict[str, str] = json.loads(running.stdout.readline())["environment"]
-            yield told
+            yield json.loads(running.stdout.readline())["environment"]
         finally:
             running.send_signal(signal.SIGINT)
         assert running.wait(60) == 0
 
 
 def _services() -> list[tuple[str, ...]]:
-    """Arguments of `run`, a process each, as the Compose file has them."""
+    """Arguments of `run` for each process of the Compose file."""
     commands = [service.get("command") or [] for service in ours(composed()).values()]
     runs = [command[1:] for command in commands if command and command[0] == "run"]
     return [tuple(word.replace("/example/", f"{FOLDER}/") for word in words) for words in runs]
@@ -149,7 +133,7 @@ def _whole_trace(page: str, session: str) -> tuple[Span, ...]:
     deadline = time.monotonic() + SEEN_S
     while True:
         spans = _trace(page, session)
-        whole = any(span.name.endswith(" ended") for span in spans) and not _orphans(spans)
+        whole = any(span.name.endswith(" ended") for span in spans) and not orphans(spans)
         if whole or time.monotonic() > deadline:
             return spans
         time.sleep(0.2)
@@ -161,26 +145,17 @@ def _trace(page: str, session: str) -> tuple[Span, ...]:
     return tuple(_span(one, trace["processes"]) for one in trace["spans"])
 
 
-def _span(told: dict[str, Any], processes: dict[str, Any]) -> Span:
-    tags = {tag["key"]: tag["value"] for tag in told["tags"]}
+def _span(found: dict[str, Any], processes: dict[str, Any]) -> Span:
+    tags = {tag["key"]: tag["value"] for tag in found["tags"]}
     return Span(
-        told["spanID"],
-        next((one["spanID"] for one in told["references"] if one["refType"] == "CHILD_OF"), ""),
-        told["operationName"],
-        processes[told["processID"]]["serviceName"],
-        told["startTime"],
-        told["startTime"] + told["duration"],
+        found["spanID"],
+        next((one["spanID"] for one in found["references"] if one["refType"] == "CHILD_OF"), ""),
+        found["operationName"],
+        processes[found["processID"]]["serviceName"],
+        found["startTime"],
+        found["startTime"] + found["duration"],
         bool(tags.get("error")),
     )
-
-
-def _roots(spans: tuple[Span, ...]) -> list[str]:
-    return [span.name for span in spans if not span.parent]
-
-
-def _orphans(spans: tuple[Span, ...]) -> list[str]:
-    known = {span.span_id for span in spans}
-    return [span.name for span in spans if span.parent and span.parent not in known]
 
 
 def _moment(traced: Traced, kind: str) -> int:

@@ -1,4 +1,4 @@
-"""A rolling upgrade as docs/deploy.md tells it: schemas, then what reads, then what writes, one process at a time."""
+"""A rolling upgrade as in docs/deploy.md: schemas, then readers, then writers, one process at a time."""
 
 import subprocess
 import time
@@ -61,7 +61,7 @@ def test_a_rolling_upgrade_under_load_loses_nothing_and_delays_little(
 ) -> None:
     newer = NewerVersion.made_in(tmp_path / "newer")
     with trial(installation, reading) as chaos:
-        # given: sessions that flow through the version of now
+        # given: sessions that flow through the current version
         chaos.load.flow(IN_FLIGHT, BEFORE_S)
         begun = datetime.now(UTC)
         # when: the schemas of the next version are registered, and process after process is replaced
@@ -75,7 +75,7 @@ def test_a_rolling_upgrade_under_load_loses_nothing_and_delays_little(
     for changed in CHANGED:
         name = changed.rpartition("/")[2]
         assert _versions(record for record in records if record.name == name) == {False, True}, name
-    # and who was under way meanwhile took less than twice as long
+    # and sessions in flight meanwhile took less than twice as long
     completed = list(_completed(records))
     before = [one.seconds for one in completed if one.ended < begun]
     meanwhile = [one.seconds for one in completed if one.begun < ended and one.ended > begun]
@@ -92,7 +92,7 @@ def _apply_schemas(newer: NewerVersion, installation: Installation) -> None:
 
 
 def _replace(chaos: Trial, name: str, newer: NewerVersion) -> None:
-    """As a cluster does it: SIGTERM, the old one drains and ends, the new one starts in its slot."""
+    """Replaces it as a cluster does: SIGTERM, the old one drains and ends, the new one starts in its slot."""
     old = chaos.fleet.members[name]
     old.running.terminate()
     _flow_until(chaos.load, lambda: old.has_ended)

@@ -1,5 +1,6 @@
-"""The trace of a session, as a collector receives it by OTLP: one tree under the correlation id."""
+"""The trace of a session, as a collector gets it by OTLP: one tree under the correlation id."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,24 +15,26 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     TraceServiceServicer,
     add_TraceServiceServicer_to_server,
 )
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
-from orchestrator.app.demo import Outcome, run_demo
+from orchestrator.app.demo import run_demo
+from tests.support.trace_tree import Span, assert_retry, orphans, roots
 
 
 class Collector(TraceServiceServicer):
-    """Keeps the spans it receives, each with the name of its service."""
+    """Keeps the spans that it is sent, by their trace's id."""
 
     def __init__(self) -> None:
-        self.spans: list[tuple[str, Span]] = []
+        self.traces: defaultdict[str, list[Span]] = defaultdict(list)
 
-    def Export(  # noqa: N802 - the protocol's name
+    def Export(  # noqa: N802 - the protocol names it
         self, request: ExportTraceServiceRequest, _context: grpc.ServicerContext
     ) -> ExportTraceServiceResponse:
         for resource in request.resource_spans:
             names = {item.key: item.value.string_value for item in resource.resource.attributes}
             for scope in resource.scope_spans:
-                self.spans += [(names["service.name"], span) for span in scope.spans]
+                for span in scope.spans:
+                    self.traces[span.trace_id.hex()].append(_span(names["service.name"], span))
         return ExportTraceServiceResponse()
 
 
@@ -48,33 +51,23 @@ def collector() -> Iterator[tuple[Collector, str]]:
 
 
 @pytest.fixture(scope="module")
-def traced(
-    collector: tuple[Collector, str], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Outcome, list[tuple[str, Span]]]:
-    """The example session, and the spans of its trace."""
+def spans(collector: tuple[Collector, str], tmp_path_factory: pytest.TempPathFactory) -> list[Span]:
+    """The trace of the example session."""
     found, endpoint = collector
     folder: Path = tmp_path_factory.mktemp("traced")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
         outcome = run_demo(folder, lambda _event: None)
-    trace_id = bytes.fromhex(outcome.correlation_id.replace("-", ""))
-    return outcome, [(service, span) for service, span in found.spans if span.trace_id == trace_id]
+    return found.traces[outcome.correlation_id.replace("-", "")]
 
 
-def test_every_span_but_the_root_has_its_parent_in_the_trace(
-    traced: tuple[Outcome, list[tuple[str, Span]]],
-) -> None:
-    _, spans = traced
-    known = {span.span_id for _, span in spans}
-    roots = [span for _, span in spans if not span.parent_span_id]
-    orphans = [span.name for _, span in spans if span.parent_span_id and span.parent_span_id not in known]
-    assert [root.name for root in roots] == ["invoke_agent triage"]
-    assert orphans == []
+def test_every_span_but_one_has_its_parent_in_the_trace(spans: list[Span]) -> None:
+    assert roots(spans) == ["invoke_agent triage"]
+    assert orphans(spans) == []
 
 
-def test_every_service_of_the_session_is_named(traced: tuple[Outcome, list[tuple[str, Span]]]) -> None:
-    _, spans = traced
-    assert {service for service, _ in spans} >= {
+def test_every_service_of_the_session_is_named(spans: list[Span]) -> None:
+    assert {span.service for span in spans} >= {
         "orchestrator",
         "planner",
         "safety-monitor",
@@ -85,14 +78,17 @@ def test_every_service_of_the_session_is_named(traced: tuple[Outcome, list[tuple
     }
 
 
-def test_both_attempts_of_the_failed_step_are_traced(
-    traced: tuple[Outcome, list[tuple[str, Span]]],
-) -> None:
-    _, spans = traced
-    attempts = [span for _, span in spans if span.name == "step deploys"]
-    runs = [span for _, span in spans if span.name == "execute_tool deploys.history"]
-    assert [bool(span.status.message) for span in sorted(attempts, key=lambda s: s.start_time_unix_nano)] == [
-        True,
-        False,
-    ]
-    assert {run.parent_span_id for run in runs} == {attempt.span_id for attempt in attempts}
+def test_both_attempts_of_the_step_that_failed_are_in_the_trace(spans: list[Span]) -> None:
+    assert_retry(spans, "step deploys", "execute_tool deploys.history")
+
+
+def _span(service: str, span: OtlpSpan) -> Span:
+    return Span(
+        span.span_id.hex(),
+        span.parent_span_id.hex(),
+        span.name,
+        service,
+        span.start_time_unix_nano // 1000,
+        span.end_time_unix_nano // 1000,
+        failed=bool(span.status.message),
+    )

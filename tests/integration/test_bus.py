@@ -1,4 +1,4 @@
-"""The clients on a real Kafka: what is committed is seen once, what is aborted never, and offsets hold."""
+"""The clients on a real Kafka: committed records are seen once, aborted ones never, and offsets hold."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,9 +8,9 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from orchestrator.bus import topics
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import AbortableError, FencedError, OffsetLost
+from orchestrator.bus.kafka import topics
 from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.bus.partitioning import partition_of
 from orchestrator.bus.ports import (
@@ -59,7 +59,7 @@ def bus(settings: BusSettings) -> KafkaBus:
 
 
 def until(holds: Callable[[], bool]) -> None:
-    """Waits for what the controller has accepted to have reached the broker."""
+    """Waits until a change that the controller has accepted has reached the broker."""
     deadline = soon()
     while not holds():
         assert not deadline.passed
@@ -67,7 +67,7 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def change_topic(bus: KafkaBus, settings: BusSettings, topic: Topic, name: str, value: str) -> None:
-    """Gives a topic another setting than the catalogue's."""
+    """Sets a topic's setting to a value other than the catalogue's."""
     full = f"{settings.topic_prefix}{topic}"
     change = topics.ConfigChange(name, None, value)
     topics._alter(
@@ -86,7 +86,7 @@ def producer(bus: KafkaBus) -> Iterator[TransactionalProducer]:
 
 @pytest.fixture
 def reader(bus: KafkaBus) -> Iterator[Consumer]:
-    """Reads all of the events, in no group session."""
+    """Reads all events, without joining a group."""
     reader = bus.consumer(Reading("reader", Start.ERROR))
     reader.assign(dict.fromkeys(EVENTS, BEGINNING))
     yield reader
@@ -129,7 +129,7 @@ def ends_of(consumer: Consumer, *, read_uncommitted: bool = False) -> dict[Posit
     return {position: end for position, (_, end) in marks.items()}
 
 
-def test_what_is_committed_is_read_in_order_and_what_is_aborted_never(
+def test_committed_records_are_read_in_order_and_aborted_ones_never(
     producer: TransactionalProducer, reader: Consumer
 ) -> None:
     for batch in range(4):
@@ -149,11 +149,11 @@ def test_what_is_committed_is_read_in_order_and_what_is_aborted_never(
 
 def test_a_record_arrives_as_it_was_sent(bus: KafkaBus, reader: Consumer) -> None:
     producer = bus.producer()
-    told: list[object] = []
-    producer.send(Outgoing(Topic.EVENTS, b"k", None, (("a", b"1"), ("a", b"2"), ("b", b""))), told.append)
-    producer.send(Outgoing(Topic.EVENTS, b"k", b"v", (), partition=2), told.append)
+    outcomes: list[object] = []
+    producer.send(Outgoing(Topic.EVENTS, b"k", None, (("a", b"1"), ("a", b"2"), ("b", b""))), outcomes.append)
+    producer.send(Outgoing(Topic.EVENTS, b"k", b"v", (), partition=2), outcomes.append)
     assert producer.flush(soon()) == 0
-    assert told == [None, None]
+    assert outcomes == [None, None]
     tombstone, placed = sorted(read_to(reader, ends_of(reader)), key=lambda each: each.value is not None)
     assert (tombstone.topic, tombstone.key, tombstone.value) == (Topic.EVENTS, b"k", None)
     assert tombstone.headers == (("a", b"1"), ("a", b"2"), ("b", b""))
@@ -299,18 +299,18 @@ def test_equal_partitions_of_two_topics_go_to_one_member(bus: KafkaBus) -> None:
     second.close()
 
 
-def test_what_is_given_up_is_finished_inside_the_callback(bus: KafkaBus) -> None:
-    # Given a cooperative member that commits what it has done when it is told to give up.
+def test_work_of_revoked_partitions_is_finished_inside_the_callback(bus: KafkaBus) -> None:
+    # Given a cooperative member that commits its work when its partitions are revoked.
     consumer = bus.consumer(Reading("workers", Start.BEGINNING))
     owned: set[Position] = set()
-    told: list[str] = []
+    called: list[str] = []
 
     def on_revoke(positions: tuple[Position, ...]) -> None:
         consumer.commit(dict.fromkeys(positions, (7, "done")))
-        told.append("revoked")
+        called.append("revoked")
 
     consumer.subscribe(
-        [Topic.EVENTS], lambda positions: owned.update(positions), on_revoke, lambda _: told.append("lost")
+        [Topic.EVENTS], lambda positions: owned.update(positions), on_revoke, lambda _: called.append("lost")
     )
     deadline = soon()
     while not owned and not deadline.passed:
@@ -319,13 +319,13 @@ def test_what_is_given_up_is_finished_inside_the_callback(bus: KafkaBus) -> None
     consumer.close()
     consumer.close()
     # Then the commit held.
-    assert told == ["revoked"]
+    assert called == ["revoked"]
     other = bus.consumer(Reading("workers", Start.BEGINNING))
     assert other.committed(EVENTS, soon()) == dict.fromkeys(EVENTS, (7, "done"))
     other.close()
 
 
-def test_a_position_without_an_offset_is_reported_where_none_may_be_guessed(bus: KafkaBus) -> None:
+def test_a_position_without_an_offset_is_reported_if_none_may_be_guessed(bus: KafkaBus) -> None:
     consumer = bus.consumer(Reading("strict", Start.ERROR, assignor=Assignor.RANGE))
     consumer.subscribe([Topic.EVENTS], lambda _: None, lambda _: None, lambda _: None)
     with pytest.raises(OffsetLost) as lost:
@@ -346,7 +346,7 @@ def test_seeking_reads_again(bus: KafkaBus, reader: Consumer) -> None:
     producer.close()
 
 
-def test_lag_is_told_of_groups_whose_positions_others_keep(
+def test_lag_is_reported_for_groups_that_commit_elsewhere(
     settings: BusSettings, bus: KafkaBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orchestrator.bus.kafka.stats.INTERVAL_MS", 50)
@@ -370,14 +370,14 @@ def test_lag_is_told_of_groups_whose_positions_others_keep(
     producer.close()
 
 
-def test_a_worker_s_lag_is_told_by_the_worker_alone(
+def test_only_the_worker_reports_its_lag(
     settings: BusSettings, bus: KafkaBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orchestrator.bus.kafka.stats.INTERVAL_MS", 50)
     metrics = ProcessMetrics()
-    telling = KafkaBus(settings, metrics=metrics)
-    own = telling.consumer(Reading("worker", Start.BEGINNING))
-    other = telling.consumer(Reading("keeper", Start.ERROR))
+    observed = KafkaBus(settings, metrics=metrics)
+    own = observed.consumer(Reading("worker", Start.BEGINNING))
+    other = observed.consumer(Reading("keeper", Start.ERROR))
     produced = bus.producer()
     produced.send(Outgoing(Topic.EVENTS, b"k", b"v", (), partition=0))
     produced.flush(soon())
@@ -393,7 +393,7 @@ def test_a_worker_s_lag_is_told_by_the_worker_alone(
         closing.close()
 
 
-def test_topics_are_made_once_and_differences_are_told(bus: KafkaBus, settings: BusSettings) -> None:
+def test_topics_are_created_once_and_differences_are_reported(bus: KafkaBus, settings: BusSettings) -> None:
     plans = {each.topic: each for each in topics.plan(bus.admin, settings, soon())}
     assert all(each.in_order for each in plans.values())
     assert bus.partitions(Topic.SESSIONS) == PARTITIONS
@@ -407,7 +407,7 @@ def test_topics_are_made_once_and_differences_are_told(bus: KafkaBus, settings: 
     until(lambda: all(each.in_order for each in topics.plan(bus.admin, settings, soon())))
 
 
-def test_another_number_of_partitions_is_refused_before_anything_is_made(settings: BusSettings) -> None:
+def test_another_number_of_partitions_is_refused_before_anything_is_created(settings: BusSettings) -> None:
     admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers})
     name = f"{settings.topic_prefix}events"
     admin.create_topics([NewTopic(name, PARTITIONS + 1)])[name].result()
@@ -429,12 +429,14 @@ def test_every_topic_has_what_the_catalogue_says(settings: BusSettings) -> None:
     assert config(Topic.TASKS) == {"cleanup.policy": "delete", "retention.ms": "604800000"}
 
 
-def test_a_topic_that_is_not_there_is_named_with_the_command(settings: BusSettings) -> None:
-    with pytest.raises(ConfigurationError, match=rf"no topic {settings.topic_prefix}tasks.*topics apply"):
+def test_a_topic_that_does_not_exist_is_named_with_the_command(settings: BusSettings) -> None:
+    with pytest.raises(
+        ConfigurationError, match=rf"topic {settings.topic_prefix}tasks not found.*topics apply"
+    ):
         KafkaBus(settings).partitions(Topic.TASKS)
 
 
-def test_a_cluster_that_is_not_there_is_named() -> None:
+def test_an_unreachable_cluster_is_named() -> None:
     nowhere = BusSettings(bootstrap_servers="127.0.0.1:1")
     with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1"):
         topics.plan(KafkaBus(nowhere).admin, nowhere, Deadline.after(1))

@@ -1,4 +1,4 @@
-"""The real Kafka and the real registry that we start ourselves: durable, isolated, and gone when we are."""
+"""The real Kafka and registry that we start ourselves: durable, isolated, and ended with this process."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ SECONDS = 30.0
 START_SECONDS = 120.0
 
 SHORT_SESSIONS = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
-"""A killed node may come back, and others lead in its place, after its session: 9 s with Kafka's default."""
+"""A killed node may return, and others take over its partitions, after its session: 9 s with Kafka's default."""
 
 ORDER = '{"type": "record", "name": "Order", "fields": [{"name": "id", "type": "string"}]}'
 ORDER_WITH_AMOUNT = """{"type": "record", "name": "Order", "fields": [
@@ -39,7 +39,7 @@ ORDER_WITH_DEFAULT = """{"type": "record", "name": "Order", "fields": [
 
 
 class Interrupted(BaseException):
-    """What a signal's handler raises in the midst of anything."""
+    """Raised by a signal's handler at any point."""
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def new_topic(bootstrap_servers: str, partitions: int = 1) -> str:
 
 
 def produce(bootstrap_servers: str, topic: str, *values: bytes) -> None:
-    """Return when all brokers that must have them do; fail if one value is refused."""
+    """Return when all in-sync replicas have them; fail if one value is refused."""
     refused: list[object] = []
     producer = Producer({"bootstrap.servers": bootstrap_servers, "acks": "all", "linger.ms": 0})
     for value in values:
@@ -120,7 +120,7 @@ def test_what_is_produced_is_consumed(kafka_stack: StackAddress) -> None:
     assert consume(kafka_stack.bootstrap_servers, topic, 2) == [b"one", b"two"]
 
 
-def test_an_unknown_topic_is_not_made_by_asking_for_it(kafka_stack: StackAddress) -> None:
+def test_requesting_an_unknown_topic_does_not_create_it(kafka_stack: StackAddress) -> None:
     refused: list[object] = []
     impatient = {"bootstrap.servers": kafka_stack.bootstrap_servers, "topic.metadata.propagation.max.ms": 1}
     producer = Producer({**impatient, "message.timeout.ms": 1000})
@@ -132,7 +132,7 @@ def test_an_unknown_topic_is_not_made_by_asking_for_it(kafka_stack: StackAddress
     assert "test-no-such-topic" not in topics(kafka_stack.bootstrap_servers)
 
 
-def test_an_aborted_transaction_is_seen_by_nobody_who_reads_committed(kafka_stack: StackAddress) -> None:
+def test_read_committed_consumers_do_not_see_an_aborted_transaction(kafka_stack: StackAddress) -> None:
     servers = kafka_stack.bootstrap_servers
     topic = new_topic(servers)
     producer = Producer({"bootstrap.servers": servers, "transactional.id": topic})
@@ -148,7 +148,7 @@ def test_an_aborted_transaction_is_seen_by_nobody_who_reads_committed(kafka_stac
     assert consume(servers, topic, 3, "read_uncommitted") == [b"first", b"aborted", b"second"]
 
 
-def test_the_registry_refuses_an_incompatible_schema_once_told_to(kafka_stack: StackAddress) -> None:
+def test_the_registry_refuses_an_incompatible_schema_once_a_level_is_set(kafka_stack: StackAddress) -> None:
     subject = f"test-{uuid.uuid4().hex}"
     with SchemaRegistryClient({"url": kafka_stack.schema_registry_url}) as registry:
         registry.set_compatibility(subject_name=subject, level="FULL_TRANSITIVE")
@@ -237,7 +237,7 @@ def test_a_node_that_dies_at_its_start_shows_its_log_and_leaves_nothing(tmp_path
         _ = kafka.bootstrap_servers
 
 
-def test_a_deadline_that_is_too_short_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_deadline_that_is_too_short_is_reported_and_leaves_nothing(tmp_path: Path) -> None:
     kafka = LocalKafka(tmp_path, short_lived=True)
 
     with pytest.raises(UnavailableError, match="deadline"):

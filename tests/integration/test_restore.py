@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Outgoing, Reading, Start
-from orchestrator.bus.topics import TopicNames
+from orchestrator.bus.topic_names import TopicNames
 from orchestrator.engine.assignment import GROUP
 from orchestrator.engine.recovery.partition_counts import SESSION_TOPICS
 from orchestrator.engine.state import snapshots

@@ -13,9 +13,9 @@ from orchestrator.bus.avro.schema_ids import CatalogueIds
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka.bus import KafkaBus
-from orchestrator.bus.reading import LOOKING, home_of
+from orchestrator.bus.kafka.topics import apply, plan
 from orchestrator.bus.settings import BusSettings
-from orchestrator.bus.topics import apply, plan
+from orchestrator.bus.standalone import STANDALONE, session_partition
 from orchestrator.client import Client
 from orchestrator.client.connection import ClientSettings, Connected
 from orchestrator.errors import ConfigurationError
@@ -51,7 +51,7 @@ class Platform:
         self._history = bus.transactional_producer("history")
         self._history.init(Deadline.after(60))
         self._reports = bus.producer()
-        self._looking = bus.consumer(LOOKING)
+        self._looking = bus.consumer(STANDALONE)
 
     def writes(self, *own: Event, commit: bool = True) -> None:
         self._history.begin()
@@ -74,7 +74,7 @@ class Platform:
         self._history.abort(Deadline.after(60))
 
     def _end_of(self, event: Event) -> int:
-        home = home_of(self.bus, Topic.SESSIONS, event.correlation_id)
+        home = session_partition(self.bus, Topic.SESSIONS, event.correlation_id)
         return self._looking.watermarks([home], Deadline.after(60), read_uncommitted=True)[home][1]
 
     def reports(self, *told: Event) -> None:

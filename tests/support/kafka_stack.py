@@ -1,8 +1,8 @@
-"""The Kafka and the registry that tests run on, by whatever means this machine has.
+"""The Kafka and the registry that tests run on, by the means of this machine.
 
 The servers named by ORCHESTRATOR_TEST_BOOTSTRAP_SERVERS and ORCHESTRATOR_TEST_SCHEMA_REGISTRY_URL; else
 containers, where a Docker engine answers; else processes of our own. All of them are Kafka 4.3 and, unless the
-environment names another one, Apicurio Registry 3.3. Whatever fails raises: no test is skipped for it.
+environment names another one, Apicurio Registry 3.3. Failures raise: no test is skipped for them.
 """
 
 import os
@@ -28,7 +28,7 @@ _REGISTRY_PORT = 8080
 
 @contextmanager
 def provide_stack(folder: Path) -> Iterator[StackAddress]:
-    """A running Kafka and registry; `folder` takes the data and logs of processes of our own."""
+    """A running Kafka and registry; `folder` holds the data and logs of processes of our own."""
     if address := address_in_environment():
         yield address
     elif docker_answers():
@@ -43,13 +43,13 @@ def address_in_environment() -> StackAddress | None:
     """The servers that the environment names. Raises `ConfigurationError` if it names only one of the two."""
     bootstrap, registry = os.environ.get(BOOTSTRAP_SERVERS), os.environ.get(SCHEMA_REGISTRY_URL)
     if bool(bootstrap) != bool(registry):
-        raise ConfigurationError(f"Set both {BOOTSTRAP_SERVERS} and {SCHEMA_REGISTRY_URL}, or neither.")
+        raise ConfigurationError(f"set both {BOOTSTRAP_SERVERS} and {SCHEMA_REGISTRY_URL}, or neither")
     return StackAddress(bootstrap, registry) if bootstrap and registry else None
 
 
 def docker_answers() -> bool:
-    """Whether there is a Docker engine that we may use."""
-    # In a process of its own: the client leaves a socket open where nobody answers, and warnings are errors.
+    """Whether a Docker engine answers."""
+    # In a process of its own: the client leaves a socket open if nothing answers, and warnings are errors.
     ping = "import docker; docker.from_env(timeout=5).ping()"
     return subprocess.run([sys.executable, "-c", ping], capture_output=True, check=False).returncode == 0
 
@@ -59,7 +59,7 @@ def _containers() -> Iterator[StackAddress]:
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.wait_strategies import HttpWaitStrategy, LogMessageWaitStrategy
 
-    # The port is chosen before the start because Kafka must know under which one it is reached.
+    # The port is chosen before the start because Kafka has to advertise it.
     lease = lease_free_port()
     lease.release()
     kafka = DockerContainer(_KAFKA_IMAGE).with_envs(**_kafka_environment(lease.port))

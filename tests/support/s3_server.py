@@ -1,4 +1,4 @@
-"""A real S3 service on this machine: moto's server, a process of its own that can be stopped and held."""
+"""A real S3 service on this machine: moto's server, in a process of its own."""
 
 import re
 import subprocess
@@ -23,7 +23,7 @@ _READY = re.compile(r"Running on (http://127\.0\.0\.1:\d+)")
 
 
 class S3Server:
-    """A running server. `client` is what an operator looks with, beside the value store."""
+    """A running server. `client` inspects it independently of the value store."""
 
     def __init__(self, process: "subprocess.Popen[str]", endpoint_url: str) -> None:
         self.process = process
@@ -37,7 +37,7 @@ class S3Server:
         )
 
     def bucket(self, name: str) -> str:
-        """Makes a bucket; returns its name."""
+        """Creates a bucket; returns its name."""
         self.client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
         return name
 
@@ -50,7 +50,7 @@ class S3Server:
 
     @contextmanager
     def checking_rights(self) -> Iterator[None]:
-        """Inside, only known users with rights are answered, and there is none."""
+        """Inside, the server requires a known user with rights, and knows none."""
         self._check_after("0")
         try:
             yield
@@ -74,8 +74,8 @@ def s3_server() -> Iterator[S3Server]:
         text=True,
     )
     assert process.stderr is not None
-    giving_up = threading.Timer(START_S, process.kill)
-    giving_up.start()
+    timeout = threading.Timer(START_S, process.kill)
+    timeout.start()
     try:
         lines: list[str] = []
         ready = None
@@ -84,19 +84,19 @@ def s3_server() -> Iterator[S3Server]:
             assert line, "the server ended: " + "".join(lines)
             lines.append(line)
             ready = _READY.search(line)
-        giving_up.cancel()
-        reading = threading.Thread(target=_read_away, args=(process,))
+        timeout.cancel()
+        reading = threading.Thread(target=_discard_output, args=(process,))
         reading.start()
         yield S3Server(process, ready.group(1))
     finally:
-        giving_up.cancel()
+        timeout.cancel()
         process.kill()
         process.wait()
     reading.join()
 
 
-def _read_away(process: "subprocess.Popen[str]") -> None:
-    """A full pipe would stop the server."""
+def _discard_output(process: "subprocess.Popen[str]") -> None:
+    """A full pipe would block the server."""
     assert process.stderr is not None
     with process.stderr:
         for _ in process.stderr:

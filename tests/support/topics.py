@@ -9,7 +9,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not re-expo
 
 from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.bus.settings import BusSettings
-from orchestrator.bus.topics import TopicNames
+from orchestrator.bus.topic_names import TopicNames
 from orchestrator.messages.catalogue import Topic
 from tests.support.workers import until
 

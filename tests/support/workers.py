@@ -12,10 +12,10 @@ from orchestrator.bus.avro.schema_ids import CatalogueIds
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka.bus import KafkaBus
+from orchestrator.bus.kafka.topics import apply, plan
 from orchestrator.bus.ports import Commit, Outgoing, Position, Reading, Received, Start
-from orchestrator.bus.reading import all_of, read_to_end
 from orchestrator.bus.settings import BusSettings
-from orchestrator.bus.topics import apply, plan
+from orchestrator.bus.standalone import all_partitions, read_to_end
 from orchestrator.messages import commands, events, types
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.identity import derived_id
@@ -89,7 +89,7 @@ class Lab:
 
     def read(self, topic: Topic) -> list[Received]:
         """All records of a topic at present."""
-        return list(read_to_end(self.bus, all_of(self.bus, topic), TIMEOUT_S))
+        return list(read_to_end(self.bus, all_partitions(self.bus, topic), TIMEOUT_S))
 
     def messages(self, topic: Topic) -> list[Any]:
         return [self.codec.decode(received) for received in self.read(topic)]
@@ -105,7 +105,7 @@ class Lab:
     def committed(self, group: str, topic: Topic = Topic.EXECUTE_COMMANDS) -> dict[Position, Commit]:
         consumer = self.bus.consumer(Reading(group, Start.BEGINNING))
         try:
-            return consumer.committed(all_of(self.bus, topic), Deadline.after(TIMEOUT_S))
+            return consumer.committed(all_partitions(self.bus, topic), Deadline.after(TIMEOUT_S))
         finally:
             consumer.close()
 

@@ -1,8 +1,8 @@
 """Avro's binary encoding, compiled: from each schema of ours one function that writes and one that reads.
 
-Straight-line Python between a model and its bytes is three to eight times as fast as fastavro with dicts to
-write, and up to twice as fast to read (`docs/decisions/0009-compiled-codec.md`). fastavro stays the reference
-that the tests compare every byte with, and reads what other writers' schemas say (`resolution`).
+Straight-line Python between a model and its bytes writes three to eight times as fast as fastavro with dicts, and
+reads up to twice as fast (`docs/decisions/0009-compiled-codec.md`). fastavro stays the reference that the tests
+compare every byte with, and reads what was written with other schemas (`resolution`).
 Source of the encoding: Apache Avro 1.12 specification, section "Binary encoding".
 """
 
@@ -18,7 +18,7 @@ from orchestrator.messages.schemas import declared
 
 Model = Message | Record
 Write = Callable[[Any, bytearray], None]
-"""Appends a model's bytes. What does not fit its type raises one of `WRITE_ERRORS`."""
+"""Appends a model's bytes. A value that does not fit its type raises one of `WRITE_ERRORS`."""
 Read = Callable[[bytes, int], tuple[Any, int]]
 """The model that begins at an offset, and the offset behind it. Bytes that do not fit raise one of
 `READ_ERRORS`; bytes that end early may show only as an offset behind their end."""
@@ -44,7 +44,7 @@ def compiled(avro_name: str) -> Compiled:
     names = _names_in(schema)
     names |= {"MODEL": model, **_default_of(model, schema)}
     source = "\n".join([*_writer(schema, "DEFAULT" in names), *_reader(schema, "DEFAULT" in names)])
-    # The text is made of the schemas that ship with this package, never of anything that was received.
+    # The source is generated from the schemas in this package, never from anything received.
     exec(compile(source, f"<avro {avro_name}>", "exec"), names)  # noqa: S102
     return Compiled(model, names["write"], names["read"])
 
@@ -57,7 +57,7 @@ def model_of(avro_name: str) -> Any:
 
 
 def _names_in(schema: Any) -> dict[str, Any]:
-    """What the compiled text refers to: primitives, enums, and the functions of other records."""
+    """The names that the compiled source uses: primitives, enums, and the functions of other records."""
     names: dict[str, Any] = dict(primitives.NAMES)
     for reference in sorted({found for field in schema["fields"] for found in _references(field["type"])}):
         symbol = _symbol(reference)
@@ -89,8 +89,8 @@ def _symbol(avro_name: str) -> str:
 def _default_of(model: type[Model], schema: Any) -> dict[str, Any]:
     """For a record whose fields all have defaults, its default instance and that one's bytes.
 
-    Most policies, limits and usages are at their defaults: comparing with these bytes replaces reading them,
-    and is exact, since the encoding of a value is never the beginning of another's. Left out where a map
+    Most policies, limits and usages have their defaults: a comparison with these bytes replaces reading them, and
+    is exact, since the encoding of a value is never a prefix of another's. Records with maps are left out: a map
     would be shared between messages.
     """
     if not all("default" in field for field in schema["fields"]) or "map" in str(schema):

@@ -1,4 +1,4 @@
-"""Avro's primitive types beyond what compiled code does in line.
+"""Avro's primitive types, as far as compiled code does not inline them.
 
 Source: Apache Avro 1.12 specification, "Binary encoding": integers are zigzag coded, seven bits a byte, the
 lowest first; arrays and maps are blocks of a count and items, with a size between if the count is negative.
@@ -55,7 +55,7 @@ def write_int(number: int) -> bytes:
 
 
 def read_long(data: bytes, at: int) -> tuple[int, int]:
-    """The number at an offset and the offset behind it. `IndexError` where the bytes end."""
+    """The number at an offset and the offset behind it. Raises `IndexError` where the bytes end."""
     byte = data[at]
     zigzag = byte & 127
     shift = 0
@@ -70,7 +70,7 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
 
 
 def read_length(data: bytes, at: int) -> tuple[int, int]:
-    """A number that must not be negative."""
+    """As `read_long`, for a number that must not be negative."""
     length, at = read_long(data, at)
     if length < 0:
         raise ValueError("a length is negative")
@@ -78,7 +78,7 @@ def read_length(data: bytes, at: int) -> tuple[int, int]:
 
 
 def read_count(data: bytes, at: int) -> tuple[int, int]:
-    """How many items the next block has; 0 ends them."""
+    """How many items the next block has; 0 ends the items."""
     count, at = read_long(data, at)
     if count < 0:
         _, at = read_length(data, at)
@@ -100,4 +100,4 @@ NAMES: Final[dict[str, Any]] = {
     "pack_double": _DOUBLE.pack,
     "unpack_double": _DOUBLE.unpack_from,
 }
-"""What the compiled text calls."""
+"""What the compiled source calls."""

@@ -21,7 +21,7 @@ _UNKNOWN_IDS_KEPT: Final = 1000
 
 
 class RegistryIds:
-    """Ids from a Confluent-compatible registry, asked once for each.
+    """Ids from a Confluent-compatible registry, which is queried once for each.
 
     Subjects follow TopicRecordNameStrategy: the topic's full name, a dash, the record's full name.
     """
@@ -71,15 +71,15 @@ class RegistryIds:
         except Exception as error:
             if not _is_unknown(key, error):
                 raise registry_error(error, self._settings) from error
-            # Ids are registered before anything is written with them, so an unknown one stays unknown: a flood
-            # of them must not become a flood of requests.
+            # Ids are registered before anything is written with them, so an unknown id stays unknown: a flood of
+            # such records must not become a flood of requests.
             if len(self._unknown) >= _UNKNOWN_IDS_KEPT:
                 self._unknown.clear()
             self._unknown[key] = None
             raise self._unknown_schema(key) from error
 
     def close(self) -> None:
-        """Ends connections to the registry."""
+        """Closes connections to the registry."""
         self._client.close()
 
     def _unknown_schema(self, key: int | UUID) -> ContractError:
@@ -97,11 +97,11 @@ def schema_of(entry: Entry) -> Schema:
 
 
 def registry_client(settings: BusSettings) -> SchemaRegistryClient:
-    """A client of the registry. Raises `ConfigurationError` for settings that it does not take."""
+    """A client of the registry. Raises `ConfigurationError` for settings that it rejects."""
     try:
         return SchemaRegistryClient(settings.registry_config())
     except (ValueError, TypeError, OSError) as error:
-        raise ConfigurationError(f"the schema registry's settings cannot be used: {error}") from error
+        raise ConfigurationError(f"the schema registry's client rejects its settings: {error}") from error
 
 
 def registry_error(error: Exception, settings: BusSettings) -> OrchestratorError:
@@ -109,9 +109,9 @@ def registry_error(error: Exception, settings: BusSettings) -> OrchestratorError
     where = f"the schema registry at {settings.schema_registry_url}"
     match error:
         case SchemaRegistryError(http_status_code=401 | 403):
-            return ConfigurationError(f"{where} refuses our credentials (HTTP {error.http_status_code})")
+            return ConfigurationError(f"{where} rejects our credentials (HTTP {error.http_status_code})")
         case SchemaRegistryError(http_status_code=int(status)) if status >= 500 or status == 429:
-            return UnavailableError(f"{where} cannot answer now (HTTP {status})")
+            return UnavailableError(f"{where} is unavailable (HTTP {status})")
         case SchemaRegistryError(http_status_code=404) if not is_missing(error):
             return ConfigurationError(f"{where} does not answer as a registry does: is the URL right?")
         case SchemaRegistryError():
@@ -119,7 +119,9 @@ def registry_error(error: Exception, settings: BusSettings) -> OrchestratorError
                 f"{where} answered: {error.error_message} (HTTP {error.http_status_code})"
             )
         case OAuthTokenError():
-            return ConfigurationError(f"no token for {where} could be had (HTTP {error.status_code})")
+            return ConfigurationError(
+                f"{where} needs a token, and none was issued (HTTP {error.status_code})"
+            )
         case ValueError() | TypeError() | KeyError() | AttributeError():
             return ConfigurationError(f"{where} does not answer as a registry does: is the URL right?")
         case _:
@@ -127,8 +129,8 @@ def registry_error(error: Exception, settings: BusSettings) -> OrchestratorError
 
 
 def is_missing(error: Exception) -> bool:
-    """Whether a registry says that it does not have a subject or a schema. Something else at that address,
-    which has no such page, gives no code of a registry."""
+    """Whether a registry answers that a subject or schema does not exist. Any other server at that address, which
+    lacks such a page, gives no error code of a registry."""
     return (
         isinstance(error, SchemaRegistryError)
         and error.http_status_code == _NOT_FOUND
@@ -137,7 +139,7 @@ def is_missing(error: Exception) -> bool:
 
 
 def _is_unknown(key: int | UUID, error: Exception) -> bool:
-    """Registries that know no GUIDs have no such page either."""
+    """Registries without GUIDs lack the page, too."""
     return is_missing(error) or (
         isinstance(key, UUID)
         and isinstance(error, SchemaRegistryError)

@@ -23,11 +23,11 @@ RESOLUTION_ERRORS: Final = (
     fastavro.read.SchemaResolutionError,
     msgspec.ValidationError,
 )
-"""What reading malformed bytes, or bytes of a schema that cannot become ours, may raise."""
+"""What reading malformed bytes, or bytes of a schema that cannot be resolved to ours, may raise."""
 
 
 def name_of(writer: Any) -> str:
-    """Full name of a writer's schema; empty for one that is no record."""
+    """Full name of a writer's schema; empty for one that is not a record."""
     if not isinstance(writer, dict) or writer.get("type") != "record":
         return ""
     name, namespace = str(writer.get("name", "")), str(writer.get("namespace", ""))
@@ -35,13 +35,13 @@ def name_of(writer: Any) -> str:
 
 
 def reader_of(writer: Any) -> Read:
-    """What reads the bodies of a writer's schema into our model of its name.
+    """A function that reads bodies of a writer's schema into our model of the same name.
 
-    Raises `ContractError` for a name that is not ours, and for what is no Avro schema.
+    Raises `ContractError` for a name that is not in the catalogue, and for what is not an Avro schema.
     """
     entry = entry_named(name_of(writer))
     if entry is None:
-        raise ContractError(f"{name_of(writer) or 'a schema that is no record'} is not in the catalogue")
+        raise ContractError(f"{name_of(writer) or 'a schema that is not a record'} is not in the catalogue")
     try:
         if to_parsing_canonical_form(writer) == _canonical(entry.name):
             return compiled(entry.name).read
@@ -67,7 +67,7 @@ def _canonical(avro_name: str) -> str:
 
 
 def plain(schema: Any) -> Any:
-    """A schema without logical types: times stay integers, which costs half of making datetimes of them."""
+    """A schema without logical types: times stay integers, which costs half of converting them to datetimes."""
     if isinstance(schema, list):
         return [plain(branch) for branch in schema]
     if isinstance(schema, dict):

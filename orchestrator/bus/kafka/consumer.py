@@ -13,30 +13,30 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import OffsetLost, OwnershipLost
-from orchestrator.bus.kafka.aside import Aside, Stuck
+from orchestrator.bus.kafka.call_thread import CallThread, CallTimeoutError
 from orchestrator.bus.kafka.errors import error_of, translated
 from orchestrator.bus.kafka.membership import Membership
-from orchestrator.bus.kafka.reading import commits, consumer_config
+from orchestrator.bus.kafka.partitions import Partitions
 from orchestrator.bus.kafka.watermarks import Watermarks
 from orchestrator.bus.ports import (
     Assignor,
     Commit,
     GroupMetadata,
     OnAssign,
-    OnGone,
+    OnRemoved,
     Position,
     Reading,
     Received,
 )
 from orchestrator.bus.settings import BusSettings
-from orchestrator.bus.topics import TopicNames
+from orchestrator.bus.topic_names import TopicNames
 from orchestrator.errors import OrchestratorError, UnavailableError
 from orchestrator.messages.catalogue import Topic
 
 logger: Final = logging.getLogger(__name__)
 
-# What the client mends by itself; reading goes on when it has.
-_PASSING: Final = frozenset(
+# The client recovers from these by itself; reading resumes once it has.
+_TRANSIENT: Final = frozenset(
     {
         KafkaError._ALL_BROKERS_DOWN,
         KafkaError._TRANSPORT,
@@ -47,86 +47,89 @@ _PASSING: Final = frozenset(
         KafkaError.NOT_COORDINATOR,
     }
 )
-_AGAIN_S: Final = 0.05
+_RETRY_S: Final = 0.05
 _COMMIT_S: Final = 30.0
-"""A commit waits without end for a coordinator that was replaced at the wrong moment."""
+"""A commit waits for ever for a coordinator that was replaced at the wrong moment."""
 _CLOSE_S: Final = 30.0
-"""Longer than giving partitions up may take."""
-_OFFSET_GONE: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
+"""Longer than `on_revoke` may take."""
+_OFFSET_LOST: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
 
 
 class KafkaConsumer:
-    """A consumer of one cluster. `config` completes what a consumer is set to; `watermarks` are those of what
-    is committed, and of everything that was written."""
+    """A consumer of one cluster. `config` is all that its client is set to; `watermarks` are those of what is
+    committed, and of everything that was written."""
 
     def __init__(
         self,
         reading: Reading,
         settings: BusSettings,
         watermarks: tuple[Watermarks, Watermarks],
-        config: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        config: Mapping[str, Any],
     ) -> None:
+        self._group = reading.group
         self._servers = settings.bootstrap_servers
         self._names = TopicNames(settings.topic_prefix)
+        self._partitions = Partitions(self._names)
         self._cooperative = reading.assignor is Assignor.COOPERATIVE
-        self._config = dict(config(consumer_config(reading)))
+        self._config = dict(config)
         self._client = Consumer(self._config)
         self._committed, self._written = watermarks
         self._membership = Membership()
-        self._aside = Aside()
-        self._calls_back = False
+        self._calls = CallThread()
+        self._in_callback = False
         self._subscribe: Callable[[], None] | None = None
-        self._held: dict[Position, OnGone] = {}
-        """What the group has given us, and who is told when it is lost."""
+        self._assigned: dict[Position, OnRemoved] = {}
+        """The partitions that the group has assigned to us, and what to call when they are lost."""
         self._ends: dict[Position, int] = {}
-        self._gone: set[Position] = set()
+        self._removed: set[Position] = set()
         self._failure: BaseException | None = None
         self._closed = False
 
     def subscribe(
-        self, topics: Iterable[Topic], on_assign: OnAssign, on_revoke: OnGone, on_lost: OnGone
+        self, topics: Iterable[Topic], on_assign: OnAssign, on_revoke: OnRemoved, on_lost: OnRemoved
     ) -> None:
         def assigned(client: Consumer, partitions: list[TopicPartition]) -> None:
             if client is not self._client:
                 return
-            positions = self._positions(partitions)
-            self._gone.difference_update(positions)
-            self._held.update(dict.fromkeys(positions, on_lost))
-            with self._calling_back():
+            positions = self._partitions.positions(partitions)
+            self._removed.difference_update(positions)
+            self._assigned.update(dict.fromkeys(positions, on_lost))
+            with self._callback():
                 starts = on_assign(positions) or {}
-            given = self._partitions(
-                {position: starts.get(position, OFFSET_INVALID) for position in positions}
-            )
-            (client.incremental_assign if self._cooperative else client.assign)(given)
+            offsets = {position: starts.get(position, OFFSET_INVALID) for position in positions}
+            assign = client.incremental_assign if self._cooperative else client.assign
+            assign(self._partitions.at(offsets))
 
-        def gone(tell: OnGone) -> Callable[[Consumer, list[TopicPartition]], None]:
-            def given_up(client: Consumer, partitions: list[TopicPartition]) -> None:
+        def removed(on_removed: OnRemoved) -> Callable[[Consumer, list[TopicPartition]], None]:
+            def callback(client: Consumer, partitions: list[TopicPartition]) -> None:
                 if client is self._client:
-                    positions = self._positions(partitions)
+                    positions = self._partitions.positions(partitions)
                     self._forget(positions)
-                    with self._calling_back():
-                        tell(positions)
+                    with self._callback():
+                        on_removed(positions)
 
-            return given_up
+            return callback
 
         def subscribe() -> None:
-            told = {"on_assign": assigned, "on_revoke": gone(on_revoke), "on_lost": gone(on_lost)}
-            self._client.subscribe(self._topics, **told)
+            callbacks = {"on_assign": assigned, "on_revoke": removed(on_revoke), "on_lost": removed(on_lost)}
+            self._client.subscribe(self._topics, **callbacks)
 
         self._topics = [self._names.full(topic) for topic in topics]
         self._subscribe = subscribe
         subscribe()
 
-    def _join_anew(self) -> None:
-        """With a new client; the old one, which may never end, is left to itself."""
-        logger.warning("a client has lost its way in its group: it is left behind, and a new one joins")
-        self._aside.close()
-        self._aside = Aside()
-        # Replaced first: a callback of the old one has to find that it is not ours any more.
+    def _rejoin(self, reason: str) -> None:
+        """Joins with a new client. The old one is abandoned: closing it may never return."""
+        logger.warning(
+            "the consumer of group %s %s; abandoning it and joining with a new one", self._group, reason
+        )
+        self._calls.close()
+        self._calls = CallThread()
+        # Replaced first: a callback of the old client has to find that it is no longer ours.
         old, self._client = self._client, Consumer(self._config)
         threading.Thread(target=old.close, name="closing", daemon=True).start()
         self._membership = Membership()
-        for position, on_lost in tuple(self._held.items()):
+        for position, on_lost in tuple(self._assigned.items()):
             self._forget([position])
             on_lost((position,))
         if self._subscribe is not None:
@@ -134,7 +137,7 @@ class KafkaConsumer:
 
     def assign(self, offsets: Mapping[Position, int]) -> None:
         self._ends.clear()
-        self._client.assign(self._partitions(offsets))
+        self._client.assign(self._partitions.at(offsets))
 
     def poll(self, timeout_s: float) -> Received | None:
         self._raise_failure()
@@ -143,16 +146,16 @@ class KafkaConsumer:
         if received is None:
             self._raise_failure()
             if self._subscribe is not None and self._membership.is_lost(self._client, self._topics[0]):
-                self._join_anew()
+                self._rejoin("did not rejoin it after an outage")
         return received
 
     def drain(self, n: int) -> list[Received]:
         self._raise_failure()
-        self._gone.clear()
+        self._removed.clear()
         messages = self._client.consume(n, 0) if n > 0 else []
         batch = [received for message in messages if (received := self._received(message)) is not None]
-        if self._gone:
-            batch = [each for each in batch if (each.topic, each.partition) not in self._gone]
+        if self._removed:
+            batch = [each for each in batch if (each.topic, each.partition) not in self._removed]
         if not batch:
             self._raise_failure()
         return batch
@@ -160,54 +163,56 @@ class KafkaConsumer:
     def commit(self, offsets: Mapping[Position, Commit]) -> None:
         if not offsets:
             return
-        client, wanted = self._client, commits(self._names, offsets)
-        answers: list[TopicPartition] = []
+        client, commits = self._client, self._partitions.commits(offsets)
+        results: list[TopicPartition] = []
 
         def call() -> None:
-            answers.extend(client.commit(offsets=wanted, asynchronous=False) or ())
+            results.extend(client.commit(offsets=commits, asynchronous=False) or ())
 
         try:
-            # In a callback the client belongs to this thread; else it is left behind if it does not come back.
-            call() if self._calls_back else self._aside.call(call, _COMMIT_S)
+            # Inside a callback the client belongs to this thread, so the call cannot be abandoned.
+            call() if self._in_callback else self._calls.call(call, _COMMIT_S)
         except KafkaException as error:
             raise self._translated(error, "committing offsets") from error
-        except Stuck as error:
-            self._join_anew()
-            raise UnavailableError("committing offsets failed: the client does not come back") from error
-        self._check(answers, "committing offsets")
+        except CallTimeoutError as error:
+            self._rejoin(f"did not return from a commit within {_COMMIT_S:.0f} s")
+            raise UnavailableError(
+                f"committing offsets failed: the client did not return within {_COMMIT_S:.0f} s"
+            ) from error
+        self._check(results, "committing offsets")
 
     def committed(self, positions: Iterable[Position], deadline: Deadline) -> dict[Position, Commit]:
-        asked = self._partitions(dict.fromkeys(positions, OFFSET_INVALID))
-        if not asked:
+        requested = self._partitions.without_offsets(positions)
+        if not requested:
             return {}
         while True:
             try:
-                answers = self._committed_now(asked, deadline)
+                results = self._committed_now(requested, deadline)
             except UnavailableError:
-                # A coordinator that has moved, or is loading, says so at once.
+                # A coordinator that has moved, or is loading, answers so at once.
                 if deadline.passed:
                     raise
-                time.sleep(_AGAIN_S)
+                time.sleep(_RETRY_S)
             else:
                 return {
-                    self._position(answer): (answer.offset, answer.metadata or "")
-                    for answer in answers
-                    if answer.offset >= 0
+                    self._partitions.position(result): (result.offset, result.metadata or "")
+                    for result in results
+                    if result.offset >= 0
                 }
 
-    def _committed_now(self, asked: list[TopicPartition], deadline: Deadline) -> list[TopicPartition]:
+    def _committed_now(self, requested: list[TopicPartition], deadline: Deadline) -> list[TopicPartition]:
         try:
-            answers = self._client.committed(asked, timeout=deadline.remaining())
+            results = self._client.committed(requested, timeout=deadline.remaining())
         except KafkaException as error:
             raise self._translated(error, "reading committed offsets") from error
-        self._check(answers, "reading committed offsets")
-        return answers
+        self._check(results, "reading committed offsets")
+        return results
 
     def position(self, positions: Iterable[Position]) -> dict[Position, int]:
         # The client's position is the last record's offset + 1; only the end-of-partition event, which is
-        # asked for, tells that markers of transactions behind it were read as well.
-        asked = self._partitions(dict.fromkeys(positions, OFFSET_INVALID))
-        reached = {self._position(each): each.offset for each in self._client.position(asked)}
+        # enabled, shows that the markers of transactions behind it were read as well.
+        requested = self._partitions.without_offsets(positions)
+        reached = {self._partitions.position(each): each.offset for each in self._client.position(requested)}
         return {
             position: furthest
             for position, offset in reached.items()
@@ -220,44 +225,49 @@ class KafkaConsumer:
         return (self._written if read_uncommitted else self._committed).of(positions, deadline)
 
     def seek(self, offsets: Mapping[Position, int]) -> None:
-        for position, partition in zip(offsets, self._partitions(offsets), strict=True):
+        for position, partition in zip(offsets, self._partitions.at(offsets), strict=True):
             self._ends.pop(position, None)
             try:
                 self._client.seek(partition)
             except KafkaException as error:
-                raise self._translated(error, f"going to an offset of {partition.topic}") from error
+                doing = f"seeking to offset {partition.offset} of {partition.topic} [{partition.partition}]"
+                raise self._translated(error, doing) from error
 
     def group_metadata(self) -> GroupMetadata:
         if not self._client.memberid():
-            raise OwnershipLost("this consumer is in no group now")
+            raise OwnershipLost(f"this consumer is not a member of its group {self._group}")
         return GroupMetadata(self._client.consumer_group_metadata())
 
     def pause(self, positions: Iterable[Position]) -> None:
-        self._client.pause(self._partitions(dict.fromkeys(positions, OFFSET_INVALID)))
+        self._client.pause(self._partitions.without_offsets(positions))
 
     def resume(self, positions: Iterable[Position]) -> None:
-        self._client.resume(self._partitions(dict.fromkeys(positions, OFFSET_INVALID)))
+        self._client.resume(self._partitions.without_offsets(positions))
 
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            closing = Aside()
-            self._aside.close()
+            closing = CallThread()
+            self._calls.close()
             try:
                 closing.call(self._client.close, _CLOSE_S)
-            except Stuck:
-                logger.warning("a consumer has not closed in %.0f s and is left behind", _CLOSE_S)
+            except CallTimeoutError:
+                logger.warning(
+                    "the consumer of group %s did not close within %.0f s; abandoning it",
+                    self._group,
+                    _CLOSE_S,
+                )
             finally:
                 closing.close()
             self._raise_failure()
 
     @contextmanager
-    def _calling_back(self) -> Iterator[None]:
-        self._calls_back = True
+    def _callback(self) -> Iterator[None]:
+        self._in_callback = True
         try:
             yield
         finally:
-            self._calls_back = False
+            self._in_callback = False
 
     def _received(self, message: Any) -> Received | None:
         # Any: the stubs have optional places of records, which only errors lack.
@@ -280,15 +290,19 @@ class KafkaConsumer:
         code = error.code()
         if code == KafkaError._PARTITION_EOF:
             self._ends[self._names.topic(message.topic()), message.partition()] = message.offset()
-        elif code in _OFFSET_GONE and message.topic() is not None:
+        elif code in _OFFSET_LOST and message.topic() is not None:
             topic, partition = self._names.topic(message.topic()), message.partition()
             self._failure = OffsetLost(
                 f"{message.topic()} [{partition}] cannot be read from offset {message.offset()}: {error.str()}",
                 topic,
                 partition,
             )
-        elif code in _PASSING and not error.fatal():
-            logger.warning("reading is held up: %s", error.str(), extra={"kafka_error": error.name()})
+        elif code in _TRANSIENT and not error.fatal():
+            logger.warning(
+                "reading interrupted, the client is retrying: %s",
+                error.str(),
+                extra={"kafka_error": error.name()},
+            )
         else:
             self._failure = translated(error, "reading", self._servers)
 
@@ -299,26 +313,14 @@ class KafkaConsumer:
 
     def _forget(self, positions: Iterable[Position]) -> None:
         for position in positions:
-            self._gone.add(position)
-            self._held.pop(position, None)
+            self._removed.add(position)
+            self._assigned.pop(position, None)
             self._ends.pop(position, None)
 
-    def _positions(self, partitions: Iterable[TopicPartition]) -> tuple[Position, ...]:
-        return tuple(map(self._position, partitions))
-
-    def _position(self, partition: TopicPartition) -> Position:
-        return self._names.topic(partition.topic), partition.partition
-
-    def _partitions(self, offsets: Mapping[Position, int]) -> list[TopicPartition]:
-        return [
-            TopicPartition(self._names.full(topic), partition, offset)
-            for (topic, partition), offset in offsets.items()
-        ]
-
-    def _check(self, answers: Iterable[TopicPartition], doing: str) -> None:
-        for answer in answers:
-            if answer.error is not None:
-                raise translated(answer.error, f"{doing} of {answer.topic}", self._servers)
+    def _check(self, results: Iterable[TopicPartition], doing: str) -> None:
+        for result in results:
+            if result.error is not None:
+                raise translated(result.error, f"{doing} of {result.topic}", self._servers)
 
     def _translated(self, error: KafkaException, doing: str) -> OrchestratorError:
         return translated(error_of(error), doing, self._servers)

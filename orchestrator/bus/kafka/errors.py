@@ -17,7 +17,7 @@ _FENCED: Final = frozenset(
         KafkaError.FENCED_INSTANCE_ID,
     }
 )
-_NO_ANSWER: Final = frozenset(
+_UNAVAILABLE: Final = frozenset(
     {
         KafkaError._ALL_BROKERS_DOWN,
         KafkaError._TRANSPORT,
@@ -26,7 +26,7 @@ _NO_ANSWER: Final = frozenset(
         KafkaError._TIMED_OUT_QUEUE,
         KafkaError._MSG_TIMED_OUT,
         KafkaError._WAIT_COORD,
-        # A broker has left the cluster's metadata, as one that died does, with requests to it still waiting.
+        # A broker left the cluster's metadata, as a dead one does, while requests to it were waiting.
         KafkaError._DESTROY_BROKER,
         KafkaError.REQUEST_TIMED_OUT,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
@@ -34,7 +34,7 @@ _NO_ANSWER: Final = frozenset(
         KafkaError.NOT_COORDINATOR,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.LEADER_NOT_AVAILABLE,
-        # A partition has got another leader, and one of the two does not know it yet.
+        # A partition has a new leader, and client and broker do not both know it yet.
         KafkaError.FENCED_LEADER_EPOCH,
         KafkaError.UNKNOWN_LEADER_EPOCH,
         KafkaError.OFFSET_NOT_AVAILABLE,
@@ -45,7 +45,7 @@ _NO_ANSWER: Final = frozenset(
         KafkaError.UNSTABLE_OFFSET_COMMIT,
     }
 )
-_REFUSED: Final = frozenset(
+_ACCESS_DENIED: Final = frozenset(
     {
         KafkaError._AUTHENTICATION,
         KafkaError._SSL,
@@ -56,7 +56,7 @@ _REFUSED: Final = frozenset(
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     }
 )
-_NOT_THERE: Final = frozenset(
+_NOT_FOUND: Final = frozenset(
     {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 )
 _TOO_LARGE: Final = frozenset(
@@ -69,7 +69,7 @@ _TOO_LARGE: Final = frozenset(
         KafkaError.INVALID_COMMIT_OFFSET_SIZE,
     }
 )
-_NOT_OURS: Final = frozenset(
+_OWNERSHIP_LOST: Final = frozenset(
     {
         KafkaError.ILLEGAL_GENERATION,
         KafkaError.UNKNOWN_MEMBER_ID,
@@ -87,25 +87,27 @@ def error_of(exception: KafkaException) -> KafkaError:
 
 
 def translated(error: KafkaError, doing: str, servers: str) -> OrchestratorError:
-    """What a failed operation means to its caller. `doing` says what failed: 'reading', 'committing …'."""
-    said = f"{error.str()} ({error.name()})"
+    """What a failed operation means to its caller. `doing` names it: 'reading', 'committing offsets'."""
+    reason = f"{error.str()} ({error.name()})"
     code = error.code()
-    if code in _REFUSED:
-        return ConfigurationError(f"{doing} failed: the cluster at {servers} refuses us: {said}")
-    if error.txn_requires_abort():
-        return AbortableError(f"{doing} failed: {said}", refused=code in _TOO_LARGE)
-    if code in _FENCED:
-        return FencedError(f"{doing} failed: another instance took over our id: {said}")
-    if error.fatal():
-        return FatalError(f"{doing} failed for good: {said}")
-    if code in _NOT_OURS:
-        return OwnershipLost(f"{doing} failed: the group no longer counts us as the owner: {said}")
-    if code in _NOT_THERE:
+    if code in _ACCESS_DENIED:
         return ConfigurationError(
-            f"{doing} failed: {said}: is topic_prefix right, and was `orchestrator topics apply` run?"
+            f"{doing} failed: the cluster at {servers} denies access: {reason}; check credentials and ACLs"
+        )
+    if error.txn_requires_abort():
+        return AbortableError(f"{doing} failed: {reason}", refused=code in _TOO_LARGE)
+    if code in _FENCED:
+        return FencedError(f"{doing} failed: another instance took over our id: {reason}")
+    if error.fatal():
+        return FatalError(f"{doing} failed permanently: {reason}")
+    if code in _OWNERSHIP_LOST:
+        return OwnershipLost(f"{doing} failed: this consumer no longer owns the partitions: {reason}")
+    if code in _NOT_FOUND:
+        return ConfigurationError(
+            f"{doing} failed: {reason}; check topic_prefix, and run `orchestrator topics apply`"
         )
     if code in _TOO_LARGE:
-        return ContractError(f"{doing} failed: {said}")
-    if code in _NO_ANSWER or error.retriable():
-        return UnavailableError(f"{doing} failed: the cluster at {servers} does not answer: {said}")
-    return FatalError(f"{doing} failed: {said}")
+        return ContractError(f"{doing} failed: {reason}")
+    if code in _UNAVAILABLE or error.retriable():
+        return UnavailableError(f"{doing} failed: the cluster at {servers} does not answer: {reason}")
+    return FatalError(f"{doing} failed: {reason}")

@@ -1,4 +1,4 @@
-"""What librdkafka logs: some of it is no trouble, and trouble is told over and over by every client."""
+"""The log of librdkafka, thinned out: every client repeats every problem, and some lines are not one."""
 
 import logging
 import time
@@ -7,19 +7,19 @@ from typing import Final
 
 LOGGER: Final = "orchestrator.kafka"
 QUIET_S: Final = 10.0
-"""A broker that is away is told of by each client several times a second: once in this time is enough."""
+"""Each client reports an unreachable broker several times a second; one line in this time is enough."""
 _EXPECTED: Final = ("Coordinator load in progress",)
-"""Answers of a cluster that is starting; the client asks again by itself."""
+"""Answers of a cluster that is starting; the client retries."""
 
 
-class _Seldom(logging.Filter):
-    """Lets one line of a kind (librdkafka's facility, such as FAIL) pass in `QUIET_S` seconds."""
+class _RateLimit(logging.Filter):
+    """Passes one line of a kind (librdkafka's facility, such as FAIL) in `QUIET_S` seconds."""
 
     def __init__(self) -> None:
         super().__init__()
         self._lock = Lock()
         self._passed: dict[str, float] = {}
-        self._held: dict[str, int] = {}
+        self._suppressed: dict[str, int] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
@@ -28,18 +28,18 @@ class _Seldom(logging.Filter):
         facility, now = message.partition(" ")[0], time.monotonic()
         with self._lock:
             if now - self._passed.get(facility, -QUIET_S) < QUIET_S:
-                self._held[facility] = self._held.get(facility, 0) + 1
+                self._suppressed[facility] = self._suppressed.get(facility, 0) + 1
                 return False
             self._passed[facility] = now
-            held = self._held.pop(facility, 0)
-        if held:
-            record.msg, record.args = f"{message} (and {held} more such lines before)", ()
+            suppressed = self._suppressed.pop(facility, 0)
+        if suppressed:
+            record.msg, record.args = f"{message} ({suppressed} similar lines suppressed)", ()
         return True
 
 
 def kafka_logger() -> logging.Logger:
-    """The logger that clients are given."""
+    """The logger of all clients."""
     logger = logging.getLogger(LOGGER)
-    if not any(isinstance(one, _Seldom) for one in logger.filters):
-        logger.addFilter(_Seldom())
+    if not any(isinstance(one, _RateLimit) for one in logger.filters):
+        logger.addFilter(_RateLimit())
     return logger

@@ -1,43 +1,43 @@
-"""Whether a group has taken a member back after an outage."""
+"""Whether a consumer has rejoined its group after an outage."""
 
 import time
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaException
 
-LOOK_S: Final = 5.0
-"""Between two looks: each waits for the client's thread."""
-LONGEST_AWAY_S: Final = 30.0
-"""Several times what joining takes; a member that was silent for its session, 10 s, joins again by itself."""
+CHECK_S: Final = 5.0
+"""Between two checks: each waits for the client's thread."""
+REJOIN_TIMEOUT_S: Final = 30.0
+"""Several times what joining takes; a member that was silent for its session timeout, 10 s, rejoins by itself."""
 _ANSWER_S: Final = 1.0
 
 
 class Membership:
-    """Looks now and then whether a subscribed client is a member.
+    """Checks from time to time whether a subscribed client is a member of its group.
 
-    librdkafka 2.16 may lose its way when the coordinator comes back after an outage: the client goes on being
-    polled, and joins no more. A new one does.
+    librdkafka 2.16 may fail to rejoin when the coordinator comes back after an outage: the client is polled on, and
+    never joins again. A new client does.
     """
 
     def __init__(self) -> None:
-        self._look_at = 0.0
-        self._away_since: float | None = None
-        """The first look that did not find it a member; nobody looks while records come, or partitions."""
+        self._check_at = 0.0
+        self._absent_since: float | None = None
+        """The first check that did not find it a member; none is made while records or partitions come."""
 
     def is_lost(self, client: Consumer, topic: str) -> bool:
-        """Whether the group has not taken the client back for long, though the cluster answers it."""
+        """Whether the client has not rejoined for `REJOIN_TIMEOUT_S`, although the cluster answers it."""
         now = time.monotonic()
-        if now < self._look_at:
+        if now < self._check_at:
             return False
-        self._look_at = now + LOOK_S
+        self._check_at = now + CHECK_S
         if client.memberid():
-            self._away_since = None
+            self._absent_since = None
             return False
-        if self._away_since is None:
-            self._away_since = now
-        if now - self._away_since < LONGEST_AWAY_S or not _answers(client, topic):
+        if self._absent_since is None:
+            self._absent_since = now
+        if now - self._absent_since < REJOIN_TIMEOUT_S or not _answers(client, topic):
             return False
-        self._away_since = None
+        self._absent_since = None
         return True
 
 

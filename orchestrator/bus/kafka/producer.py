@@ -10,53 +10,29 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import AbortableError, AmbiguousCommit, FatalError
-from orchestrator.bus.kafka.aside import Aside, Stuck
+from orchestrator.bus.kafka.call_thread import CallThread, CallTimeoutError
 from orchestrator.bus.kafka.errors import error_of, translated
-from orchestrator.bus.kafka.reading import commits
-from orchestrator.bus.partitioning import PARTITIONER
+from orchestrator.bus.kafka.partitions import Partitions
 from orchestrator.bus.ports import Commit, GroupMetadata, OnDelivery, Outgoing, Position
 from orchestrator.bus.settings import BusSettings
-from orchestrator.bus.topics import TopicNames
+from orchestrator.bus.topic_names import TopicNames
 from orchestrator.errors import OrchestratorError, UnavailableError
 
 _QUEUE_WAIT_S: Final = 30.0
-"""How long `send` waits for room: as long as a broker may take to come back."""
+"""How long `send` waits for room in the queue: as long as a broker may take to come back."""
 _POLL_S: Final = 0.1
 _GRACE_S: Final = 1.0
-"""How much longer than its time-out a call may take before it counts as stuck."""
-
-# `flush` and `commit` send at once, so lingering costs an idle loop nothing and a busy one gets big requests:
-# 770 sessions a second instead of 480, and less than half the broker's CPU.
-LINGER_MS: Final = 10
-# A transaction that begins while the broker still writes the last one's markers is asked to try again. That takes
-# a few milliseconds; the client's default of 100 would hold up a session that is alone, and a loop under load.
-RETRY_MS: Final = 2
-_LONGEST_RETRY_MS: Final = 200
-
-
-Config = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]
-"""Completes what a client is set to: what is fixed, and the defaults that an installation may change."""
-
-
-def producer_config(transactional_id: str = "") -> dict[str, Any]:
-    """What a producer is set to, whatever else the installation says."""
-    fixed: dict[str, Any] = {"enable.idempotence": True, "partitioner": PARTITIONER}
-    if transactional_id:
-        # The commit tells of deliveries, so only failures need reporting: half the cost of a callback.
-        fixed |= {"transactional.id": transactional_id, "delivery.report.only.error": True}
-    return fixed
+"""How much longer than its timeout a call may take before it counts as stuck."""
 
 
 class _Sender:
-    """What both producers do: queue a record, waiting while there is no room."""
+    """What both producers do: queue a record, waiting while the queue is full. `config` is all that the client is
+    set to."""
 
-    def __init__(self, settings: BusSettings, config: Config, transactional_id: str = "") -> None:
+    def __init__(self, settings: BusSettings, config: Mapping[str, Any]) -> None:
         self._servers = settings.bootstrap_servers
         self._names = TopicNames(settings.topic_prefix)
-        defaults = {"linger.ms": LINGER_MS}
-        if transactional_id:
-            defaults |= {"retry.backoff.ms": RETRY_MS, "retry.backoff.max.ms": _LONGEST_RETRY_MS}
-        self._client = Producer(dict(config(producer_config(transactional_id), defaults)))
+        self._client = Producer(dict(config))
 
     def _queue(self, outgoing: Outgoing, on_delivery: Callable[..., None] | None) -> None:
         optional: dict[str, Any] = {} if outgoing.partition is None else {"partition": outgoing.partition}
@@ -77,7 +53,8 @@ class _Sender:
                 deadline = deadline or Deadline.after(_QUEUE_WAIT_S)
                 if deadline.passed:
                     raise UnavailableError(
-                        f"nothing could be sent to the cluster at {self._servers} for {_QUEUE_WAIT_S:.0f} s"
+                        f"sending to {outgoing.topic} failed: the queue to the cluster at {self._servers} was full "
+                        f"for {_QUEUE_WAIT_S:.0f} s"
                     ) from error
                 self._client.poll(_POLL_S)
 
@@ -91,7 +68,7 @@ class _Sender:
         return translated(error, doing, self._servers)
 
     def close(self) -> None:
-        # Purged, not flushed: the owner has flushed what shall be sent. The client ends with its last reference.
+        # Purged, not flushed: the owner has flushed what has to be sent. The client ends with its last reference.
         with suppress(KafkaException):
             self._client.purge(blocking=False)
             self._client.poll(0)
@@ -102,11 +79,11 @@ class KafkaProducer(_Sender):
 
     def send(self, outgoing: Outgoing, on_delivery: OnDelivery | None = None) -> None:
         try:
-            self._queue(outgoing, None if on_delivery is None else self._told(on_delivery))
+            self._queue(outgoing, None if on_delivery is None else self._callback(on_delivery))
         except KafkaException as error:
             raise self._failure(error_of(error), f"sending to {outgoing.topic}") from error
 
-    def _told(self, on_delivery: OnDelivery) -> Callable[[KafkaError | None, Message], None]:
+    def _callback(self, on_delivery: OnDelivery) -> Callable[[KafkaError | None, Message], None]:
         def delivered(error: KafkaError | None, message: Message) -> None:
             on_delivery(None if error is None else self._failure(error, f"sending to {message.topic()}"))
 
@@ -122,20 +99,21 @@ class KafkaProducer(_Sender):
 class KafkaTransactionalProducer(_Sender):
     """A producer of transactions.
 
-    Offsets are sent aside: while a group's coordinator is not found, librdkafka heeds no time-out, and where it
-    has left the cluster's metadata it may look for it no more (librdkafka#5456, #5511).
+    Offsets are sent from a thread that can be abandoned: librdkafka ignores the timeout while a group's
+    coordinator is not found, and may never find one that has left the cluster's metadata (librdkafka#5456, #5511).
     """
 
-    def __init__(self, settings: BusSettings, config: Config, transactional_id: str) -> None:
-        super().__init__(settings, config, transactional_id)
-        self._aside = Aside()
+    def __init__(self, settings: BusSettings, config: Mapping[str, Any]) -> None:
+        super().__init__(settings, config)
+        self._partitions = Partitions(self._names)
+        self._calls = CallThread()
 
     def close(self) -> None:
-        self._aside.close()
+        self._calls.close()
         super().close()
 
     def init(self, deadline: Deadline) -> None:
-        self._until(deadline, "starting transactions", self._client.init_transactions)
+        self._until(deadline, "initializing transactions", self._client.init_transactions)
 
     def begin(self) -> None:
         try:
@@ -150,36 +128,38 @@ class KafkaTransactionalProducer(_Sender):
             raise AbortableError(str(error)) from error
         except KafkaException as error:
             if error_of(error).code() == KafkaError._STATE:
-                # An earlier record of the transaction failed, and no more are taken. Which error it was is told
-                # when offsets are sent, or at the commit: here it is not.
+                # An earlier record of the transaction failed, so it accepts no more. The error is reported
+                # when offsets are sent or the transaction is committed, not here.
                 return
             raise self._failure(error_of(error), f"sending to {outgoing.topic}") from error
 
     def send_offsets(
         self, offsets: Mapping[Position, Commit], group: GroupMetadata, deadline: Deadline
     ) -> None:
-        client, committed = self._client, commits(self._names, offsets)
+        client, commits = self._client, self._partitions.commits(offsets)
 
         def send(timeout_s: float) -> None:
             def call() -> None:
-                client.send_offsets_to_transaction(committed, group, timeout_s)
+                client.send_offsets_to_transaction(commits, group, timeout_s)
 
-            self._aside.call(call, timeout_s + _GRACE_S)
+            self._calls.call(call, timeout_s + _GRACE_S)
 
         try:
             self._until(deadline, "sending offsets", send)
         except UnavailableError as error:
             raise AbortableError(str(error)) from error
-        except Stuck as error:
-            raise FatalError("sending offsets failed: the client does not come back from it") from error
+        except CallTimeoutError as error:
+            raise FatalError(
+                "sending offsets failed: the client did not return by the deadline; close this producer"
+            ) from error
 
     def commit(self, deadline: Deadline) -> None:
-        # 1. Everything is acknowledged first: while it is not, nothing can have been committed.
+        # 1. Flush: while a record is not acknowledged, nothing can have been committed.
         if remaining := self._flushed(deadline):
             raise AbortableError(
                 f"{remaining} records of the transaction were not acknowledged by {self._servers} in time"
             )
-        # 2. From here on a missing answer leaves the outcome open.
+        # 2. Commit: from here on a missing answer leaves the outcome open.
         try:
             self._until(deadline, "committing a transaction", self._client.commit_transaction)
         except UnavailableError as error:
@@ -189,22 +169,22 @@ class KafkaTransactionalProducer(_Sender):
         self._until(deadline, "aborting a transaction", self._client.abort_transaction)
 
     def _until(self, deadline: Deadline, doing: str, attempt: Callable[[float], None]) -> None:
-        """Repeats what may be repeated. Raises `UnavailableError` at the deadline.
+        """Retries what may be retried. Raises `UnavailableError` at the deadline.
 
-        A call that ran out of time is never repeated: with no time left a second `commit_transaction` forgets
-        that it commits, and the answer to the first ends the process by an assertion (librdkafka 2.16,
+        A call that timed out is never repeated: with no time left a second `commit_transaction` forgets that it
+        commits, and the answer to the first ends the process by an assertion (librdkafka 2.16,
         `rd_kafka_txn_endtxn_complete`). The client counts milliseconds, so that is before the deadline.
         """
-        is_asked_why = False
+        asked_for_cause = False
         while True:
             try:
                 attempt(deadline.remaining())
                 return
             except KafkaException as error:
                 failed = error_of(error)
-                if failed.code() == KafkaError._STATE and failed.txn_requires_abort() and not is_asked_why:
-                    # A record failed while this was under way. Asked again, the client tells how.
-                    is_asked_why = True
+                if failed.code() == KafkaError._STATE and failed.txn_requires_abort() and not asked_for_cause:
+                    # A record failed during the call. A second call reports why.
+                    asked_for_cause = True
                     continue
                 if not failed.retriable() or failed.fatal() or failed.txn_requires_abort():
                     raise self._failure(failed, doing) from error

@@ -1,9 +1,9 @@
 """Where the logs of partitions begin and end.
 
-Asked with a call that waits. `AdminClient.list_offsets` would need no thread, but it hands its request to the
-client's thread before it has finished with it (librdkafka 2.16,
-`rd_kafka_topic_partition_list_query_leaders_async`): a time-out that passes at once, or metadata that arrives
-meanwhile, and the process dies of corrupted memory. Brokers that die bring about both.
+Read with a blocking call. `AdminClient.list_offsets` would not block, but it hands its request to the client's
+thread before it is done with it (librdkafka 2.16, `rd_kafka_topic_partition_list_query_leaders_async`): if the
+timeout passes at once, or metadata arrives meanwhile, the process dies of corrupted memory. Dying brokers cause
+both.
 """
 
 # ruff: noqa: SLF001 - the names of librdkafka's own errors begin with an underscore
@@ -20,20 +20,20 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka.errors import error_of, translated
 from orchestrator.bus.ports import Position
-from orchestrator.bus.topics import TopicNames
+from orchestrator.bus.topic_names import TopicNames
 from orchestrator.errors import OrchestratorError, UnavailableError
 
-_DOING: Final = "asking for watermarks"
+_DOING: Final = "reading watermarks"
 _TRY_S: Final = 2.0
-"""A leader that has died never answers, and the next one may be there already."""
-_AGAIN_S: Final = 0.05
+"""A dead leader never answers, and its successor may be elected already."""
+_RETRY_S: Final = 0.05
 _FIRST_AND_END: Final = (OFFSET_BEGINNING, OFFSET_END)
 
 
 class Watermarks:
-    """Asks through one client of its own, made by `make` when it is first needed: a broker answers a connection
-    in order, and behind a fetch that waits for records an answer takes half a second. Any thread may call;
-    they wait for each other, which on a quiet machine takes a millisecond.
+    """Reads through one client of its own, made by `make` when it is first needed: a broker answers the requests
+    of a connection in order, and behind a fetch that waits for records an answer takes half a second. Any thread
+    may call; they wait for each other, which takes a millisecond on a quiet machine.
     """
 
     def __init__(self, make: Callable[[], Consumer], names: TopicNames, servers: str) -> None:
@@ -43,8 +43,8 @@ class Watermarks:
         self._lock = Lock()
 
     def of(self, positions: Iterable[Position], deadline: Deadline) -> dict[Position, tuple[int, int]]:
-        """The first offset that is there and the one behind the last. A partition without a leader is waited
-        for. Raises `UnavailableError`, and `ConfigurationError` for a partition that is not there."""
+        """The first available offset and the one behind the last. Waits for partitions without a leader. Raises
+        `UnavailableError` at the deadline, and `ConfigurationError` for a partition that does not exist."""
         places = {(self._names.full(topic), number): (topic, number) for topic, number in positions}
         while places:
             try:
@@ -52,8 +52,8 @@ class Watermarks:
             except UnavailableError:
                 if deadline.passed:
                     raise
-                self._look_for_leaders(places, deadline)
-                time.sleep(_AGAIN_S)
+                self._refresh_leaders(places, deadline)
+                time.sleep(_RETRY_S)
             else:
                 return {position: (firsts[place], ends[place]) for place, position in places.items()}
         return {}
@@ -64,9 +64,11 @@ class Watermarks:
 
     @contextmanager
     def _turn(self, deadline: Deadline) -> Iterator[Consumer]:
-        """The client, for one call. What it has to tell is told first: nobody else polls it."""
+        """The client, for one call. Its pending callbacks run first: nothing else polls it."""
         if not self._lock.acquire(timeout=deadline.remaining()):
-            raise UnavailableError(f"{_DOING} failed: the cluster at {self._servers} does not answer others")
+            raise UnavailableError(
+                f"{_DOING} failed: earlier calls to the cluster at {self._servers} are still waiting"
+            )
         try:
             self._client.poll(0)
             yield self._client
@@ -78,40 +80,40 @@ class Watermarks:
     def _offsets(
         self, places: Iterable[tuple[str, int]], at: int, deadline: Deadline
     ) -> dict[tuple[str, int], int]:
-        asked = [TopicPartition(topic, number, at) for topic, number in places]
+        requested = [TopicPartition(topic, number, at) for topic, number in places]
         with self._turn(deadline) as client:
-            answers = client.offsets_for_times(asked, timeout=_a_while(deadline))
+            answers = client.offsets_for_times(requested, timeout=_timeout(deadline))
         for answer in answers:
             if answer.error is not None:
                 raise self._failure(answer.error)
         return {(answer.topic, answer.partition): answer.offset for answer in answers}
 
-    def _look_for_leaders(self, places: Iterable[tuple[str, int]], deadline: Deadline) -> None:
-        """Brings what the client knows of leaders up to date, which it does not do by itself while it knows of
-        a topic."""
+    def _refresh_leaders(self, places: Iterable[tuple[str, int]], deadline: Deadline) -> None:
+        """Refreshes the client's metadata of leaders, which it does not do by itself for a topic that it
+        knows."""
         for topic in {topic for topic, _ in places}:
             try:
                 with self._turn(deadline) as client:
-                    found = client.list_topics(topic, timeout=_a_while(deadline)).topics[topic]
+                    found = client.list_topics(topic, timeout=_timeout(deadline)).topics[topic]
             except UnavailableError:
                 return
             if found.error is not None:
-                self._raise_unless_passing(found.error)
+                self._raise_unless_transient(found.error)
                 return
             if any(number not in found.partitions for name, number in places if name == topic):
                 raise translated(KafkaError(KafkaError._UNKNOWN_PARTITION), _DOING, self._servers)
 
-    def _raise_unless_passing(self, error: KafkaError) -> None:
+    def _raise_unless_transient(self, error: KafkaError) -> None:
         failure = translated(error, _DOING, self._servers)
         if not isinstance(failure, UnavailableError):
             raise failure
 
     def _failure(self, error: KafkaError) -> OrchestratorError:
         if error.code() == KafkaError._UNKNOWN_PARTITION:
-            # So says the client too where no partition of those asked for has a leader.
-            return UnavailableError(f"{_DOING} failed: no partition has a leader at {self._servers}")
+            # The client says so, too, when none of the requested partitions has a leader.
+            return UnavailableError(f"{_DOING} failed: the partitions have no leader at {self._servers}")
         return translated(error, _DOING, self._servers)
 
 
-def _a_while(deadline: Deadline) -> float:
+def _timeout(deadline: Deadline) -> float:
     return min(_TRY_S, deadline.remaining())

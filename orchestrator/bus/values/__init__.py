@@ -1,1 +1,1 @@
-"""Values that are too large to travel in messages: where they lie, and how they are named."""
+"""Values that are too large to travel in messages: where they are stored, and how they are named."""

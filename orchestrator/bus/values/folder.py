@@ -2,20 +2,24 @@
 
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
 
+from orchestrator.bus.values.backend import Backend
 from orchestrator.bus.values.uris import path_of, path_of_content, uri_of, verified
 from orchestrator.errors import ContractError, UnavailableError
 
 
 class FolderValues:
-    """A value store in a folder, which several processes may share. The path below it is the URI's."""
+    """A value store in a folder that several processes may share. A value's path below it is that of its URI."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def write(self, content: bytes) -> str:
-        """Raises `UnavailableError` where the folder cannot be written to."""
+        """Raises `UnavailableError` if the folder cannot be written to."""
         below = path_of_content(content)
         path = self._folder / below
         try:
@@ -43,21 +47,41 @@ class FolderValues:
         return verified(uri, content)
 
 
+@dataclass(frozen=True)
+class FolderLocation:
+    """A folder of this machine, or one that several machines mount."""
+
+    folder: Path
+
+    def open(self) -> FolderValues:
+        return FolderValues(self.folder)
+
+
+def _locate(url: str) -> FolderLocation:
+    parts = urlsplit(url)
+    if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
+        raise ValueError("a file URL has three slashes and an absolute path: file:///var/lib/values")
+    return FolderLocation(Path(unquote(parts.path)))
+
+
+BACKEND: Final = Backend("file", "file:///path", _locate)
+
+
 def _write_durably(path: Path, content: bytes) -> None:
-    """All of it or nothing, and still there after a power cut: a message may name it from now on."""
-    # 1. The content, under a name that nobody reads.
+    """Writes all of it or nothing, and survives a power cut: a message may name it from now on."""
+    # 1. Write the content under a name that is never read.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        # 2. The name. Whoever writes the same content at the same time replaces it by itself.
+        # 2. Rename it. A concurrent writer of the same content replaces it with equal bytes.
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    # 3. The folders' entries.
+    # 3. Make the entries of the folders durable.
     for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
         _sync_folder(folder)
 

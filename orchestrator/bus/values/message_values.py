@@ -1,4 +1,4 @@
-"""Values of messages: which travel inline and which lie in a value store, and their verification by hash."""
+"""Values of messages: inline or in a value store, verified by hash."""
 
 import asyncio
 from hashlib import sha256
@@ -15,7 +15,7 @@ messages carry several values."""
 
 
 class MessageValues:
-    """Values of messages, wherever they lie: `sdk.Values`, and the same for threads without an event loop.
+    """Values of messages, inline or stored: `sdk.Values`, and the same for threads without an event loop.
 
     Without a store, values that are larger than the limit travel inline too.
     """
@@ -31,7 +31,7 @@ class MessageValues:
         return await asyncio.to_thread(self.load_now, value)
 
     async def store(self, content: Any) -> Value:
-        """A value that holds `content` as JSON. Raises `ContractError` for what JSON cannot hold."""
+        """A value that holds `content` as JSON. Raises `ContractError` for content that JSON cannot hold."""
         value = json_value(content)
         if self._store is None or value.size <= self._inline_limit:
             return value
@@ -42,26 +42,26 @@ class MessageValues:
         return None if value is None else read_json(self.fetched(value))
 
     def fetched(self, value: Value) -> Value:
-        """The value with its bytes inline, checked against the size and the hash that it names."""
+        """The value with its bytes inline, verified against the size and hash that it names."""
         if value.inline is not None:
             _verify(value, value.inline)
             return value
         if value.uri is None:
             raise ContractError("a value has neither content nor a URI")
         if self._store is None:
-            raise ContractError(f"the value lies at {value.uri}, and no value store is configured")
+            raise ContractError(f"the value is stored at {value.uri}, and no value store is configured")
         content = self._store.read(value.uri)
         _verify(value, content)
         return Value(media_type=value.media_type, inline=content, size=value.size, sha256=value.sha256)
 
     def placed(self, value: Value) -> Value:
-        """An inline value as it may travel: with its bytes in the store if they are many."""
+        """An inline value as it may travel: with its bytes in the store if they exceed the limit."""
         if value.inline is None or self._store is None or len(value.inline) <= self._inline_limit:
             return value
         return self.stored(value)
 
     def stored(self, value: Value) -> Value:
-        """As `placed`, however few its bytes are: for messages that would be too large."""
+        """As `placed`, but for any size: for messages that would be too large."""
         if value.inline is None or self._store is None:
             return value
         uri = self._store.write(value.inline)
@@ -69,9 +69,9 @@ class MessageValues:
 
 
 def _verify(value: Value, content: bytes) -> None:
-    """Writers may leave size and hash out (0 and empty); what they name has to hold."""
+    """Writers may omit size and hash (0 and empty); those that they name have to match."""
     where = value.uri or "an inline value"
     if value.size and value.size != len(content):
         raise ContractError(f"{where} has {len(content)} bytes, the message says {value.size}")
     if value.sha256 and value.sha256 != sha256(content).hexdigest():
-        raise ContractError(f"{where} does not have the hash that the message names")
+        raise ContractError(f"{where} does not match the hash in the message")

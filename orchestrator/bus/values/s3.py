@@ -1,84 +1,143 @@
-"""Large values in a bucket of Amazon S3, or of a service that speaks its protocol. Needs the extra `s3`."""
+"""Large values in a bucket of Amazon S3 or a compatible service. Needs the extra `s3`."""
 
 import logging
+import re
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from importlib.util import find_spec
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-from orchestrator.bus.values.stores import BucketLocation
+from orchestrator.bus.values.backend import Backend
 from orchestrator.bus.values.uris import path_of, path_of_content, uri_of, verified
 from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_OPTIONS: Final = ("endpoint_url", "region")
 _CONNECT_S: Final = 3
-_ANSWER_S: Final = 5
-"""Longest silence of a server that is connected."""
+_READ_S: Final = 5
+"""Longest silence of a connected server."""
 _ATTEMPTS: Final = 3
-"""With the pauses between them, a server that is silent is given up after 20 s, one that is gone after 4."""
+"""With the pauses between them, a silent server times out after 20 s, an unreachable one after 4."""
 _CONNECTIONS: Final = 32
-"""As many as threads wait at once: `asyncio.to_thread` has no more."""
+"""As many as threads that wait at once: `asyncio.to_thread` has no more."""
 
 _FORBIDDEN: Final = 403
 _TOO_MANY: Final = 429
 _SERVER: Final = 500
-_NOT_THERE: Final = frozenset({"NoSuchKey", "NotFound", "404"})
-_MAY_PASS: Final = frozenset({"SlowDown", "Throttling", "RequestTimeout", "OperationAborted"})
+_NOT_FOUND: Final = frozenset({"NoSuchKey", "NotFound", "404"})
+_TRANSIENT: Final = frozenset({"SlowDown", "Throttling", "RequestTimeout", "OperationAborted"})
+
+
+@dataclass(frozen=True)
+class BucketLocation:
+    """Keys below `prefix`, which is empty or ends with a slash. Without an endpoint it is Amazon's or the
+    environment's; without a region it is the environment's."""
+
+    bucket: str
+    prefix: str = ""
+    endpoint_url: str | None = None
+    region: str | None = None
+
+    def open(self) -> "S3Values":
+        return S3Values(self)
+
+
+def _locate(url: str) -> BucketLocation:
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if problems := tuple(_problems(parts.netloc, options)):
+        raise ValueError("; ".join(problems))
+    prefix = unquote(parts.path).strip("/")
+    return BucketLocation(
+        bucket=parts.netloc,
+        prefix=f"{prefix}/" if prefix else "",
+        endpoint_url=options.get("endpoint_url"),
+        region=options.get("region") or None,
+    )
+
+
+def _problems(netloc: str, options: Mapping[str, str]) -> Iterator[str]:
+    if "@" in netloc:
+        yield (
+            "leave credentials out of the URL: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use another "
+            "source of the AWS tools"
+        )
+    if not _BUCKET.fullmatch(netloc.rpartition("@")[2]):
+        yield "a bucket's name has 3 to 63 lower-case letters, digits, dots and dashes"
+    if unknown := sorted(options.keys() - set(_OPTIONS)):
+        # Names only: a value may be a secret that was meant for an option that does not exist.
+        yield f"{', '.join(unknown)}: a bucket's options are {' and '.join(_OPTIONS)}"
+    if "endpoint_url" in options:
+        yield from _endpoint_problems(options["endpoint_url"])
+
+
+def _endpoint_problems(url: str) -> Iterator[str]:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        yield "endpoint_url is a URL such as https://minio.example:9000"
+    if "@" in parts.netloc:
+        yield "leave credentials out of endpoint_url"
+
+
+BACKEND: Final = Backend("s3", "s3://bucket/prefix?endpoint_url=https://host&region=name", _locate)
 
 
 class S3Values:
-    """A value store in a bucket, which any number of processes share. Keys are the paths of the URIs below the
-    location's prefix: `aws s3 sync` moves a folder store here, and nothing that names its values changes.
+    """A value store in a bucket that any number of processes share. Keys are the paths of the URIs below the
+    location's prefix: `aws s3 sync` moves a folder store here, and the URIs of its values stay valid.
 
-    Credentials come from wherever the AWS tools take them: environment, profile, the machine's or pod's role.
+    Credentials come from the usual sources of the AWS tools: environment, profile, the role of the machine or pod.
     Rights: `s3:GetObject` and `s3:PutObject`; `s3:ListBucket` too, or a missing value looks like one that may
-    not be read. Besides what `ValueStore` says raises `ConfigurationError` for a bucket that is not there, and
-    rights or credentials that are missing, and `UnavailableError` for a service that does not answer.
+    not be read. Besides the errors of `ValueStore` it raises `ConfigurationError` if the bucket does not exist or
+    rights or credentials are missing, and `UnavailableError` if the service does not answer.
     """
 
     def __init__(self, location: BucketLocation) -> None:
         """Connects to nothing yet. Raises `ConfigurationError` if the extra is not installed."""
         if find_spec("boto3") is None:
             raise ConfigurationError(
-                "values lie in a bucket, and boto3 is not installed: install kafka-agent-orchestrator[s3]"
+                "values are stored in a bucket, and boto3 is not installed: install kafka-agent-orchestrator[s3]"
             )
         self._location = location
         self._opening = Lock()
 
     def write(self, content: bytes) -> str:
-        """1. what is there already is not sent again
-        2. the service checks what arrives against its hash
+        """1. Check whether it exists: content is not sent twice.
+        2. Send it with its hash, which the service verifies.
 
-        Whoever writes the same content at the same time replaces it by itself.
+        A concurrent writer of the same content replaces it with equal bytes.
         """
         path = path_of_content(content)
-        with self._explained("be written to"):
-            if not self._is_there(path):
+        with self._translated("be written to"):
+            if not self._exists(path):
                 digest = b64encode(sha256(content).digest()).decode()
                 self._client.put_object(**self._object(path), Body=content, ChecksumSHA256=digest)
         return uri_of(path)
 
     def read(self, uri: str) -> bytes:
         path = path_of(uri)
-        with self._explained("be read", uri):
+        with self._translated("be read", uri):
             content = self._client.get_object(**self._object(path))["Body"].read()
         return verified(uri, content)
 
-    def _is_there(self, path: str) -> bool:
+    def _exists(self, path: str) -> bool:
         from botocore.exceptions import ClientError
 
         try:
             self._client.head_object(**self._object(path))
         except ClientError as error:
-            # The answer to a question about an object has no text. Whether it is the bucket that is missing,
-            # or rights, shows when the object is written; and without `s3:ListBucket` nothing is "not there".
-            if _code(error.response) in _NOT_THERE or _status(error.response) == _FORBIDDEN:
+            # The answer to HEAD has no text. Whether the bucket or rights are missing shows when the object is
+            # written; and without `s3:ListBucket` a missing object is answered with 403.
+            if _code(error.response) in _NOT_FOUND or _status(error.response) == _FORBIDDEN:
                 return False
             raise
         return True
@@ -96,30 +155,30 @@ class S3Values:
         import boto3
         from botocore.config import Config
 
-        # It would log headers, and with them session tokens.
+        # They would log headers, and with them session tokens.
         for name in ("botocore", "boto3", "urllib3"):
             logging.getLogger(name).setLevel(logging.WARNING)
         endpoint = self._location.endpoint_url
         config = Config(
             connect_timeout=_CONNECT_S,
-            read_timeout=_ANSWER_S,
+            read_timeout=_READ_S,
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
             max_pool_connections=_CONNECTIONS,
             tcp_keepalive=True,
-            # A service of one's own rarely has a host name for each bucket.
+            # A self-hosted service rarely has a host name for each bucket.
             s3={"addressing_style": "path" if endpoint else "auto"},
-            # We send and check SHA-256; many services do not know Amazon's newer checksums.
+            # We send and verify SHA-256; many services do not support Amazon's newer checksums.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        # A session of our own: the default one of the module must not be made by two threads at once.
+        # A session of our own: two threads must not create the default session of the module at once.
         return boto3.session.Session().client(
             "s3", endpoint_url=endpoint, region_name=self._location.region, config=config
         )
 
     @contextmanager
-    def _explained(self, action: str, uri: str = "") -> Iterator[None]:
-        """Errors of the library as ours. Its own texts are left out: some name keys."""
+    def _translated(self, action: str, uri: str = "") -> Iterator[None]:
+        """Raises the library's errors as ours. Its texts are left out: some contain keys."""
         from botocore import exceptions
 
         try:
@@ -132,28 +191,28 @@ class S3Values:
             exceptions.IncompleteReadError,
         ) as error:
             raise UnavailableError(
-                f"{self._place} cannot {action}: no answer ({type(error).__name__})"
+                f"{self._place} cannot {action}: the service does not answer ({type(error).__name__})"
             ) from error
         except exceptions.BotoCoreError as error:
             raise ConfigurationError(
                 f"{self._place} cannot {action} ({type(error).__name__}): check the credentials, profile and region "
-                "that the AWS tools would use here, and the endpoint"
+                "that the AWS tools use here, and the endpoint"
             ) from error
 
     def _refused(self, code: str, status: int, action: str, uri: str) -> OrchestratorError:
-        if uri and code in _NOT_THERE:
+        if uri and code in _NOT_FOUND:
             return ContractError(
                 f"{uri} is not in {self._place}: do all services use that bucket and prefix?"
             )
-        if status >= _SERVER or status == _TOO_MANY or code in _MAY_PASS:
+        if status >= _SERVER or status == _TOO_MANY or code in _TRANSIENT:
             return UnavailableError(f"{self._place} cannot {action}: the service answers {code}")
         if code == "NoSuchBucket":
             return ConfigurationError(
-                f"{self._place} cannot {action}: there is no such bucket, make it first"
+                f"{self._place} cannot {action}: the bucket does not exist, create it first"
             )
         hint = "check the credentials, their rights to the bucket, and the region"
         if uri and status == _FORBIDDEN:
-            hint += "; without s3:ListBucket this is the answer for a missing value too"
+            hint += "; without s3:ListBucket a missing value is answered like this, too"
         return ConfigurationError(f"{self._place} cannot {action}: the service answers {code}; {hint}")
 
     @property

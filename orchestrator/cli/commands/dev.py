@@ -63,10 +63,8 @@ def dev(
     They run on this machine; topics and schemas are applied, and Ctrl-C stops everything. The first start
     downloads Kafka and the registry, about 200 MB.
     """
-    from orchestrator.bus.deadline import Deadline
     from orchestrator.local import LocalJaeger, LocalStack
     from orchestrator.local.jaeger import jaeger_program
-    from orchestrator.local.kafka import START_SECONDS
     from orchestrator.operations.schemas import apply_schemas
     from orchestrator.operations.topics import apply_topics
 
@@ -86,7 +84,8 @@ def dev(
             write_note("starting Kafka and the registry" + (", and Jaeger" if viewer else ""))
             stack.prepare()
             ending.callback(stack.stop)
-            environment = _environment(stack.start(Deadline.after(START_SECONDS)), folder)
+            stack.start()
+            environment = _environment(stack.address, folder)
             if viewer:
                 ending.enter_context(viewer)
                 environment |= _traced(viewer)

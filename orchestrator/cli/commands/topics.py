@@ -10,7 +10,7 @@ from orchestrator.cli.output import write_line, write_table
 from orchestrator.cli.shell import Shell
 
 if TYPE_CHECKING:
-    from orchestrator.bus.topics import TopicPlan
+    from orchestrator.bus.kafka.topics import TopicPlan
 
 app = typer.Typer(help="Topics of this installation.", no_args_is_help=True)
 

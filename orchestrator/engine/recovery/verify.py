@@ -10,7 +10,7 @@ from typing import Final
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Bus, Received
-from orchestrator.bus.reading import LOOKING, read_to_end
+from orchestrator.bus.standalone import STANDALONE, read_to_end
 from orchestrator.bus.values.message_values import MessageValues
 from orchestrator.engine.state import snapshots
 from orchestrator.errors import ConfigurationError, ContractError
@@ -130,7 +130,7 @@ class _Partition:
     def _begins_at_zero(self) -> bool:
         """Whether the history is complete, with nothing past retention."""
         place = (Topic.SESSIONS, self._number)
-        consumer = self._bus.consumer(LOOKING)
+        consumer = self._bus.consumer(STANDALONE)
         try:
             return consumer.watermarks([place], Deadline.after(TIMEOUT_S))[place][0] == 0
         finally:

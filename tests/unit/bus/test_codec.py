@@ -185,13 +185,13 @@ def _bad_symbol(record: Received) -> bytes:
         (without(sent(), "ce_type"), "no header ce_type"),
         (
             as_received(Codec(CatalogueIds()).encode(SUBMIT, source="/x"), topic=Topic.EVENTS),
-            "belongs into tasks",
+            "belongs in tasks",
         ),
         (msgspec.structs.replace(sent(), value=b'{"goal": "json"}'), "does not begin with a schema id"),
         (msgspec.structs.replace(sent(), value=b"\x00\x00"), "does not begin with a schema id"),
-        (msgspec.structs.replace(sent(), value=b"\x00\x00\x00\xff\xff\x00"), "there is no schema 65535"),
-        (msgspec.structs.replace(sent(), value=(sent().value or b"") + b"\x00"), "goes on for 1 bytes"),
-        (msgspec.structs.replace(sent(), value=(sent().value or b"")[:-1]), "ends early"),
+        (msgspec.structs.replace(sent(), value=b"\x00\x00\x00\xff\xff\x00"), "schema 65535 not found"),
+        (msgspec.structs.replace(sent(), value=(sent().value or b"") + b"\x00"), "has 1 extra bytes"),
+        (msgspec.structs.replace(sent(), value=(sent().value or b"")[:-1]), "is too short"),
         (msgspec.structs.replace(sent(), value=(sent().value or b"")[:20]), "does not fit the schema"),
         (msgspec.structs.replace(sent(), value=_bad_symbol(sent())), "does not fit the schema"),
         (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.bus.reading import all_of, read_to_end
+from orchestrator.bus.standalone import all_partitions, read_to_end
 from orchestrator.messages import commands, events, identity
 from orchestrator.messages.base import Command, Event
 from orchestrator.messages.catalogue import Topic
@@ -25,7 +25,9 @@ from tests.unit.cli.conftest import Installation, Run
 def sent(installation: Installation, topic: Topic) -> list[Command]:
     """The messages in a topic."""
     wiring = installation.wiring
-    return [wiring.codec.decode(one) for one in read_to_end(wiring.bus, all_of(wiring.bus, topic), 10)]
+    return [
+        wiring.codec.decode(one) for one in read_to_end(wiring.bus, all_partitions(wiring.bus, topic), 10)
+    ]
 
 
 def task_of(installation: Installation, goal: str) -> commands.SubmitTask:

@@ -70,5 +70,5 @@ def test_a_missing_jaeger_is_reported_before_anything_starts(
     ended = run("dev", "--jaeger")
 
     assert ended.code == 3
-    assert "there is no program /nowhere/jaeger" in ended.err
+    assert "program /nowhere/jaeger not found" in ended.err
     assert not (place / ".data").exists()

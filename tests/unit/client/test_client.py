@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from pydantic import SecretStr
 
 from orchestrator.bus.ports import Outgoing, Received
-from orchestrator.bus.reading import all_of, home_of, read_to_end
 from orchestrator.bus.settings import BusSettings
+from orchestrator.bus.standalone import all_partitions, read_to_end, session_partition
 from orchestrator.client import (
     Client,
     Handle,
@@ -47,7 +47,7 @@ def story_of(handle: Handle, tell: Callable[[str], Story] = completed_triage) ->
 
 
 def written(platform: Platform, topic: Topic, session: str) -> list[Received]:
-    positions = [home_of(platform.bus, topic, session)]
+    positions = [session_partition(platform.bus, topic, session)]
     return [one for one in read_to_end(platform.bus, positions, 10) if one.key == session.encode()]
 
 
@@ -320,10 +320,10 @@ async def test_partitions_of_keys_match_librdkafka(platform: Platform) -> None:
 
     lying = {
         (one.key or b"").decode(): (one.topic, one.partition)
-        for one in read_to_end(platform.bus, all_of(platform.bus, Topic.PROGRESS), 10)
+        for one in read_to_end(platform.bus, all_partitions(platform.bus, Topic.PROGRESS), 10)
     }
 
-    assert lying == {key: home_of(platform.bus, Topic.PROGRESS, key) for key in [*keys, ""]}
+    assert lying == {key: session_partition(platform.bus, Topic.PROGRESS, key) for key in [*keys, ""]}
     assert len(set(lying.values())) == PARTITIONS
 
 
@@ -349,6 +349,7 @@ async def test_an_installation_without_topics_is_explained(cluster: BusSettings)
     settings = cluster.model_dump() | {"topic_prefix": "elsewhere."}
     async with Client(ClientSettings(**settings)) as client:
         with pytest.raises(
-            ConfigurationError, match=r"no topic elsewhere\.sessions: run `orchestrator topics"
+            ConfigurationError,
+            match=r"topic elsewhere\.sessions not found in the cluster at .*: run `orchestrator topics",
         ):
             await client.submit("why?")

@@ -9,8 +9,8 @@ import pytest
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.bus.ports import BEGINNING, Reading, Received
-from orchestrator.bus.reading import home_of
 from orchestrator.bus.settings import BusSettings
+from orchestrator.bus.standalone import session_partition
 from orchestrator.client.follower import Follower
 from orchestrator.client.subscriptions import Subscription
 from orchestrator.errors import UnavailableError
@@ -59,7 +59,7 @@ async def test_seeking_back_while_a_batch_is_in_flight_loses_nothing(
     cluster: BusSettings, platform: Platform
 ) -> None:
     history = own_events("goes back")
-    home = home_of(platform.bus, Topic.SESSIONS, history[0].correlation_id)
+    home = session_partition(platform.bus, Topic.SESSIONS, history[0].correlation_id)
     bus = InterruptedBus(cluster)
     follower = Follower(bus, platform.codec, 10)
 
@@ -88,7 +88,7 @@ async def test_a_new_session_is_seen_from_its_first_record_on(
 ) -> None:
     """The reader does not seek back for it, and its first record may be in the batch just read."""
     history = own_events("is new")
-    home = home_of(platform.bus, Topic.SESSIONS, history[0].correlation_id)
+    home = session_partition(platform.bus, Topic.SESSIONS, history[0].correlation_id)
     bus = InterruptedBus(cluster)
     follower = Follower(bus, platform.codec, 10)
     start = await asyncio.wrap_future(follower.ends([home]))
@@ -111,7 +111,7 @@ async def test_a_failure_ends_all_subscriptions_and_the_next_one_works(
     cluster: BusSettings, platform: Platform
 ) -> None:
     history = own_events("breaks")
-    home = home_of(platform.bus, Topic.SESSIONS, history[0].correlation_id)
+    home = session_partition(platform.bus, Topic.SESSIONS, history[0].correlation_id)
     bus = InterruptedBus(cluster)
     follower = Follower(bus, platform.codec, 10)
 
@@ -139,7 +139,7 @@ async def test_a_failure_ends_all_subscriptions_and_the_next_one_works(
 
 async def test_closing_ends_the_thread_at_once_while_nothing_is_followed(platform: Platform) -> None:
     follower = Follower(platform.bus, platform.codec, 10)
-    home = home_of(platform.bus, Topic.SESSIONS, "any")
+    home = session_partition(platform.bus, Topic.SESSIONS, "any")
     await asyncio.wrap_future(follower.ends([home]))
     deadline = Deadline.after(5)
     await asyncio.to_thread(follower.close)

@@ -1,4 +1,4 @@
-"""Tools are taken from the PATH in the right version, built once otherwise, and missed with what to do."""
+"""Tools are found on the PATH in the right version, built once otherwise, or reported with what to do."""
 
 import stat
 from pathlib import Path
@@ -20,7 +20,7 @@ esac
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder of the PATH, empty at first; what is built lies beside it."""
+    """The only folder of the PATH, empty at first; builds go beside it."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -37,8 +37,8 @@ def write(folder: Path, name: str, script: str) -> Path:
 
 
 def test_a_tool_on_the_path_is_used(programs: Path) -> None:
-    there = write(programs, "thing", "echo thing v1.2.3+gabc")
-    assert found_or_built(TOOL) == there
+    installed = write(programs, "thing", "echo thing v1.2.3+gabc")
+    assert found_or_built(TOOL) == installed
 
 
 def test_a_tool_of_another_version_is_not_used_but_built(programs: Path, tmp_path: Path) -> None:

@@ -84,8 +84,8 @@ def test_all_impossible_topics_are_reported_together() -> None:
         EmbeddedCluster({"none": 0, "fine": 1, "fewer": -1})
 
     assert raised.value.problems == (
-        "Topic 'none' cannot have 0 partitions.",
-        "Topic 'fewer' cannot have -1 partitions.",
+        "topic 'none' cannot have 0 partitions",
+        "topic 'fewer' cannot have -1 partitions",
     )
 
 
@@ -100,7 +100,7 @@ def test_a_topic_that_the_broker_refuses_leaves_nothing_behind() -> None:
         _ = cluster.bootstrap_servers
 
 
-def test_a_client_library_without_the_broker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_library_without_the_broker_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "_SIGNATURES", {"rd_kafka_no_such_function": ([], None)})
     embedded._library.cache_clear()
     try:

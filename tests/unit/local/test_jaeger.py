@@ -1,4 +1,4 @@
-"""Where a Jaeger is found, and what is said where there is none."""
+"""Where a Jaeger is found, and what the error says if none is."""
 
 from pathlib import Path
 
@@ -40,6 +40,8 @@ def test_the_one_that_is_named_is_taken_before_all_others(machine: Path) -> None
 
 
 @pytest.mark.parametrize("named", ["", "/nowhere/jaeger"])
-def test_where_there_is_none_it_is_said_how_to_get_one(machine: Path, named: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"ORCHESTRATOR_JAEGER or, .* `make jaeger`"):
+def test_the_error_says_how_to_get_one(machine: Path, named: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"not found: .* ORCHESTRATOR_JAEGER to its path or, .* `make jaeger`"
+    ):
         jaeger.jaeger_program(named)

@@ -1,4 +1,4 @@
-"""One owner a folder."""
+"""One owner for each folder."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ def test_a_folder_that_is_owned_is_refused_and_its_owner_named(tmp_path: Path) -
         owner.release()
 
 
-def test_a_folder_that_was_let_go_of_may_be_owned_again(tmp_path: Path) -> None:
+def test_a_released_folder_may_be_owned_again(tmp_path: Path) -> None:
     first, second = FolderLock(tmp_path), FolderLock(tmp_path)
     first.acquire()
     first.release()

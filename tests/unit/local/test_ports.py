@@ -1,4 +1,4 @@
-"""Ports that stay ours while their server comes and goes."""
+"""Ports that stay ours while their server stops and restarts."""
 
 import socket
 
@@ -37,7 +37,7 @@ def test_a_port_is_leased_again_after_its_release() -> None:
     assert again.port == first.port
 
 
-def test_a_port_that_somebody_listens_on_is_refused() -> None:
+def test_a_port_with_a_listener_is_refused() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         pytest.raises(UnavailableError, match="is taken"),

@@ -76,7 +76,7 @@ def test_output_goes_to_the_log_and_a_stop_is_in_order(server: ServerProcess, tm
     assert server.log.read_text() == "up\nbye\n"
 
 
-def test_a_death_is_told_with_the_end_of_the_log(server: ServerProcess, tmp_path: Path) -> None:
+def test_a_death_is_reported_with_the_end_of_the_log(server: ServerProcess, tmp_path: Path) -> None:
     server.start(python(tmp_path, "import sys; print(*range(100), sep='\\n'); sys.exit('no licence')"))
     assert eventually(lambda: not server.running)
 
@@ -84,16 +84,16 @@ def test_a_death_is_told_with_the_end_of_the_log(server: ServerProcess, tmp_path
         server.require_running()
 
     text = str(raised.value)
-    assert text.startswith(f"server ended with exit code 1. The end of its log {server.log}:\n    81\n")
+    assert text.startswith(f"server ended with exit code 1; the end of its log {server.log}:\n    81\n")
     assert text.endswith("    99\n    no licence")
 
 
-def test_a_command_that_is_not_there_is_told(server: ServerProcess, tmp_path: Path) -> None:
+def test_a_command_that_is_not_found_is_reported(server: ServerProcess, tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="No such file or directory"):
         server.start([str(tmp_path / "missing")])
 
 
-def test_a_server_that_does_not_listen_to_reason_is_killed_at_the_deadline(
+def test_a_server_that_ignores_sigterm_is_killed_at_the_deadline(
     server: ServerProcess, tmp_path: Path
 ) -> None:
     server.start(deaf(tmp_path))
@@ -177,7 +177,7 @@ def test_a_killed_guardian_takes_its_server_along(server: ServerProcess, tmp_pat
     assert eventually(lambda: not alive(pid))
 
 
-def test_what_an_earlier_run_left_behind_is_ended(server: ServerProcess, tmp_path: Path) -> None:
+def test_an_orphan_of_an_earlier_run_is_ended(server: ServerProcess, tmp_path: Path) -> None:
     with subprocess.Popen(deaf(tmp_path), stdout=subprocess.PIPE, text=True) as orphan:
         assert orphan.stdout
         assert orphan.stdout.readline() == "up\n"
@@ -193,9 +193,7 @@ def test_what_an_earlier_run_left_behind_is_ended(server: ServerProcess, tmp_pat
     assert not (tmp_path / "server.pid").exists()
 
 
-def test_a_stranger_that_was_given_the_old_process_id_is_left_alone(
-    server: ServerProcess, tmp_path: Path
-) -> None:
+def test_another_process_with_the_old_id_is_left_alone(server: ServerProcess, tmp_path: Path) -> None:
     with subprocess.Popen(waiting(tmp_path.parent), stdout=subprocess.PIPE) as stranger:
         (tmp_path / "server.pid").write_text(str(stranger.pid))
 
@@ -223,3 +221,17 @@ def start_owner(folder: Path, command: list[str]) -> subprocess.Popen[str]:
 def server_of(owner: subprocess.Popen[str]) -> int:
     assert owner.stdout
     return int(owner.stdout.readline())
+
+
+def test_a_server_that_does_not_serve_by_the_deadline_is_reported_with_its_log(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    server.start(waiting(tmp_path))
+    with pytest.raises(UnavailableError, match=rf"did not serve by the deadline: .* its log {server.log}"):
+        server.await_serving(lambda: False, Deadline.after(0))
+
+
+def test_a_server_that_dies_before_it_serves_shows_its_log(server: ServerProcess, tmp_path: Path) -> None:
+    server.start(python(tmp_path, "raise SystemExit('no such option')"))
+    with pytest.raises(UnavailableError, match="no such option"):
+        server.await_serving(lambda: False, Deadline.after(SECONDS))

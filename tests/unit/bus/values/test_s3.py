@@ -31,22 +31,22 @@ def refused(kind: type[OrchestratorError], says: str, place: str) -> Iterator[No
     assert CREDENTIALS["AWS_ACCESS_KEY_ID"] not in str(raised.value)
 
 
-def test_a_server_that_is_gone_is_unavailable_within_seconds() -> None:
+def test_a_stopped_server_is_unavailable_within_seconds() -> None:
     with s3_server() as server:
         store = value_store(server.url(server.bucket("values")))
         uri = store.write(b"content")
 
-    with refused(UnavailableError, "cannot be read: no answer", server.endpoint_url):
+    with refused(UnavailableError, "cannot be read: the service does not answer", server.endpoint_url):
         store.read(uri)
-    with refused(UnavailableError, "cannot be written to: no answer", "s3://values/"):
+    with refused(UnavailableError, "cannot be written to: the service does not answer", "s3://values/"):
         store.write(b"more content")
 
 
-def test_a_bucket_that_is_not_there_has_to_be_made(s3: S3Server) -> None:
+def test_a_bucket_that_does_not_exist_has_to_be_created(s3: S3Server) -> None:
     store = value_store(s3.url("nobody-made-it"))
-    with refused(ConfigurationError, "there is no such bucket", "s3://nobody-made-it/"):
+    with refused(ConfigurationError, "the bucket does not exist", "s3://nobody-made-it/"):
         store.write(b"content")
-    with refused(ConfigurationError, "there is no such bucket", s3.endpoint_url):
+    with refused(ConfigurationError, "the bucket does not exist", s3.endpoint_url):
         store.read(URI)
 
 
@@ -80,7 +80,7 @@ def test_who_uses_no_bucket_does_not_load_the_library(tmp_path: Path) -> None:
         "import sys\n"
         "from orchestrator.client.connection import ClientSettings\n"
         f"ClientSettings(values_url={str(tmp_path)!r}).values()\n"
-        "assert 'orchestrator.bus.values.s3' not in sys.modules\n"
+        "assert not {'boto3', 'botocore'} & sys.modules.keys()\n"
         "ClientSettings(values_url='s3://bucket/prefix').values()\n"
         "assert not {'boto3', 'botocore'} & sys.modules.keys()\n"
     )

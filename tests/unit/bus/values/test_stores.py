@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.bus.ports import ValueStore
-from orchestrator.bus.values.folder import FolderValues
-from orchestrator.bus.values.stores import BucketLocation, location_of, value_store
+from orchestrator.bus.values.folder import FolderLocation, FolderValues
+from orchestrator.bus.values.s3 import BucketLocation
+from orchestrator.bus.values.stores import location_of, value_store
 from orchestrator.errors import ContractError
 from tests.support.s3_server import S3Server
 
@@ -82,7 +83,7 @@ def test_what_is_there_is_not_written_again(stored: Stored) -> None:
         stored.store.read(uri)
 
 
-def test_a_value_that_was_deleted_is_refused_with_where_it_was_looked_for(stored: Stored) -> None:
+def test_a_deleted_value_is_refused_with_the_store_that_lacks_it(stored: Stored) -> None:
     uri = stored.store.write(CONTENT)
     stored.delete(uri.removeprefix("values:"))
     with pytest.raises(ContractError, match=r"is not in the value store .*: do all services"):
@@ -103,7 +104,7 @@ def test_a_value_that_was_deleted_is_refused_with_where_it_was_looked_for(stored
     ],
 )
 def test_no_uri_leads_out_of_the_store(stored: Stored, uri: str) -> None:
-    with pytest.raises(ContractError, match="is not in this value store"):
+    with pytest.raises(ContractError, match="is not a URI of this value store"):
         stored.store.read(uri)
 
 
@@ -121,9 +122,9 @@ def test_threads_share_a_store(stored: Stored) -> None:
 @pytest.mark.parametrize(
     ("url", "named"),
     [
-        (".data/values", Path(".data/values")),
-        ("/var/lib/values", Path("/var/lib/values")),
-        ("file:///var/lib/my%20values", Path("/var/lib/my values")),
+        (".data/values", FolderLocation(Path(".data/values"))),
+        ("/var/lib/values", FolderLocation(Path("/var/lib/values"))),
+        ("file:///var/lib/my%20values", FolderLocation(Path("/var/lib/my values"))),
         ("s3://bucket", BucketLocation("bucket")),
         ("s3://bucket/", BucketLocation("bucket")),
         ("s3://bucket/a/b/", BucketLocation("bucket", "a/b/")),
@@ -141,13 +142,17 @@ def test_a_setting_names_a_store(url: str, named: object) -> None:
     ("url", "says"),
     [
         ("", "name a folder"),
-        ("gs://bucket", "there is no value store of this kind"),
+        ("gs://bucket", "unknown kind of value store: name a folder, file:///path, or s3://"),
         ("file://values", "three slashes"),
-        ("s3://", "the bucket's name"),
-        ("s3://Bucket_1", "the bucket's name"),
+        ("s3://", "a bucket's name"),
+        ("s3://Bucket_1", "a bucket's name"),
         ("s3://key:secret@bucket", "leave credentials out"),
         ("s3://bucket?secret_key=secret", "secret_key: a bucket's options are endpoint_url and region"),
         ("s3://bucket?endpoint_url=localhost:9000", "endpoint_url is a URL"),
+        (
+            "s3://key:secret@Bucket_1?host=h",
+            "out of the URL: .*; a bucket's name .*; host: a bucket's options",
+        ),
         ("s3://bucket?endpoint_url=http://key:secret@localhost", "leave credentials out"),
     ],
 )

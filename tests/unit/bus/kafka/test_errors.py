@@ -1,4 +1,4 @@
-"""What each answer of a broker means to the loops, told by librdkafka's built-in broker.
+"""What each answer of a broker means to the loops, on librdkafka's built-in broker.
 
 It returns any error for any request. What it cannot show, isolation and stored offsets, is tested on a real
 Kafka in `tests/integration/test_bus.py`.
@@ -101,7 +101,7 @@ def transaction(producer: KafkaTransactionalProducer, group: GroupMetadata, dead
         (Request.END_TXN, [KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR]),
     ],
 )
-def test_answers_that_ask_to_try_again_are_tried_again(
+def test_retriable_answers_are_retried(
     producer: KafkaTransactionalProducer,
     group: GroupMetadata,
     broker: MockBroker,
@@ -125,7 +125,7 @@ def test_a_transaction_of_a_former_owner_is_aborted_and_the_next_one_works(
     transaction(producer, group, soon())
 
 
-def test_a_record_that_failed_before_offsets_are_sent_is_told_with_its_reason(
+def test_a_record_that_failed_before_offsets_are_sent_is_reported_with_its_reason(
     producer: KafkaTransactionalProducer, group: GroupMetadata, broker: MockBroker
 ) -> None:
     producer.begin()
@@ -133,9 +133,9 @@ def test_a_record_that_failed_before_offsets_are_sent_is_told_with_its_reason(
     producer.send(RECORD)
     assert producer._flushed(soon()) == 0
     producer.send(RECORD)
-    with pytest.raises(AbortableError, match="MSG_SIZE_TOO_LARGE") as told:
+    with pytest.raises(AbortableError, match="MSG_SIZE_TOO_LARGE") as aborted:
         producer.send_offsets(OFFSETS, group, soon())
-    assert told.value.refused
+    assert aborted.value.refused
 
 
 @pytest.mark.parametrize("error", [KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED])
@@ -160,7 +160,7 @@ def test_a_commit_that_is_not_answered_in_time_is_ambiguous(
         producer.commit(Deadline.after(0.3))
 
 
-def test_an_answer_that_comes_after_the_deadline_harms_nobody(
+def test_an_answer_after_the_deadline_does_no_harm(
     bus: KafkaBus, group: GroupMetadata, broker: MockBroker
 ) -> None:
     for number in range(5):
@@ -173,7 +173,7 @@ def test_an_answer_that_comes_after_the_deadline_harms_nobody(
         with broker.slow(200):
             with pytest.raises(AmbiguousCommit):
                 producer.commit(Deadline.after(0.05))
-            # Nothing tells when the answer has come, and asking for it is what must not be needed.
+            # Nothing reports when the answer arrives, and waiting for it must not be needed.
             time.sleep(0.25)
         producer.close()
 
@@ -189,16 +189,16 @@ def test_a_commit_whose_records_did_not_arrive_is_not_ambiguous(
             producer.commit(Deadline.after(0.3))
 
 
-def test_a_coordinator_that_is_not_found_for_longer_than_the_deadline_makes_a_producer_useless(
+def test_a_coordinator_that_is_not_found_by_the_deadline_makes_the_producer_unusable(
     bus: KafkaBus, group: GroupMetadata, broker: MockBroker
 ) -> None:
-    """The call would not come back by itself, whatever its time-out."""
+    """The call would never return, whatever its timeout."""
     stuck = bus.transactional_producer("stuck")
     stuck.init(soon())
     stuck.begin()
     stuck.send(RECORD)
     broker.answer(Request.FIND_COORDINATOR, *[KafkaError.COORDINATOR_NOT_AVAILABLE] * 100)
-    with pytest.raises(FatalError, match="does not come back"):
+    with pytest.raises(FatalError, match="did not return by the deadline"):
         stuck.send_offsets(OFFSETS, group, Deadline.after(0.2))
     stuck.close()
 
@@ -211,12 +211,12 @@ def test_a_coordinator_that_is_not_found_for_longer_than_the_deadline_makes_a_pr
 
 def test_a_deadline_holds_while_transactions_start(bus: KafkaBus, broker: MockBroker) -> None:
     producer = bus.transactional_producer("slot-1")
-    with broker.slow(3_000), pytest.raises(UnavailableError, match="starting transactions failed"):
+    with broker.slow(3_000), pytest.raises(UnavailableError, match="initializing transactions failed"):
         producer.init(Deadline.after(0.3))
     producer.close()
 
 
-def test_a_cluster_that_refuses_us_says_which_right_is_missing(bus: KafkaBus, broker: MockBroker) -> None:
+def test_denied_access_names_the_missing_right(bus: KafkaBus, broker: MockBroker) -> None:
     broker.answer(Request.INIT_PRODUCER_ID, KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
     producer = bus.transactional_producer("slot-2")
     with pytest.raises(ConfigurationError, match="TRANSACTIONAL_ID_AUTHORIZATION_FAILED"):
@@ -241,16 +241,16 @@ def test_a_consumer_outside_its_group_has_no_metadata(bus: KafkaBus) -> None:
     consumer.close()
 
 
-def test_a_delivery_is_told_with_its_outcome(bus: KafkaBus, broker: MockBroker) -> None:
+def test_a_delivery_is_reported_with_its_outcome(bus: KafkaBus, broker: MockBroker) -> None:
     producer = bus.producer()
-    told: list[object] = []
+    outcomes: list[object] = []
     broker.answer(Request.PRODUCE, KafkaError.MSG_SIZE_TOO_LARGE)
-    producer.send(RECORD, told.append)
+    producer.send(RECORD, outcomes.append)
     assert producer.flush(soon()) == 0
-    producer.send(RECORD, told.append)
+    producer.send(RECORD, outcomes.append)
     assert producer.flush(soon()) == 0
-    assert isinstance(told[0], ContractError)
-    assert told[1:] == [None]
+    assert isinstance(outcomes[0], ContractError)
+    assert outcomes[1:] == [None]
     producer.close()
 
 
@@ -267,7 +267,10 @@ def test_a_callback_that_raises_raises_from_poll(bus: KafkaBus) -> None:
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("group.id", "each service has its own"), ("partitioner", "sessions meet by murmur2_random")],
+    [
+        ("group.id", "each service has its own"),
+        ("partitioner", "all services place sessions by murmur2_random"),
+    ],
 )
 def test_what_the_platform_relies_on_cannot_be_set(name: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
@@ -279,7 +282,7 @@ def test_a_setting_that_librdkafka_does_not_know_is_named() -> None:
         KafkaBus(BusSettings(kafka={"sasl.mechanismus": SecretStr("x")})).producer()
 
 
-def test_a_cluster_that_is_not_there_is_named() -> None:
+def test_an_unreachable_cluster_is_named() -> None:
     bus = KafkaBus(BusSettings(bootstrap_servers="127.0.0.1:1", kafka=QUIET))
     with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1"):
         bus.consumer(Reading("g", Start.BEGINNING)).committed([(Topic.EVENTS, 0)], Deadline.after(0.5))

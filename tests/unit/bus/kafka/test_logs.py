@@ -1,4 +1,4 @@
-"""A broker that is away does not fill the disk with what clients say of it."""
+"""An unreachable broker does not fill the disk with the log lines of its clients."""
 
 import logging
 
@@ -18,7 +18,7 @@ def logger(caplog: pytest.LogCaptureFixture) -> logging.Logger:
     return kafka_logger()
 
 
-def test_lines_of_one_kind_come_seldom_and_say_how_many_were_held_back(
+def test_lines_of_one_kind_are_limited_and_say_how_many_were_suppressed(
     logger: logging.Logger, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
@@ -31,11 +31,11 @@ def test_lines_of_one_kind_come_seldom_and_say_how_many_were_held_back(
     assert [record.getMessage() for record in caplog.records] == [
         REFUSED,
         "GETPID [rdkafka#producer-1]: something else",
-        f"{REFUSED} (and 199 more such lines before)",
+        f"{REFUSED} (199 similar lines suppressed)",
     ]
 
 
-def test_what_a_starting_cluster_answers_is_no_trouble(
+def test_the_answers_of_a_starting_cluster_are_not_logged(
     logger: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
     logger.warning("GETPID [x]: Failed to acquire PID: Broker: Coordinator load in progress: retrying")

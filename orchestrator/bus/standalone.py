@@ -1,4 +1,4 @@
-"""Reading what lies in partitions now, up to their ends: for people who look, not for services."""
+"""Reading partitions outside of any consumer group, up to their current ends: for people and checks, not services."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,31 +8,31 @@ from orchestrator.bus.ports import Bus, Position, Reading, Received, Start
 from orchestrator.errors import UnavailableError
 from orchestrator.messages.catalogue import Topic
 
-LOOKING = Reading(group="orchestrator-look", start=Start.BEGINNING)
-"""How such a reader reads: it joins no group and commits nothing, so any number may look at once."""
+STANDALONE = Reading(group="orchestrator-look", start=Start.BEGINNING)
+"""How a standalone consumer reads: it joins no group and commits nothing, so any number may read at once."""
 
 _WAIT_S = 0.1
 _MARKERS_S = 2.0
 """How long to wait for a transaction that may be committed already: its markers follow the answer to its
-writer, within milliseconds on a healthy cluster. One that stays open longer has not happened yet."""
-_AT_ONCE = 500
+producer, within milliseconds on a healthy cluster. One that stays open longer is not committed yet."""
+_BATCH = 500
 
 
-def home_of(bus: Bus, topic: Topic, correlation_id: str) -> Position:
-    """Where the records of a session lie in a topic that is keyed by session."""
+def session_partition(bus: Bus, topic: Topic, correlation_id: str) -> Position:
+    """The partition of a session's records in a topic that is keyed by session."""
     return topic, partition_of(correlation_id, bus.partitions(topic))
 
 
-def all_of(bus: Bus, topic: Topic) -> list[Position]:
+def all_partitions(bus: Bus, topic: Topic) -> list[Position]:
     return [(topic, partition) for partition in range(bus.partitions(topic))]
 
 
 def read_to_end(bus: Bus, positions: Iterable[Position], timeout_s: float) -> Iterator[Received]:
-    """The committed records of these partitions from their beginning to where they end now.
+    """The committed records of these partitions, from the beginning to the current end.
 
     Records of a partition come in order. Raises `UnavailableError` when none comes for `timeout_s`.
     """
-    consumer = bus.consumer(LOOKING)
+    consumer = bus.consumer(STANDALONE)
     try:
         deadline = Deadline.after(timeout_s)
         marks = consumer.watermarks(positions, deadline, read_uncommitted=True)
@@ -44,7 +44,7 @@ def read_to_end(bus: Bus, positions: Iterable[Position], timeout_s: float) -> It
             first = consumer.poll(min(_WAIT_S, deadline.remaining()))
             if first is not None:
                 deadline, quiet = Deadline.after(timeout_s), Deadline.after(_MARKERS_S)
-                for received in (first, *consumer.drain(_AT_ONCE)):
+                for received in (first, *consumer.drain(_BATCH)):
                     if received.offset < ends.get((received.topic, received.partition), 0):
                         yield received
             # Markers of transactions take offsets too, so the last record is not at the end.
@@ -53,11 +53,11 @@ def read_to_end(bus: Bus, positions: Iterable[Position], timeout_s: float) -> It
             if quiet.passed and all(reached.get(place, 0) >= committed[place] for place in ends):
                 return
             if ends and deadline.passed:
-                raise _silent(ends, timeout_s)
+                raise _timed_out(ends, timeout_s)
     finally:
         consumer.close()
 
 
-def _silent(ends: Iterable[Position], timeout_s: float) -> UnavailableError:
+def _timed_out(ends: Iterable[Position], timeout_s: float) -> UnavailableError:
     waiting = ", ".join(f"{topic}/{partition}" for topic, partition in ends)
-    return UnavailableError(f"nothing came from {waiting} for {timeout_s:.0f} s: is Kafka running?")
+    return UnavailableError(f"no record of {waiting} arrived for {timeout_s:.0f} s: is Kafka running?")

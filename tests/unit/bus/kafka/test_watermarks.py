@@ -1,4 +1,4 @@
-"""Where logs end, asked of brokers whose leaders come and go."""
+"""Where logs end, while leaders come and go."""
 
 import threading
 import time
@@ -47,7 +47,7 @@ def lead_all(broker: MockBroker, by: int) -> None:
 
 
 @pytest.mark.parametrize("read_uncommitted", [True, False])
-def test_the_ends_of_all_partitions_are_told_at_once(bus: KafkaBus, *, read_uncommitted: bool) -> None:
+def test_the_ends_of_all_partitions_are_read_at_once(bus: KafkaBus, *, read_uncommitted: bool) -> None:
     consumer, producer = bus.consumer(READING), bus.producer()
     before = consumer.watermarks(EVENTS, Deadline.after(20), read_uncommitted=read_uncommitted)
     producer.send(Outgoing(Topic.EVENTS, b"k", b"v", (), partition=2))
@@ -69,7 +69,7 @@ def test_a_leader_that_is_lost_is_waited_for(
     for number in partitions:
         broker.lead("agents.events", number, NO_BROKER)
     consumer = bus.consumer(READING)
-    with pytest.raises(UnavailableError, match="asking for watermarks failed"):
+    with pytest.raises(UnavailableError, match="reading watermarks failed"):
         consumer.watermarks(EVENTS, Deadline.after(0.2))
 
     back = threading.Timer(0.3, lead_all, (broker, 1))
@@ -79,27 +79,27 @@ def test_a_leader_that_is_lost_is_waited_for(
     consumer.close()
 
 
-def test_a_partition_that_is_not_there_is_not_waited_for(bus: KafkaBus) -> None:
+def test_a_partition_that_does_not_exist_is_not_waited_for(bus: KafkaBus) -> None:
     consumer = bus.consumer(READING)
-    with pytest.raises(ConfigurationError, match="is topic_prefix right"):
+    with pytest.raises(ConfigurationError, match="check topic_prefix"):
         consumer.watermarks([(Topic.EVENTS, PARTITIONS)], Deadline.after(20))
     consumer.close()
 
 
-def test_deadlines_that_pass_at_once_harm_nobody(bus: KafkaBus, broker: MockBroker) -> None:
-    """Threads that ask with hardly any time left, while leaders come and go."""
+def test_deadlines_that_pass_at_once_do_no_harm(bus: KafkaBus, broker: MockBroker) -> None:
+    """Threads read with hardly any time left, while leaders come and go."""
     until = time.monotonic() + 2.0
-    told: list[dict[Position, tuple[int, int]]] = []
+    found: list[dict[Position, tuple[int, int]]] = []
 
-    def ask() -> None:
+    def read() -> None:
         consumer = bus.consumer(READING)
         while time.monotonic() < until:
             with suppress(UnavailableError):
                 consumer.watermarks(EVENTS, Deadline.after(0.001))
-        told.append(consumer.watermarks(EVENTS, Deadline.after(20)))
+        found.append(consumer.watermarks(EVENTS, Deadline.after(20)))
         consumer.close()
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads = [threading.Thread(target=read) for _ in range(4)]
     for thread in threads:
         thread.start()
     while time.monotonic() < until:
@@ -107,4 +107,4 @@ def test_deadlines_that_pass_at_once_harm_nobody(bus: KafkaBus, broker: MockBrok
         lead_all(broker, 1)
     for thread in threads:
         thread.join()
-    assert [list(each) for each in told] == [EVENTS] * len(threads)
+    assert [list(each) for each in found] == [EVENTS] * len(threads)

@@ -1,4 +1,4 @@
-"""Topics of an installation: what the catalogue wants, what the cluster has, and making the two agree."""
+"""Topics of an installation: compares the cluster with the catalogue, and applies the difference."""
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
@@ -19,6 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs d
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka.errors import error_of, translated
 from orchestrator.bus.settings import BusSettings
+from orchestrator.bus.topic_names import TopicNames
 from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.messages.catalogue import TOPICS, Topic, TopicSpec
 
@@ -27,23 +28,9 @@ T = TypeVar("T")
 _BROKERS_DEFAULT: Final = -1
 
 
-class TopicNames:
-    """Full names of topics, and topics by their full names."""
-
-    def __init__(self, prefix: str) -> None:
-        self._full = {topic: f"{prefix}{topic}" for topic in Topic}
-        self._topics = {full: topic for topic, full in self._full.items()}
-
-    def full(self, topic: Topic) -> str:
-        return self._full[topic]
-
-    def topic(self, full: str) -> Topic:
-        return self._topics[full]
-
-
 @dataclass(frozen=True)
 class ConfigChange:
-    """A setting of a topic that is not as the catalogue has it."""
+    """A setting of a topic that differs from the catalogue."""
 
     name: str
     now: str | None
@@ -52,7 +39,7 @@ class ConfigChange:
 
 @dataclass(frozen=True)
 class TopicPlan:
-    """How one topic differs from the catalogue. `partitions_now` is None for a topic that is not there."""
+    """How one topic differs from the catalogue. `partitions_now` is None for a topic that does not exist."""
 
     topic: Topic
     name: str
@@ -70,9 +57,9 @@ class TopicPlan:
         if self.partitions_now in (None, self.partitions):
             return ""
         return (
-            f"{self.name} has {self.partitions_now} partitions, the settings say {self.partitions}. Sessions "
-            f"lie in the partition of their id, so the number of a topic never changes: set partitions to "
-            f"{self.partitions_now}, or choose another topic_prefix and let this one run out"
+            f"{self.name} has {self.partitions_now} partitions, the settings say {self.partitions}. A session "
+            f"lies in the partition of its id, so a topic's number of partitions never changes: set partitions to "
+            f"{self.partitions_now}, or choose a new topic_prefix and drain this one"
         )
 
     @property
@@ -87,8 +74,8 @@ def plan(admin: AdminClient, settings: BusSettings, deadline: Deadline) -> tuple
     """
     names = TopicNames(settings.topic_prefix)
     counts = partition_counts(admin, settings, deadline)
-    there = [names.full(spec.topic) for spec in TOPICS if names.full(spec.topic) in counts]
-    configs = _configs(admin, there, settings, deadline)
+    existing = [names.full(spec.topic) for spec in TOPICS if names.full(spec.topic) in counts]
+    configs = _configs(admin, existing, settings, deadline)
     return tuple(
         TopicPlan(
             topic=spec.topic,
@@ -120,12 +107,12 @@ def partition_counts(admin: AdminClient, settings: BusSettings, deadline: Deadli
     try:
         found = admin.list_topics(timeout=deadline.remaining())
     except KafkaException as error:
-        raise translated(error_of(error), "looking for topics", settings.bootstrap_servers) from error
+        raise translated(error_of(error), "listing topics", settings.bootstrap_servers) from error
     return {name: len(topic.partitions) for name, topic in found.topics.items() if topic.error is None}
 
 
 def wanted_config(spec: TopicSpec) -> dict[str, str]:
-    """Settings that a topic of the catalogue has."""
+    """The settings that the catalogue gives a topic."""
     retention = {} if spec.retention_ms is None else {"retention.ms": str(spec.retention_ms)}
     return {"cleanup.policy": "delete", **retention, **spec.config}
 
@@ -144,13 +131,13 @@ def _configs(
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     if not resources:
         return {}
-    asked = admin.describe_configs(resources, request_timeout=deadline.remaining())
+    answers = admin.describe_configs(resources, request_timeout=deadline.remaining())
     return {
         resource.name: {
             name: entry.value
-            for name, entry in done(answer, "reading the settings of topics", settings, deadline).items()
+            for name, entry in _result(answer, "reading the settings of topics", settings, deadline).items()
         }
-        for resource, answer in asked.items()
+        for resource, answer in answers.items()
     }
 
 
@@ -168,9 +155,9 @@ def _create(
         for each in plans
     ]
     for name, created in admin.create_topics(new, operation_timeout=deadline.remaining()).items():
-        # Somebody else may apply at the same time: the next plan tells whether it is as we want it.
+        # Another process may apply at the same time: the next plan shows whether the topic is as we want it.
         if not _exists(created, deadline):
-            done(created, f"creating the topic {name}", settings, deadline)
+            _result(created, f"creating the topic {name}", settings, deadline)
 
 
 def _alter(admin: AdminClient, plans: Iterable[TopicPlan], settings: BusSettings, deadline: Deadline) -> None:
@@ -186,7 +173,7 @@ def _alter(admin: AdminClient, plans: Iterable[TopicPlan], settings: BusSettings
         for each in plans
     ]
     for altered in admin.incremental_alter_configs(resources, request_timeout=deadline.remaining()).values():
-        done(altered, "changing the settings of topics", settings, deadline)
+        _result(altered, "changing the settings of topics", settings, deadline)
 
 
 def _exists(created: "Future[None]", deadline: Deadline) -> bool:
@@ -197,7 +184,7 @@ def _exists(created: "Future[None]", deadline: Deadline) -> bool:
     return isinstance(error, KafkaException) and error_of(error).code() == KafkaError.TOPIC_ALREADY_EXISTS
 
 
-def done(answer: "Future[T]", doing: str, settings: BusSettings, deadline: Deadline) -> T:
+def _result(answer: "Future[T]", doing: str, settings: BusSettings, deadline: Deadline) -> T:
     """The result of an admin operation, its failure in our hierarchy."""
     try:
         return answer.result(timeout=deadline.remaining())
