@@ -103,7 +103,7 @@ def test_a_given_trace_context_travels_as_it_is() -> None:
     assert as_received(record).header("traceparent") == given_context.encode()
 
 
-def test_a_checkpoint_lies_in_the_partition_that_it_is_of() -> None:
+def test_a_checkpoint_goes_to_its_own_partition() -> None:
     checkpoint = types.PartitionCheckpoint(
         partition=5, partition_count=8, low_water_mark=0, batch=1, state_version=1
     )
@@ -111,7 +111,7 @@ def test_a_checkpoint_lies_in_the_partition_that_it_is_of() -> None:
     assert (record.topic, record.partition, record.key) == (Topic.SNAPSHOTS, 5, b"checkpoint")
 
 
-def test_the_schema_id_may_stand_in_a_header_as_a_guid() -> None:
+def test_the_schema_id_may_be_a_guid_in_a_header() -> None:
     # Given a record as Confluent's header serializer writes it: no frame before the body, a GUID in a header.
     guid = UUID(int=7)
     schemas = KnownSchemas()
@@ -130,7 +130,7 @@ def test_the_schema_id_may_stand_in_a_header_as_a_guid() -> None:
     assert Codec(schemas).decode(before) == TOOL_STARTED
 
 
-def test_a_writer_with_a_field_more_and_one_less_is_understood() -> None:
+def test_a_schema_with_one_field_more_and_one_less_is_resolved() -> None:
     def other_version(schema: Any) -> None:
         schema["fields"] = [field for field in schema["fields"] if field["name"] != "worker"]
         schema["fields"].append({"name": "host", "type": "string", "default": ""})
@@ -165,7 +165,7 @@ def test_a_schema_that_only_reads_differently_is_ours() -> None:
 @pytest.mark.parametrize(
     "message", [SUBMIT, commands.CancelTask(command_id="x", correlation_id=SESSION, occurred_at=0)]
 )
-def test_strangers_need_no_type_header(message: Model) -> None:
+def test_third_parties_need_no_type_header(message: Model) -> None:
     received = without(sent(message), "ce_type")
     assert Codec.type_of(received) is None
     assert Codec(CatalogueIds()).decode(received) == message
@@ -200,7 +200,7 @@ def _bad_symbol(record: Received) -> bytes:
         ),
     ],
 )
-def test_what_is_no_message_of_ours_is_refused_with_the_reason(received: Received, says: str) -> None:
+def test_a_record_that_is_not_a_message_is_refused_with_the_reason(received: Received, says: str) -> None:
     with pytest.raises(ContractError, match=says):
         Codec(CatalogueIds()).decode(received)
 
@@ -212,7 +212,7 @@ def test_a_schema_of_another_name_is_refused() -> None:
         Codec(KnownSchemas(_900=stranger)).decode(received)
 
 
-def test_a_schema_that_cannot_become_ours_is_refused() -> None:
+def test_a_schema_that_cannot_be_resolved_to_ours_is_refused() -> None:
     schema = changed(events.ToolStarted, lambda schema: schema["fields"][0].update(type="double"))
     content = msgspec.to_builtins(TOOL_STARTED, builtin_types=(bytes,)) | {"event_id": 1.0}
     received = msgspec.structs.replace(sent(), value=framed(900, schema, content))

@@ -29,5 +29,5 @@ def test_a_negative_hash_still_gives_a_partition_from_zero() -> None:
     assert partition_of("21", 6) == (-973932308 & 0x7FFFFFFF) % 6
 
 
-def test_text_and_its_bytes_lie_together() -> None:
+def test_text_and_its_bytes_have_the_same_partition() -> None:
     assert partition_of("žluťoučký", 12) == partition_of("žluťoučký".encode(), 12)

@@ -22,18 +22,18 @@ def program(path: Path) -> Path:
     return path
 
 
-def test_the_one_on_the_path_is_taken(machine: Path) -> None:
+def test_a_program_on_the_path_is_used(machine: Path) -> None:
     installed = program(machine / "bin" / "jaeger")
     program(machine / "checkout" / ".cache" / "tools" / "jaeger-0123" / "jaeger")
     assert jaeger.jaeger_program() == installed
 
 
-def test_the_one_that_was_built_in_the_checkout_is_taken_otherwise(machine: Path) -> None:
+def test_a_program_built_in_the_checkout_is_used_otherwise(machine: Path) -> None:
     built = program(machine / "checkout" / ".cache" / "tools" / "jaeger-0123" / "jaeger")
     assert jaeger.jaeger_program() == built
 
 
-def test_the_one_that_is_named_is_taken_before_all_others(machine: Path) -> None:
+def test_a_named_program_is_used_first(machine: Path) -> None:
     program(machine / "bin" / "jaeger")
     named = program(machine / "elsewhere" / "jaeger-2")
     assert jaeger.jaeger_program(str(named)) == named

@@ -93,7 +93,7 @@ def test_processes_that_fetch_at_the_same_time_do_not_break_each_other(repositor
     assert sorted(downloads) == sorted(set(downloads))
 
 
-def test_what_a_killed_fetch_left_behind_is_fetched_again(repository: Repository) -> None:
+def test_remains_of_a_killed_fetch_are_fetched_again(repository: Repository) -> None:
     folder = fetch()
     half = Path(f"{folder}.downloads") / "org" / "example" / "first" / "1.0" / "first-1.0.jar"
     half.parent.mkdir(parents=True)
@@ -114,7 +114,7 @@ def test_an_artifact_that_is_not_the_pinned_one_is_refused(repository: Repositor
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # jgo does not close an answer it cannot use
-def test_an_artifact_that_is_not_there_says_what_to_do(repository: Repository) -> None:
+def test_a_missing_artifact_is_reported_with_what_to_do(repository: Repository) -> None:
     next(repository.folder.rglob("first-1.0.jar")).unlink()
 
     with pytest.raises(UnavailableError, match=r"org\.example:first:1\.0.*ORCHESTRATOR_MAVEN_URL"):

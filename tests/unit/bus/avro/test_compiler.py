@@ -98,6 +98,6 @@ def test_defaults_are_one_instance_and_no_other_value_is_taken_for_them(record: 
         RetryPolicy(attempts=1 << 31),
     ],
 )
-def test_what_does_not_fit_its_type_is_refused(wrong: Model) -> None:
+def test_a_value_that_does_not_fit_its_type_is_refused(wrong: Model) -> None:
     with pytest.raises(WRITE_ERRORS):
         written(wrong)

@@ -265,18 +265,6 @@ def test_a_callback_that_raises_raises_from_poll(bus: KafkaBus) -> None:
     consumer.close()
 
 
-@pytest.mark.parametrize(
-    ("name", "says"),
-    [
-        ("group.id", "each service has its own"),
-        ("partitioner", "all services place sessions by murmur2_random"),
-    ],
-)
-def test_what_the_platform_relies_on_cannot_be_set(name: str, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
-        BusSettings(kafka={name: SecretStr("x")})
-
-
 def test_a_setting_that_librdkafka_does_not_know_is_named() -> None:
     with pytest.raises(ConfigurationError, match=r'"sasl\.mechanismus"'):
         KafkaBus(BusSettings(kafka={"sasl.mechanismus": SecretStr("x")})).producer()

@@ -29,7 +29,7 @@ def test_only_whole_values_have_a_name(folder: Path) -> None:
     assert [path for path in folder.rglob("*") if path.is_file()] == [folder / uri.removeprefix("values:")]
 
 
-def test_a_folder_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UnavailableError, match="cannot be written to"):
         FolderValues(tmp_path / "file").write(b"content")

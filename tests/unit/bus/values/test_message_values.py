@@ -46,7 +46,7 @@ async def test_a_reference_without_a_store_is_refused(values: MessageValues) -> 
     ("change", "says"),
     [({"size": 3}, "the message says 3"), ({"sha256": "0" * 64}, "does not match the hash")],
 )
-def test_size_and_hash_that_are_named_have_to_hold(
+def test_size_and_hash_that_are_named_have_to_match(
     values: MessageValues, change: dict[str, object], says: str
 ) -> None:
     for value in (json_value({"a": 1}), values.placed(json_value(LARGE))):

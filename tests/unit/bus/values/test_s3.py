@@ -74,8 +74,7 @@ def test_the_extra_is_named_when_it_is_not_installed(monkeypatch: pytest.MonkeyP
         value_store("s3://values")
 
 
-def test_who_uses_no_bucket_does_not_load_the_library(tmp_path: Path) -> None:
-    """Nor does who names one, before it is used."""
+def test_the_library_is_not_loaded_before_a_bucket_is_used(tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "from orchestrator.client.connection import ClientSettings\n"
@@ -88,7 +87,7 @@ def test_who_uses_no_bucket_does_not_load_the_library(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_place_is_told_apart_from_another(s3: S3Server) -> None:
+def test_prefixes_of_a_bucket_are_stores_of_their_own(s3: S3Server) -> None:
     bucket = s3.bucket("shared-by-two")
     uri = value_store(s3.url(bucket, "one")).write(b"content")
     with pytest.raises(ContractError, match="s3://shared-by-two/two/"):

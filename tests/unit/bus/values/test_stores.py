@@ -1,4 +1,4 @@
-"""What every value store does, tried on each; and which one a setting names."""
+"""What every value store guarantees, tested on each; and which store a setting names."""
 
 import itertools
 from collections.abc import Callable
@@ -75,7 +75,7 @@ def test_the_uri_names_the_content_not_the_place(stored: Stored, tmp_path: Path)
     assert stored.paths() == [uri.removeprefix("values:")]
 
 
-def test_what_is_there_is_not_written_again(stored: Stored) -> None:
+def test_existing_content_is_not_written_again(stored: Stored) -> None:
     uri = stored.store.write(CONTENT)
     stored.alter(uri.removeprefix("values:"), b"altered")
     assert stored.store.write(CONTENT) == uri
