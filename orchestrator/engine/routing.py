@@ -1,5 +1,6 @@
 """From records to the saga's inputs: which session a record belongs to, and whether it lies where it should."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeAlias
@@ -12,10 +13,9 @@ from orchestrator.bus.ports import Outgoing, Received
 from orchestrator.delivery.dead_letters import original
 from orchestrator.errors import ContractError
 from orchestrator.messages import commands, identity
-from orchestrator.messages.base import Command, Event
 from orchestrator.messages.catalogue import Topic, avro_name
 from orchestrator.messages.types import AgentProfile
-from orchestrator.saga.inputs import Submission
+from orchestrator.saga import Direct, Input, Submission, is_direct
 from orchestrator.saga.replies import REPLIES
 
 FORWARDED: Final = "agents_forwarded"
@@ -25,15 +25,23 @@ _ADDRESSES: Final = 20_000
 
 _REPLY_NAMES: Final = frozenset(avro_name(kind) for kind in REPLIES)
 
-Routable: TypeAlias = Command | Event
+Routable: TypeAlias = commands.SubmitTask | Direct
+"""Messages that sessions handle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """A decoded input and its session."""
+    """A decoded message and its session."""
 
     correlation_id: str
     message: Routable
+
+    def input(self, received: Received, profile: Callable[[str], AgentProfile | None]) -> Input:
+        """The session's input. `profile` finds an agent by its name; `received` is where the message lies."""
+        if isinstance(self.message, commands.SubmitTask):
+            agent = profile(self.message.agent)
+            return Submission(task=self.message, profile=agent, original=original(received))
+        return self.message
 
 
 class Router:
@@ -46,17 +54,18 @@ class Router:
         self._address = lru_cache(_ADDRESSES)(self._computed_address)
 
     def route(self, received: Received) -> Routed | Outgoing | None:
-        """The input; or the record again, for the partition where it belongs; None for what is not for us.
+        """The message; or the record again, for the partition where it belongs; None for what changes no session.
 
-        Raises `ContractError` for what can never be handled: it does not decode, or it missed its home twice.
+        Raises `ContractError` for what can never be handled: it does not decode, the saga has no handler for
+        it, or it missed its home twice.
         """
         if received.topic is Topic.EVENTS and self._is_for_others(received):
             return None
         message = self._codec.decode(received)
         if isinstance(message, commands.SubmitTask):
             message = _identified(message, received)
-        if not isinstance(message, Command | Event):
-            raise ContractError(f"{type(message).__name__} belongs to no session")
+        elif not is_direct(message):
+            raise ContractError(f"no session handles {avro_name(type(message))} from topic {received.topic}")
         correlation_id, home = self._address(message.correlation_id)
         if correlation_id is None:
             raise ContractError(f"the correlation id {message.correlation_id!r} is no UUID")
@@ -95,10 +104,6 @@ class Router:
             ),
             partition=self.home(correlation_id),
         )
-
-
-def submission(task: commands.SubmitTask, profile: AgentProfile | None, received: Received) -> Submission:
-    return Submission(task=task, profile=profile, original=original(received))
 
 
 def _identified(task: commands.SubmitTask, received: Received) -> commands.SubmitTask:

@@ -2,17 +2,21 @@
 
 from orchestrator.saga.decide import Decision, decide, next_due
 from orchestrator.saga.evolve import ENDING, evolve
-from orchestrator.saga.inputs import Input, Reply, Submission, TimePassed
+from orchestrator.saga.inputs import Direct, Input, TimePassed, is_direct
+from orchestrator.saga.replies import Reply
+from orchestrator.saga.requests import Request, Submission
 from orchestrator.saga.state import STATE_VERSION, Outcome, Phase, Session, StepStatus, Task
 
 __all__ = [
     "ENDING",
     "STATE_VERSION",
     "Decision",
+    "Direct",
     "Input",
     "Outcome",
     "Phase",
     "Reply",
+    "Request",
     "Session",
     "StepStatus",
     "Submission",
@@ -20,5 +24,6 @@ __all__ = [
     "TimePassed",
     "decide",
     "evolve",
+    "is_direct",
     "next_due",
 ]

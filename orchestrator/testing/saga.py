@@ -1,12 +1,11 @@
 """The orchestrator in memory: tells sessions what arrives and when their time has come, as the saga loop does."""
 
 from collections.abc import Callable
-from typing import cast
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Received
-from orchestrator.engine.routing import Routed, Router, submission
-from orchestrator.messages import commands, identity
+from orchestrator.engine.routing import Routed, Router
+from orchestrator.messages import identity
 from orchestrator.messages.base import Message, SessionEvent
 from orchestrator.messages.types import AgentProfile
 from orchestrator.saga import Input, Session, TimePassed, decide, evolve, next_due
@@ -39,14 +38,9 @@ class Saga:
 
     def take(self, received: Received) -> None:
         """Decides about a record of an input topic, if it is for the orchestrator."""
-        taken = self._router.route(received)
-        if not isinstance(taken, Routed):
-            return
-        told = taken.message
-        if isinstance(told, commands.SubmitTask):
-            self._tell(taken.correlation_id, submission(told, self._profile(told.agent), received))
-        else:
-            self._tell(taken.correlation_id, cast("Input", told))
+        routed = self._router.route(received)
+        if isinstance(routed, Routed):
+            self._tell(routed.correlation_id, routed.input(received, self._profile))
 
     def replay(self, event: SessionEvent) -> None:
         """Takes in an own event as a reader of the history sees it."""

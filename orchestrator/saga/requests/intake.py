@@ -1,16 +1,41 @@
-"""Taking tasks in: acceptance resolves everything that must not change later."""
+"""Submitted tasks: acceptance resolves everything that must not change later."""
 
 from collections.abc import Iterable
 
-from orchestrator.messages import events
-from orchestrator.messages.types import Failure, FailureKind
+import msgspec
+
+from orchestrator.messages import commands, events
+from orchestrator.messages.types import AgentProfile, Failure, FailureKind, OriginalMessage
 from orchestrator.saga.calls import micros
-from orchestrator.saga.inputs import Submission
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
 from orchestrator.saga.usage import resolved_limits
 
 DAY_MS = 86_400_000
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """A submitted task, with the profile of its agent as it is now (None: no such agent) and its record.
+
+    `refusal` says why the task cannot be accepted, whatever its fields say.
+    """
+
+    task: commands.SubmitTask
+    profile: AgentProfile | None
+    original: OriginalMessage
+    refusal: Failure | None = None
+
+    @property
+    def message_id(self) -> str:
+        return self.task.command_id
+
+    @property
+    def agent(self) -> str:
+        return self.task.agent
+
+    @property
+    def tenant(self) -> str:
+        return self.task.tenant
 
 
 def submit_task(session: Session | None, submission: Submission, now: int) -> Iterable[Draft]:
