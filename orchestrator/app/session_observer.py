@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Final, assert_never
 
 from orchestrator.bus.ports import Received
 from orchestrator.engine.observer import LoopObserver, Transaction
 from orchestrator.messages import events
 from orchestrator.messages.base import Event, Message
+from orchestrator.messages.call_kinds import purpose_of
 from orchestrator.messages.types import Call, CallKind, Usage
 from orchestrator.telemetry import metrics as names
 from orchestrator.telemetry import spans
@@ -87,9 +88,7 @@ def span_of(message: Message) -> Span | None:
         case events.PlanRejected():
             return _of_call(message, message.call, message.usage, message.failure.code)
         case events.ReviewRecorded():
-            return spans.reviewing(
-                message.correlation_id, message.call, message.call.opened_at, message.occurred_at
-            )
+            return _of_call(message, message.call, message.usage)
         case events.CallFailed():
             return _of_call(message, message.call, message.usage, _failure(message.call))
         case events.CallTimedOut() if message.call.kind is not CallKind.RECOVERY:
@@ -102,11 +101,20 @@ def _of_call(event: Event, call: Call, usage: Usage, error: str = "") -> Span | 
     """The span of an attempt; that of a plan lasts until its reviews are in."""
     if not call.opened_at:
         return None
-    kind = call.failed_kind if call.kind is CallKind.RECOVERY else call.kind
-    make = {CallKind.PLAN: spans.planning, CallKind.EVALUATION: spans.evaluation}.get(
-        kind, spans.step_attempt
-    )
-    return make(event.correlation_id, call, call.opened_at, event.occurred_at, usage, error)
+    begun, ended = call.opened_at, event.occurred_at
+    match purpose_of(call):
+        case CallKind.PLAN:
+            return spans.planning(event.correlation_id, call, begun, ended, usage, error)
+        case CallKind.REVIEW:
+            return spans.reviewing(event.correlation_id, call, begun, ended, error)
+        case CallKind.SELECTION | CallKind.TOOL:
+            return spans.step_attempt(event.correlation_id, call, begun, ended, usage, error)
+        case CallKind.EVALUATION:
+            return spans.evaluation(event.correlation_id, call, begun, ended, usage, error)
+        case CallKind.RECOVERY | CallKind.UNKNOWN:
+            return None
+        case kind:
+            assert_never(kind)
 
 
 def _failure(call: Call) -> str:

@@ -1,12 +1,14 @@
 """Calls: the one place where they are opened, matched with replies, failed, and found due."""
 
 from collections.abc import Iterable
+from typing import assert_never
 
 from msgspec.structs import replace
 
 from orchestrator.messages import events, identity
+from orchestrator.messages.call_kinds import CALL_KINDS
 from orchestrator.messages.timeouts import GRACE_MS, QUEUE_MS
-from orchestrator.messages.types import Call, CallKind, Failure, FailureKind, RetryPolicy, Usage
+from orchestrator.messages.types import Call, CallKind, Failure, RetryPolicy, Usage
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
 from orchestrator.saga.usage import NOTHING
@@ -22,8 +24,6 @@ CANCEL_MS = 10_000
 
 AWAITED_MS = 3_600_000
 """How long a request that came before its task is remembered."""
-
-IN_FLIGHT = (CallKind.SELECTION, CallKind.TOOL)
 
 
 def micros(milliseconds: int) -> int:
@@ -109,28 +109,27 @@ def due(session: Session, now: int) -> tuple[Call, ...]:
 
 def timed_out(call: Call, now: int) -> Draft:
     """The fact that nobody answered, and what is waited for now."""
-    if call.kind is CallKind.REVIEW:
-        return draft(events.CallTimedOut, call=call, next=None)
-    if call.kind is not CallKind.RECOVERY:
-        return draft(events.CallTimedOut, call=call, next=in_recovery(call, silence(call), now))
-    if call.asked < RECOVERY_ASKS:
-        again = replace(call, due_at=now + micros(RECOVERY_MS), asked=call.asked + 1)
-        return draft(events.CallTimedOut, call=call, next=again)
-    return draft(events.CallTimedOut, call=call, next=None)
+    return draft(events.CallTimedOut, call=call, next=_after_silence(call, now))
+
+
+def _after_silence(call: Call, now: int) -> Call | None:
+    match call.kind:
+        case CallKind.PLAN | CallKind.SELECTION | CallKind.TOOL | CallKind.EVALUATION | CallKind.UNKNOWN:
+            return in_recovery(call, silence(call), now)
+        case CallKind.RECOVERY if call.asked < RECOVERY_ASKS:
+            return replace(call, due_at=now + micros(RECOVERY_MS), asked=call.asked + 1)
+        case CallKind.RECOVERY | CallKind.REVIEW:
+            return None
+        case kind:
+            assert_never(kind)
 
 
 def silence(call: Call) -> Failure:
     """The failure of a call that nobody answered. A tool may have run."""
-    outcome = FailureKind.UNKNOWN_OUTCOME if call.kind is CallKind.TOOL else FailureKind.TRANSIENT
-    who = {
-        CallKind.PLAN: "planner",
-        CallKind.SELECTION: "tool selector",
-        CallKind.TOOL: f"tool executor for {call.tool}",
-        CallKind.EVALUATION: "evaluator",
-        CallKind.RECOVERY: "recovery",
-    }.get(call.kind, call.kind.value)
+    kind = CALL_KINDS[call.kind]
+    who = f"{kind.service} for {call.tool}" if call.kind is CallKind.TOOL else kind.service
     return Failure(
-        kind=outcome,
+        kind=kind.when_silent,
         code="timed_out",
         message=f"no answer from the {who} in time; is it running, and is it reading its topic?",
     )

@@ -7,7 +7,7 @@ import msgspec
 
 from orchestrator.messages import identity
 from orchestrator.messages.base import Command, Message, SessionEvent
-from orchestrator.saga.calls import IN_FLIGHT
+from orchestrator.messages.call_kinds import OF_STEPS
 from orchestrator.saga.evolve import evolve
 from orchestrator.saga.inputs import Input, TimePassed
 from orchestrator.saga.moves import EXPIRING, MOVES
@@ -64,7 +64,7 @@ def next_due(session: Session) -> int | None:
 
 def _waits_its_turn(session: Session, task: Task, retry: PendingRetry) -> bool:
     """Whether a retry waits for steps that run, whatever time it is."""
-    return retry.call.failed_kind in IN_FLIGHT and held_back(session, task, retry.call.step_id)
+    return retry.call.failed_kind in OF_STEPS and held_back(session, task, retry.call.step_id)
 
 
 def _recorded(session: Session | None, input: Input, now: int) -> Iterable[Draft]:

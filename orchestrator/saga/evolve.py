@@ -11,10 +11,11 @@ from msgspec.structs import replace
 from orchestrator.errors import ContractError
 from orchestrator.messages import events
 from orchestrator.messages.base import SessionEvent
+from orchestrator.messages.call_kinds import CALL_KINDS, IN_FLIGHT, OF_STEPS
 from orchestrator.messages.plans import dependencies
 from orchestrator.messages.types import Call, CallKind, Failure, Plan, RecoveryDecision, Usage
 from orchestrator.messages.values import steps_named
-from orchestrator.saga.calls import AWAITED_MS, CANCEL_MS, IN_FLIGHT, micros, silence
+from orchestrator.saga.calls import AWAITED_MS, CANCEL_MS, micros, silence
 from orchestrator.saga.state import (
     Outcome,
     PendingRetry,
@@ -149,7 +150,7 @@ def plan_step_ready(session: Session, event: events.PlanStepReady) -> Session:
         retries={
             key: retry
             for key, retry in session.retries.items()
-            if retry.call.step_id != name or retry.call.failed_kind not in IN_FLIGHT
+            if retry.call.step_id != name or retry.call.failed_kind not in OF_STEPS
         },
         calls={**session.calls, event.call.call_id: event.call},
     )
@@ -202,7 +203,7 @@ def call_failed(session: Session, event: events.CallFailed) -> Session:
     call = event.call
     session = replace(session, used=add(session.used, event.usage))
     steps = session.steps
-    if call.failed_kind in IN_FLIGHT:
+    if call.failed_kind in OF_STEPS:
         steps = {**steps, call.step_id: replace(steps[call.step_id], failure=call.failure)}
     return replace(session, steps=steps, calls={**session.calls, call.call_id: call})
 
@@ -289,7 +290,7 @@ def _without_calls(session: Session, *given_up: Call) -> Session:
     names = {call.call_id for call in given_up}
     # Whoever was asked for recovery told before what was used.
     runs = {
-        call.call_id: int(call.kind is CallKind.TOOL)
+        call.call_id: CALL_KINDS[call.kind].unreported_runs
         for call in given_up
         if call.kind is not CallKind.RECOVERY
     }

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from orchestrator.messages import events
+from orchestrator.messages.call_kinds import IN_FLIGHT
 from orchestrator.messages.types import (
     Call,
     CallKind,
@@ -64,7 +65,7 @@ def finish_cancel(session: Session, task: Task, _now: int) -> Drafts | None:
     """Nothing new begins; the session ends when tools in flight have answered or expired."""
     if session.cancel is None:
         return None
-    if session.waiting_for(*calls.IN_FLIGHT):
+    if session.waiting_for(*IN_FLIGHT):
         return []
     return [
         draft(events.TaskCancelled, reason=session.cancel, total=session.used, received_at=task.received_at)

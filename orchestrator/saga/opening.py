@@ -3,9 +3,13 @@
 What does not fit under the session's limits waits for calls that run, or ends in escalation.
 """
 
+from typing import assert_never
+
 from msgspec.structs import replace
 
+from orchestrator.errors import ContractError
 from orchestrator.messages import commands, events
+from orchestrator.messages.call_kinds import OF_STEPS
 from orchestrator.messages.types import CallKind, EvaluationPoint, Step, Usage
 from orchestrator.messages.values import steps_named
 from orchestrator.saga import calls
@@ -92,7 +96,7 @@ def step_begun(
 
 def held_back(session: Session, task: Task, step_id: str) -> bool:
     """Whether a step has to wait for steps that run: for a place beside them, or for what they may yet use."""
-    running = session.waiting_for(*calls.IN_FLIGHT)
+    running = session.waiting_for(*OF_STEPS)
     if not running:
         return False
     if len(running) >= (task.limits.parallel_steps or 1):
@@ -149,8 +153,15 @@ def tried_again(session: Session, task: Task, retry: PendingRetry, now: int) -> 
             return plan_asked(session, task, retry.call.revision, attempt, session.feedback, now)
         case CallKind.EVALUATION:
             return evaluation_asked(session, task, session.evaluations, attempt, now)
-        case _:
+        case CallKind.SELECTION | CallKind.TOOL:
             return step_begun(session, task, retry.call.step_id, attempt, retry.avoid, now)
+        case CallKind.REVIEW | CallKind.RECOVERY | CallKind.UNKNOWN as kind:
+            raise ContractError(
+                f"call {retry.call.call_id} failed as {kind}, which this version cannot try again: "
+                "run the version that opened it"
+            )
+        case kind:
+            assert_never(kind)
 
 
 def _wanted(step: Step) -> Usage:

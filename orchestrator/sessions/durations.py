@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from orchestrator.messages import events
 from orchestrator.messages.base import Event, SessionEvent
-from orchestrator.messages.types import Call, CallKind
-from orchestrator.sessions.summaries import call_name, duration
+from orchestrator.messages.call_kinds import CALL_KINDS, call_name
+from orchestrator.messages.types import Call
+from orchestrator.sessions.summaries import duration
 from orchestrator.sessions.timeline import in_order
 
 
@@ -21,6 +22,8 @@ class Work:
     name: str
     activity: str
     """planning, reviewing, running or evaluating."""
+    selects: bool
+    """Whether a tool is selected for it."""
     attempts: int
     began: int
     """Since the session's first event."""
@@ -49,7 +52,7 @@ class WhereTimeWent:
                 str(work.attempts),
                 _shown(work.began),
                 _shown(work.waiting),
-                _shown(work.selecting) if work.activity == "running" else "",
+                _shown(work.selecting) if work.selects else "",
                 _shown(work.working),
                 work.activity,
             )
@@ -137,20 +140,13 @@ def _note_answer(event: Event, found: dict[str, _Attempt]) -> None:
             pass
 
 
-_ACTIVITIES = {
-    CallKind.PLAN: "planning",
-    CallKind.REVIEW: "reviewing",
-    CallKind.EVALUATION: "evaluating",
-}
-
-
 def _work(name: str, attempts: list[_Attempt], start: int) -> Work:
-    activity = _ACTIVITIES.get(attempts[0].call.kind, "running")
+    kind = CALL_KINDS[attempts[0].call.kind]
     selecting = working = 0
     for attempt in attempts:
         answered = attempt.opened if attempt.answered is None else attempt.answered
         begun = attempt.opened
-        if activity == "running":
+        if kind.of_step:
             begun = min(answered, attempt.opened if attempt.selected is None else attempt.selected)
         selecting += begun - attempt.opened
         available = max(0, answered - begun)
@@ -160,7 +156,8 @@ def _work(name: str, attempts: list[_Attempt], start: int) -> Work:
     waiting = max(0, max(ends) - began - selecting - working)
     return Work(
         name=name,
-        activity=activity,
+        activity=kind.activity,
+        selects=kind.of_step,
         attempts=len(attempts),
         began=began - start,
         waiting=waiting,

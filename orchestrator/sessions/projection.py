@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from orchestrator.messages import events
 from orchestrator.messages.base import SessionEvent
-from orchestrator.messages.types import CallKind, Failure, Usage, Value
+from orchestrator.messages.call_kinds import CALL_KINDS
+from orchestrator.messages.types import Failure, Usage, Value
 
 
 class SessionRow(Struct, frozen=True, kw_only=True):
@@ -106,8 +107,8 @@ def _counted(row: SessionRow, event: SessionEvent) -> SessionRow:
             cost_micro_usd=total.cost_micro_usd,
         )
     used = getattr(event, "usage", None)
-    if isinstance(event, events.CallTimedOut) and event.call.kind is CallKind.TOOL:
-        used = Usage(tool_calls=1)
+    if isinstance(event, events.CallTimedOut):
+        used = Usage(tool_calls=CALL_KINDS[event.call.kind].unreported_runs)
     if not isinstance(used, Usage):
         return row
     return replace(

@@ -4,6 +4,7 @@ from typing import Final
 
 from orchestrator.messages import events, types
 from orchestrator.messages.base import Definition, Event
+from orchestrator.messages.call_kinds import call_name
 
 LONGEST: Final = 200
 """Characters of a summary; goals and failures may be pages."""
@@ -138,19 +139,6 @@ def _elsewhere(event: Event | Definition) -> str | None:
             return f"playbook {event.name}@{event.version}"
         case _:
             return None
-
-
-def call_name(call: types.Call) -> str:
-    """What a call is about: `plan 2`, `step deploys`, `evaluation`."""
-    kinds = {call.kind, call.failed_kind}
-    if types.CallKind.EVALUATION in kinds:
-        number = call.step_id.rpartition("-")[2]
-        return "evaluation" if number in ("", "1") else f"evaluation {number}"
-    if types.CallKind.PLAN in kinds:
-        return f"plan {call.revision}"
-    if types.CallKind.REVIEW in kinds:
-        return f"review by {call.step_id}"
-    return f"step {call.step_id}"
 
 
 def duration(milliseconds: int) -> str:

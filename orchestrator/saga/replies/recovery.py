@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from orchestrator.messages import events
+from orchestrator.messages.call_kinds import OF_STEPS
 from orchestrator.messages.types import Call, CallKind, Failure, RecoveryDecision
-from orchestrator.saga.calls import IN_FLIGHT, matching, micros
+from orchestrator.saga.calls import matching, micros
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
 
@@ -51,5 +52,5 @@ def recovery_exhausted(session: Session, reply: events.RecoveryExhausted, _now: 
 
 def lost(call: Call, failure: Failure) -> Iterable[Draft]:
     """A call that nothing can save. For a step that is the step's end."""
-    if call.failed_kind in IN_FLIGHT:
+    if call.failed_kind in OF_STEPS:
         yield draft(events.StepFailed, call=call, failure=failure)

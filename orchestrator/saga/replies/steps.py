@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from orchestrator.messages import events
 from orchestrator.messages.types import CallKind
-from orchestrator.saga.calls import IN_FLIGHT, failed, late, matching, work_deadline
+from orchestrator.saga.calls import failed, late, matching, work_deadline
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
 from orchestrator.saga.usage import NOTHING
@@ -31,7 +31,7 @@ def selection_failed(session: Session, reply: events.SelectionFailed, now: int) 
 
 def tool_completed(session: Session, reply: events.ToolCompleted, _now: int) -> Iterable[Draft]:
     """The run's end may overtake the selection's news, which lies in another topic: both kinds match."""
-    call = matching(session, reply.call, *IN_FLIGHT)
+    call = matching(session, reply.call, CallKind.SELECTION, CallKind.TOOL)
     if call is None:
         yield from late(session, reply.call, reply.usage)
         return
@@ -40,7 +40,7 @@ def tool_completed(session: Session, reply: events.ToolCompleted, _now: int) -> 
 
 
 def tool_failed(session: Session, reply: events.ToolFailed, now: int) -> Iterable[Draft]:
-    call = matching(session, reply.call, *IN_FLIGHT)
+    call = matching(session, reply.call, CallKind.SELECTION, CallKind.TOOL)
     if call is None:
         yield from late(session, reply.call, reply.usage)
         return

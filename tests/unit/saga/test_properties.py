@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from orchestrator.messages import events, identity
 from orchestrator.messages.base import Message
+from orchestrator.messages.call_kinds import OF_STEPS
 from orchestrator.messages.types import Limits, Usage
 from orchestrator.saga import ENDING, Decision, Session, TimePassed, decide, evolve, next_due
-from orchestrator.saga.calls import IN_FLIGHT
 from orchestrator.saga.usage import add, reserved, tokens
 from tests.support.saga import SESSION, Scenario
 from tests.support.world import Choices, FatedWorld, World, some_profile
@@ -159,7 +159,7 @@ def test_nothing_is_opened_beyond_the_limits(script: Sequence[int]) -> None:
         state = world.scenario.state
         assert state.task is not None
         limits = state.task.limits
-        assert len(state.waiting_for(*IN_FLIGHT)) <= (limits.parallel_steps or 0)
+        assert len(state.waiting_for(*OF_STEPS)) <= (limits.parallel_steps or 0)
         if any(isinstance(output, events.PlanStepReady) for output in outputs) and not state.settled:
             wanted = add(state.used, reserved(state))
             assert wanted.tool_calls <= (limits.tool_calls or 0)
