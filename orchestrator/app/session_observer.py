@@ -11,6 +11,7 @@ from orchestrator.messages import events
 from orchestrator.messages.base import Event, Message
 from orchestrator.messages.call_kinds import purpose_of
 from orchestrator.messages.types import Call, CallKind, Usage
+from orchestrator.saga import SETTLING
 from orchestrator.telemetry import metrics as names
 from orchestrator.telemetry import spans
 from orchestrator.telemetry.metrics import ProcessMetrics
@@ -19,7 +20,8 @@ from orchestrator.telemetry.tracing import Tracing
 
 _COMMITTED: Final = "committed"
 _TOPIC_OF: Final = attrgetter("topic")
-_ENDS: Final = (events.TaskCompleted, events.TaskFailed, events.TaskCancelled, events.TaskEscalated)
+COUNTED: Final = tuple(kind for kind in SETTLING if kind is not events.TaskRefused)
+"""Events counted as settled sessions. A refused task is not: its session never began."""
 
 
 class SessionObserver(LoopObserver):
@@ -56,7 +58,7 @@ class SessionObserver(LoopObserver):
         self._owned = tuple(active)
 
     def _look_at(self, message: Message) -> None:
-        if isinstance(message, _ENDS):
+        if isinstance(message, COUNTED):
             self._metrics.count(names.SESSIONS_SETTLED, outcome=type(message).__name__)
         elif isinstance(message, events.MessageDeadLettered):
             self._metrics.count(names.DEAD_LETTERS, service=message.service, stage=message.stage)

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.bus.ports import BEGINNING, Position
-from orchestrator.client.errors import SETTLING, error_of
+from orchestrator.client.errors import error_of
 from orchestrator.client.subscriptions import Mark, Subscription
 from orchestrator.messages import events
 from orchestrator.messages.base import Event
 from orchestrator.messages.catalogue import Topic
+from orchestrator.saga import settles
 
 if TYPE_CHECKING:
     from orchestrator.client.client import Client
@@ -67,7 +68,7 @@ class Handle:
                 return
             yield item
             has_task = has_task or isinstance(item, events.TaskReceived)
-            if isinstance(item, SETTLING) and not (isinstance(item, events.RequestRefused) and has_task):
+            if settles(item, has_task=has_task):
                 # The other topic may still hold what led here.
                 self._client.follower.catch_up(subscription)
 

@@ -1,7 +1,8 @@
 """The saga of a session, pure: no I/O, no clock, no random, no logging. Time and ids arrive in messages."""
 
 from orchestrator.saga.decide import Decision, decide, next_due
-from orchestrator.saga.evolve import ENDING, evolve
+from orchestrator.saga.endings import ENDING, OUTCOMES, SETTLING, settles
+from orchestrator.saga.evolve import evolve
 from orchestrator.saga.inputs import Direct, Input, TimePassed, is_direct
 from orchestrator.saga.replies import Reply
 from orchestrator.saga.requests import Request, Submission
@@ -9,6 +10,8 @@ from orchestrator.saga.state import STATE_VERSION, Outcome, Phase, Session, Step
 
 __all__ = [
     "ENDING",
+    "OUTCOMES",
+    "SETTLING",
     "STATE_VERSION",
     "Decision",
     "Direct",
@@ -26,4 +29,5 @@ __all__ = [
     "evolve",
     "is_direct",
     "next_due",
+    "settles",
 ]

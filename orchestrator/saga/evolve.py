@@ -27,9 +27,6 @@ from orchestrator.saga.state import (
 )
 from orchestrator.saga.usage import add
 
-ENDING: Final = (events.TaskCompleted, events.TaskFailed, events.TaskCancelled, events.TaskRefused)
-"""Events after which a session is over."""
-
 
 def evolve(session: Session | None, event: SessionEvent) -> Session:
     """The state after an event. Raises `ContractError` for an event out of sequence: history has a gap."""

@@ -9,6 +9,7 @@ from orchestrator.messages import events
 from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.call_kinds import CALL_KINDS
 from orchestrator.messages.types import Failure, Usage, Value
+from orchestrator.saga import OUTCOMES, Outcome
 
 
 class SessionRow(Struct, frozen=True, kw_only=True):
@@ -33,21 +34,20 @@ class SessionRow(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
+ESCALATED: Final = "escalated"
+
 PHASES: Final[dict[type[SessionEvent], str]] = {
     events.TaskReceived: "planning",
     events.PlanRequested: "planning",
     events.PlanAccepted: "executing",
     events.EvaluationRequested: "evaluating",
     events.EvaluationRecorded: "executing",
-    events.TaskCompleted: "completed",
-    events.TaskFailed: "failed",
-    events.TaskCancelled: "cancelled",
-    events.TaskEscalated: "escalated",
-    events.TaskRefused: "refused",
+    events.TaskEscalated: ESCALATED,
+    **{kind: outcome.lower() for kind, outcome in OUTCOMES.items()},
 }
 """The phase that an event begins."""
 
-ENDED: Final = frozenset({"completed", "failed", "cancelled", "refused"})
+ENDED: Final = frozenset(outcome.lower() for outcome in Outcome)
 """Phases that nothing follows. An escalated session waits for a person."""
 
 
@@ -73,7 +73,7 @@ def projected(row: SessionRow, event: SessionEvent) -> SessionRow:
     row = _detailed(_counted(row, event), event)
     phase = PHASES.get(type(event), row.phase)
     if isinstance(event, events.RequestRefused) and row.phase == "awaited":
-        phase = "refused"
+        phase = Outcome.REFUSED.lower()
     return replace(
         row,
         phase=phase,

@@ -12,6 +12,7 @@ from orchestrator.messages.base import Event
 from orchestrator.messages.events import PlanAccepted
 from orchestrator.messages.types import Document, Step, Value
 from orchestrator.saga import Phase, Session
+from orchestrator.sessions.projection import ESCALATED
 from orchestrator.sessions.timeline import entry_of, in_order
 
 Fetch = Callable[[Value], Value]
@@ -80,7 +81,7 @@ def view_of(session: Session, events: Iterable[Event], fetch: Fetch | None = Non
 def phase_of(session: Session) -> str:
     """The phase as people ask for it: the outcome of an ended session, `escalated` for a parked one."""
     if session.parked and not session.ended:
-        return "escalated"
+        return ESCALATED
     if session.phase is Phase.ENDED and session.outcome:
         return session.outcome.lower()
     return session.phase.lower()

@@ -6,8 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.catalogue import CATALOGUE, Topic
-from orchestrator.saga import ENDING, Session, evolve
+from orchestrator.saga import OUTCOMES, Session, evolve
 from tests.golden.record import FOLDER, STORIES, read, written
 from tests.support.saga import Scenario
 
@@ -38,9 +39,11 @@ def test_every_own_event_is_in_some_history() -> None:
     assert recorded == {entry.message for entry in CATALOGUE if entry.topic is Topic.SESSIONS}
 
 
-@pytest.mark.parametrize("ending", ENDING)
-def test_every_end_is_in_some_history(ending: type) -> None:
-    assert any(isinstance(read(path.read_bytes())[0][-1], ending) for path in FILES)
+@pytest.mark.parametrize("ending", OUTCOMES)
+def test_every_end_is_in_some_history_with_its_outcome(ending: type[SessionEvent]) -> None:
+    recorded = (read(path.read_bytes()) for path in FILES)
+    outcomes = {state.outcome for history, state in recorded if isinstance(history[-1], ending)}
+    assert outcomes == {OUTCOMES[ending]}
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
