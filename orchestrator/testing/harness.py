@@ -18,8 +18,8 @@ from orchestrator.sdk.documents import parse_documents
 from orchestrator.sdk.plugins import Plugin
 from orchestrator.testing.clock import START, Clock
 from orchestrator.testing.handlers import Handlers
+from orchestrator.testing.loop import MemoryLoop
 from orchestrator.testing.memory import INLINE_BYTES, MemoryDefinitions, MemoryMetrics, MemoryValues
-from orchestrator.testing.saga import Saga
 from orchestrator.testing.session import HarnessSession
 from orchestrator.testing.topics import Topics
 
@@ -69,7 +69,9 @@ class Harness:
         self._auto_advance = auto_advance
         self._timeout_s = timeout_s
         self._topics = Topics(self.clock.read)
-        self._saga = Saga(self._topics.codec, self.clock.read, self.definitions.agents.get, self._publish)
+        self._loop = MemoryLoop(
+            self._topics.codec, self.clock.read, self.definitions.agents.get, self._publish
+        )
         self._handlers = Handlers(self.plugins, self._platform(), self._publish)
         self._undelivered: deque[tuple[Received, Message]] = deque()
         self._delivering = False
@@ -100,11 +102,11 @@ class Harness:
     @property
     def dropped(self) -> int:
         """How many messages told the orchestrator nothing new."""
-        return self._saga.dropped
+        return self._loop.dropped
 
     def session(self, correlation_id: str) -> HarnessSession:
         """A session by its id. Raises `KeyError` for one that nobody has asked for."""
-        sessions = self._saga.sessions
+        sessions = self._loop.sessions
         if correlation_id not in sessions:
             raise KeyError(f"there is no session {correlation_id}")
         return HarnessSession(
@@ -152,7 +154,7 @@ class Harness:
         """Runs until nothing moves without the clock; with `auto_advance` also what sessions have put off."""
         while True:
             await self._handlers.quiet(self._timeout_s)
-            if self._saga.fire():
+            if self._loop.fire():
                 continue
             wake = self._put_off() if self._auto_advance else None
             if wake is None:
@@ -164,20 +166,20 @@ class Harness:
         target = self.clock.after(duration)
         while True:
             await self._handlers.quiet(self._timeout_s)
-            due = self._saga.next_due()
+            due = self._loop.next_due()
             if due is None or due[0] > target:
                 self.clock.move_to(target)
                 return
             self.clock.move_to(due[0])
-            self._saga.fire()
+            self._loop.fire()
 
     def _put_off(self) -> int | None:
         """When the session that is due first goes on by its own will; None if that is a time-out."""
-        found = self._saga.next_due()
+        found = self._loop.next_due()
         if found is None:
             return None
         due, session_id = found
-        session = self._saga.sessions[session_id]
+        session = self._loop.sessions[session_id]
         put_off = [retry.retry_at for retry in session.retries.values()]
         if session.task is not None and session.revision == 0:
             put_off.append(session.task.not_before)
@@ -186,7 +188,7 @@ class Harness:
     def _publish(self, message: Message, source: str) -> None:
         received, decoded = self._topics.append(message, source)
         if isinstance(decoded, SessionEvent):
-            self._saga.replay(decoded)
+            self._loop.replay(decoded)
         self._undelivered.append((received, decoded))
         if not self._delivering:
             self._deliver()
@@ -199,7 +201,7 @@ class Harness:
                 received, message = self._undelivered.popleft()
                 self.definitions.take(message)
                 if received.topic in _INPUTS:
-                    self._saga.take(received)
+                    self._loop.take(received)
                 if isinstance(message, events.CallsVoided):
                     self._handlers.void(message.calls)
                 if isinstance(message, Command | Event):

@@ -1,4 +1,4 @@
-"""A partition of sessions being told things in transactions, in memory, and restored again and again."""
+"""A partition of sessions that handle inputs in transactions, in memory, and is restored again and again."""
 
 import itertools
 from pathlib import Path
@@ -20,13 +20,13 @@ from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import AgentProfile
 from orchestrator.saga import Input, Session, Submission, TimePassed, next_due
+from orchestrator.testing.scenario import ORIGINAL, START
 from tests.support.memory_log import MemoryLog
-from tests.support.saga import ORIGINAL, START
-from tests.support.world import Choices, Services
+from tests.support.simulation import Choices, Services
 
 
 class SagaPartition:
-    """Sessions by number, the inputs that are on their way to them, and the log."""
+    """Sessions by number, the inputs in flight to them, and the log."""
 
     def __init__(self, choices: Choices, values: Path) -> None:
         self.now = START
@@ -35,7 +35,7 @@ class SagaPartition:
         self.partition = Partition(0, positions=dict.fromkeys(INPUT_TOPICS, 0), sessions_end=0)
         self.timers = Timers()
         self.pool: list[tuple[str, Input]] = []
-        self.told: list[tuple[str, Input]] = []
+        self.handled: list[tuple[str, Input]] = []
         self.codec = Codec(CatalogueIds())
         self.encoder = Encoder(self.codec, MessageValues(FolderValues(values)), "/orchestrator/0")
         self._batch = 0
@@ -59,11 +59,11 @@ class SagaPartition:
         self.pool.append((name, made))
 
     def transaction(self, *, commit: bool = True, upkeep: bool = False) -> None:
-        """Tells some of what is on its way; aborted, it is told again later."""
+        """Handles some of the inputs in flight; those of an aborted transaction are handled again later."""
         batch = StagedBatch(self._batch + 1, {0: self.partition}, self.encoder, self.now)
         inputs = [self._next() for _ in range(self.choices.of(1, 2, 3)) if self.pool]
-        for name, told in inputs:
-            batch.handle(0, name, told)
+        for name, input in inputs:
+            batch.handle(0, name, input)
         for due, name, number in self.timers.due(self.now, 10):
             batch.handle_time(
                 number, name, TimePassed(message_id=identity.derived_id(name, due), until=self.now)
@@ -109,11 +109,11 @@ class SagaPartition:
         return found
 
     def _next(self) -> tuple[str, Input]:
-        """Any of what is on its way, or what was told before."""
-        if self.told and not self.choices.of(True, True, True, True, True, False):
-            return self.choices.of(*self.told)
+        """One of the inputs in flight, or one that was handled before."""
+        if self.handled and not self.choices.of(True, True, True, True, True, False):
+            return self.choices.of(*self.handled)
         taken = self.pool.pop(self.choices.of(*range(len(self.pool))))
-        self.told.append(taken)
+        self.handled.append(taken)
         return taken
 
     def _answer(self, output: Any) -> None:

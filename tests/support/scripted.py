@@ -10,7 +10,7 @@ from orchestrator.engine.state.partition import LiveSession, Partition
 from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic, avro_name, entry_of
 from orchestrator.saga import Session
-from tests.support.saga import Scenario, task
+from orchestrator.testing.scenario import given, task
 
 
 def record(kind: type[Message], offset: int = 0, *, named: bool = True) -> Received:
@@ -63,6 +63,4 @@ def owning(group: Scripted, tasks: Scripted, *sessions: Session) -> SlotAssignme
 
 
 def under_way() -> Session:
-    scenario = Scenario()
-    scenario.tell(task()(scenario))
-    return scenario.state
+    return given(task()).state

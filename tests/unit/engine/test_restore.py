@@ -13,7 +13,7 @@ from orchestrator.engine.state import partition as live
 from orchestrator.engine.state import snapshots
 from orchestrator.messages.catalogue import Topic
 from tests.support.saga_partition import SagaPartition
-from tests.support.world import Choices, some_profile
+from tests.support.simulation import Choices, some_profile
 
 long_stories = st.integers(0, 1_000_000).map(
     lambda seed: random.Random(seed).choices(range(101), k=800)  # noqa: S311 - a story, no secret
@@ -53,8 +53,8 @@ def _disturb(partition: SagaPartition) -> None:
             partition.submit(partition.new_number(), some_profile(partition.choices))
         case "wait":
             partition.wait()
-        case "cancel" if partition.told:
-            partition.cancel(partition.choices.of(*partition.told)[0])
+        case "cancel" if partition.handled:
+            partition.cancel(partition.choices.of(*partition.handled)[0])
         case "retention" if partition.partition.checkpoint_mark >= 0:
             partition.log.delete(Topic.SESSIONS, partition.partition.checkpoint_mark)
         case "compaction":

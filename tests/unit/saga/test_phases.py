@@ -13,6 +13,7 @@ from orchestrator.messages.catalogue import CATALOGUE
 from orchestrator.saga import Input, Phase, Submission, TimePassed
 from orchestrator.saga.evolve import _APPLIERS
 from orchestrator.saga.replies import REPLIES
+from orchestrator.testing.scenario import Scenario, Sentence
 
 ROOT = Path(__file__).parents[3]
 
@@ -32,25 +33,25 @@ OWN = {entry.message.__name__ for entry in CATALOGUE if issubclass(entry.message
 
 
 ALL = [
-    pytest.param(inputs, say, id=f"{situation}, {name}")
-    for situation, inputs in table.SITUATIONS.items()
-    for name, say in table.INPUTS.items()
+    pytest.param(situation, sentence, id=f"{situation}, {name}")
+    for situation in table.SITUATIONS
+    for name, sentence in table.INPUTS.items()
 ]
 
 
-@pytest.mark.parametrize(("inputs", "say"), ALL)
-def test_each_cell_writes_own_events_or_changes_nothing(inputs: Any, say: Any) -> None:
-    told = table.Told(*inputs)
-    before = told.session
-    outputs = told.tell(say(told))
+@pytest.mark.parametrize(("situation", "sentence"), ALL)
+def test_each_cell_writes_own_events_or_changes_nothing(situation: str, sentence: Sentence) -> None:
+    scenario: Scenario = table.scenario_of(situation)
+    before = scenario.session
+    outputs = scenario.when(sentence).outputs
     if outputs:
         assert isinstance(outputs[0], SessionEvent) or type(outputs[0]).__name__ == "CallsVoided"
     else:
-        assert told.session == before
+        assert scenario.session == before
 
 
 def test_the_table_has_every_phase_and_every_input() -> None:
-    sessions = [table.Told(*inputs).session for inputs in table.SITUATIONS.values()]
+    sessions = [table.scenario_of(situation).session for situation in table.SITUATIONS]
     phases = {session.phase for session in sessions if session}
     assert phases == set(Phase)
     kinds = {Submission: "SubmitTask", TimePassed: "time"}
@@ -59,8 +60,8 @@ def test_the_table_has_every_phase_and_every_input() -> None:
 
 
 def test_situations_are_called_by_their_phase() -> None:
-    for situation, inputs in table.SITUATIONS.items():
-        session = table.Told(*inputs).session
+    for situation in table.SITUATIONS:
+        session = table.scenario_of(situation).session
         assert session is None or situation.startswith(session.phase.value)
 
 

@@ -13,7 +13,7 @@ from orchestrator.messages.types import (
     Step,
     Usage,
 )
-from tests.support.saga import (
+from orchestrator.testing.scenario import (
     SESSION,
     agent,
     cancel,
