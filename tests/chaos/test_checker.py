@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.chaos.checker import Run, Violation, check
-from tests.chaos.story import (
+from tests.chaos.run_writer import (
     FIRST,
     SECOND,
-    Story,
+    RunWriter,
     again,
     call,
     changed,
@@ -127,40 +127,40 @@ def test_a_reply_that_counts_twice() -> None:
 
 def test_a_reply_that_is_ignored() -> None:
     """The session goes on by a time-out, and looks sound but for the reply."""
-    story = Story()
-    story.ready(FIRST, "a", story.begin(FIRST))
-    ignored = story.reply("ToolSelected", FIRST, call=call(FIRST, "SELECTION", "a"))
-    story.begin(SECOND)
+    writer = RunWriter()
+    writer.ready(FIRST, "a", writer.begin(FIRST))
+    ignored = writer.reply("ToolSelected", FIRST, call=call(FIRST, "SELECTION", "a"))
+    writer.begin(SECOND)
     waiting = call(FIRST, "RECOVERY", "a")
-    story.history("CallTimedOut", FIRST, "due", call=call(FIRST, "SELECTION", "a"), next=waiting)
-    faults = [violation for violation in check(story.records) if violation.rule == "replies count"]
+    writer.history("CallTimedOut", FIRST, "due", call=call(FIRST, "SELECTION", "a"), next=waiting)
+    faults = [violation for violation in check(writer.records) if violation.rule == "replies count"]
     assert [fault.session for fault in faults] == [FIRST]
     assert ignored == "events-1"
     assert "ToolSelected at events/0/1 was ignored" in faults[0].what
 
 
 def test_a_reply_that_comes_after_its_time_out_may_be_ignored() -> None:
-    story = Story()
-    story.ready(FIRST, "a", story.begin(FIRST))
+    writer = RunWriter()
+    writer.ready(FIRST, "a", writer.begin(FIRST))
     waiting = call(FIRST, "RECOVERY", "a")
-    story.history("CallTimedOut", FIRST, "due", call=call(FIRST, "SELECTION", "a"), next=waiting)
-    story.reply("ToolSelected", FIRST, call=call(FIRST, "SELECTION", "a"))
-    story.begin(SECOND)
-    assert rules(check(story.records)) == {"settled"}
+    writer.history("CallTimedOut", FIRST, "due", call=call(FIRST, "SELECTION", "a"), next=waiting)
+    writer.reply("ToolSelected", FIRST, call=call(FIRST, "SELECTION", "a"))
+    writer.begin(SECOND)
+    assert rules(check(writer.records)) == {"settled"}
 
 
 def test_a_reply_that_comes_after_its_cancel_may_be_ignored_whatever_is_repeated_behind_it() -> None:
     """A cancel comes by another topic: no reply tells when it was read."""
     # given: a call that recovery is asked about, and a cancel that gives it up
-    story = Story()
-    story.ready(FIRST, "a", story.begin(FIRST))
+    writer = RunWriter()
+    writer.ready(FIRST, "a", writer.begin(FIRST))
     broken = call(FIRST, "RECOVERY", "a")
-    failed = story.reply("ToolFailed", FIRST, call=call(FIRST, "TOOL", "a"))
-    story.history("CallFailed", FIRST, failed, call=broken)
-    story.history("CancelRequested", FIRST, "control-0")
+    failed = writer.reply("ToolFailed", FIRST, call=call(FIRST, "TOOL", "a"))
+    writer.history("CallFailed", FIRST, failed, call=broken)
+    writer.history("CancelRequested", FIRST, "control-0")
     # when: recovery answers, and a report that was taken long ago is repeated behind its answer
-    story.reply("RetryScheduled", FIRST, call=broken)
-    repeated = again(story.records, found(story.records, "ToolFailed"))
+    writer.reply("RetryScheduled", FIRST, call=broken)
+    repeated = again(writer.records, found(writer.records, "ToolFailed"))
     # then: nothing but the session that goes on is complained about
     assert rules(check(repeated)) == {"settled"}
 
@@ -171,11 +171,11 @@ def test_a_repeated_reply_may_be_ignored() -> None:
 
 
 def test_an_answer_that_counts_as_late_while_its_call_waits() -> None:
-    story = Story()
-    story.ready(FIRST, "a", story.begin(FIRST))
-    selected = story.reply("ToolSelected", FIRST, call=call(FIRST, "SELECTION", "a"))
-    story.history("UsageRecorded", FIRST, selected, call=call(FIRST, "SELECTION", "a"))
-    assert rules(check(story.records)) == {"settled", "replies count"}
+    writer = RunWriter()
+    writer.ready(FIRST, "a", writer.begin(FIRST))
+    selected = writer.reply("ToolSelected", FIRST, call=call(FIRST, "SELECTION", "a"))
+    writer.history("UsageRecorded", FIRST, selected, call=call(FIRST, "SELECTION", "a"))
+    assert rules(check(writer.records)) == {"settled", "replies count"}
 
 
 def test_an_answer_to_a_call_that_was_never_opened() -> None:

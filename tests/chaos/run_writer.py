@@ -9,7 +9,7 @@ from tests.chaos.topics import Record
 FIRST, SECOND = "11111111-0000-4000-8000-000000000001", "22222222-0000-4000-8000-000000000002"
 
 
-class Story:
+class RunWriter:
     """Writes records as a sound orchestrator and sound services would."""
 
     def __init__(self) -> None:
@@ -84,22 +84,22 @@ def call(session: str, kind: str, step: str = "", attempt: int = 1) -> dict[str,
 
 def sound() -> list[Record]:
     """One session that completes after a retry, and one that is given up."""
-    story = Story()
-    planned = story.begin(FIRST)
-    story.ready(FIRST, "a", planned)
-    story.ready(FIRST, "b", planned)
-    other = story.begin(SECOND)
-    story.ready(SECOND, "a", other)
-    story.run(FIRST, "a")
-    story.fail(SECOND, "a")
-    story.fail(FIRST, "b")
-    story.ready(FIRST, "b", "due", attempt=2)
-    done = story.run(FIRST, "b", attempt=2)
-    story.history("TaskEscalated", SECOND, "due", dead_letter_id="dead-letters-0")
+    writer = RunWriter()
+    planned = writer.begin(FIRST)
+    writer.ready(FIRST, "a", planned)
+    writer.ready(FIRST, "b", planned)
+    other = writer.begin(SECOND)
+    writer.ready(SECOND, "a", other)
+    writer.run(FIRST, "a")
+    writer.fail(SECOND, "a")
+    writer.fail(FIRST, "b")
+    writer.ready(FIRST, "b", "due", attempt=2)
+    done = writer.run(FIRST, "b", attempt=2)
+    writer.history("TaskEscalated", SECOND, "due", dead_letter_id="dead-letters-0")
     letter = {"failure": {"message": "given up"}, "service": "orchestrator", "stage": "escalate"}
-    story.write("dead-letters", "MessageDeadLettered", SECOND, **letter)
-    story.finish(FIRST, done)
-    return story.records
+    writer.write("dead-letters", "MessageDeadLettered", SECOND, **letter)
+    writer.finish(FIRST, done)
+    return writer.records
 
 
 def found(records: Iterable[Record], name: str, session: str = FIRST, nth: int = 0) -> Record:
