@@ -9,9 +9,9 @@ from orchestrator.messages import events, identity
 from orchestrator.messages.call_kinds import CALL_KINDS
 from orchestrator.messages.timeouts import GRACE_MS, QUEUE_MS
 from orchestrator.messages.types import Call, CallKind, Failure, RetryPolicy, Usage
+from orchestrator.messages.usage import NO_USAGE
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
-from orchestrator.saga.usage import NOTHING
 
 SELECTION_MS = 30_000
 """How long a selection may take: it is in memory, so this is a dead selector."""
@@ -97,7 +97,7 @@ def late(session: Session, reply: Call, usage: Usage) -> Iterable[Draft]:
     if counted is None:
         return
     rest = replace(usage, tool_calls=max(0, usage.tool_calls - counted))
-    if rest != NOTHING:
+    if rest != NO_USAGE:
         yield draft(events.UsageRecorded, call=reply, usage=rest)
 
 

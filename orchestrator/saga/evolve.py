@@ -14,6 +14,7 @@ from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.call_kinds import CALL_KINDS, IN_FLIGHT, OF_STEPS
 from orchestrator.messages.plans import dependencies
 from orchestrator.messages.types import Call, CallKind, Failure, Plan, RecoveryDecision, Usage
+from orchestrator.messages.usage import total_usage
 from orchestrator.messages.values import steps_named
 from orchestrator.saga.calls import AWAITED_MS, CANCEL_MS, micros, silence
 from orchestrator.saga.state import (
@@ -25,7 +26,6 @@ from orchestrator.saga.state import (
     StepStatus,
     Task,
 )
-from orchestrator.saga.usage import add
 
 
 def evolve(session: Session | None, event: SessionEvent) -> Session:
@@ -198,7 +198,7 @@ def step_failed(session: Session, event: events.StepFailed) -> Session:
 
 def call_failed(session: Session, event: events.CallFailed) -> Session:
     call = event.call
-    session = replace(session, used=add(session.used, event.usage))
+    session = replace(session, used=total_usage(session.used, event.usage))
     steps = session.steps
     if call.failed_kind in OF_STEPS:
         steps = {**steps, call.step_id: replace(steps[call.step_id], failure=call.failure)}
@@ -250,7 +250,7 @@ def evaluation_recorded(session: Session, event: events.EvaluationRecorded) -> S
 def usage_recorded(session: Session, event: events.UsageRecorded) -> Session:
     return replace(
         session,
-        used=add(session.used, event.usage),
+        used=total_usage(session.used, event.usage),
         uncounted={key: runs for key, runs in session.uncounted.items() if key != event.call.call_id},
     )
 
@@ -279,7 +279,7 @@ def _ended(session: Session, outcome: Outcome) -> Session:
 def _answered(session: Session, call: Call, usage: Usage) -> Session:
     """The session without this call, and with what it used."""
     calls = {key: other for key, other in session.calls.items() if key != call.call_id}
-    return replace(session, calls=calls, used=add(session.used, usage))
+    return replace(session, calls=calls, used=total_usage(session.used, usage))
 
 
 def _without_calls(session: Session, *given_up: Call) -> Session:
@@ -295,7 +295,7 @@ def _without_calls(session: Session, *given_up: Call) -> Session:
         session,
         calls={key: call for key, call in session.calls.items() if key not in names},
         uncounted={**session.uncounted, **runs},
-        used=add(session.used, Usage(tool_calls=sum(runs.values()))),
+        used=total_usage(session.used, Usage(tool_calls=sum(runs.values()))),
     )
 
 

@@ -14,9 +14,9 @@ from orchestrator.messages.types import CallKind, EvaluationPoint, Step, Usage
 from orchestrator.messages.values import steps_named
 from orchestrator.saga import calls
 from orchestrator.saga.escalation import escalation, voided
+from orchestrator.saga.limits import excess, limits_left
 from orchestrator.saga.outputs import Drafts, draft
 from orchestrator.saga.state import PendingRetry, Session, StepStatus, Task
-from orchestrator.saga.usage import excess, limits_left
 
 _ONE_RUN = Usage(tool_calls=1)
 

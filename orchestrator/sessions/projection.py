@@ -9,6 +9,7 @@ from orchestrator.messages import events
 from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.call_kinds import CALL_KINDS
 from orchestrator.messages.types import Failure, Usage, Value
+from orchestrator.messages.usage import tokens_of
 from orchestrator.saga import OUTCOMES, Outcome
 
 
@@ -103,7 +104,7 @@ def _counted(row: SessionRow, event: SessionEvent) -> SessionRow:
         return replace(
             row,
             tool_calls=total.tool_calls,
-            tokens=total.tokens_input + total.tokens_output,
+            tokens=tokens_of(total),
             cost_micro_usd=total.cost_micro_usd,
         )
     used = getattr(event, "usage", None)
@@ -114,6 +115,6 @@ def _counted(row: SessionRow, event: SessionEvent) -> SessionRow:
     return replace(
         row,
         tool_calls=row.tool_calls + used.tool_calls,
-        tokens=row.tokens + used.tokens_input + used.tokens_output,
+        tokens=row.tokens + tokens_of(used),
         cost_micro_usd=row.cost_micro_usd + used.cost_micro_usd,
     )

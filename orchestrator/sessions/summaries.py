@@ -5,6 +5,7 @@ from typing import Final
 from orchestrator.messages import events, types
 from orchestrator.messages.base import Definition, Event
 from orchestrator.messages.call_kinds import call_name
+from orchestrator.messages.usage import tokens_of
 
 LONGEST: Final = 200
 """Characters of a summary; goals and failures may be pages."""
@@ -203,7 +204,7 @@ def _size(value: types.Value) -> str:
 
 
 def _spent(usage: types.Usage, duration_ms: int | None = None) -> str:
-    tokens = usage.tokens_input + usage.tokens_output
+    tokens = tokens_of(usage)
     parts = [
         _counted(usage.tool_calls, "tool call") if duration_ms is None else duration(duration_ms),
         f"{tokens:,} tokens" if tokens else "",

@@ -11,6 +11,7 @@ from orchestrator.errors import ContractError
 from orchestrator.messages.base import Event
 from orchestrator.messages.events import PlanAccepted
 from orchestrator.messages.types import Document, Step, Value
+from orchestrator.messages.usage import tokens_of
 from orchestrator.saga import Phase, Session
 from orchestrator.sessions.projection import ESCALATED
 from orchestrator.sessions.timeline import entry_of, in_order
@@ -69,7 +70,7 @@ def view_of(session: Session, events: Iterable[Event], fetch: Fetch | None = Non
         result=shown(session.result, fetch),
         steps=_steps(session),
         tool_calls=used.tool_calls,
-        tokens=used.tokens_input + used.tokens_output,
+        tokens=tokens_of(used),
         cost=used.cost_micro_usd / 1_000_000,
         timeline=tuple(
             EntryView(entry.sequence, entry.type, rfc3339(entry.occurred_at), entry.summary)

@@ -6,10 +6,10 @@ from msgspec.structs import replace
 
 from orchestrator.messages import events
 from orchestrator.messages.types import CallKind
+from orchestrator.messages.usage import NO_USAGE
 from orchestrator.saga.calls import failed, late, matching, work_deadline
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
-from orchestrator.saga.usage import NOTHING
 
 
 def tool_selected(session: Session, reply: events.ToolSelected, now: int) -> Iterable[Draft]:
@@ -26,7 +26,7 @@ def tool_selected(session: Session, reply: events.ToolSelected, now: int) -> Ite
 def selection_failed(session: Session, reply: events.SelectionFailed, now: int) -> Iterable[Draft]:
     call = matching(session, reply.call, CallKind.SELECTION)
     if call is not None:
-        yield failed(call, reply.failure, NOTHING, now)
+        yield failed(call, reply.failure, NO_USAGE, now)
 
 
 def tool_completed(session: Session, reply: events.ToolCompleted, _now: int) -> Iterable[Draft]:

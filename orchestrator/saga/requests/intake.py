@@ -7,9 +7,9 @@ import msgspec
 from orchestrator.messages import commands, events
 from orchestrator.messages.types import AgentProfile, Failure, FailureKind, OriginalMessage
 from orchestrator.saga.calls import micros
+from orchestrator.saga.limits import resolved_limits
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
-from orchestrator.saga.usage import resolved_limits
 
 DAY_MS = 86_400_000
 

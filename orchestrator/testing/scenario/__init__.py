@@ -13,7 +13,6 @@ from orchestrator.testing.scenario.driver import (
     name_of,
 )
 from orchestrator.testing.scenario.plans import (
-    NO_USAGE,
     ONE_RUN,
     ORIGINAL,
     agent,
@@ -43,7 +42,6 @@ from orchestrator.testing.scenario.sentences import (
 )
 
 __all__ = [
-    "NO_USAGE",
     "ONE_RUN",
     "ORIGINAL",
     "SECOND",

@@ -18,7 +18,6 @@ from orchestrator.messages.types import (
 )
 from orchestrator.messages.values import json_value
 
-NO_USAGE: Final = Usage()
 ONE_RUN: Final = Usage(tool_calls=1, duration_ms=5)
 ORIGINAL: Final = OriginalMessage(
     topic="tasks", partition=3, offset=17, key=b"k", value=b"\x00task", headers=()

@@ -17,11 +17,12 @@ from orchestrator.messages.types import (
     Step,
     Usage,
 )
+from orchestrator.messages.usage import NO_USAGE
 from orchestrator.messages.values import json_value
 from orchestrator.saga import Submission, TimePassed, next_due
 from orchestrator.sdk.durations import milliseconds
 from orchestrator.testing.scenario.driver import SESSION, Scenario, Sentence
-from orchestrator.testing.scenario.plans import NO_USAGE, ONE_RUN, ORIGINAL, agent, failure, plan
+from orchestrator.testing.scenario.plans import ONE_RUN, ORIGINAL, agent, failure, plan
 
 # -- what users ask for
 

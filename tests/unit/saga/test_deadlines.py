@@ -5,9 +5,9 @@ import pytest
 from orchestrator.messages import events
 from orchestrator.messages.timeouts import GRACE_MS, QUEUE_MS
 from orchestrator.messages.types import CallKind, FailureKind, Usage
+from orchestrator.messages.usage import NO_USAGE
 from orchestrator.saga import Outcome, Phase
 from orchestrator.testing.scenario import (
-    NO_USAGE,
     ONE_RUN,
     SECOND,
     Sentence,

@@ -13,8 +13,9 @@ from orchestrator.messages import events, identity
 from orchestrator.messages.base import Message
 from orchestrator.messages.call_kinds import OF_STEPS
 from orchestrator.messages.types import Limits, Usage
+from orchestrator.messages.usage import tokens_of, total_usage
 from orchestrator.saga import ENDING, Decision, Session, TimePassed, decide, evolve, next_due
-from orchestrator.saga.usage import add, reserved, tokens
+from orchestrator.saga.limits import reserved
 from orchestrator.testing.scenario import SESSION, Scenario
 from tests.support.simulation import Choices, FatedSimulation, Simulation, some_profile
 
@@ -163,9 +164,9 @@ def test_nothing_is_opened_beyond_the_limits(script: Sequence[int]) -> None:
         limits = state.task.limits
         assert len(state.waiting_for(*OF_STEPS)) <= (limits.parallel_steps or 0)
         if any(isinstance(output, events.PlanStepReady) for output in outputs) and not state.settled:
-            wanted = add(state.used, reserved(state))
+            wanted = total_usage(state.used, reserved(state))
             assert wanted.tool_calls <= (limits.tool_calls or 0)
-            assert limits.tokens is None or tokens(wanted) <= limits.tokens
+            assert limits.tokens is None or tokens_of(wanted) <= limits.tokens
             assert limits.cost_micro_usd is None or wanted.cost_micro_usd <= limits.cost_micro_usd
 
 
@@ -185,7 +186,7 @@ def test_what_replies_used_counts_once_whatever_becomes_of_them(script: Sequence
     for _ in simulation.walk():
         replies = {input.message_id: input for input in simulation.handled}.values()
         used = [getattr(input, "usage", Usage()) for input in replies]
-        assert tokens(simulation.scenario.state.used) == sum(map(tokens, used))
+        assert tokens_of(simulation.scenario.state.used) == sum(map(tokens_of, used))
 
 
 @given(numbers, numbers, numbers)

@@ -12,9 +12,9 @@ from orchestrator.messages.types import (
     RetryPolicy,
     Usage,
 )
+from orchestrator.messages.usage import NO_USAGE
 from orchestrator.saga import StepStatus
 from orchestrator.testing.scenario import (
-    NO_USAGE,
     SECOND,
     Sentence,
     agent,
