@@ -17,6 +17,7 @@ from orchestrator.messages.usage import tokens_of, total_usage
 from orchestrator.saga import ENDING, Decision, Session, TimePassed, decide, evolve, next_due
 from orchestrator.saga.limits import reserved
 from orchestrator.testing.scenario import SESSION, Scenario
+from tests.support.saga_docs import diagram
 from tests.support.simulation import Choices, FatedSimulation, Simulation, some_profile
 
 
@@ -27,6 +28,9 @@ def long_script(seed: int) -> list[int]:
 
 numbers = st.lists(st.integers(0, 2**16), max_size=100) | st.integers(0, 2**64).map(long_script)
 """What goes which way: short scripts, which shrink towards sessions in which all goes well, and long ones."""
+
+
+MOVES = diagram.moves()
 
 
 def later(now: int) -> TimePassed:
@@ -89,6 +93,16 @@ def test_history_is_gapless_and_ends_once(script: Sequence[int]) -> None:
     assert isinstance(history[-1], ENDING)
     for input in (*simulation.handled, *simulation.pool):
         assert decide(simulation.scenario.session, input, SESSION, simulation.scenario.now).outputs == ()
+
+
+@given(numbers)
+def test_a_session_moves_between_phases_as_the_diagram_has_it(script: Sequence[int]) -> None:
+    simulation = simulated(script)
+    for _ in simulation.walk():
+        pass
+    simulation.settle()
+    simulation.run_out()
+    assert set(diagram.moves_in(simulation.scenario.history)) <= MOVES
 
 
 @given(numbers)
