@@ -11,7 +11,7 @@ from orchestrator.messages.call_kinds import OF_STEPS
 from orchestrator.saga.evolve import evolve
 from orchestrator.saga.inputs import Input, TimePassed
 from orchestrator.saga.moves import EXPIRING, MOVES
-from orchestrator.saga.opening import held_back
+from orchestrator.saga.opening import must_wait
 from orchestrator.saga.outputs import Draft, Drafts
 from orchestrator.saga.replies import REPLIES
 from orchestrator.saga.requests import REQUESTS, Request, Submission
@@ -20,31 +20,31 @@ from orchestrator.saga.state import PendingRetry, Phase, Session, Task
 
 PRODUCER: Final = "orchestrator"
 MAX_MOVES: Final = 100_000
-"""Far above what any plan needs: reaching it means that two moves undo each other, which is a bug."""
+"""Far more than any plan needs: a session that makes as many has two moves that undo each other, a bug."""
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """The outputs, in order, and the state after them. `session` is None where nothing is known of it."""
+    """The outputs, in order, and the state after them. `session` is None for a session that has not begun."""
 
     session: Session | None
     outputs: tuple[Message, ...]
 
 
 def decide(session: Session | None, input: Input, correlation_id: str, now: int) -> Decision:
-    """What follows from an input at the time `now` (Unix, microseconds).
+    """What an input leads to at the time `now` (Unix, microseconds).
 
-    A repeated or late input has no outputs: nothing changes.
+    A repeated or late input has no outputs and changes nothing.
     """
     if session is not None and session.ended:
         return Decision(session, ())
-    writing = _Writing(session, input, correlation_id, now)
-    writing.write(_recorded(session, input, now))
-    _settle(writing)
-    return Decision(writing.session, tuple(writing.outputs))
+    writer = _Writer(session, input, correlation_id, now)
+    writer.write(_recorded(session, input, now))
+    _settle(writer)
+    return Decision(writer.session, tuple(writer.outputs))
 
 
 def next_due(session: Session) -> int | None:
-    """When something is to be done without any input; None where nothing is. Derived, never stored."""
+    """When a session has to act without an input (Unix, microseconds); None for never. Derived, never stored."""
     if session.ended:
         return None
     if session.task is None:
@@ -63,8 +63,8 @@ def next_due(session: Session) -> int | None:
 
 
 def _waits_its_turn(session: Session, task: Task, retry: PendingRetry) -> bool:
-    """Whether a retry waits for steps that run, whatever time it is."""
-    return retry.call.failed_kind in OF_STEPS and held_back(session, task, retry.call.step_id)
+    """Whether a retry has to wait for running steps, even when its delay is over."""
+    return retry.call.failed_kind in OF_STEPS and must_wait(session, task, retry.call.step_id)
 
 
 def _recorded(session: Session | None, input: Input, now: int) -> Iterable[Draft]:
@@ -77,41 +77,43 @@ def _recorded(session: Session | None, input: Input, now: int) -> Iterable[Draft
     return REPLIES[type(input)](session, input, now)
 
 
-def _settle(writing: "_Writing") -> None:
+def _settle(writer: "_Writer") -> None:
     for _ in range(MAX_MOVES):
-        session = writing.session
+        session = writer.session
         if session is None or session.ended:
             return
         if session.task is None:
-            if session.phase is Phase.AWAITED and _is_over(writing.input, session.awaited_until):
-                writing.write([task_missing(session)])
+            if session.phase is Phase.AWAITED and _is_over(writer.input, session.awaited_until):
+                writer.write([task_missing(session)])
             return
-        drafts = _first_move(session, session.task, writing)
+        drafts = _first_move(session, session.task, writer)
         if not drafts:
             return
-        writing.write(drafts)
-    raise RuntimeError(f"session {writing.correlation_id} does not settle")
+        writer.write(drafts)
+    raise RuntimeError(
+        f"session {writer.correlation_id} still moves after {MAX_MOVES} moves: two moves undo each other"
+    )
 
 
 def _is_over(input: Input, at: int) -> bool:
     return isinstance(input, TimePassed) and input.until >= at
 
 
-def _first_move(session: Session, task: Task, writing: "_Writing") -> Drafts | None:
-    """Only what tells the time expires anything: another input may come before a reply that is older."""
-    if isinstance(writing.input, TimePassed):
+def _first_move(session: Session, task: Task, writer: "_Writer") -> Drafts | None:
+    """Only `TimePassed` expires anything: any other input may be read before an older reply."""
+    if isinstance(writer.input, TimePassed):
         for move in EXPIRING:
-            drafts = move(session, task, writing.input.until)
+            drafts = move(session, task, writer.input.until)
             if drafts is not None:
                 return drafts
     for move in MOVES:
-        drafts = move(session, task, writing.now)
+        drafts = move(session, task, writer.now)
         if drafts is not None:
             return drafts
     return None
 
 
-class _Writing:
+class _Writer:
     """Gives drafts their envelopes and folds own events as they are written."""
 
     def __init__(self, session: Session | None, input: Input, correlation_id: str, now: int) -> None:
@@ -120,7 +122,7 @@ class _Writing:
         self.correlation_id = correlation_id
         self.now = now
         self.outputs: list[Message] = []
-        # A repeated input may find the session later, with something due: its outputs are others then.
+        # A repeated input may come when something else is due: its outputs differ then, and need other ids.
         self._producer = f"{PRODUCER}/{session.sequence if session else 0}"
         agent, tenant = _owner(session, input)
         self._envelope: dict[str, Any] = {
@@ -136,7 +138,7 @@ class _Writing:
             own: dict[str, Any] = {_own_id(made.kind): self._next_id()}
             if issubclass(made.kind, SessionEvent):
                 own["sequence"] = (self.session.sequence if self.session else 0) + 1
-            # A dead letter's id is known before: `TaskEscalated` names it.
+            # A dead letter brings its id, because `TaskEscalated` names it.
             message = made.kind(**{**self._envelope, **own, **made.fields})
             if isinstance(message, SessionEvent):
                 self.session = evolve(self.session, message)

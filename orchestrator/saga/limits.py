@@ -5,16 +5,16 @@ from orchestrator.messages.usage import tokens_of, total_usage
 from orchestrator.saga.state import Session, Task
 
 PLATFORM_LIMITS = Limits(deadline_ms=3_600_000, step_timeout_ms=60_000, tool_calls=1_000, parallel_steps=10)
-"""What holds where neither agent nor task says anything. Tokens and cost have no bound of their own."""
+"""Limits where neither agent nor task sets one. Tokens and cost have none."""
 
 
 def reserved(session: Session) -> Usage:
-    """What open calls may still use."""
+    """What is reserved for open calls."""
     return total_usage(*(call.reserved for call in session.calls.values() if call.reserved))
 
 
 def resolved_limits(profile: AgentProfile, task: Limits | None) -> Limits:
-    """The bounds of a session: the agent's or the platform's, and the task's where they are tighter."""
+    """The limits of a session: the agent's or the platform's, and the task's where they are tighter."""
     tighter = task or Limits()
 
     def bound(name: str) -> int | None:
@@ -26,7 +26,7 @@ def resolved_limits(profile: AgentProfile, task: Limits | None) -> Limits:
 
 
 def limits_left(session: Session, task: Task) -> Limits:
-    """What a planner may still count on."""
+    """What is left of the limits, for a planner."""
     used = session.used
     return Limits(
         deadline_ms=task.limits.deadline_ms,
@@ -39,7 +39,7 @@ def limits_left(session: Session, task: Task) -> Limits:
 
 
 def excess(session: Session, task: Task, wanted: Usage) -> Failure | None:
-    """Why a call that may use `wanted` does not fit under the limits beside what is used and reserved."""
+    """Why a call that may use `wanted` does not fit under the limits; None where it does."""
     total = total_usage(session.used, reserved(session), wanted)
     limits = task.limits
     checks = (
@@ -48,7 +48,7 @@ def excess(session: Session, task: Task, wanted: Usage) -> Failure | None:
         ("cost_micro_usd", limits.cost_micro_usd, total.cost_micro_usd, wanted.cost_micro_usd),
     )
     for name, limit, projected, extra in checks:
-        # A call that says nothing of a bounded quantity may start only while some of it is left.
+        # A call that reserves nothing of a limited quantity may start only while some of it is left.
         used_up = extra == 0 and name != "tool_calls" and projected >= (limit or 0) > 0
         if limit is not None and (projected > limit or used_up):
             return Failure(

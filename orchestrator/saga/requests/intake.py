@@ -39,7 +39,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def submit_task(session: Session | None, submission: Submission, now: int) -> Iterable[Draft]:
-    """Accepts a task, or refuses it with the reason. A second one of the same session starts nothing."""
+    """Accepts a task, or refuses it with the reason. A second task of the same session is dropped."""
     if session is not None and session.task is not None:
         return
     failure = submission.refusal or _refusal(submission, now)
@@ -72,7 +72,7 @@ def submit_task(session: Session | None, submission: Submission, now: int) -> It
 def _refusal(submission: Submission, now: int) -> Failure | None:
     task = submission.task
     if not task.goal.strip():
-        return _invalid("no_goal", "the task has no goal: say in words what shall be reached")
+        return _invalid("no_goal", "the task has no goal: say in words what is to be achieved")
     if submission.profile is None:
         return _invalid(
             "unknown_agent",
@@ -80,7 +80,9 @@ def _refusal(submission: Submission, now: int) -> Failure | None:
             "or name one that exists",
         )
     if task.not_after is not None and task.not_after <= now:
-        return _invalid("expired", "the task's not_after had passed before it was accepted")
+        return _invalid(
+            "expired", "the task's not_after had passed before it was accepted: submit it with a later one"
+        )
     return None
 
 
