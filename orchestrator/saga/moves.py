@@ -5,7 +5,7 @@ cancel and escalation are places in this order, so no other move has to check fo
 """
 
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, assert_never
 
 from orchestrator.messages import events
 from orchestrator.messages.call_kinds import IN_FLIGHT
@@ -55,10 +55,17 @@ def expire_calls(session: Session, _task: Task, now: int) -> Drafts | None:
     """One call at a time: what the first leads to may void the second."""
     for call in calls.due(session, now):
         drafts = [calls.timed_out(call, now)]
-        if call.kind is CallKind.REVIEW:
-            drafts.append(_missing_review(session, call))
-        elif call.kind is CallKind.RECOVERY and call.asked >= calls.RECOVERY_ASKS:
-            drafts += exhausted(call, call.failure or calls.no_reply(call))
+        match call.kind:
+            case CallKind.REVIEW:
+                drafts.append(_missing_review(session, call))
+            case CallKind.RECOVERY if call.asked >= calls.RECOVERY_ASKS:
+                drafts += exhausted(call, call.failure or calls.no_reply(call))
+            case CallKind.PLAN | CallKind.SELECTION | CallKind.TOOL | CallKind.EVALUATION:
+                pass
+            case CallKind.RECOVERY | CallKind.UNKNOWN:
+                pass
+            case kind:
+                assert_never(kind)
         return drafts
     return None
 

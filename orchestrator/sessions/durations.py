@@ -1,4 +1,4 @@
-"""Where a session's time went: how long each plan, step and evaluation waited and worked."""
+"""Where the time of a session went: how long each plan, step and evaluation waited and worked."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from orchestrator.messages import events
 from orchestrator.messages.base import Event, SessionEvent
 from orchestrator.messages.call_kinds import CALL_KINDS, call_name
-from orchestrator.messages.types import Call
+from orchestrator.messages.types import Call, Usage
 from orchestrator.sessions.summaries import duration
 from orchestrator.sessions.timeline import in_order
 
@@ -15,8 +15,8 @@ from orchestrator.sessions.timeline import in_order
 class Work:
     """One plan, step, review or evaluation, all its attempts together. Times are microseconds.
 
-    `working` is the time of planners, tools and evaluators by their own count, `selecting` that of the tool
-    selector; `waiting` is the rest: topics, queues, recovery and the delay before a retry.
+    `working` is the time that planners, tools and evaluators report, `selecting` that of the tool selector.
+    `waiting` is the rest: topics, queues, recovery, and the delay before a retry.
     """
 
     name: str
@@ -38,13 +38,13 @@ class Work:
 
 @dataclass(frozen=True)
 class WhereTimeWent:
-    """Work in the order in which it began, and the wall time from the first event to the last one."""
+    """Work in order of its beginning, and the wall time from the first event to the last."""
 
     total: int
     work: tuple[Work, ...]
 
     def lines(self) -> list[str]:
-        """A plain table, a heading first."""
+        """A plain table with a header line."""
         header = ("", "attempts", "began", "waiting", "selecting", "working", "")
         rows = [
             (
@@ -64,7 +64,7 @@ class WhereTimeWent:
 
 
 def where_time_went(session: Iterable[Event]) -> WhereTimeWent:
-    """Reads one session's events. What services report is used where it is there, else the history alone."""
+    """From the events of one session. The reports of services are more exact, but its own events are enough."""
     ordered = in_order(session)
     if not ordered:
         return WhereTimeWent(0, ())
@@ -85,7 +85,7 @@ class _Attempt:
     answered: int | None = None
     worked: int | None = None
     reported: set[str] = field(default_factory=set)
-    """Which of its times a service told; the orchestrator's own, later ones do not replace them."""
+    """Which of its times a service reported; the later ones of the orchestrator do not replace them."""
 
     def note(self, name: str, at: int, event: Event) -> None:
         if name in self.reported:
@@ -107,37 +107,27 @@ def _attempts(ordered: Iterable[Event]) -> Iterator[_Attempt]:
             case events.CallTimedOut():
                 if attempt := found.get(event.call.call_id):
                     attempt.note("answered", event.occurred_at, event)
+            case events.UsageRecorded():
+                # A late reply: its call was over before.
+                pass
             case _:
-                _note_answer(event, found)
+                _note_reply(event, found)
         if isinstance(event, events.PlanProposed):
             for review in event.reviews:
                 found[review.call_id] = _Attempt(review, event.occurred_at)
     yield from found.values()
 
 
-def _note_answer(event: Event, found: dict[str, _Attempt]) -> None:
-    match event:
-        case (
-            events.PlanCreated()
-            | events.PlanProposed()
-            | events.PlanAccepted()
-            | events.PlanRejected()
-            | events.PlanningFailed()
-            | events.ReviewRecorded()
-            | events.ToolCompleted()
-            | events.ToolFailed()
-            | events.StepSucceeded()
-            | events.CallFailed()
-            | events.TaskEvaluated()
-            | events.EvaluationRecorded()
-            | events.EvaluationFailed()
-        ) if attempt := found.get(event.call.call_id):
-            if attempt.answered is None or not isinstance(event, SessionEvent):
-                attempt.note("answered", event.occurred_at, event)
-            if event.usage.duration_ms:
-                attempt.note("worked", event.usage.duration_ms * 1000, event)
-        case _:
-            pass
+def _note_reply(event: Event, found: dict[str, _Attempt]) -> None:
+    """A reply, or what the orchestrator made of it, reports the usage of its call."""
+    call, usage = getattr(event, "call", None), getattr(event, "usage", None)
+    if not isinstance(call, Call) or not isinstance(usage, Usage) or call.call_id not in found:
+        return
+    attempt = found[call.call_id]
+    if attempt.answered is None or not isinstance(event, SessionEvent):
+        attempt.note("answered", event.occurred_at, event)
+    if usage.duration_ms:
+        attempt.note("worked", usage.duration_ms * 1000, event)
 
 
 def _work(name: str, attempts: list[_Attempt], start: int) -> Work:

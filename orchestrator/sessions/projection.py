@@ -1,4 +1,4 @@
-"""What the list of sessions shows of one, kept up to date event by event."""
+"""The row of a session in the list of sessions, updated event by event."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ from orchestrator.saga import OUTCOMES, Outcome
 
 
 class SessionRow(Struct, frozen=True, kw_only=True):
-    """One session in the list. Times are Unix time in microseconds."""
+    """One session in the list. Times are Unix time in microseconds, `tokens` are input and output together."""
 
     correlation_id: str
     phase: str
@@ -46,14 +46,14 @@ PHASES: Final[dict[type[SessionEvent], str]] = {
     events.TaskEscalated: ESCALATED,
     **{kind: outcome.lower() for kind, outcome in OUTCOMES.items()},
 }
-"""The phase that an event begins."""
+"""The phase that begins with an event."""
 
 ENDED: Final = frozenset(outcome.lower() for outcome in Outcome)
-"""Phases that nothing follows. An escalated session waits for a person."""
+"""Final phases. `escalated` is not one: the session waits for a person."""
 
 
 def begun(event: SessionEvent) -> SessionRow:
-    """The row of a session of which this is the first event that is known."""
+    """The row of a session whose first known event this is."""
     return SessionRow(
         correlation_id=event.correlation_id,
         phase="awaited",
@@ -65,9 +65,9 @@ def begun(event: SessionEvent) -> SessionRow:
 
 
 def projected(row: SessionRow, event: SessionEvent) -> SessionRow:
-    """The row after an event; unchanged for one that it contains already.
+    """The row after an event; unchanged for an event that it already contains.
 
-    While a session runs, what calls used that were given up may be missing; its end tells the total.
+    While a session is active, the usage of calls that timed out may be missing. Its last event has the total.
     """
     if event.sequence <= row.sequence:
         return row

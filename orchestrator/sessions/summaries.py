@@ -1,4 +1,4 @@
-"""What an event says, in one line for people."""
+"""Events in one line each, for people."""
 
 from typing import Final
 
@@ -8,11 +8,11 @@ from orchestrator.messages.call_kinds import call_name
 from orchestrator.messages.usage import tokens_of
 
 LONGEST: Final = 200
-"""Characters of a summary; goals and failures may be pages."""
+"""Characters of a summary: goals and failures may be long."""
 
 
 def summary(event: Event | Definition) -> str:
-    """One readable line. Names steps, tools, reasons and figures, never the content of a value."""
+    """One line with steps, tools, reasons and figures, never with the content of a value."""
     for describe in (_task, _plan, _step, _call, _service, _elsewhere):
         if (text := describe(event)) is not None:
             return _one_line(text)

@@ -39,7 +39,7 @@ class MemoryLoop:
         self._profile = profile
         self._publish = publish
 
-    def take(self, received: Received) -> None:
+    def read(self, received: Received) -> None:
         """Handles a record of an input topic, if it is for the orchestrator."""
         routed = self._router.route(received)
         if isinstance(routed, Routed):

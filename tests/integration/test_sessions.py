@@ -192,7 +192,7 @@ def test_a_gap_and_a_repetition_in_the_log_are_found(writer: HistoryWriter) -> N
 
     found = replay(logged_events(writer.bus, writer.codec, story[0].correlation_id).events)
 
-    assert found.problems == ("event 3 is there twice", "events 5 to 6 are missing")
+    assert found.problems == ("event 3 appears twice", "events 5 to 6 are missing")
     assert found.session is not None
     assert found.session.sequence == 4
 

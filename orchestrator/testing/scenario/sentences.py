@@ -188,7 +188,7 @@ def evaluation_failed() -> Sentence:
 
 
 def _run_of(scenario: Scenario, step_id: str) -> Call:
-    """The run as its executor knows it, also while the report of its selection has not arrived."""
+    """The run as its executor knows it, also before the session has handled its selection."""
     running = scenario.open_calls(CallKind.TOOL, step_id)
     call = running[0] if running else scenario.call(CallKind.SELECTION, step_id)
     return replace(call, kind=CallKind.TOOL, tool="work")

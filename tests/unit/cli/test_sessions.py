@@ -155,7 +155,7 @@ def test_a_moment_that_was_not_is_refused(run: Run, triage: Story) -> None:
     ended = run("sessions", "show", triage.correlation_id, "--at", "99")
 
     assert ended.code == 1
-    assert "its events are numbered from 1 to 16" in ended.err
+    assert "the events of the session are numbered from 1 to 16" in ended.err
 
 
 def test_the_beginning_of_an_id_is_enough(run: Run, triage: Story, waiting: Story) -> None:
