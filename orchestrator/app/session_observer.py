@@ -1,4 +1,4 @@
-"""What the orchestrator tells of its work: the tree of each session's trace, and counters."""
+"""The orchestrator's telemetry: the trace of each session, and metrics of the loop."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ COUNTED: Final = tuple(kind for kind in SETTLING if kind is not events.TaskRefus
 
 
 class SessionObserver(LoopObserver):
-    """Looks at what the orchestrator does: the tree of each session's trace, and metrics."""
+    """Turns what the loop reports into spans and metrics."""
 
     def __init__(self, tracing: Tracing, metrics: ProcessMetrics) -> None:
         self._tracing = tracing
@@ -47,7 +47,7 @@ class SessionObserver(LoopObserver):
         for topic, count in Counter(map(_TOPIC_OF, transaction.records)).items():
             self._metrics.count(names.MESSAGES_SENT, count, topic=topic.value)
         for message in transaction.messages:
-            self._look_at(message)
+            self._observe(message)
 
     def failed(self, outcome: str) -> None:
         self._metrics.count(names.TRANSACTIONS, outcome=outcome)
@@ -57,7 +57,7 @@ class SessionObserver(LoopObserver):
             self._metrics.set(names.SESSIONS_ACTIVE, active.get(number, 0), partition=str(number))
         self._owned = tuple(active)
 
-    def _look_at(self, message: Message) -> None:
+    def _observe(self, message: Message) -> None:
         if isinstance(message, COUNTED):
             self._metrics.count(names.SESSIONS_SETTLED, outcome=type(message).__name__)
         elif isinstance(message, events.MessageDeadLettered):
@@ -69,7 +69,7 @@ class SessionObserver(LoopObserver):
 
 
 def span_of(message: Message) -> Span | None:
-    """The span that is over with this event of the orchestrator's; None for all others."""
+    """The span that ends with this event of the orchestrator; None for an event that ends none."""
     match message:
         case events.TaskReceived():
             return spans.session_root(
@@ -100,7 +100,7 @@ def span_of(message: Message) -> Span | None:
 
 
 def _of_call(event: Event, call: Call, usage: Usage, error: str = "") -> Span | None:
-    """The span of an attempt; that of a plan lasts until its reviews are in."""
+    """The span of an attempt; that of a plan ends with its reviews."""
     if not call.opened_at:
         return None
     begun, ended = call.opened_at, event.occurred_at
