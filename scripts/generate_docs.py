@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import chart
+import saga_diagram
 import saga_table
 
 from orchestrator.messages.catalogue import CATALOGUE, TOPICS, Entry, Topic, TopicSpec
@@ -75,7 +76,7 @@ def _message_row(entry: Entry) -> str:
 SECTIONS: Final = {
     ROOT / "docs" / "architecture.md": {"picture": picture},
     ROOT / "docs" / "topics.md": {"topics": topics},
-    ROOT / "docs" / "saga.md": {"table": saga_table.table},
+    ROOT / "docs" / "saga.md": {"diagram": saga_diagram.diagram, "table": saga_table.table},
     chart.CHART / "README.md": {"values": chart.values_table},
 }
 FILES: Final = {chart.CHART / "files" / "topics.yaml": chart.topics}

@@ -1,15 +1,17 @@
-"""What the orchestrator tells of its work: the tree of each session's trace, and counters."""
+"""The orchestrator's telemetry: the trace of each session, and metrics of the loop."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Final, assert_never
 
 from orchestrator.bus.ports import Received
 from orchestrator.engine.observer import LoopObserver, Transaction
 from orchestrator.messages import events
 from orchestrator.messages.base import Event, Message
+from orchestrator.messages.call_kinds import purpose_of
 from orchestrator.messages.types import Call, CallKind, Usage
+from orchestrator.saga import SETTLING
 from orchestrator.telemetry import metrics as names
 from orchestrator.telemetry import spans
 from orchestrator.telemetry.metrics import ProcessMetrics
@@ -18,11 +20,12 @@ from orchestrator.telemetry.tracing import Tracing
 
 _COMMITTED: Final = "committed"
 _TOPIC_OF: Final = attrgetter("topic")
-_ENDS: Final = (events.TaskCompleted, events.TaskFailed, events.TaskCancelled, events.TaskEscalated)
+COUNTED: Final = tuple(kind for kind in SETTLING if kind is not events.TaskRefused)
+"""Events counted as settled sessions. A refused task is not: its session never began."""
 
 
 class SessionObserver(LoopObserver):
-    """Looks at what the orchestrator does: the tree of each session's trace, and metrics."""
+    """Turns what the loop reports into spans and metrics."""
 
     def __init__(self, tracing: Tracing, metrics: ProcessMetrics) -> None:
         self._tracing = tracing
@@ -44,7 +47,7 @@ class SessionObserver(LoopObserver):
         for topic, count in Counter(map(_TOPIC_OF, transaction.records)).items():
             self._metrics.count(names.MESSAGES_SENT, count, topic=topic.value)
         for message in transaction.messages:
-            self._look_at(message)
+            self._observe(message)
 
     def failed(self, outcome: str) -> None:
         self._metrics.count(names.TRANSACTIONS, outcome=outcome)
@@ -54,8 +57,8 @@ class SessionObserver(LoopObserver):
             self._metrics.set(names.SESSIONS_ACTIVE, active.get(number, 0), partition=str(number))
         self._owned = tuple(active)
 
-    def _look_at(self, message: Message) -> None:
-        if isinstance(message, _ENDS):
+    def _observe(self, message: Message) -> None:
+        if isinstance(message, COUNTED):
             self._metrics.count(names.SESSIONS_SETTLED, outcome=type(message).__name__)
         elif isinstance(message, events.MessageDeadLettered):
             self._metrics.count(names.DEAD_LETTERS, service=message.service, stage=message.stage)
@@ -66,7 +69,7 @@ class SessionObserver(LoopObserver):
 
 
 def span_of(message: Message) -> Span | None:
-    """The span that is over with this event of the orchestrator's; None for all others."""
+    """The span that ends with this event of the orchestrator; None for an event that ends none."""
     match message:
         case events.TaskReceived():
             return spans.session_root(
@@ -87,9 +90,7 @@ def span_of(message: Message) -> Span | None:
         case events.PlanRejected():
             return _of_call(message, message.call, message.usage, message.failure.code)
         case events.ReviewRecorded():
-            return spans.reviewing(
-                message.correlation_id, message.call, message.call.opened_at, message.occurred_at
-            )
+            return _of_call(message, message.call, message.usage)
         case events.CallFailed():
             return _of_call(message, message.call, message.usage, _failure(message.call))
         case events.CallTimedOut() if message.call.kind is not CallKind.RECOVERY:
@@ -99,14 +100,23 @@ def span_of(message: Message) -> Span | None:
 
 
 def _of_call(event: Event, call: Call, usage: Usage, error: str = "") -> Span | None:
-    """The span of an attempt; that of a plan lasts until its reviews are in."""
+    """The span of an attempt; that of a plan ends with its reviews."""
     if not call.opened_at:
         return None
-    kind = call.failed_kind if call.kind is CallKind.RECOVERY else call.kind
-    make = {CallKind.PLAN: spans.planning, CallKind.EVALUATION: spans.evaluation}.get(
-        kind, spans.step_attempt
-    )
-    return make(event.correlation_id, call, call.opened_at, event.occurred_at, usage, error)
+    begun, ended = call.opened_at, event.occurred_at
+    match purpose_of(call):
+        case CallKind.PLAN:
+            return spans.planning(event.correlation_id, call, begun, ended, usage, error)
+        case CallKind.REVIEW:
+            return spans.reviewing(event.correlation_id, call, begun, ended, error)
+        case CallKind.SELECTION | CallKind.TOOL:
+            return spans.step_attempt(event.correlation_id, call, begun, ended, usage, error)
+        case CallKind.EVALUATION:
+            return spans.evaluation(event.correlation_id, call, begun, ended, usage, error)
+        case CallKind.RECOVERY | CallKind.UNKNOWN:
+            return None
+        case kind:
+            assert_never(kind)
 
 
 def _failure(call: Call) -> str:

@@ -1,7 +1,5 @@
 """Errors with which a task settles."""
 
-from typing import Final
-
 from orchestrator.errors import OrchestratorError
 from orchestrator.messages import events
 from orchestrator.messages.base import Event
@@ -31,17 +29,6 @@ class TaskCancelledError(TaskError):
 
 class TaskEscalatedError(TaskError):
     """The session was escalated and waits for a person; it may still continue."""
-
-
-SETTLING: Final = (
-    events.TaskCompleted,
-    events.TaskFailed,
-    events.TaskCancelled,
-    events.TaskRefused,
-    events.TaskEscalated,
-    events.RequestRefused,
-)
-"""Events that may settle a session; `RequestRefused` does only where there was no task."""
 
 
 def error_of(event: Event) -> TaskError | None:

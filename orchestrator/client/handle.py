@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
 from orchestrator.bus.ports import BEGINNING, Position
-from orchestrator.client.errors import SETTLING, error_of
+from orchestrator.client.errors import error_of
 from orchestrator.client.follower import Follower
 from orchestrator.client.subscriptions import Mark, Subscription
 from orchestrator.messages import events
 from orchestrator.messages.base import Event
 from orchestrator.messages.catalogue import Topic
+from orchestrator.saga import settles
 from orchestrator.sdk import Values
 
 
@@ -81,7 +82,7 @@ class Handle:
                 return
             yield item
             has_task = has_task or isinstance(item, events.TaskReceived)
-            if isinstance(item, SETTLING) and not (isinstance(item, events.RequestRefused) and has_task):
+            if settles(item, has_task=has_task):
                 # The other topic may still hold earlier events.
                 self._access.follower.catch_up(subscription)
 

@@ -6,10 +6,10 @@ from enum import Enum
 from typing import TypeAlias
 
 from orchestrator.bus.ports import Position
-from orchestrator.client.errors import SETTLING
 from orchestrator.errors import OrchestratorError
 from orchestrator.messages import events
 from orchestrator.messages.base import Event
+from orchestrator.saga import settles
 
 
 class Mark(Enum):
@@ -67,9 +67,7 @@ class _Settling:
     def __call__(self, event: Event) -> bool:
         if isinstance(event, events.TaskReceived):
             self._has_task = True
-        if isinstance(event, events.RequestRefused):
-            return not self._has_task
-        return isinstance(event, SETTLING)
+        return settles(event, has_task=self._has_task)
 
 
 def _everything(_event: Event) -> bool:

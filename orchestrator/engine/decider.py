@@ -2,20 +2,20 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Outgoing, Received
 from orchestrator.engine.assignment import SlotAssignment
-from orchestrator.engine.routing import Routed, Router, submission
+from orchestrator.engine.routing import Routed, Router
 from orchestrator.engine.staged_batch import StagedBatch, location_of
 from orchestrator.engine.state.encoding import Encoder
 from orchestrator.engine.state.timers import Horizon
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
-from orchestrator.messages import commands, identity
+from orchestrator.messages import identity
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import AgentProfile
-from orchestrator.saga import Input, TimePassed
+from orchestrator.saga import TimePassed
 
 logger: Final = logging.getLogger(__name__)
 
@@ -86,12 +86,7 @@ class BatchDecider:
         if isinstance(routed, Outgoing):
             batch.forward(record, routed)
         elif isinstance(routed, Routed):
-            message = routed.message
-            input = (
-                submission(message, self._agents.profile(message.agent), record)
-                if isinstance(message, commands.SubmitTask)
-                else cast("Input", message)
-            )
+            input = routed.input(record, self._agents.profile)
             reason = self._poisoned.get(location_of(record), "")
             batch.handle(record.partition, routed.correlation_id, input, record, reason)
 

@@ -1,5 +1,6 @@
 """Routes records: decodes them, finds their session, and forwards those in another partition than the session's."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeAlias
@@ -12,10 +13,9 @@ from orchestrator.bus.ports import Outgoing, Received
 from orchestrator.delivery.dead_letters import original
 from orchestrator.errors import ContractError
 from orchestrator.messages import commands, identity
-from orchestrator.messages.base import Command, Event
 from orchestrator.messages.catalogue import Topic, avro_name
 from orchestrator.messages.types import AgentProfile
-from orchestrator.saga.inputs import Submission
+from orchestrator.saga import Direct, Input, Submission, is_direct
 from orchestrator.saga.replies import REPLIES
 
 FORWARDED: Final = "agents_forwarded"
@@ -25,15 +25,23 @@ _ADDRESSES: Final = 20_000
 
 _REPLY_NAMES: Final = frozenset(avro_name(kind) for kind in REPLIES)
 
-Routable: TypeAlias = Command | Event
+Routable: TypeAlias = commands.SubmitTask | Direct
+"""Messages that sessions handle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """A decoded input and its session."""
+    """A decoded message and its session."""
 
     correlation_id: str
     message: Routable
+
+    def input(self, received: Received, profile: Callable[[str], AgentProfile | None]) -> Input:
+        """The session's input. `profile` finds an agent by its name; `received` is where the message lies."""
+        if isinstance(self.message, commands.SubmitTask):
+            agent = profile(self.message.agent)
+            return Submission(task=self.message, profile=agent, original=original(received))
+        return self.message
 
 
 class Router:
@@ -46,19 +54,19 @@ class Router:
         self._address = lru_cache(_ADDRESSES)(self._computed_address)
 
     def route(self, received: Received) -> Routed | Outgoing | None:
-        """The decoded input; or the record to forward to its home partition; or None for an event that is not a
-        reply.
+        """The decoded message; or the record to forward to its home partition; or None for an event that changes
+        no session.
 
-        Raises `ContractError` for a record that can never be handled: it does not decode, or it was forwarded
-        once and is still not in its home partition.
+        Raises `ContractError` for a record that can never be handled: it does not decode, the saga has no handler
+        for it, or it was forwarded once and is still not in its home partition.
         """
         if received.topic is Topic.EVENTS and self._is_for_others(received):
             return None
         message = self._codec.decode(received)
         if isinstance(message, commands.SubmitTask):
             message = _identified(message, received)
-        if not isinstance(message, Command | Event):
-            raise ContractError(f"{type(message).__name__} does not belong to a session")
+        elif not is_direct(message):
+            raise ContractError(f"no session handles {avro_name(type(message))} from topic {received.topic}")
         correlation_id, home = self._address(message.correlation_id)
         if correlation_id is None:
             raise ContractError(f"the correlation id {message.correlation_id!r} is not a UUID")
@@ -98,11 +106,6 @@ class Router:
             ),
             partition=self.home(correlation_id),
         )
-
-
-def submission(task: commands.SubmitTask, profile: AgentProfile | None, received: Received) -> Submission:
-    """The saga's input for a task; `profile` is None if its agent does not exist."""
-    return Submission(task=task, profile=profile, original=original(received))
 
 
 def _identified(task: commands.SubmitTask, received: Received) -> commands.SubmitTask:

@@ -1,14 +1,14 @@
-"""What every message has; the generated models derive from these."""
+"""Base classes of the generated models: what every message has."""
 
 import msgspec
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A payload that messages are made of."""
+    """A part of messages. It has no topic of its own, except for snapshots."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Anything that travels through a topic under a name of its own."""
+    """What is sent through a topic under a name of its own."""
 
 
 class Command(Message, frozen=True, kw_only=True):
@@ -21,7 +21,7 @@ class Command(Message, frozen=True, kw_only=True):
     causation_id: str = ""
     """The message that caused this one."""
     occurred_at: int
-    """When it was asked for: Unix time in microseconds, by its writer's clock."""
+    """When it was requested: Unix time in microseconds, by its writer's clock."""
     agent: str = "default"
     """Name of the agent."""
     tenant: str = "default"
@@ -54,14 +54,14 @@ class Event(Message, frozen=True, kw_only=True):
 
 
 class SessionEvent(Event, frozen=True, kw_only=True):
-    """A fact that the orchestrator wrote: part of a session's history of record."""
+    """A fact that the orchestrator wrote: part of a session's history."""
 
     sequence: int
     """Number of the event in its session: 1, 2, 3 without a gap."""
 
 
 class Definition(Message, frozen=True, kw_only=True):
-    """Something that exists: a tool, an agent, a playbook. Belongs to no session."""
+    """Something that exists: a tool, an agent, a playbook. It belongs to no session."""
 
     event_id: str
     """Identity of this event (UUID)."""

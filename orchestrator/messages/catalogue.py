@@ -1,6 +1,6 @@
-"""The catalogue: which message has which schema, lies in which topic, under which key, written by whom.
+"""The catalogue: the topic, key, schema and writer of every message.
 
-Topics, subscriptions, ids of the embedded registry, documentation and the chart are all made from it.
+Topics, subscriptions, the ids of the embedded registry, documentation and the chart are all made from it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,10 +37,10 @@ DAY_MS: Final = 24 * HOUR_MS
 
 @dataclass(frozen=True)
 class TopicSpec:
-    """How a topic is made.
+    """How a topic is created.
 
-    `partitions` None is the installation's count: tasks, control, sessions, events and snapshots must
-    share it, because a session's messages meet by partition number.
+    `partitions` None is the installation's count. Tasks, control, sessions, events and snapshots must share it,
+    because the messages of a session are in the same partition of each.
     """
 
     topic: Topic
@@ -81,7 +81,7 @@ class Entry:
     message: type[Message] | type[Record]
     topic: Topic
     writer: str
-    """Who writes it: a user, the orchestrator, or the service."""
+    """A user, the orchestrator, or the service that writes it."""
 
     @property
     def name(self) -> str:
@@ -172,7 +172,7 @@ _BY_TYPE: Final = {entry.message: entry for entry in CATALOGUE}
 
 
 def entry_named(name: str) -> Entry | None:
-    """The entry of a full Avro name; None for a name that is not ours."""
+    """The entry of a full Avro name; None for a name that is not in the catalogue."""
     return _BY_NAME.get(name)
 
 
@@ -185,7 +185,7 @@ def topic_spec(topic: Topic) -> TopicSpec:
 
 
 def key_of(message: Message | Record) -> str:
-    """Kafka key of a message: the session's id, or the name of what is defined."""
+    """Kafka key of a message: the session's id, or the name of what it defines."""
     match message:
         case Command() | Event():
             return message.correlation_id

@@ -1,4 +1,4 @@
-"""Rules that every plan keeps, whoever made it."""
+"""Rules for all plans, whichever planner made them."""
 
 from graphlib import CycleError, TopologicalSorter
 
@@ -7,15 +7,15 @@ from orchestrator.messages.values import steps_named
 
 
 def dependencies(step: Step) -> frozenset[str]:
-    """Steps that must be done before this one: those its arguments name, and those in `after`."""
+    """Steps that must succeed before this one: those its arguments name, and those in `after`."""
     return steps_named(step.arguments) | frozenset(step.after)
 
 
 def problems_of(plan: Plan) -> list[str]:
-    """What is wrong with a plan, for people; empty where nothing is."""
+    """What is wrong with a plan, for people; empty for a valid one."""
     names = [step.step_id for step in plan.steps]
     known = set(names)
-    problems = [f"step {name} is there twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    problems = [f"two steps are named {name}" for name in sorted({n for n in names if names.count(n) > 1})]
     if not plan.steps:
         problems.append("the plan has no steps")
     for step in plan.steps:
@@ -24,15 +24,15 @@ def problems_of(plan: Plan) -> list[str]:
         if bool(step.tool) == bool(step.capability):
             problems.append(f"step {step.step_id} must name a tool or a capability, and not both")
         problems += [
-            f"step {step.step_id} needs {name}, which is no step of the plan"
+            f"step {step.step_id} needs {name}, which is not a step of the plan"
             for name in sorted(dependencies(step) - known)
         ]
     problems += [
-        f"the result needs {name}, which is no step of the plan"
+        f"the result needs {name}, which is not a step of the plan"
         for name in sorted(steps_named(plan.result) - known)
     ]
     problems += [
-        f"the criterion {criterion.expression} needs {name}, which is no step of the plan"
+        f"the criterion {criterion.expression} needs {name}, which is not a step of the plan"
         for criterion in plan.criteria
         for name in sorted(set(criterion.steps) - known)
     ]

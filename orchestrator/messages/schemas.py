@@ -1,4 +1,4 @@
-"""The Avro schemas in `avro-schemas/`, self-contained: every type that one refers to stands inside it."""
+"""The Avro schemas in `avro-schemas/`, self-contained: with the definitions of all types they refer to."""
 
 import json
 from functools import cache
@@ -14,7 +14,7 @@ SCHEMA_ROOT: Final = _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
 
 @cache
 def declared(avro_name: str) -> Schema:
-    """The schema as its file has it. `avro_name` is full, such as `agents.events.PlanCreated`."""
+    """The schema as it is in its file. `avro_name` is full, such as `agents.events.PlanCreated`."""
     _, folder, name = avro_name.split(".")
     schema: Schema = json.loads((SCHEMA_ROOT / folder / f"{name}.avsc").read_text(encoding="utf-8"))
     return schema
@@ -22,10 +22,10 @@ def declared(avro_name: str) -> Schema:
 
 @cache
 def self_contained(avro_name: str) -> Schema:
-    """The schema with each named type spelt out where it is first used, as it is registered."""
+    """The schema with each named type defined where it is first used, as it is registered."""
     schema = _inlined(avro_name, set())
     if not isinstance(schema, dict):  # pragma: no cover - a message is always a record
-        raise TypeError(f"{avro_name} is no record")
+        raise TypeError(f"{avro_name} is not a record")
     return schema
 
 

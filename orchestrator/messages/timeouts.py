@@ -1,10 +1,11 @@
-"""How long messages may wait, where services and the orchestrator have to agree on it."""
+"""Timeouts on which services and the orchestrator have to agree."""
 
 from typing import Final
 
 QUEUE_MS: Final = 120_000
-"""How long a command may wait in its topic: later it has expired and is answered, not run. The time limit of
-the work itself counts from its start, so that a backlog does not make time-outs that make more backlog."""
+"""How long a command may wait in its topic. After that it has expired: it gets a reply, and is not run. The
+timeout of the work itself starts with the work, so that a backlog does not cause timeouts, whose retries would
+add to the backlog."""
 
 GRACE_MS: Final = 5_000
-"""How much longer the orchestrator waits than the service may take: the reply's way, and clocks that differ."""
+"""How much longer the orchestrator waits than the service may take, for the reply to arrive and for clock skew."""

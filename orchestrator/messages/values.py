@@ -1,4 +1,4 @@
-"""Values and documents: the data that messages carry, and the late binding of steps' outputs."""
+"""Values and documents: the data in messages, and references to the outputs of steps."""
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
@@ -23,11 +23,11 @@ def json_value(content: Any) -> Value:
     try:
         return value_of(msgspec.json.encode(content))
     except (TypeError, ValueError) as error:
-        raise ContractError(f"this cannot be written as JSON: {error}") from error
+        raise ContractError(f"the value cannot be written as JSON: {error}") from error
 
 
 def read_json(value: Value | None) -> Any:
-    """What an inline JSON value holds; None for no value. Raises `ContractError` for anything else."""
+    """Content of an inline JSON value; None for no value. Raises `ContractError` for any other value."""
     if value is None:
         return None
     if value.inline is None:
@@ -41,20 +41,20 @@ def read_json(value: Value | None) -> Any:
 
 
 def steps_named(document: Document | None) -> frozenset[str]:
-    """Steps whose outputs a document takes something from."""
+    """Steps whose outputs a document refers to."""
     return frozenset(reference.step_id for reference in document.references) if document else frozenset()
 
 
 def fill(document: Document, outputs: Mapping[str, Any]) -> Any:
     """The document's JSON content with every reference filled from the outputs of steps.
 
-    Raises `ContractError` naming the reference that finds nothing.
+    Raises `ContractError` for a reference that finds nothing.
     """
     return fill_content(read_json(document.body), document.references, outputs)
 
 
 def fill_content(content: Any, references: Iterable[Reference], outputs: Mapping[str, Any]) -> Any:
-    """As `fill`, for a document whose content was loaded already. Changes `content` in place."""
+    """Like `fill`, for content that is already loaded. Changes `content` in place."""
     for reference in _outermost_first(references):
         content = _filled(content, reference, outputs)
     return content
@@ -66,7 +66,7 @@ def _outermost_first(references: Iterable[Reference]) -> list[Reference]:
 
 def _filled(content: Any, reference: Reference, outputs: Mapping[str, Any]) -> Any:
     if reference.step_id not in outputs:
-        raise ContractError(f"the output of step {reference.step_id} is not there")
+        raise ContractError(f"the output of step {reference.step_id} is missing")
     try:
         taken = jsonpointer.resolve_pointer(outputs[reference.step_id], reference.at)
     except jsonpointer.JsonPointerException as error:

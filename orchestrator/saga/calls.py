@@ -1,42 +1,41 @@
-"""Calls: the one place where they are opened, matched with replies, failed, and found due."""
+"""Calls: how they are opened, matched with replies, failed, voided and found due."""
 
 from collections.abc import Iterable
+from typing import assert_never
 
 from msgspec.structs import replace
 
 from orchestrator.messages import events, identity
+from orchestrator.messages.call_kinds import CALL_KINDS
 from orchestrator.messages.timeouts import GRACE_MS, QUEUE_MS
-from orchestrator.messages.types import Call, CallKind, Failure, FailureKind, RetryPolicy, Usage
+from orchestrator.messages.types import Call, CallKind, Failure, RetryPolicy, Usage
+from orchestrator.messages.usage import NO_USAGE
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
-from orchestrator.saga.usage import NOTHING
 
 SELECTION_MS = 30_000
-"""How long a selection may take: it is in memory, so this is a dead selector."""
+"""How long a selection may take. It works in memory, so one that takes longer has a dead selector."""
 RECOVERY_MS = 30_000
 """How long recovery may take to decide before it is asked again."""
 RECOVERY_ASKS = 3
 """How often recovery is asked before the call counts as lost."""
 CANCEL_MS = 10_000
-"""How long a cancelled session waits for tools that are running."""
-
+"""How long a cancelled session waits for running tools."""
 AWAITED_MS = 3_600_000
-"""How long a request that came before its task is remembered."""
-
-IN_FLIGHT = (CallKind.SELECTION, CallKind.TOOL)
+"""How long a request that came before its task is kept."""
 
 
 def micros(milliseconds: int) -> int:
     return milliseconds * 1_000
 
 
-def work_deadline(now: int, limit_ms: int) -> int:
-    """When to stop waiting for work that may queue, take up to its limit, and answer."""
-    return now + micros(QUEUE_MS + limit_ms + GRACE_MS)
+def work_deadline(now: int, timeout_ms: int) -> int:
+    """When to stop waiting for work that may queue, take up to its timeout, and reply."""
+    return now + micros(QUEUE_MS + timeout_ms + GRACE_MS)
 
 
 def expires(now: int) -> int:
-    """When a command has waited too long to be started."""
+    """When a command that still waits in its topic is not started any more."""
     return now + micros(QUEUE_MS)
 
 
@@ -53,7 +52,7 @@ def opened(
     avoid: tuple[str, ...] = (),
     reserved: Usage | None = None,
 ) -> Call:
-    """A new call. Its id follows from what it is, so a decision made twice opens the same one."""
+    """A new call. Its id is derived from its fields, so a decision made twice opens the same call."""
     return Call(
         call_id=identity.call_id(session.correlation_id, kind.value, revision, step_id, attempt),
         kind=kind,
@@ -69,13 +68,13 @@ def opened(
 
 
 def matching(session: Session, reply: Call, *kinds: CallKind) -> Call | None:
-    """The open call that a reply answers; None for a late or repeated one."""
+    """The open call of one of these kinds that a reply answers; None for a late or repeated reply."""
     call = session.calls.get(reply.call_id)
     return call if call is not None and call.kind in kinds else None
 
 
 def in_recovery(call: Call, failure: Failure, now: int) -> Call:
-    """The call, waiting for recovery to decide about its failure. What was reserved for it is free again."""
+    """The call, now waiting for recovery to decide about its failure. Its reservation is released."""
     return replace(
         call,
         kind=CallKind.RECOVERY,
@@ -91,46 +90,52 @@ def failed(call: Call, failure: Failure, usage: Usage, now: int) -> Draft:
     return draft(events.CallFailed, call=in_recovery(call, failure, now), usage=usage)
 
 
-def late(session: Session, reply: Call, usage: Usage) -> Iterable[Draft]:
-    """What a reply that comes too late still tells: what it used, but for runs that were counted already."""
+def late_usage(session: Session, reply: Call, usage: Usage) -> Iterable[Draft]:
+    """The usage that a late reply reports, without the runs that were counted when its call was closed."""
     counted = session.uncounted.get(reply.call_id)
     if counted is None:
         return
     rest = replace(usage, tool_calls=max(0, usage.tool_calls - counted))
-    if rest != NOTHING:
+    if rest != NO_USAGE:
         yield draft(events.UsageRecorded, call=reply, usage=rest)
 
 
+def voided(session: Session) -> list[Draft]:
+    """Stops the services that work on the session's open calls; nothing where none is open."""
+    if not session.calls:
+        return []
+    return [draft(events.CallsVoided, calls=tuple(session.calls), reason="the session no longer waits")]
+
+
 def due(session: Session, now: int) -> tuple[Call, ...]:
-    """Open calls whose time has run out, in the order of their deadlines."""
+    """Open calls whose deadline has passed, earliest first."""
     found = (call for call in session.calls.values() if call.due_at <= now)
     return tuple(sorted(found, key=lambda call: (call.due_at, call.call_id)))
 
 
 def timed_out(call: Call, now: int) -> Draft:
-    """The fact that nobody answered, and what is waited for now."""
-    if call.kind is CallKind.REVIEW:
-        return draft(events.CallTimedOut, call=call, next=None)
-    if call.kind is not CallKind.RECOVERY:
-        return draft(events.CallTimedOut, call=call, next=in_recovery(call, silence(call), now))
-    if call.asked < RECOVERY_ASKS:
-        again = replace(call, due_at=now + micros(RECOVERY_MS), asked=call.asked + 1)
-        return draft(events.CallTimedOut, call=call, next=again)
-    return draft(events.CallTimedOut, call=call, next=None)
+    """No reply came in time: the call, and what is waited for now."""
+    return draft(events.CallTimedOut, call=call, next=_after_no_reply(call, now))
 
 
-def silence(call: Call) -> Failure:
-    """The failure of a call that nobody answered. A tool may have run."""
-    outcome = FailureKind.UNKNOWN_OUTCOME if call.kind is CallKind.TOOL else FailureKind.TRANSIENT
-    who = {
-        CallKind.PLAN: "planner",
-        CallKind.SELECTION: "tool selector",
-        CallKind.TOOL: f"tool executor for {call.tool}",
-        CallKind.EVALUATION: "evaluator",
-        CallKind.RECOVERY: "recovery",
-    }.get(call.kind, call.kind.value)
+def _after_no_reply(call: Call, now: int) -> Call | None:
+    match call.kind:
+        case CallKind.PLAN | CallKind.SELECTION | CallKind.TOOL | CallKind.EVALUATION | CallKind.UNKNOWN:
+            return in_recovery(call, no_reply(call), now)
+        case CallKind.RECOVERY if call.asked < RECOVERY_ASKS:
+            return replace(call, due_at=now + micros(RECOVERY_MS), asked=call.asked + 1)
+        case CallKind.RECOVERY | CallKind.REVIEW:
+            return None
+        case kind:
+            assert_never(kind)
+
+
+def no_reply(call: Call) -> Failure:
+    """The failure of a call without a reply in time. A tool may have run."""
+    kind = CALL_KINDS[call.kind]
+    who = f"{kind.service} for {call.tool}" if call.kind is CallKind.TOOL else kind.service
     return Failure(
-        kind=outcome,
+        kind=kind.when_silent,
         code="timed_out",
         message=f"no answer from the {who} in time; is it running, and is it reading its topic?",
     )

@@ -1,50 +1,50 @@
-"""`decide(state, input) -> outputs`: record the input, then settle: make moves until none applies."""
+"""`decide(state, input) -> outputs`: record the input as own events, then make moves until none applies."""
 
 from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
-from orchestrator.messages import commands, events, identity
+from orchestrator.messages import identity
 from orchestrator.messages.base import Command, Message, SessionEvent
-from orchestrator.saga.calls import IN_FLIGHT
+from orchestrator.messages.call_kinds import OF_STEPS
 from orchestrator.saga.evolve import evolve
-from orchestrator.saga.inputs import Input, Submission, TimePassed
+from orchestrator.saga.inputs import Input, TimePassed
 from orchestrator.saga.moves import EXPIRING, MOVES
-from orchestrator.saga.opening import held_back
-from orchestrator.saga.outputs import Draft, Drafts, draft
+from orchestrator.saga.opening import must_wait
+from orchestrator.saga.outputs import Draft, Drafts
 from orchestrator.saga.replies import REPLIES
-from orchestrator.saga.replies.control import cancel_task
-from orchestrator.saga.replies.intake import submit_task
+from orchestrator.saga.requests import REQUESTS, Request, Submission
+from orchestrator.saga.requests.cancel import task_missing
 from orchestrator.saga.state import PendingRetry, Phase, Session, Task
 
 PRODUCER: Final = "orchestrator"
 MAX_MOVES: Final = 100_000
-"""Far above what any plan needs: reaching it means that two moves undo each other, which is a bug."""
+"""Far more than any plan needs: a session that makes as many has two moves that undo each other, a bug."""
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """The outputs, in order, and the state after them. `session` is None where nothing is known of it."""
+    """The outputs, in order, and the state after them. `session` is None for a session that has not begun."""
 
     session: Session | None
     outputs: tuple[Message, ...]
 
 
-def decide(session: Session | None, told: Input, correlation_id: str, now: int) -> Decision:
-    """What follows from an input at the time `now` (Unix, microseconds).
+def decide(session: Session | None, input: Input, correlation_id: str, now: int) -> Decision:
+    """What an input leads to at the time `now` (Unix, microseconds).
 
-    A repeated or late input has no outputs: nothing changes.
+    A repeated or late input has no outputs and changes nothing.
     """
     if session is not None and session.ended:
         return Decision(session, ())
-    writing = _Writing(session, told, correlation_id, now)
-    writing.write(_recorded(session, told, now))
-    _settle(writing)
-    return Decision(writing.session, tuple(writing.outputs))
+    writer = _Writer(session, input, correlation_id, now)
+    writer.write(_recorded(session, input, now))
+    _settle(writer)
+    return Decision(writer.session, tuple(writer.outputs))
 
 
 def next_due(session: Session) -> int | None:
-    """When something is to be done without any input; None where nothing is. Derived, never stored."""
+    """When a session has to act without an input (Unix, microseconds); None for never. Derived, never stored."""
     if session.ended:
         return None
     if session.task is None:
@@ -63,81 +63,71 @@ def next_due(session: Session) -> int | None:
 
 
 def _waits_its_turn(session: Session, task: Task, retry: PendingRetry) -> bool:
-    """Whether a retry waits for steps that run, whatever time it is."""
-    return retry.call.failed_kind in IN_FLIGHT and held_back(session, task, retry.call.step_id)
+    """Whether a retry has to wait for running steps, even when its delay is over."""
+    return retry.call.failed_kind in OF_STEPS and must_wait(session, task, retry.call.step_id)
 
 
-def _recorded(session: Session | None, told: Input, now: int) -> Iterable[Draft]:
-    match told:
-        case Submission():
-            return submit_task(session, told, now)
-        case commands.CancelTask():
-            return cancel_task(session, told, now)
-        case TimePassed():
-            return ()
-        case _:
-            if session is None or session.task is None:
-                return ()
-            return REPLIES[type(told)](session, told, now)
+def _recorded(session: Session | None, input: Input, now: int) -> Iterable[Draft]:
+    if isinstance(input, TimePassed):
+        return ()
+    if isinstance(input, Request):
+        return REQUESTS[type(input)](session, input, now)
+    if session is None or session.task is None:
+        return ()
+    return REPLIES[type(input)](session, input, now)
 
 
-def _settle(writing: "_Writing") -> None:
+def _settle(writer: "_Writer") -> None:
     for _ in range(MAX_MOVES):
-        session = writing.session
+        session = writer.session
         if session is None or session.ended:
             return
         if session.task is None:
-            if session.phase is Phase.AWAITED and _is_over(writing.told, session.awaited_until):
-                writing.write([_no_task(writing)])
+            if session.phase is Phase.AWAITED and _is_over(writer.input, session.awaited_until):
+                writer.write([task_missing(session)])
             return
-        drafts = _first_move(session, session.task, writing)
+        drafts = _first_move(session, session.task, writer)
         if not drafts:
             return
-        writing.write(drafts)
-    raise RuntimeError(f"session {writing.correlation_id} does not settle")
+        writer.write(drafts)
+    raise RuntimeError(
+        f"session {writer.correlation_id} still moves after {MAX_MOVES} moves: two moves undo each other"
+    )
 
 
-def _is_over(told: Input, at: int) -> bool:
-    return isinstance(told, TimePassed) and told.until >= at
+def _is_over(input: Input, at: int) -> bool:
+    return isinstance(input, TimePassed) and input.until >= at
 
 
-def _first_move(session: Session, task: Task, writing: "_Writing") -> Drafts | None:
-    """Only what tells the time expires anything: another input may come before a reply that is older."""
-    if isinstance(writing.told, TimePassed):
+def _first_move(session: Session, task: Task, writer: "_Writer") -> Drafts | None:
+    """Only `TimePassed` expires anything: any other input may be read before an older reply."""
+    if isinstance(writer.input, TimePassed):
         for move in EXPIRING:
-            drafts = move(session, task, writing.told.until)
+            drafts = move(session, task, writer.input.until)
             if drafts is not None:
                 return drafts
     for move in MOVES:
-        drafts = move(session, task, writing.now)
+        drafts = move(session, task, writer.now)
         if drafts is not None:
             return drafts
     return None
 
 
-def _no_task(writing: "_Writing") -> Draft:
-    return draft(
-        events.RequestRefused,
-        request_type="agents.commands.CancelTask",
-        reason=f"there is no session {writing.correlation_id}",
-    )
-
-
-class _Writing:
+class _Writer:
     """Gives drafts their envelopes and folds own events as they are written."""
 
-    def __init__(self, session: Session | None, told: Input, correlation_id: str, now: int) -> None:
+    def __init__(self, session: Session | None, input: Input, correlation_id: str, now: int) -> None:
         self.session = session
-        self.told = told
+        self.input = input
         self.correlation_id = correlation_id
         self.now = now
         self.outputs: list[Message] = []
-        # A repeated input may find the session later, with something due: its outputs are others then.
+        # A repeated input may come when something else is due: its outputs differ then, and need other ids.
         self._producer = f"{PRODUCER}/{session.sequence if session else 0}"
-        agent, tenant = _whose(session, told)
+        agent, tenant = _owner(session, input)
         self._envelope: dict[str, Any] = {
             "correlation_id": correlation_id,
-            "causation_id": told.message_id,
+            "causation_id": input.message_id,
             "occurred_at": now,
             "agent": agent,
             "tenant": tenant,
@@ -148,28 +138,24 @@ class _Writing:
             own: dict[str, Any] = {_own_id(made.kind): self._next_id()}
             if issubclass(made.kind, SessionEvent):
                 own["sequence"] = (self.session.sequence if self.session else 0) + 1
-            # A dead letter's id is known before: `TaskEscalated` names it.
+            # A dead letter brings its id, because `TaskEscalated` names it.
             message = made.kind(**{**self._envelope, **own, **made.fields})
             if isinstance(message, SessionEvent):
                 self.session = evolve(self.session, message)
             self.outputs.append(message)
 
     def _next_id(self) -> str:
-        return identity.output_id(self.told.message_id, self._producer, len(self.outputs))
+        return identity.output_id(self.input.message_id, self._producer, len(self.outputs))
 
 
 def _own_id(kind: type[Message]) -> str:
     return "command_id" if issubclass(kind, Command) else "event_id"
 
 
-def _whose(session: Session | None, told: Input) -> tuple[str, str]:
-    """Agent and tenant of what is written."""
-    match told:
-        case Submission():
-            return told.task.agent, told.task.tenant
-        case commands.CancelTask() if session is None:
-            return told.agent, told.tenant
-        case _ if session is not None:
-            return session.agent, session.tenant
-        case _:
-            return "default", "default"
+def _owner(session: Session | None, input: Input) -> tuple[str, str]:
+    """Agent and tenant of what is written: those of a submitted task, else the session's, else the request's."""
+    if session is not None and not isinstance(input, Submission):
+        return session.agent, session.tenant
+    if isinstance(input, TimePassed):
+        return "default", "default"
+    return input.agent, input.tenant

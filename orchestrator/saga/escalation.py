@@ -1,28 +1,29 @@
-"""Letting go: of calls, and of a session that cannot go on."""
+"""Escalation: a session that cannot go on waits for a person."""
 
 from orchestrator.messages import events, identity
 from orchestrator.messages.types import Failure
 from orchestrator.messages.values import json_value
+from orchestrator.saga.calls import voided
 from orchestrator.saga.outputs import Drafts, draft
 from orchestrator.saga.state import Session, Task
 
 
 def escalation(session: Session, task: Task, failure: Failure) -> Drafts:
-    """The session is parked until its deadline, and a dead letter tells all about it."""
-    letter = identity.derived_id("dead-letter", session.correlation_id, session.sequence)
+    """Parks the session until its deadline. A dead letter holds its task and its state."""
+    dead_letter_id = identity.derived_id("dead-letter", session.correlation_id, session.sequence)
     return [
         *voided(session),
         draft(
             events.TaskEscalated,
             failure=failure,
-            dead_letter_id=letter,
+            dead_letter_id=dead_letter_id,
             expires_at=task.deadline_at,
             total=session.used,
             received_at=task.received_at,
         ),
         draft(
             events.MessageDeadLettered,
-            event_id=letter,
+            event_id=dead_letter_id,
             original=task.submitted,
             failure=failure,
             service="orchestrator",
@@ -31,10 +32,3 @@ def escalation(session: Session, task: Task, failure: Failure) -> Drafts:
             sequence=session.sequence,
         ),
     ]
-
-
-def voided(session: Session) -> Drafts:
-    """Tells whoever runs a call of the session to stop."""
-    if not session.calls:
-        return []
-    return [draft(events.CallsVoided, calls=tuple(session.calls), reason="the session no longer waits")]

@@ -11,10 +11,12 @@ from msgspec.structs import replace
 from orchestrator.errors import ContractError
 from orchestrator.messages import events
 from orchestrator.messages.base import SessionEvent
+from orchestrator.messages.call_kinds import CALL_KINDS, IN_FLIGHT, OF_STEPS
 from orchestrator.messages.plans import dependencies
 from orchestrator.messages.types import Call, CallKind, Failure, Plan, RecoveryDecision, Usage
+from orchestrator.messages.usage import total_usage
 from orchestrator.messages.values import steps_named
-from orchestrator.saga.calls import AWAITED_MS, CANCEL_MS, IN_FLIGHT, micros, silence
+from orchestrator.saga.calls import AWAITED_MS, CANCEL_MS, micros, no_reply
 from orchestrator.saga.state import (
     Outcome,
     PendingRetry,
@@ -24,10 +26,6 @@ from orchestrator.saga.state import (
     StepStatus,
     Task,
 )
-from orchestrator.saga.usage import add
-
-ENDING: Final = (events.TaskCompleted, events.TaskFailed, events.TaskCancelled, events.TaskRefused)
-"""Events after which a session is over."""
 
 
 def evolve(session: Session | None, event: SessionEvent) -> Session:
@@ -69,12 +67,12 @@ def request_refused(session: Session, _event: events.RequestRefused) -> Session:
 
 
 def cancel_requested(session: Session, event: events.CancelRequested) -> Session:
-    """Tools that are running get a last moment to answer; everything else is given up at once."""
+    """Running tools get a last moment to reply; all other calls are closed at once."""
     limit = event.occurred_at + micros(CANCEL_MS)
     kept = {c.call_id: replace(c, due_at=min(c.due_at, limit)) for c in session.waiting_for(*IN_FLIGHT)}
-    given_up = _without_calls(session, *(c for c in session.calls.values() if c.call_id not in kept))
+    closed = _without_calls(session, *(c for c in session.calls.values() if c.call_id not in kept))
     awaited_until = event.occurred_at + micros(AWAITED_MS) if session.task is None else 0
-    return replace(given_up, cancel=event.reason, calls=kept, retries={}, awaited_until=awaited_until)
+    return replace(closed, cancel=event.reason, calls=kept, retries={}, awaited_until=awaited_until)
 
 
 def plan_requested(session: Session, event: events.PlanRequested) -> Session:
@@ -132,7 +130,7 @@ def plan_accepted(session: Session, event: events.PlanAccepted) -> Session:
 
 
 def plan_rejected(session: Session, event: events.PlanRejected) -> Session:
-    """Reviews that are still open are given up."""
+    """Reviews that are still open are closed."""
     session = _answered(session, event.call, event.usage)
     session = _without_calls(session, *session.calls.values())
     return replace(session, proposed=None, proposal=None, reviews=(), feedback=event.failure.message)
@@ -145,11 +143,11 @@ def plan_step_ready(session: Session, event: events.PlanStepReady) -> Session:
         session,
         steps={**session.steps, name: state},
         ready=tuple(other for other in session.ready if other != name),
-        # An evaluation's name may be a step's too.
+        # A step may have the name of an evaluation.
         retries={
             key: retry
             for key, retry in session.retries.items()
-            if retry.call.step_id != name or retry.call.failed_kind not in IN_FLIGHT
+            if retry.call.step_id != name or retry.call.failed_kind not in OF_STEPS
         },
         calls={**session.calls, event.call.call_id: event.call},
     )
@@ -193,16 +191,16 @@ def step_succeeded(session: Session, event: events.StepSucceeded) -> Session:
 def step_failed(session: Session, event: events.StepFailed) -> Session:
     name = event.call.step_id
     state = replace(session.steps[name], status=StepStatus.FAILED, failure=event.failure)
-    # Recovery has said more about it than the tool did.
+    # What recovery said about it explains more than the failure of the tool.
     give_up = session.give_up or event.failure
     return replace(session, steps={**session.steps, name: state}, give_up=give_up)
 
 
 def call_failed(session: Session, event: events.CallFailed) -> Session:
     call = event.call
-    session = replace(session, used=add(session.used, event.usage))
+    session = replace(session, used=total_usage(session.used, event.usage))
     steps = session.steps
-    if call.failed_kind in IN_FLIGHT:
+    if call.failed_kind in OF_STEPS:
         steps = {**steps, call.step_id: replace(steps[call.step_id], failure=call.failure)}
     return replace(session, steps=steps, calls={**session.calls, call.call_id: call})
 
@@ -212,7 +210,7 @@ def call_timed_out(session: Session, event: events.CallTimedOut) -> Session:
     if event.next is not None:
         return replace(session, calls={**session.calls, event.next.call_id: event.next})
     if event.call.kind is CallKind.RECOVERY:
-        return replace(session, give_up=event.call.failure or silence(event.call))
+        return replace(session, give_up=event.call.failure or no_reply(event.call))
     return session
 
 
@@ -252,7 +250,7 @@ def evaluation_recorded(session: Session, event: events.EvaluationRecorded) -> S
 def usage_recorded(session: Session, event: events.UsageRecorded) -> Session:
     return replace(
         session,
-        used=add(session.used, event.usage),
+        used=total_usage(session.used, event.usage),
         uncounted={key: runs for key, runs in session.uncounted.items() if key != event.call.call_id},
     )
 
@@ -279,25 +277,25 @@ def _ended(session: Session, outcome: Outcome) -> Session:
 
 
 def _answered(session: Session, call: Call, usage: Usage) -> Session:
-    """The session without this call, and with what it used."""
+    """The session without this call, and with its usage."""
     calls = {key: other for key, other in session.calls.items() if key != call.call_id}
-    return replace(session, calls=calls, used=add(session.used, usage))
+    return replace(session, calls=calls, used=total_usage(session.used, usage))
 
 
-def _without_calls(session: Session, *given_up: Call) -> Session:
-    """The session without these calls; what they used may still be told. A run that was asked for counts."""
-    names = {call.call_id for call in given_up}
-    # Whoever was asked for recovery told before what was used.
+def _without_calls(session: Session, *closed: Call) -> Session:
+    """The session without these calls. Their usage may still be reported; a requested run counts already."""
+    names = {call.call_id for call in closed}
+    # The usage of a call in recovery was reported with its failure.
     runs = {
-        call.call_id: int(call.kind is CallKind.TOOL)
-        for call in given_up
+        call.call_id: CALL_KINDS[call.kind].unreported_runs
+        for call in closed
         if call.kind is not CallKind.RECOVERY
     }
     return replace(
         session,
         calls={key: call for key, call in session.calls.items() if key not in names},
         uncounted={**session.uncounted, **runs},
-        used=add(session.used, Usage(tool_calls=sum(runs.values()))),
+        used=total_usage(session.used, Usage(tool_calls=sum(runs.values()))),
     )
 
 
@@ -310,7 +308,7 @@ def _kept(plan: Plan) -> tuple[str, ...]:
 
 
 def _drop_unused_outputs(session: Session, done: str, steps: dict[str, StepState]) -> None:
-    """Forgets outputs that the step just done was the last one to need."""
+    """Drops outputs that no step needs any more, now that this one is done."""
     assert session.plan is not None  # noqa: S101 - a step belongs to a plan
     step = next(step for step in session.plan.steps if step.step_id == done)
     for name in (*dependencies(step), done):

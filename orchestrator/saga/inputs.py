@@ -1,24 +1,12 @@
-"""What a session can be told: commands, services' events, and that time has passed."""
+"""Inputs: everything a session handles, and which decoded messages are inputs."""
 
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 import msgspec
 
-from orchestrator.messages import commands, events
-from orchestrator.messages.types import AgentProfile, Failure, OriginalMessage
-
-
-class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """A task as it arrived, and the agent it names as it is now; `refusal` where it cannot be accepted."""
-
-    task: commands.SubmitTask
-    profile: AgentProfile | None
-    original: OriginalMessage
-    refusal: Failure | None = None
-
-    @property
-    def message_id(self) -> str:
-        return self.task.command_id
+from orchestrator.messages.base import Message, Record
+from orchestrator.saga.replies import REPLIES, Reply
+from orchestrator.saga.requests import REQUESTS, Control, Request
 
 
 class TimePassed(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,23 +14,16 @@ class TimePassed(msgspec.Struct, frozen=True, kw_only=True):
 
     message_id: str
     until: int
-    """Time-outs up to this time (Unix, microseconds) may be acted on: whatever was written before it has been
-    read, so a reply that waits behind an outage wins over its time-out."""
+    """Timeouts up to this time (Unix, microseconds) may expire: everything written before it has been read, so
+    a reply that lies behind an outage wins over its timeout."""
 
 
-Reply: TypeAlias = (
-    events.PlanCreated
-    | events.PlanningFailed
-    | events.PlanReviewed
-    | events.ToolSelected
-    | events.SelectionFailed
-    | events.ToolCompleted
-    | events.ToolFailed
-    | events.RetryScheduled
-    | events.FallbackChosen
-    | events.RecoveryExhausted
-    | events.TaskEvaluated
-    | events.EvaluationFailed
-)
+Input: TypeAlias = Request | Reply | TimePassed
 
-Input: TypeAlias = Submission | commands.CancelTask | Reply | TimePassed
+Direct: TypeAlias = Control | Reply
+"""Messages that are inputs as they are. A `SubmitTask` is not: it becomes a `Submission` first."""
+
+
+def is_direct(message: Message | Record) -> TypeGuard[Direct]:
+    """Whether a decoded message is an input of a session as it is."""
+    return type(message) in REPLIES or type(message) in REQUESTS

@@ -1,12 +1,14 @@
-"""The second half of a decision: what a session does next. `EXPIRING`, then `MOVES` are tried in order; the first
-that applies is made, and all are tried again. Cancel, deadline and parking are their order, not flags asked
-everywhere.
+"""Moves: what a session does next, once its input is recorded.
+
+`EXPIRING`, then `MOVES` are tried in order. The first that applies is made, and all are tried again. Deadline,
+cancel and escalation are places in this order, so no other move has to check for them.
 """
 
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, assert_never
 
 from orchestrator.messages import events
+from orchestrator.messages.call_kinds import IN_FLIGHT
 from orchestrator.messages.types import (
     Call,
     CallKind,
@@ -18,18 +20,19 @@ from orchestrator.messages.types import (
     ReviewVerdict,
 )
 from orchestrator.saga import calls
-from orchestrator.saga.escalation import escalation, voided
-from orchestrator.saga.opening import evaluation_asked, plan_asked, step_begun, tried_again
+from orchestrator.saga.calls import voided
+from orchestrator.saga.escalation import escalation
+from orchestrator.saga.opening import request_evaluation, request_plan, retry_call, start_step
 from orchestrator.saga.outputs import Draft, Drafts, draft
-from orchestrator.saga.replies.recovery import lost
+from orchestrator.saga.replies.recovery import exhausted
 from orchestrator.saga.state import Phase, Session, Task
 
 Move: TypeAlias = Callable[[Session, Task, int], Drafts | None]
-"""What the move writes; None where it does not apply; empty where it holds the session as it is."""
+"""What the move writes; None where it does not apply; empty where it keeps the session from going on."""
 
 
 def meet_deadline(session: Session, task: Task, now: int) -> Drafts | None:
-    """Time has run out: the task fails, whatever is still open."""
+    """The session's deadline has passed: the task fails, whatever is still open."""
     if now < task.deadline_at:
         return None
     if session.cancel is not None:
@@ -49,22 +52,29 @@ def meet_deadline(session: Session, task: Task, now: int) -> Drafts | None:
 
 
 def expire_calls(session: Session, _task: Task, now: int) -> Drafts | None:
-    """One call at a time: what follows from the first may void the second."""
+    """One call at a time: what the first leads to may void the second."""
     for call in calls.due(session, now):
         drafts = [calls.timed_out(call, now)]
-        if call.kind is CallKind.REVIEW:
-            drafts.append(_silent_review(session, call))
-        elif call.kind is CallKind.RECOVERY and call.asked >= calls.RECOVERY_ASKS:
-            drafts += lost(call, call.failure or calls.silence(call))
+        match call.kind:
+            case CallKind.REVIEW:
+                drafts.append(_missing_review(session, call))
+            case CallKind.RECOVERY if call.asked >= calls.RECOVERY_ASKS:
+                drafts += exhausted(call, call.failure or calls.no_reply(call))
+            case CallKind.PLAN | CallKind.SELECTION | CallKind.TOOL | CallKind.EVALUATION:
+                pass
+            case CallKind.RECOVERY | CallKind.UNKNOWN:
+                pass
+            case kind:
+                assert_never(kind)
         return drafts
     return None
 
 
 def finish_cancel(session: Session, task: Task, _now: int) -> Drafts | None:
-    """Nothing new begins; the session ends when tools in flight have answered or expired."""
+    """No new call is opened. The session ends when the calls in flight have a reply or have timed out."""
     if session.cancel is None:
         return None
-    if session.waiting_for(*calls.IN_FLIGHT):
+    if session.waiting_for(*IN_FLIGHT):
         return []
     return [
         draft(events.TaskCancelled, reason=session.cancel, total=session.used, received_at=task.received_at)
@@ -72,6 +82,7 @@ def finish_cancel(session: Session, task: Task, _now: int) -> Drafts | None:
 
 
 def hold_parked(session: Session, _task: Task, _now: int) -> Drafts | None:
+    """An escalated session does nothing until it is cancelled or its deadline passes."""
     return [] if session.parked else None
 
 
@@ -80,14 +91,14 @@ def escalate(session: Session, task: Task, _now: int) -> Drafts | None:
 
 
 def settle_reviews(session: Session, _task: Task, _now: int) -> Drafts | None:
-    """One refusal decides; acceptance takes all reviewers."""
+    """One rejection rejects the plan; its acceptance takes all reviewers."""
     if session.proposed is None or session.proposal is None:
         return None
-    refusals = [review for review in session.reviews if review.verdict is not ReviewVerdict.ACCEPT]
+    rejections = [review for review in session.reviews if review.verdict is not ReviewVerdict.ACCEPT]
     waiting = session.waiting_for(CallKind.REVIEW)
     call = session.proposal
-    if refusals:
-        reasons = "; ".join(f"{review.reviewer}: {review.reason or 'rejected'}" for review in refusals)
+    if rejections:
+        reasons = "; ".join(f"{review.reviewer}: {review.reason or 'rejected'}" for review in rejections)
         failure = Failure(kind=FailureKind.PERMANENT, code="plan_rejected", message=reasons)
         return [draft(events.PlanRejected, call=call, failure=failure, reviews=session.reviews)]
     if waiting:
@@ -120,9 +131,9 @@ def finish(session: Session, task: Task, _now: int) -> Drafts | None:
 
 
 def plan(session: Session, task: Task, now: int) -> Drafts | None:
-    """The first plan, or the next revision where the last one was rejected or did not meet the goal."""
+    """Requests the first plan, or the next revision where a plan was rejected or did not meet the goal."""
     if session.revision == 0:
-        return plan_asked(session, task, 1, 1, "", now) if now >= task.not_before else None
+        return request_plan(session, task, 1, 1, "", now) if now >= task.not_before else None
     feedback = _wants_revision(session)
     if feedback is None:
         return None
@@ -133,26 +144,26 @@ def plan(session: Session, task: Task, now: int) -> Drafts | None:
             message=f"not reached within {session.revision} plan revision(s): {feedback}",
         )
         return escalation(session, task, failure)
-    return plan_asked(session, task, session.revision + 1, 1, feedback, now)
+    return request_plan(session, task, session.revision + 1, 1, feedback, now)
 
 
 def retry_calls(session: Session, task: Task, now: int) -> Drafts | None:
-    """Calls whose time to be tried again has come, the oldest first."""
+    """Tries again the failed calls whose delay is over, earliest first."""
     if not session.retries:
         return None
     due = [retry for retry in session.retries.values() if retry.retry_at <= now]
     for retry in sorted(due, key=lambda found: (found.retry_at, found.call.call_id)):
-        drafts = tried_again(session, task, retry, now)
+        drafts = retry_call(session, task, retry, now)
         if drafts is not None:
             return drafts
     return None
 
 
 def dispatch(session: Session, task: Task, now: int) -> Drafts | None:
-    """The next step that misses nothing, as long as steps may run side by side."""
+    """Starts the next ready step, unless it has to wait for an evaluation."""
     if session.phase is not Phase.EXECUTING or not session.ready or _evaluates_first(session, task):
         return None
-    return step_begun(session, task, session.ready[0], 1, (), now)
+    return start_step(session, task, session.ready[0], 1, (), now)
 
 
 def evaluate(session: Session, task: Task, now: int) -> Drafts | None:
@@ -161,12 +172,12 @@ def evaluate(session: Session, task: Task, now: int) -> Drafts | None:
     done = session.succeeded == len(session.steps)
     if not done and task.profile.evaluation.after is not EvaluationPoint.STEP:
         return None
-    return evaluation_asked(session, task, session.evaluations + 1, 1, now)
+    return request_evaluation(session, task, session.evaluations + 1, 1, now)
 
 
 EXPIRING: Final[tuple[Move, ...]] = (meet_deadline, expire_calls)
-"""Moves that act on time having run out, tried before all others. Their time is the one up to which everything
-was read."""
+"""Moves that act on a deadline, tried first and only when time has passed. Their `now` is the time up to which
+every input has been read."""
 
 MOVES: Final[tuple[Move, ...]] = (
     finish_cancel,
@@ -182,7 +193,7 @@ MOVES: Final[tuple[Move, ...]] = (
 
 
 def advice(session: Session) -> NextMove | None:
-    """What the last evaluation means for the session as it is; None where nothing follows from it."""
+    """What the last evaluation asks for, in the session's present state; None where it asks for nothing."""
     evaluation = session.evaluation
     if evaluation is None or session.phase is not Phase.EXECUTING or session.unevaluated:
         return None
@@ -196,7 +207,7 @@ def advice(session: Session) -> NextMove | None:
             return NextMove.FINISH if evaluation.goal_met else NextMove.REVISE
 
 
-def _silent_review(session: Session, call: Call) -> Draft:
+def _missing_review(session: Session, call: Call) -> Draft:
     policies = session.task.profile.reviewers if session.task else ()
     policy = next((policy for policy in policies if policy.reviewer == call.step_id), None)
     verdict = policy.on_timeout if policy else ReviewVerdict.REJECT
@@ -205,7 +216,7 @@ def _silent_review(session: Session, call: Call) -> Draft:
 
 
 def _wants_revision(session: Session) -> str | None:
-    """Why another plan is needed; None where the present one holds."""
+    """Why another plan is needed; None where none is."""
     if session.phase is Phase.PLANNING:
         idle = not session.calls and not session.retries and session.proposed is None
         return session.feedback if idle else None
@@ -215,6 +226,6 @@ def _wants_revision(session: Session) -> str | None:
 
 
 def _evaluates_first(session: Session, task: Task) -> bool:
-    """Whether the next step has to wait for an evaluation, or will not run because of one."""
+    """Whether an evaluation has to come before the next step, or keeps it from running."""
     each_step = task.profile.evaluation.after is EvaluationPoint.STEP
     return (each_step and session.unevaluated) or advice(session) is not None

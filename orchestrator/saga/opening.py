@@ -1,24 +1,31 @@
-"""The door: every call is opened here, with the command or the event that asks for it.
+"""Opening calls: the one place where a session requests work, with the command or the event that asks for it.
 
-What does not fit under the session's limits waits for calls that run, or ends in escalation.
+A call that does not fit under the session's limits waits for running steps, or the session is escalated.
 """
+
+from typing import assert_never
 
 from msgspec.structs import replace
 
+from orchestrator.errors import ContractError
 from orchestrator.messages import commands, events
+from orchestrator.messages.call_kinds import OF_STEPS
 from orchestrator.messages.types import CallKind, EvaluationPoint, Step, Usage
 from orchestrator.messages.values import steps_named
 from orchestrator.saga import calls
-from orchestrator.saga.escalation import escalation, voided
+from orchestrator.saga.calls import voided
+from orchestrator.saga.escalation import escalation
+from orchestrator.saga.limits import excess, limits_left
 from orchestrator.saga.outputs import Drafts, draft
 from orchestrator.saga.state import PendingRetry, Session, StepStatus, Task
-from orchestrator.saga.usage import excess, limits_left
 
 _ONE_RUN = Usage(tool_calls=1)
 
 
-def plan_asked(session: Session, task: Task, revision: int, attempt: int, feedback: str, now: int) -> Drafts:
-    """`attempt` at the plan of a revision. What still runs of the one before is void."""
+def request_plan(
+    session: Session, task: Task, revision: int, attempt: int, feedback: str, now: int
+) -> Drafts:
+    """Requests the plan of a revision. Calls of the revision before are void."""
     failure = excess(session, task, Usage())
     if failure is not None:
         return escalation(session, task, failure)
@@ -50,11 +57,11 @@ def plan_asked(session: Session, task: Task, revision: int, attempt: int, feedba
     return [*voided(session), draft(events.PlanRequested, call=call, feedback=feedback), command]
 
 
-def step_begun(
+def start_step(
     session: Session, task: Task, step_id: str, attempt: int, avoid: tuple[str, ...], now: int
 ) -> Drafts | None:
-    """One attempt at a step; None while it has to wait for steps that run."""
-    if held_back(session, task, step_id):
+    """Starts an attempt at a step; None while it has to wait for running steps."""
+    if must_wait(session, task, step_id):
         return None
     step = _step(session, step_id)
     wanted = _wanted(step)
@@ -90,9 +97,9 @@ def step_begun(
     ]
 
 
-def held_back(session: Session, task: Task, step_id: str) -> bool:
-    """Whether a step has to wait for steps that run: for a place beside them, or for what they may yet use."""
-    running = session.waiting_for(*calls.IN_FLIGHT)
+def must_wait(session: Session, task: Task, step_id: str) -> bool:
+    """Whether a step has to wait for running steps: for a free place, or for what is reserved for them."""
+    running = session.waiting_for(*OF_STEPS)
     if not running:
         return False
     if len(running) >= (task.limits.parallel_steps or 1):
@@ -100,12 +107,12 @@ def held_back(session: Session, task: Task, step_id: str) -> bool:
     return excess(session, task, _wanted(_step(session, step_id))) is not None
 
 
-def evaluation_asked(session: Session, task: Task, number: int, attempt: int, now: int) -> Drafts:
-    """`attempt` at a session's evaluation of that number."""
+def request_evaluation(session: Session, task: Task, number: int, attempt: int, now: int) -> Drafts:
+    """Requests the session's evaluation of this number."""
     failure = excess(session, task, Usage())
     if failure is not None:
         return escalation(session, task, failure)
-    assert session.plan is not None  # noqa: S101 - there is nothing to evaluate without one
+    assert session.plan is not None  # noqa: S101 - without a plan nothing is evaluated
     policy = task.profile.evaluation
     remaining = tuple(
         name for name, state in session.steps.items() if state.status is not StepStatus.SUCCEEDED
@@ -141,16 +148,23 @@ def evaluation_asked(session: Session, task: Task, number: int, attempt: int, no
     return [draft(events.EvaluationRequested, call=call, point=point), command]
 
 
-def tried_again(session: Session, task: Task, retry: PendingRetry, now: int) -> Drafts | None:
-    """The next attempt at what failed; None while a step has to wait for steps that run."""
+def retry_call(session: Session, task: Task, retry: PendingRetry, now: int) -> Drafts | None:
+    """The next attempt at a failed call; None while a step has to wait for running steps."""
     attempt = retry.call.attempt + 1
     match retry.call.failed_kind:
         case CallKind.PLAN:
-            return plan_asked(session, task, retry.call.revision, attempt, session.feedback, now)
+            return request_plan(session, task, retry.call.revision, attempt, session.feedback, now)
         case CallKind.EVALUATION:
-            return evaluation_asked(session, task, session.evaluations, attempt, now)
-        case _:
-            return step_begun(session, task, retry.call.step_id, attempt, retry.avoid, now)
+            return request_evaluation(session, task, session.evaluations, attempt, now)
+        case CallKind.SELECTION | CallKind.TOOL:
+            return start_step(session, task, retry.call.step_id, attempt, retry.avoid, now)
+        case CallKind.REVIEW | CallKind.RECOVERY | CallKind.UNKNOWN as kind:
+            raise ContractError(
+                f"call {retry.call.call_id} failed as {kind}, which this version cannot try again: "
+                "run the version that opened it"
+            )
+        case kind:
+            assert_never(kind)
 
 
 def _wanted(step: Step) -> Usage:

@@ -1,4 +1,4 @@
-"""What a decision is made of: drafts, which get their envelope when the decision is written down."""
+"""Drafts: outputs of a decision before they have their envelopes."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -9,7 +9,7 @@ from orchestrator.messages.base import Message
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """A message without its envelope."""
+    """A message without its envelope: ids, times, agent and tenant."""
 
     kind: type[Message]
     fields: dict[str, Any]

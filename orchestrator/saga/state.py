@@ -20,7 +20,7 @@ from orchestrator.messages.types import (
 )
 
 STATE_VERSION: Final = 1
-"""Version of this form; a snapshot with a newer one is refused."""
+"""Version of the state's form; a snapshot of a newer one is refused."""
 
 
 class Phase(StrEnum):
@@ -41,9 +41,9 @@ class Outcome(StrEnum):
 
 class StepStatus(StrEnum):
     WAITING = "WAITING"
-    """For its inputs, or for its turn."""
+    """Waits for steps before it, or for a free place."""
     RUNNING = "RUNNING"
-    """An attempt is open, or waits for its retry."""
+    """An attempt is open, or waits to be tried again."""
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
 
@@ -52,15 +52,15 @@ class StepState(Record, frozen=True, kw_only=True):
     status: StepStatus = StepStatus.WAITING
     attempts: int = 0
     missing: int = 0
-    """How many steps it still waits for."""
+    """Number of steps that it still waits for."""
     tool: str = ""
     output: Value | None = None
-    """Dropped when nothing names it any more."""
+    """Dropped once nothing needs it any more."""
     failure: Failure | None = None
 
 
 class PendingRetry(Record, frozen=True, kw_only=True):
-    """A failed call that is tried again at `retry_at`."""
+    """A failed call that is tried again at `retry_at` (Unix time in microseconds)."""
 
     call: Call
     retry_at: int
@@ -68,7 +68,7 @@ class PendingRetry(Record, frozen=True, kw_only=True):
 
 
 class Task(Record, frozen=True, kw_only=True):
-    """What was asked for, as accepted."""
+    """The task as it was accepted."""
 
     goal: str
     context: Value | None = None
@@ -97,10 +97,10 @@ class Session(Record, frozen=True, kw_only=True):
     outcome: Outcome | None = None
     task: Task | None = None
     awaited_until: int = 0
-    """When a session without a task is forgotten."""
+    """When a session whose task has not arrived is refused."""
 
     revision: int = 0
-    """Of the plan asked for last."""
+    """Of the plan requested last."""
     feedback: str = ""
     """Why another revision is needed."""
     plan: Plan | None = None
@@ -116,30 +116,30 @@ class Session(Record, frozen=True, kw_only=True):
     kept: tuple[str, ...] = ()
     """Steps whose outputs the result or a criterion names."""
     succeeded: int = 0
-    """How many steps of the plan are done."""
+    """Number of steps of the plan that have succeeded."""
     ready: tuple[str, ...] = ()
-    """Steps that miss nothing and have not begun, in the plan's order."""
+    """Steps that wait for no other step and have not started, in the plan's order."""
     calls: dict[str, Call] = {}  # noqa: RUF012 - msgspec copies it
-    """What is waited for, by call id."""
+    """Open calls, by call id."""
     retries: dict[str, PendingRetry] = {}  # noqa: RUF012 - msgspec copies it
-    """Calls to be tried again, by the id of the attempt that failed."""
+    """Failed calls that are tried again later, by the id of the failed attempt."""
     uncounted: dict[str, int] = {}  # noqa: RUF012 - msgspec copies it
-    """Calls given up before they told what they used, and how many runs were counted for each."""
+    """Calls that were closed without a report of their usage, and how many runs were counted for each."""
 
     unevaluated: bool = False
-    """Whether a step succeeded since the last evaluation was asked for."""
+    """Whether a step has succeeded since the last evaluation was requested."""
     evaluation: Evaluation | None = None
-    """The last one, until what it advises is done."""
+    """The last one, until the session has followed its advice."""
     evaluations: int = 0
     result: Value | None = None
     used: Usage = Usage()
 
     cancel: str | None = None
-    """Why the session is being cancelled."""
+    """Why the session is being cancelled; None where it is not."""
     give_up: Failure | None = None
-    """Why it cannot go on, to be escalated."""
+    """Why it cannot go on, until it is escalated."""
     escalated: Failure | None = None
-    """Why it is parked."""
+    """Why it is parked: it waits for a person."""
 
     @property
     def parked(self) -> bool:
@@ -151,7 +151,7 @@ class Session(Record, frozen=True, kw_only=True):
 
     @property
     def settled(self) -> bool:
-        """Whether it has ended or waits for a person."""
+        """Whether it has ended or is escalated."""
         return self.ended or self.parked
 
     def waiting_for(self, *kinds: CallKind) -> tuple[Call, ...]:

@@ -21,6 +21,7 @@ from orchestrator.messages.types import (
     ToolDefinition,
     Usage,
 )
+from orchestrator.messages.usage import tokens_of, total_usage
 from orchestrator.sdk.context import Context, Definitions, Metrics, Platform, Values
 from orchestrator.sdk.definitions import agent_defined, playbook_defined, tool_defined
 from orchestrator.sdk.documents import Documents, PlaybookDocument, parse_documents, parse_playbooks
@@ -144,7 +145,9 @@ __all__ = [
     "step",
     "steps_in",
     "subscriber",
+    "tokens_of",
     "tool",
     "tool_defined",
     "tool_selector",
+    "total_usage",
 ]

@@ -12,6 +12,7 @@ from orchestrator.messages.base import Command, Event, Message
 from orchestrator.messages.commands import ExecuteTool
 from orchestrator.messages.events import PlaybookDefined, ToolProgressed
 from orchestrator.messages.types import AgentProfile, Call, Document, ToolDefinition, Usage, Value
+from orchestrator.messages.usage import total_usage
 from orchestrator.messages.values import fill_content
 
 if TYPE_CHECKING:
@@ -133,11 +134,12 @@ class Context:
 
     def use(self, *, tokens_input: int = 0, tokens_output: int = 0, cost_usd: float = 0.0) -> None:
         """Adds to what this call used; the reply reports it."""
-        self.used = Usage(
-            tokens_input=self.used.tokens_input + tokens_input,
-            tokens_output=self.used.tokens_output + tokens_output,
-            cost_micro_usd=self.used.cost_micro_usd + round(cost_usd * 1_000_000),
+        used = Usage(
+            tokens_input=tokens_input,
+            tokens_output=tokens_output,
+            cost_micro_usd=round(cost_usd * 1_000_000),
         )
+        self.used = total_usage(self.used, used)
 
     def seconds_left(self, call: Call) -> float:
         """Until nobody waits for the reply to this call any more: a limit for the work on it."""

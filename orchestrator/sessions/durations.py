@@ -1,12 +1,13 @@
-"""Where a session's time went: how long each plan, step and evaluation waited and worked."""
+"""Where the time of a session went: how long each plan, step and evaluation waited and worked."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from orchestrator.messages import events
 from orchestrator.messages.base import Event, SessionEvent
-from orchestrator.messages.types import Call, CallKind
-from orchestrator.sessions.summaries import call_name, duration
+from orchestrator.messages.call_kinds import CALL_KINDS, call_name
+from orchestrator.messages.types import Call, Usage
+from orchestrator.sessions.summaries import duration
 from orchestrator.sessions.timeline import in_order
 
 
@@ -14,13 +15,15 @@ from orchestrator.sessions.timeline import in_order
 class Work:
     """One plan, step, review or evaluation, all its attempts together. Times are microseconds.
 
-    `working` is the time of planners, tools and evaluators by their own count, `selecting` that of the tool
-    selector; `waiting` is the rest: topics, queues, recovery and the delay before a retry.
+    `working` is the time that planners, tools and evaluators report, `selecting` that of the tool selector.
+    `waiting` is the rest: topics, queues, recovery, and the delay before a retry.
     """
 
     name: str
     activity: str
     """planning, reviewing, running or evaluating."""
+    selects: bool
+    """Whether a tool is selected for it."""
     attempts: int
     began: int
     """Since the session's first event."""
@@ -35,13 +38,13 @@ class Work:
 
 @dataclass(frozen=True)
 class WhereTimeWent:
-    """Work in the order in which it began, and the wall time from the first event to the last one."""
+    """Work in order of its beginning, and the wall time from the first event to the last."""
 
     total: int
     work: tuple[Work, ...]
 
     def lines(self) -> list[str]:
-        """A plain table, a heading first."""
+        """A plain table with a header line."""
         header = ("", "attempts", "began", "waiting", "selecting", "working", "")
         rows = [
             (
@@ -49,7 +52,7 @@ class WhereTimeWent:
                 str(work.attempts),
                 _shown(work.began),
                 _shown(work.waiting),
-                _shown(work.selecting) if work.activity == "running" else "",
+                _shown(work.selecting) if work.selects else "",
                 _shown(work.working),
                 work.activity,
             )
@@ -61,7 +64,7 @@ class WhereTimeWent:
 
 
 def where_time_went(session: Iterable[Event]) -> WhereTimeWent:
-    """Reads one session's events. What services report is used where it is there, else the history alone."""
+    """From the events of one session. The reports of services are more exact, but its own events are enough."""
     ordered = in_order(session)
     if not ordered:
         return WhereTimeWent(0, ())
@@ -82,7 +85,7 @@ class _Attempt:
     answered: int | None = None
     worked: int | None = None
     reported: set[str] = field(default_factory=set)
-    """Which of its times a service told; the orchestrator's own, later ones do not replace them."""
+    """Which of its times a service reported; the later ones of the orchestrator do not replace them."""
 
     def note(self, name: str, at: int, event: Event) -> None:
         if name in self.reported:
@@ -104,53 +107,36 @@ def _attempts(ordered: Iterable[Event]) -> Iterator[_Attempt]:
             case events.CallTimedOut():
                 if attempt := found.get(event.call.call_id):
                     attempt.note("answered", event.occurred_at, event)
+            case events.UsageRecorded():
+                # A late reply: its call was over before.
+                pass
             case _:
-                _note_answer(event, found)
+                _note_reply(event, found)
         if isinstance(event, events.PlanProposed):
             for review in event.reviews:
                 found[review.call_id] = _Attempt(review, event.occurred_at)
     yield from found.values()
 
 
-def _note_answer(event: Event, found: dict[str, _Attempt]) -> None:
-    match event:
-        case (
-            events.PlanCreated()
-            | events.PlanProposed()
-            | events.PlanAccepted()
-            | events.PlanRejected()
-            | events.PlanningFailed()
-            | events.ReviewRecorded()
-            | events.ToolCompleted()
-            | events.ToolFailed()
-            | events.StepSucceeded()
-            | events.CallFailed()
-            | events.TaskEvaluated()
-            | events.EvaluationRecorded()
-            | events.EvaluationFailed()
-        ) if attempt := found.get(event.call.call_id):
-            if attempt.answered is None or not isinstance(event, SessionEvent):
-                attempt.note("answered", event.occurred_at, event)
-            if event.usage.duration_ms:
-                attempt.note("worked", event.usage.duration_ms * 1000, event)
-        case _:
-            pass
-
-
-_ACTIVITIES = {
-    CallKind.PLAN: "planning",
-    CallKind.REVIEW: "reviewing",
-    CallKind.EVALUATION: "evaluating",
-}
+def _note_reply(event: Event, found: dict[str, _Attempt]) -> None:
+    """A reply, or what the orchestrator made of it, reports the usage of its call."""
+    call, usage = getattr(event, "call", None), getattr(event, "usage", None)
+    if not isinstance(call, Call) or not isinstance(usage, Usage) or call.call_id not in found:
+        return
+    attempt = found[call.call_id]
+    if attempt.answered is None or not isinstance(event, SessionEvent):
+        attempt.note("answered", event.occurred_at, event)
+    if usage.duration_ms:
+        attempt.note("worked", usage.duration_ms * 1000, event)
 
 
 def _work(name: str, attempts: list[_Attempt], start: int) -> Work:
-    activity = _ACTIVITIES.get(attempts[0].call.kind, "running")
+    kind = CALL_KINDS[attempts[0].call.kind]
     selecting = working = 0
     for attempt in attempts:
         answered = attempt.opened if attempt.answered is None else attempt.answered
         begun = attempt.opened
-        if activity == "running":
+        if kind.of_step:
             begun = min(answered, attempt.opened if attempt.selected is None else attempt.selected)
         selecting += begun - attempt.opened
         available = max(0, answered - begun)
@@ -160,7 +146,8 @@ def _work(name: str, attempts: list[_Attempt], start: int) -> Work:
     waiting = max(0, max(ends) - began - selecting - working)
     return Work(
         name=name,
-        activity=activity,
+        activity=kind.activity,
+        selects=kind.of_step,
         attempts=len(attempts),
         began=began - start,
         waiting=waiting,

@@ -1,4 +1,4 @@
-"""A session's events straight from the topics, for when the store is not to be asked."""
+"""Events of a session, read from the topics instead of the session store."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from orchestrator.messages.base import Event
 from orchestrator.messages.catalogue import Topic
 
 TIMEOUT_S = 30.0
-"""How long a partition may be silent before the cluster counts as gone."""
+"""How long a partition may stay silent before the cluster counts as unavailable."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ def logged_events(
     topics: tuple[Topic, ...] = (Topic.SESSIONS, Topic.EVENTS),
     timeout_s: float = TIMEOUT_S,
 ) -> Logged:
-    """Reads the session's partition of these topics from beginning to end, committed records only.
+    """Reads the session's partition of these topics from beginning to end, `read_committed`.
 
-    An event that lies there twice is given twice. Raises `UnavailableError` when the cluster is silent.
+    An event that was written twice is returned twice. Raises `UnavailableError` when the cluster is silent.
     """
     positions = [session_partition(bus, topic, correlation_id) for topic in topics]
     key = correlation_id.encode()
@@ -43,7 +43,7 @@ def logged_events(
             message = codec.decode(received)
         except ContractError as error:
             place = f"{received.topic}/{received.partition} at {received.offset}"
-            problems.append(f"the record in {place} cannot be read: {error}")
+            problems.append(f"the record in {place} cannot be decoded: {error}")
             continue
         if isinstance(message, Event):
             events.append(message)

@@ -1,4 +1,4 @@
-"""How the session recorder is found: by the same door as anybody's plug-in."""
+"""The session recorder as a plug-in: it is discovered like any other."""
 
 from orchestrator.sdk import Sink, sink
 
@@ -6,8 +6,8 @@ from orchestrator.sdk import Sink, sink
 @sink("session-recorder", pattern="agents.events.*")
 def session_recorder() -> Sink:
     """The recorder into the store that `ORCHESTRATOR_SESSIONS_URL` names."""
-    # Every process loads every plug-in, and SQLAlchemy takes as long to import as all the rest: only the
-    # process that records pays for it.
+    # Every process loads every plug-in, and the import of SQLAlchemy takes as long as all others: only the
+    # process that records shall pay for it.
     from orchestrator.sessions.recorder import SessionRecorder
     from orchestrator.sessions.settings import SessionsSettings
     from orchestrator.sessions.store import SessionStore

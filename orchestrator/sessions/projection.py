@@ -1,4 +1,4 @@
-"""What the list of sessions shows of one, kept up to date event by event."""
+"""The row of a session in the list of sessions, updated event by event."""
 
 from typing import Final
 
@@ -7,11 +7,14 @@ from msgspec.structs import replace
 
 from orchestrator.messages import events
 from orchestrator.messages.base import SessionEvent
-from orchestrator.messages.types import CallKind, Failure, Usage, Value
+from orchestrator.messages.call_kinds import CALL_KINDS
+from orchestrator.messages.types import Failure, Usage, Value
+from orchestrator.messages.usage import tokens_of
+from orchestrator.saga import OUTCOMES, Outcome
 
 
 class SessionRow(Struct, frozen=True, kw_only=True):
-    """One session in the list. Times are Unix time in microseconds."""
+    """One session in the list. Times are Unix time in microseconds, `tokens` are input and output together."""
 
     correlation_id: str
     phase: str
@@ -32,26 +35,25 @@ class SessionRow(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
+ESCALATED: Final = "escalated"
+
 PHASES: Final[dict[type[SessionEvent], str]] = {
     events.TaskReceived: "planning",
     events.PlanRequested: "planning",
     events.PlanAccepted: "executing",
     events.EvaluationRequested: "evaluating",
     events.EvaluationRecorded: "executing",
-    events.TaskCompleted: "completed",
-    events.TaskFailed: "failed",
-    events.TaskCancelled: "cancelled",
-    events.TaskEscalated: "escalated",
-    events.TaskRefused: "refused",
+    events.TaskEscalated: ESCALATED,
+    **{kind: outcome.lower() for kind, outcome in OUTCOMES.items()},
 }
-"""The phase that an event begins."""
+"""The phase that begins with an event."""
 
-ENDED: Final = frozenset({"completed", "failed", "cancelled", "refused"})
-"""Phases that nothing follows. An escalated session waits for a person."""
+ENDED: Final = frozenset(outcome.lower() for outcome in Outcome)
+"""Final phases. `escalated` is not one: the session waits for a person."""
 
 
 def begun(event: SessionEvent) -> SessionRow:
-    """The row of a session of which this is the first event that is known."""
+    """The row of a session whose first known event this is."""
     return SessionRow(
         correlation_id=event.correlation_id,
         phase="awaited",
@@ -63,16 +65,16 @@ def begun(event: SessionEvent) -> SessionRow:
 
 
 def projected(row: SessionRow, event: SessionEvent) -> SessionRow:
-    """The row after an event; unchanged for one that it contains already.
+    """The row after an event; unchanged for an event that it already contains.
 
-    While a session runs, what calls used that were given up may be missing; its end tells the total.
+    While a session is active, the usage of calls that timed out may be missing. Its last event has the total.
     """
     if event.sequence <= row.sequence:
         return row
     row = _detailed(_counted(row, event), event)
     phase = PHASES.get(type(event), row.phase)
     if isinstance(event, events.RequestRefused) and row.phase == "awaited":
-        phase = "refused"
+        phase = Outcome.REFUSED.lower()
     return replace(
         row,
         phase=phase,
@@ -102,17 +104,17 @@ def _counted(row: SessionRow, event: SessionEvent) -> SessionRow:
         return replace(
             row,
             tool_calls=total.tool_calls,
-            tokens=total.tokens_input + total.tokens_output,
+            tokens=tokens_of(total),
             cost_micro_usd=total.cost_micro_usd,
         )
     used = getattr(event, "usage", None)
-    if isinstance(event, events.CallTimedOut) and event.call.kind is CallKind.TOOL:
-        used = Usage(tool_calls=1)
+    if isinstance(event, events.CallTimedOut):
+        used = Usage(tool_calls=CALL_KINDS[event.call.kind].unreported_runs)
     if not isinstance(used, Usage):
         return row
     return replace(
         row,
         tool_calls=row.tool_calls + used.tool_calls,
-        tokens=row.tokens + used.tokens_input + used.tokens_output,
+        tokens=row.tokens + tokens_of(used),
         cost_micro_usd=row.cost_micro_usd + used.cost_micro_usd,
     )

@@ -1,4 +1,4 @@
-"""Questions to the session store."""
+"""Queries of the session store."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from orchestrator.sessions.tables import events, sessions
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which sessions to list. `since` is Unix time in microseconds; empty texts ask for any."""
+    """Which sessions to list. `since` is Unix time in microseconds; an empty text matches any."""
 
     phase: str = ""
     agent: str = ""
@@ -25,7 +25,7 @@ class Wanted:
 
 
 def listed(store: SessionStore, wanted: Wanted) -> list[SessionRow]:
-    """The sessions that began last, newest first."""
+    """The newest sessions, newest first."""
     query = sa.select(sessions).where(sessions.c.started_at >= wanted.since)
     for column, value in (
         (sessions.c.phase, wanted.phase),
@@ -40,7 +40,7 @@ def listed(store: SessionStore, wanted: Wanted) -> list[SessionRow]:
 
 
 def beginning_with(store: SessionStore, start: str, limit: int) -> list[SessionRow]:
-    """Sessions whose id begins so, in the order of their ids. `start` holds hexadecimal digits and dashes."""
+    """Sessions whose id begins with `start` (hexadecimal digits and dashes), in order of their ids."""
     query = sa.select(sessions).where(sessions.c.correlation_id.startswith(start, autoescape=True))
     query = query.order_by(sessions.c.correlation_id).limit(limit)
     with store.reading() as connection:
@@ -48,12 +48,12 @@ def beginning_with(store: SessionStore, start: str, limit: int) -> list[SessionR
 
 
 def as_session_row(row: sa.RowMapping) -> SessionRow:
-    # SQLAlchemy's names are a kind of str that msgspec does not take for one.
+    # The column names of SQLAlchemy are a subclass of str, which msgspec refuses.
     return msgspec.convert({str(name): value for name, value in row.items()}, SessionRow)
 
 
 def recorded_events(store: SessionStore, correlation_id: str) -> list[Event]:
-    """Every event of a session that is stored, in no promised order; none for a session that is unknown."""
+    """All stored events of a session, in any order; none for an unknown session."""
     query = sa.select(events.c.type, events.c.body).where(events.c.correlation_id == correlation_id)
     with store.reading() as connection:
         return [_event(kind, body) for kind, body in connection.execute(query)]
@@ -62,5 +62,7 @@ def recorded_events(store: SessionStore, correlation_id: str) -> list[Event]:
 def _event(kind: str, body: object) -> Event:
     entry = entry_named(f"agents.events.{kind}")
     if entry is None or not issubclass(entry.message, Event):
-        raise ContractError(f"the session store holds a {kind}, which this program does not know: update it")
+        raise ContractError(
+            f"the session store has an event {kind}, unknown to this version: update this program"
+        )
     return msgspec.convert(body, entry.message)

@@ -1,6 +1,6 @@
-"""The session recorder: a sink that keeps every event, and what the list of sessions shows, in the store.
+"""The session recorder: a sink that stores every event, and the rows of the list of sessions.
 
-It uses `orchestrator.sdk` as anybody's sink would, and SQLAlchemy Core.
+It uses `orchestrator.sdk` like any other sink, and SQLAlchemy Core.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,16 +17,16 @@ from orchestrator.sessions.store import SessionStore
 from orchestrator.sessions.tables import NAME_LENGTH, events, offsets, sessions
 
 RECORDED: Final = frozenset({Topic.SESSIONS, Topic.EVENTS})
-"""Together they tell everything that happened; progress is for whoever looks, and not kept."""
+"""Together they hold everything that happened. Progress is shown live and not stored."""
 
 _POSITIONS: Final = sa.select(offsets.c.topic, offsets.c.partition, offsets.c.next)
 
 _NAMES_AT_ONCE: Final = 500
-"""Ids in one `IN (...)`: SQLite takes 32,766 variables, older ones 999."""
+"""Ids in one `IN (...)`: SQLite takes 32,766 variables, older versions 999."""
 
 
 class SessionRecorder:
-    """Stores each event once: its batch, the rows it changes and the positions are one transaction."""
+    """Stores each event once: a batch, the rows it changes and the positions are one transaction."""
 
     def __init__(self, store: SessionStore) -> None:
         self._store = store
@@ -37,8 +37,8 @@ class SessionRecorder:
 
     def write(self, batch: Sequence[Delivery], positions: Positions) -> None:
         with self._store.writing() as connection:
-            # A recorder that has lost a partition without knowing may come late with what another one has
-            # stored: the rows are locked, and what lies before them is dropped.
+            # A recorder that does not know yet that it lost a partition may deliver what another recorder has
+            # stored: the positions are locked, and everything before them is dropped.
             stored = _locked(connection, positions)
             new = [one for one in batch if one.offset >= stored.get((one.topic, one.partition), 0)]
             recorded = [one for one in new if one.topic in RECORDED and isinstance(one.message, Event)]
@@ -72,7 +72,7 @@ def _store_positions(connection: sa.Connection, stored: Positions, positions: Po
 def _insert_events(connection: sa.Connection, recorded: Iterable[Delivery]) -> None:
     rows = {_text(one.message.message_id): one for one in reversed(list(recorded))}
     known = _known(connection, events.c.message_id, rows)
-    # Topics hold a message twice when its writer was not sure of the first time.
+    # A message is in a topic twice when its writer did not know whether the first attempt succeeded.
     new = [_event_row(one) for message_id, one in reversed(rows.items()) if message_id not in known]
     if new:
         connection.execute(events.insert(), new)
@@ -137,5 +137,5 @@ def _portions(names: list[str]) -> Iterable[list[str]]:
 
 
 def _text(name: str) -> str:
-    """A name as every database takes it: a stranger's odd id must not hold up everybody's events."""
+    """A name that every database accepts: one odd id must not block the events of all sessions."""
     return name.replace("\x00", "")[:NAME_LENGTH]

@@ -1,4 +1,4 @@
-"""Replays a session from its own events: what its state was, and whether its history is whole."""
+"""Replays a session from its own events: its state at any event, and whether its history is complete."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from orchestrator.saga import Session, evolve
 
 @dataclass(frozen=True)
 class Replay:
-    """`session` is the state after the last event before the first gap, None without any event.
+    """`session` is the state after the last event before the first gap; None without events.
 
-    `problems` say what is wrong with the history, for people; empty where it is whole.
+    `problems` say what is wrong with the history, for people; empty for a complete one.
     """
 
     session: Session | None
@@ -20,15 +20,17 @@ class Replay:
 
 
 def replay(events: Iterable[Event], at: int | None = None) -> Replay:
-    """Folds a session's own events among these, read in any order, up to the one numbered `at`.
+    """Folds the session's own events among these, given in any order, up to event number `at`.
 
-    An event that was read twice counts once and is reported. Raises `OrchestratorError` for an `at` that the
-    session has not.
+    An event that is given twice counts once and is reported. Raises `OrchestratorError` where event `at` does
+    not exist.
     """
     own = sorted((e for e in events if isinstance(e, SessionEvent)), key=lambda event: event.sequence)
     if at is not None and not (own and 1 <= at <= own[-1].sequence):
         last = own[-1].sequence if own else 0
-        raise OrchestratorError(f"the session has no event {at}: its events are numbered from 1 to {last}")
+        raise OrchestratorError(
+            f"event {at} does not exist: the events of the session are numbered from 1 to {last}"
+        )
     session: Session | None = None
     problems: list[str] = []
     before: SessionEvent | None = None
@@ -46,7 +48,7 @@ def _between(before: SessionEvent | None, event: SessionEvent) -> Iterable[str]:
     last = before.sequence if before else 0
     if before is not None and event.sequence == last:
         same = event.event_id == before.event_id
-        yield f"event {last} is there twice" if same else f"two different events have the number {last}"
+        yield f"event {last} appears twice" if same else f"two different events have the number {last}"
     elif event.sequence == last + 2:
         yield f"event {last + 1} is missing"
     elif event.sequence > last + 1:

@@ -1,4 +1,4 @@
-"""Where the session store lies."""
+"""Where the session store is."""
 
 import os
 from pathlib import Path
@@ -8,8 +8,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 def default_url() -> str:
-    """A SQLite file in the user's state folder (XDG Base Directory Specification): it can be rebuilt from
-    Kafka, but only as far back as topics are retained, so it is no cache."""
+    """A SQLite file in the user's state folder (XDG Base Directory Specification). It is not a cache: Kafka can
+    rebuild it only as far back as the retention of its topics."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return f"sqlite:///{Path(state) / 'orchestrator' / 'sessions.sqlite'}"
 
@@ -20,4 +20,4 @@ class SessionsSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ORCHESTRATOR_SESSIONS_", frozen=True)
 
     url: SecretStr = Field(default_factory=lambda: SecretStr(default_url()))
-    """Holds a password with most databases, so it is never shown."""
+    """Never shown: it holds the password of most databases."""

@@ -1,4 +1,4 @@
-"""The session store: a database with what the recorder has read. SQLite by default, any SQL URL otherwise."""
+"""The session store: a database of what the recorder has read. SQLite by default, or any SQL database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,19 +13,19 @@ from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.sessions.tables import STORE_VERSION, metadata, store_version
 
 _BUSY_TIMEOUT_S = 30.0
-"""How long a SQLite writer waits for another one: far above what any batch takes."""
+"""How long a SQLite writer waits for another one: far longer than any batch takes."""
 
 
 class SessionStore:
-    """A database with the store's tables, made when they are not there. Any thread may use it.
+    """A database with the store's tables, which are created where they are missing. Thread-safe.
 
-    Raises `ConfigurationError` for a URL that cannot work and for tables of a newer version, and
-    `UnavailableError` where the database does not answer. Neither shows the password.
+    Raises `ConfigurationError` for an unusable URL and for tables of another version, `UnavailableError` where
+    the database does not answer. Neither shows the password.
     """
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
-        # Where a reader sees what others commit meanwhile, as it does by PostgreSQL's default; SQLite's never does.
+        # By default, readers of PostgreSQL see what is committed meanwhile; those of SQLite never do.
         one_view = {} if self._engine.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
         self._reader = self._engine.execution_options(**one_view)
         self._shown = self._engine.url.render_as_string(hide_password=True)
@@ -39,7 +39,7 @@ class SessionStore:
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """One transaction: all of it or, when the body raises, nothing."""
+        """One transaction; rolled back when the body raises."""
         with self._translated(), self._engine.execution_options(writes=True).begin() as connection:
             yield connection
 
@@ -50,7 +50,7 @@ class SessionStore:
         try:
             self._create()
         except (UnavailableError, DBAPIError):
-            # Another process may have made the tables at this very moment; otherwise this raises again.
+            # Another process may have created the tables at the same moment; if not, this raises again.
             self._create()
 
     def _create(self) -> None:
@@ -64,8 +64,8 @@ class SessionStore:
         if found != STORE_VERSION:
             self.close()
             raise ConfigurationError(
-                f"the session store {self._shown} has version {found}, this program knows {STORE_VERSION}: "
-                "use the program that wrote it, or name another store in ORCHESTRATOR_SESSIONS_URL"
+                f"the session store {self._shown} has version {found}, this program needs {STORE_VERSION}: "
+                "use the program that created it, or set ORCHESTRATOR_SESSIONS_URL to another store"
             )
 
     @contextmanager
@@ -75,7 +75,7 @@ class SessionStore:
         except OperationalError as error:
             raise UnavailableError(
                 f"the session store {self._shown} does not answer: {error.orig}. "
-                "Is the database there, and may this user write to it? ORCHESTRATOR_SESSIONS_URL names it"
+                "Is the database running, and may this user write to it? ORCHESTRATOR_SESSIONS_URL names it"
             ) from error
 
 
@@ -85,15 +85,15 @@ def _engine(url: str) -> sa.Engine:
         if parsed.get_backend_name() == "sqlite":
             return _sqlite(parsed)
         return sa.create_engine(parsed, pool_pre_ping=True, **_JSON)
-    # A missing dialect is an ArgumentError too, so it is asked for first.
+    # A missing dialect is an ArgumentError too, so it comes first.
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigurationError(
-            f"there is no driver for the database in ORCHESTRATOR_SESSIONS_URL ({error}): "
-            "install it beside the platform, or name another one in the URL"
+            f"no driver found for the database in ORCHESTRATOR_SESSIONS_URL ({error}): "
+            "install it beside the platform, or name another driver in the URL"
         ) from error
     except ArgumentError as error:
         raise ConfigurationError(
-            "ORCHESTRATOR_SESSIONS_URL is no database URL: write one such as "
+            "ORCHESTRATOR_SESSIONS_URL is not a database URL: set it to one such as "
             "sqlite:////var/lib/orchestrator/sessions.sqlite or postgresql+psycopg://user:password@host/name"
         ) from error
 
@@ -111,18 +111,18 @@ def _sqlite(url: sa.URL) -> sa.Engine:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(
-                f"the folder of the session store cannot be made: {error}. "
-                "Name another place in ORCHESTRATOR_SESSIONS_URL"
+                f"the folder of the session store cannot be created: {error}. "
+                "Set ORCHESTRATOR_SESSIONS_URL to another place"
             ) from error
     engine = sa.create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S}, **_JSON)
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
-        # Without this Python begins transactions by itself, and only at the first write: a reader that
-        # becomes a writer then fails with "database is locked" at once, however long the timeout.
+        # Otherwise Python begins a transaction, and only at the first write: a reader that becomes a writer
+        # then fails with "database is locked" at once, however long the timeout.
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode = WAL")
-        # With WAL this loses the last transactions at a power cut, never their order: they are read again.
+        # With WAL, a power cut loses the last transactions, but never their order: they are read again.
         connection.execute("PRAGMA synchronous = NORMAL")
 
     @sa.event.listens_for(engine, "begin")

@@ -1,16 +1,18 @@
-"""What an event says, in one line for people."""
+"""Events in one line each, for people."""
 
 from typing import Final
 
 from orchestrator.messages import events, types
 from orchestrator.messages.base import Definition, Event
+from orchestrator.messages.call_kinds import call_name
+from orchestrator.messages.usage import tokens_of
 
 LONGEST: Final = 200
-"""Characters of a summary; goals and failures may be pages."""
+"""Characters of a summary: goals and failures may be long."""
 
 
 def summary(event: Event | Definition) -> str:
-    """One readable line. Names steps, tools, reasons and figures, never the content of a value."""
+    """One line with steps, tools, reasons and figures, never with the content of a value."""
     for describe in (_task, _plan, _step, _call, _service, _elsewhere):
         if (text := describe(event)) is not None:
             return _one_line(text)
@@ -140,19 +142,6 @@ def _elsewhere(event: Event | Definition) -> str | None:
             return None
 
 
-def call_name(call: types.Call) -> str:
-    """What a call is about: `plan 2`, `step deploys`, `evaluation`."""
-    kinds = {call.kind, call.failed_kind}
-    if types.CallKind.EVALUATION in kinds:
-        number = call.step_id.rpartition("-")[2]
-        return "evaluation" if number in ("", "1") else f"evaluation {number}"
-    if types.CallKind.PLAN in kinds:
-        return f"plan {call.revision}"
-    if types.CallKind.REVIEW in kinds:
-        return f"review by {call.step_id}"
-    return f"step {call.step_id}"
-
-
 def duration(milliseconds: int) -> str:
     """A duration as people say it: `180 ms`, `2.4 s`, `3 min 5 s`."""
     if milliseconds < 1000:
@@ -215,7 +204,7 @@ def _size(value: types.Value) -> str:
 
 
 def _spent(usage: types.Usage, duration_ms: int | None = None) -> str:
-    tokens = usage.tokens_input + usage.tokens_output
+    tokens = tokens_of(usage)
     parts = [
         _counted(usage.tool_calls, "tool call") if duration_ms is None else duration(duration_ms),
         f"{tokens:,} tokens" if tokens else "",

@@ -1,4 +1,4 @@
-"""Tables of the session store, as SQLite, PostgreSQL and MySQL all have them. Times are Unix microseconds."""
+"""Tables of the session store, for SQLite, PostgreSQL and MySQL. Times are Unix microseconds."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from sqlalchemy import JSON, BigInteger, Column, Index, Integer, MetaData, Strin
 from sqlalchemy.dialects import mysql
 
 STORE_VERSION: Final = 1
-"""Version of these tables; a store with a newer one is refused."""
+"""Version of these tables; a store of another version is refused."""
 
 NAME_LENGTH: Final = 255
 """Characters of ids and names: MySQL indexes no more than 3,072 bytes."""
@@ -26,7 +26,7 @@ sessions: Final = Table(
     Column("started_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
-    # The last of its own events that the row contains.
+    # The last own event that the row contains.
     Column("sequence", BigInteger, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("tool_calls", BigInteger, nullable=False),

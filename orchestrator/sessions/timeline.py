@@ -1,4 +1,4 @@
-"""A session's events in the order in which one led to the other, one entry each."""
+"""The timeline of a session: its events in causal order, one entry each."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from orchestrator.sessions.summaries import summary
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """One event. `sequence` is None for what services report; `occurred_at` is Unix time in microseconds."""
+    """One event. `sequence` is None for events of services; `occurred_at` is Unix time in microseconds."""
 
     sequence: int | None
     type: str
@@ -31,7 +31,7 @@ def timeline(events: Iterable[Event]) -> list[TimelineEntry]:
 
 
 def in_order(events: Iterable[Event]) -> list[Event]:
-    """The events by time, but own events by sequence and none before what caused it, whatever clocks say."""
+    """The events by time, but own events by sequence, and none before its cause: clocks may differ."""
     known = {event.event_id: event for event in events}
     waits = dict.fromkeys(known, 0)
     leads_to: dict[str, list[str]] = {event_id: [] for event_id in known}
@@ -49,7 +49,7 @@ def in_order(events: Iterable[Event]) -> list[Event]:
             if waits[later] == 0:
                 heappush(free, _place(known[later]))
     if len(ordered) < len(known):
-        # A damaged log may say that two events led to each other: they are shown, by time, all the same.
+        # In a damaged log two events may cause each other: they are still shown, by time.
         ordered += sorted((known[event_id] for event_id, count in waits.items() if count), key=_place)
     return ordered
 
@@ -61,7 +61,7 @@ def own_events(events: Iterable[Event]) -> list[SessionEvent]:
 
 
 def until(events: Iterable[Event], sequence: int) -> list[Event]:
-    """What had happened, in order, when the session's event of that number was written, itself included."""
+    """The events up to the session's own event of that number, in order."""
     ordered = in_order(events)
     last = [
         place
@@ -79,7 +79,7 @@ def _place(event: Event) -> tuple[int, int, str]:
 def _edges(events: Sequence[Event]) -> Iterator[tuple[str, str]]:
     """Pairs of ids: the first comes before the second.
 
-    The cause of a service's report may be a command, which is no event: then it follows what opened its call.
+    The cause of a service's event may be a command, which is not an event: then it follows what opened its call.
     """
     own = own_events(events)
     for earlier, later in pairwise(own):

@@ -1,4 +1,4 @@
-"""A session as people and programs look at it: `orchestrator sessions show`."""
+"""The view of a session for people and programs: `orchestrator sessions show`."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -11,11 +11,13 @@ from orchestrator.errors import ContractError
 from orchestrator.messages.base import Event
 from orchestrator.messages.events import PlanAccepted
 from orchestrator.messages.types import Document, Step, Value
+from orchestrator.messages.usage import tokens_of
 from orchestrator.saga import Phase, Session
+from orchestrator.sessions.projection import ESCALATED
 from orchestrator.sessions.timeline import entry_of, in_order
 
 Fetch = Callable[[Value], Value]
-"""The value with its bytes, from wherever they lie; raises `ContractError` when it cannot."""
+"""Loads the bytes of a value; raises `ContractError` where that fails."""
 
 
 class StepView(msgspec.Struct, frozen=True):
@@ -28,7 +30,7 @@ class StepView(msgspec.Struct, frozen=True):
 
 
 class EntryView(msgspec.Struct, frozen=True):
-    """`occurred_at` is ISO 8601 in UTC with microseconds; `sequence` is null for what services report."""
+    """`occurred_at` is ISO 8601 in UTC with microseconds; `sequence` is null for events of services."""
 
     sequence: int | None
     type: str
@@ -53,9 +55,9 @@ class SessionView(msgspec.Struct, frozen=True):
 
 
 def view_of(session: Session, events: Iterable[Event], fetch: Fetch | None = None) -> SessionView:
-    """The view of a replayed state and the events that led to it.
+    """The view of a replayed state and its events.
 
-    A result in the value store is read with `fetch`; without it, it is shown by its URI and size.
+    A result in the value store is read with `fetch`; without `fetch`, it is shown by its URI and size.
     """
     used = session.used
     ordered = in_order(events)
@@ -68,7 +70,7 @@ def view_of(session: Session, events: Iterable[Event], fetch: Fetch | None = Non
         result=shown(session.result, fetch),
         steps=_steps(session),
         tool_calls=used.tool_calls,
-        tokens=used.tokens_input + used.tokens_output,
+        tokens=tokens_of(used),
         cost=used.cost_micro_usd / 1_000_000,
         timeline=tuple(
             EntryView(entry.sequence, entry.type, rfc3339(entry.occurred_at), entry.summary)
@@ -78,16 +80,16 @@ def view_of(session: Session, events: Iterable[Event], fetch: Fetch | None = Non
 
 
 def phase_of(session: Session) -> str:
-    """The phase as people ask for it: the outcome of an ended session, `escalated` for a parked one."""
+    """The phase for people: the outcome of an ended session, `escalated` for a parked one."""
     if session.parked and not session.ended:
-        return "escalated"
+        return ESCALATED
     if session.phase is Phase.ENDED and session.outcome:
         return session.outcome.lower()
     return session.phase.lower()
 
 
 def shown(value: Value | None, fetch: Fetch | None = None) -> Any:
-    """What a value holds: JSON as data, text as text, anything else by its size."""
+    """Content of a value: JSON as data, text as text, anything else by its size."""
     if value is None:
         return None
     if value.inline is None and fetch is not None:
@@ -117,7 +119,7 @@ _OPTIONAL: Final = ("tool", "capability", "after")
 
 
 def _plan(ordered: Iterable[Event]) -> dict[str, Any] | None:
-    """The plan accepted last: the state's own may be one behind the revision that it asks for."""
+    """The plan accepted last. The state may already be at the revision that it has requested next."""
     accepted = [event for event in ordered if isinstance(event, PlanAccepted)]
     if not accepted:
         return None
@@ -137,7 +139,7 @@ def _planned(step: Step) -> dict[str, Any]:
 
 
 def _unfilled(document: Document) -> Any:
-    """The document with its references as a playbook writes them: `{$from: step, at: /pointer}`."""
+    """The document with its references as in a playbook: `{$from: step, at: /pointer}`."""
     content = shown(document.body)
     for reference in document.references:
         written = {"$from": reference.step_id, **({"at": reference.at} if reference.at else {})}
@@ -146,6 +148,6 @@ def _unfilled(document: Document) -> Any:
         try:
             content = set_pointer(content, reference.into, written, inplace=True)
         except JsonPointerException:
-            # The body lies in the value store: what is bound into it cannot be shown in its place.
+            # The body is in the value store: a reference into it cannot be shown in its place.
             continue
     return content

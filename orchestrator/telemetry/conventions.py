@@ -1,7 +1,7 @@
-"""Every name of a span and of its attributes.
+"""All names of spans and of their attributes.
 
-Source: OpenTelemetry semantic conventions for messaging and for generative AI, both in development: a rename
-there is a change here and nowhere else.
+Source: OpenTelemetry semantic conventions for messaging and for generative AI. Both are in development: a name
+that changes there is changed here and nowhere else.
 """
 
 from typing import Final

@@ -1,7 +1,8 @@
-"""The spans of a session, made when what they tell is over, from ids and times in its messages.
+"""The spans of a session, created when their work is over, from ids and times in its messages.
 
-A span of the same thing has the same id whoever makes it and however often, so a parent can be named before
-it is made, and a batch that is handled twice exports nothing new. Times are Unix time in microseconds.
+The id of a span is derived from its work: whichever process creates it and however often, it is the same span.
+So a parent can be named before it exists, and a batch that is handled twice exports nothing new. Times are Unix
+time in microseconds.
 """
 
 from collections.abc import Mapping
@@ -41,8 +42,8 @@ class Span:
 
 
 def session_root(correlation_id: str, agent: str, tenant: str, accepted_at: int) -> Span:
-    """The root, exported at acceptance: one that stayed open until the end would be lost with its process,
-    and leave the trace without a parent."""
+    """The root, exported at acceptance: one that stayed open until the end would be lost with its process, and
+    the trace would have no root."""
     attributes: dict[str, Attribute] = {
         names.OPERATION: "invoke_agent",
         names.AGENT: agent,
@@ -87,14 +88,14 @@ def session_summary(
 def planning(
     correlation_id: str, call: Call, started_at: int, ended_at: int, usage: Usage, error: str = ""
 ) -> Span:
-    """From the request of a plan to the planner's answer."""
+    """From the request of a plan to the planner's reply."""
     return _of_call(names.PLAN, correlation_id, call, started_at, ended_at, usage, error)
 
 
 def evaluation(
     correlation_id: str, call: Call, started_at: int, ended_at: int, usage: Usage, error: str = ""
 ) -> Span:
-    """From the request of an evaluation to the evaluator's answer."""
+    """From the request of an evaluation to the evaluator's reply."""
     return _of_call(names.EVALUATE, correlation_id, call, started_at, ended_at, usage, error)
 
 
@@ -106,14 +107,14 @@ def reviewing(correlation_id: str, call: Call, started_at: int, ended_at: int, e
 def step_attempt(
     correlation_id: str, call: Call, started_at: int, ended_at: int, usage: Usage, error: str = ""
 ) -> Span:
-    """One attempt at a step, from its call until it was answered, with the wait for a worker."""
+    """One attempt at a step, from its call to the reply, including the wait for a worker."""
     return _of_call(names.step(call.step_id), correlation_id, call, started_at, ended_at, usage, error)
 
 
 def tool_call(
     correlation_id: str, call: Call, tool: str, started_at: int, ended_at: int, usage: Usage, error: str = ""
 ) -> Span:
-    """One run of a tool, made by its executor; its parent is the attempt."""
+    """One run of a tool, created by its executor; its parent is the attempt."""
     attributes: dict[str, Attribute] = {
         names.OPERATION: "execute_tool",
         names.TOOL: tool,

@@ -1,4 +1,4 @@
-"""For tests of tools, planners and whole agents: sessions in memory, with a clock that can be moved."""
+"""For tests of tools, planners and whole agents: sessions in memory, with a clock that the test moves."""
 
 from orchestrator.testing.harness import Harness
 from orchestrator.testing.session import HarnessSession

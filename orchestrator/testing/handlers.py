@@ -1,4 +1,4 @@
-"""Services in memory: every message runs the handlers that take it, side by side, as workers do."""
+"""Services in memory: the handlers of a message run concurrently, as in workers."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from orchestrator.worker.middleware import chain
 
 
 class Handlers:
-    """Runs the handlers of all services. `publish` gets what they write."""
+    """Runs the handlers of all services. `publish` gets what they write, and the name of the writer."""
 
     def __init__(self, plugins: Plugins, platform: Platform, publish: Callable[[Message, str], None]) -> None:
         self.services = plugins.every_service()
@@ -21,30 +21,30 @@ class Handlers:
         self._platform = platform
         self._publish = publish
         self._running: dict[asyncio.Task[None], str] = {}
-        """Handlers under way, and the call that each works for; empty where none."""
+        """Running handlers, and the id of the call that each works on; empty for none."""
         self._last: dict[tuple[str, str], asyncio.Task[None]] = {}
-        """The last handler of each session, by service, for services that keep their order."""
+        """The last handler of each session, by service, for ordered services."""
 
     def announce(self) -> None:
-        """Publishes what exists because these services run."""
+        """Publishes the definitions that services announce when they start."""
         for service in self.services.values():
             for definition in service.announcement(self._platform):
                 self._publish(definition, f"/{service.name}/0")
 
     def deliver(self, received: Received, message: Command | Event) -> None:
-        """Starts every handler of the message."""
+        """Starts all handlers of the message."""
         for service in self.services.values():
             if type(message) in service.handlers and service.takes(message):
                 self._start(service, received, message)
 
     def void(self, calls: Sequence[str]) -> None:
-        """Cancels what runs for these calls."""
+        """Cancels handlers that work on these calls."""
         for task, call_id in self._running.items():
             if call_id in calls:
                 task.cancel()
 
     async def quiet(self, timeout_s: float) -> bool:
-        """Waits until no handler runs; False once none has ended for `timeout_s` seconds of real time."""
+        """Waits until no handler runs; False when none has ended for `timeout_s` seconds of real time."""
         while self._running:
             done, _ = await asyncio.wait(
                 self._running, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
@@ -58,7 +58,7 @@ class Handlers:
         return True
 
     async def close(self) -> None:
-        """Cancels what still runs, and waits for it."""
+        """Cancels the running handlers, and waits for them to end."""
         running = tuple(self._running)
         for task in running:
             task.cancel()

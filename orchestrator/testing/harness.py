@@ -1,4 +1,4 @@
-"""Whole sessions in memory, with real handlers, the wire's bytes, and a clock that can be moved."""
+"""Whole sessions in memory, with real handlers, encoded messages, and a clock that the test moves."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -18,8 +18,8 @@ from orchestrator.sdk.documents import parse_documents
 from orchestrator.sdk.plugins import Plugin
 from orchestrator.testing.clock import START, Clock
 from orchestrator.testing.handlers import Handlers
+from orchestrator.testing.loop import MemoryLoop
 from orchestrator.testing.memory import INLINE_BYTES, MemoryDefinitions, MemoryMetrics, MemoryValues
-from orchestrator.testing.saga import Saga
 from orchestrator.testing.session import HarnessSession
 from orchestrator.testing.topics import Topics
 
@@ -32,13 +32,13 @@ _INPUTS = frozenset({Topic.TASKS, Topic.CONTROL, Topic.EVENTS})
 class Harness:
     """A platform in one process, without a broker. Use it as an async context manager.
 
-    `plugins` are modules or single plug-ins; the installed ones (entry points) come along unless `installed`
+    `plugins` are modules or single plug-ins; the installed ones (entry points) are added unless `installed`
     is false. `agents`, and the agents and playbooks of `documents` (YAML texts, or paths of files), are defined
-    before the first task; an agent called `default` is there anyway.
+    before the first task; an agent called `default` always exists.
 
-    Time stands still. With `auto_advance` it moves by itself to what a session has put off (a retry's delay, a
-    task's `not_before`), never to a time-out: those wait for `advance`. What a tool sleeps or a time limit that
-    a service keeps by itself is real time.
+    The clock stands still. With `auto_advance` it moves to what a session has delayed (a retry, a task's
+    `not_before`), but never to a timeout: those need `advance`. A tool that sleeps, and a timeout that a service
+    enforces, take real time.
 
     >>> async with Harness(weather, documents=[trip]) as harness:
     ...     session = await harness.submit("pack for Oslo", context={"city": "Oslo"})
@@ -56,8 +56,8 @@ class Harness:
         inline_bytes: int = INLINE_BYTES,
         start: int = START,
     ) -> None:
-        """`timeout_s`: how long handlers may run in real time before they count as hanging, so that only
-        moving the clock can help. `start`: Unix time in microseconds."""
+        """`timeout_s`: real time after which running handlers count as hanging, so that only a move of the clock
+        helps. `start`: Unix time in microseconds."""
         self.clock = Clock(start)
         self.plugins = discover() if installed else Plugins()
         for role in vars(Plugins.of(*plugins)).values():
@@ -69,7 +69,9 @@ class Harness:
         self._auto_advance = auto_advance
         self._timeout_s = timeout_s
         self._topics = Topics(self.clock.read)
-        self._saga = Saga(self._topics.codec, self.clock.read, self.definitions.agents.get, self._publish)
+        self._loop = MemoryLoop(
+            self._topics.codec, self.clock.read, self.definitions.agents.get, self._publish
+        )
         self._handlers = Handlers(self.plugins, self._platform(), self._publish)
         self._undelivered: deque[tuple[Received, Message]] = deque()
         self._delivering = False
@@ -90,7 +92,7 @@ class Harness:
 
     @property
     def produced(self) -> list[Message]:
-        """Everything that was written to any topic, in order."""
+        """All messages written to any topic, in order."""
         return self._topics.messages
 
     @property
@@ -99,14 +101,14 @@ class Harness:
 
     @property
     def dropped(self) -> int:
-        """How many messages told the orchestrator nothing new."""
-        return self._saga.dropped
+        """Number of messages that the orchestrator dropped: late or repeated ones."""
+        return self._loop.dropped
 
     def session(self, correlation_id: str) -> HarnessSession:
-        """A session by its id. Raises `KeyError` for one that nobody has asked for."""
-        sessions = self._saga.sessions
+        """A session by its id. Raises `KeyError` for an id without a session."""
+        sessions = self._loop.sessions
         if correlation_id not in sessions:
-            raise KeyError(f"there is no session {correlation_id}")
+            raise KeyError(f"session {correlation_id} not found")
         return HarnessSession(
             correlation_id, lambda: sessions[correlation_id], self._topics.messages, self.values
         )
@@ -114,7 +116,7 @@ class Harness:
     async def submit(
         self, goal: str, context: Mapping[str, Any] | None = None, **fields: Any
     ) -> HarnessSession:
-        """Submits a task and runs until its session settles, or only time can help.
+        """Submits a task and runs until its session settles, or only a move of the clock helps.
 
         `fields` are those of `SubmitTask`, such as `agent`, `playbook`, `key`, `limits`, `not_before`.
         """
@@ -123,7 +125,7 @@ class Harness:
         return session
 
     def start(self, goal: str, context: Mapping[str, Any] | None = None, **fields: Any) -> HarnessSession:
-        """Submits a task and returns at once; `run` or `advance` moves its session on."""
+        """Submits a task and returns at once; `run` or `advance` runs its session."""
         fields.setdefault("command_id", self._next_id())
         key = fields.get("key")
         of_key = session_of_key(fields.get("tenant", "default"), key) if key else None
@@ -133,7 +135,7 @@ class Harness:
         return self.session(session_id)
 
     async def cancel(self, session: HarnessSession, reason: str = "") -> None:
-        """Asks for a session to be cancelled, and runs."""
+        """Requests the cancellation of a session, and runs."""
         self.send(
             commands.CancelTask(
                 command_id=self._next_id(),
@@ -145,61 +147,61 @@ class Harness:
         await self.run()
 
     def send(self, message: Message) -> None:
-        """Writes any message into its topic, as a stranger would."""
+        """Writes a message into its topic, as any client may."""
         self._publish(message, "/harness")
 
     async def run(self) -> None:
-        """Runs until nothing moves without the clock; with `auto_advance` also what sessions have put off."""
+        """Runs until only a move of the clock helps; with `auto_advance`, also what sessions have delayed."""
         while True:
             await self._handlers.quiet(self._timeout_s)
-            if self._saga.fire():
+            if self._loop.fire():
                 continue
-            wake = self._put_off() if self._auto_advance else None
+            wake = self._delayed_until() if self._auto_advance else None
             if wake is None:
                 return
             self.clock.move_to(wake)
 
     async def advance(self, duration: str | int) -> None:
-        """Moves the clock by a duration such as `"10s"`, stopping at everything that is due on the way."""
+        """Moves the clock by a duration such as `"10s"`, and runs everything that is due meanwhile."""
         target = self.clock.after(duration)
         while True:
             await self._handlers.quiet(self._timeout_s)
-            due = self._saga.next_due()
+            due = self._loop.next_due()
             if due is None or due[0] > target:
                 self.clock.move_to(target)
                 return
             self.clock.move_to(due[0])
-            self._saga.fire()
+            self._loop.fire()
 
-    def _put_off(self) -> int | None:
-        """When the session that is due first goes on by its own will; None if that is a time-out."""
-        found = self._saga.next_due()
+    def _delayed_until(self) -> int | None:
+        """When the session that is due first goes on with what it has delayed; None if a timeout is due."""
+        found = self._loop.next_due()
         if found is None:
             return None
         due, session_id = found
-        session = self._saga.sessions[session_id]
-        put_off = [retry.retry_at for retry in session.retries.values()]
+        session = self._loop.sessions[session_id]
+        delayed = [retry.retry_at for retry in session.retries.values()]
         if session.task is not None and session.revision == 0:
-            put_off.append(session.task.not_before)
-        return due if due in put_off else None
+            delayed.append(session.task.not_before)
+        return due if due in delayed else None
 
     def _publish(self, message: Message, source: str) -> None:
         received, decoded = self._topics.append(message, source)
         if isinstance(decoded, SessionEvent):
-            self._saga.replay(decoded)
+            self._loop.replay(decoded)
         self._undelivered.append((received, decoded))
         if not self._delivering:
             self._deliver()
 
     def _deliver(self) -> None:
-        """Hands messages to their readers in the order in which they were written."""
+        """Delivers messages to their readers in the order in which they were written."""
         self._delivering = True
         try:
             while self._undelivered:
                 received, message = self._undelivered.popleft()
                 self.definitions.take(message)
                 if received.topic in _INPUTS:
-                    self._saga.take(received)
+                    self._loop.read(received)
                 if isinstance(message, events.CallsVoided):
                     self._handlers.void(message.calls)
                 if isinstance(message, Command | Event):

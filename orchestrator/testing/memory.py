@@ -1,4 +1,4 @@
-"""What handlers are given beside their messages: definitions, values and counters in memory."""
+"""Definitions, values and counters in memory, for handlers."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ INLINE_BYTES = 32 * 1024
 
 @dataclass
 class MemoryDefinitions:
-    """What was announced last under each name."""
+    """The last definition of each name."""
 
     tools: dict[str, ToolDefinition] = field(default_factory=dict)
     agents: dict[str, AgentProfile] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class MemoryDefinitions:
 
 
 class MemoryValues:
-    """Values up to the inline size travel in messages, larger ones lie here under the hash of their bytes."""
+    """Values up to the inline size are in messages; larger ones are stored here, by the hash of their bytes."""
 
     def __init__(self, inline_bytes: int = INLINE_BYTES) -> None:
         self.stored: dict[str, bytes] = {}
@@ -52,7 +52,7 @@ class MemoryValues:
             return value
         content = self.stored.get(value.uri)
         if content is None or sha256(content).hexdigest() != value.sha256:
-            raise ContractError(f"the value at {value.uri} is missing, or was altered")
+            raise ContractError(f"the value at {value.uri} is missing or was altered")
         return replace(value, inline=content)
 
     async def store(self, content: Any) -> Value:
@@ -74,5 +74,5 @@ class MemoryMetrics:
         self.counts[name, tuple(sorted(labels.items()))] += amount  # type: ignore[assignment]
 
     def of(self, name: str, **labels: str) -> float:
-        """What was counted under a name and exactly these labels."""
+        """The count of a name with exactly these labels."""
         return self.counts[name, tuple(sorted(labels.items()))]

@@ -1,4 +1,4 @@
-"""A session as a test looks at it."""
+"""A session, as a test sees it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ M = TypeVar("M", bound=Message)
 
 
 class HarnessSession:
-    """Looks at a session as it is now: ask again after the clock was moved."""
+    """A view of a session. Every property shows it as it is now."""
 
     def __init__(
         self,
@@ -40,22 +40,22 @@ class HarnessSession:
 
     @property
     def outcome(self) -> Outcome | None:
-        """How it ended; None while it has not, also while it is parked."""
+        """How it ended; None before its end, also while it is escalated."""
         return self.state.outcome
 
     @property
     def settled(self) -> bool:
-        """Whether it has ended or waits for a person."""
+        """Whether it has ended or is escalated."""
         return self.state.settled
 
     @property
     def result(self) -> Any:
-        """JSON content of the task's result; None where there is none."""
+        """JSON content of the task's result; None without a result."""
         return self._content(self.state.result)
 
     @property
     def outputs(self) -> dict[str, Any]:
-        """JSON content of what each step of the present plan returned."""
+        """JSON content of the output of each step of the present plan."""
         done = (event for event in self.history if isinstance(event, StepSucceeded))
         return {
             event.call.step_id: self._content(event.output)
@@ -65,12 +65,12 @@ class HarnessSession:
 
     @property
     def failure(self) -> Failure | None:
-        """Why it was refused, failed or was escalated."""
+        """Why it was refused, failed or was escalated; None if it was not."""
         return self.state.escalated or self.state.give_up
 
     @property
     def reason(self) -> str:
-        """Why it is as it is, in words; empty for a session that goes on or reached its goal."""
+        """Why it was refused, failed, escalated or cancelled, in words; otherwise empty."""
         failure = self.failure
         return failure.message if failure else self.state.cancel or ""
 
@@ -80,7 +80,7 @@ class HarnessSession:
 
     @property
     def messages(self) -> list[Message]:
-        """Everything that was written about it, in order: commands, events, dead letters."""
+        """All its messages, in order: commands, events, dead letters."""
         return [
             message
             for message in self._messages
@@ -103,7 +103,7 @@ class HarnessSession:
 
     @property
     def timeline(self) -> list[TimelineEntry]:
-        """Its events for people, in the order in which they were written: the clock may stand still."""
+        """Its events for people, in the order in which they were written."""
         return [entry_of(event) for event in self.events]
 
     def of(self, kind: type[M]) -> list[M]:

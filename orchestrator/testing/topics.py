@@ -1,4 +1,4 @@
-"""Topics in memory: every message goes through the wire's bytes, as it would over Kafka."""
+"""Topics in memory: every message is encoded and decoded, as it is with Kafka."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -9,21 +9,21 @@ from orchestrator.bus.ports import Received
 from orchestrator.messages.base import Message
 
 PARTITION = 0
-"""There is one, so that everything about a session meets in it."""
+"""The only partition of each topic."""
 
 
 class Topics:
-    """What was written, in order. Each topic has one partition."""
+    """The messages that were written, in order."""
 
     def __init__(self, now: Callable[[], int]) -> None:
         self.codec = Codec(CatalogueIds())
         self.messages: list[Message] = []
-        """Every message, as a reader decodes it."""
+        """All messages, as readers decode them."""
         self._now = now
         self._ends: Counter[str] = Counter()
 
     def append(self, message: Message, source: str) -> tuple[Received, Message]:
-        """The record, and the message that it decodes to. Raises `ContractError` for what does not fit."""
+        """The record, and the message decoded from it. Raises `ContractError` for one that does not fit its schema."""
         outgoing = self.codec.encode(message, source=source)
         received = Received(
             topic=outgoing.topic,

@@ -1,15 +1,15 @@
 """One grammar of names: commands imperative, events past tense, one function for a message named after it."""
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
+from orchestrator.messages import commands
 from orchestrator.messages.base import Command, Event, Message
 from orchestrator.messages.catalogue import CATALOGUE, Entry
 from orchestrator.saga.evolve import _APPLIERS
 from orchestrator.saga.replies import REPLIES
+from orchestrator.saga.requests import REQUESTS, Submission
 from orchestrator.sdk import discover
 
 IMPERATIVE = {"Submit", "Create", "Execute", "Evaluate", "Cancel"}
@@ -48,8 +48,12 @@ def test_what_an_event_means_is_a_function_of_its_name(kind: type[Event]) -> Non
 
 @pytest.mark.parametrize("kind", REPLIES, ids=lambda kind: kind.__name__)
 def test_what_a_reply_does_is_a_function_of_its_name(kind: type[Event]) -> None:
-    recorder: Callable[..., Any] = REPLIES[kind]  # type: ignore[index]
-    assert recorder.__name__ == function_name(kind)
+    assert _named_after(REPLIES[kind], kind)
+
+
+@pytest.mark.parametrize("kind", REQUESTS, ids=lambda kind: kind.__name__)
+def test_what_a_request_does_is_a_function_of_its_name(kind: type) -> None:
+    assert _named_after(REQUESTS[kind], commands.SubmitTask if kind is Submission else kind)
 
 
 def test_handlers_of_our_services_are_named_after_their_message() -> None:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from prometheus_client import Counter, Histogram
 
-from orchestrator.app.session_observer import _COMMITTED, _ENDS
+from orchestrator.app.session_observer import _COMMITTED, COUNTED
 from orchestrator.telemetry.metrics import _DECLARED, SESSIONS_SETTLED, TRANSACTIONS
 from tests.deploy.charts import CHART, Helm, shape
 
@@ -83,7 +83,7 @@ def test_every_queried_outcome_is_reported() -> None:
         if "outcome" in labels
     }
     settled = {outcome for name, outcome in outcomes if name.startswith(SESSIONS_SETTLED)}
-    assert settled <= {end.__name__ for end in _ENDS}
+    assert settled <= {end.__name__ for end in COUNTED}
     assert {outcome for name, outcome in outcomes if name.startswith(TRANSACTIONS)} == {_COMMITTED}
 
 

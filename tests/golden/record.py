@@ -1,7 +1,7 @@
 """Records histories of sessions: `python -m tests.golden.record`. Ids and times are fixed.
 
 A released history is never recorded again: new behaviour is a new event or version, and a new file beside it.
-So this writes only the files that are not there. Before the first release a file may be removed and recorded anew.
+So this writes only missing files. Before the first release a file may be deleted and recorded again.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ from orchestrator.messages.types import (
 )
 from orchestrator.messages.values import json_value
 from orchestrator.saga import Session
-from tests.support.saga import (
+from orchestrator.testing.scenario import (
     SECOND,
     START,
     Scenario,
@@ -58,8 +58,8 @@ REVIEWED = agent(
 
 def completed_with_steps_side_by_side() -> Scenario:
     plan = plan_created("a", "b", step("c", uses={"left": "a", "right": "b"}), result="c", criteria=("c",))
-    told = task("compare", context=json_value({"city": "Oslo"}), key="order-17", labels={"team": "blue"})
-    session = given(told, plan, selected("b"), selected("a"), completed("b", 2), completed("a", {"x": 1}))
+    first = task("compare", context=json_value({"city": "Oslo"}), key="order-17", labels={"team": "blue"})
+    session = given(first, plan, selected("b"), selected("a"), completed("b", 2), completed("a", {"x": 1}))
     return session.when(*done("c", [1, 2]), evaluated(result=json_value([1, 2])))
 
 
@@ -135,7 +135,7 @@ def refused() -> Scenario:
     return given(task_of_nobody())
 
 
-STORIES = (
+HISTORIES = (
     completed_with_steps_side_by_side,
     retried_then_another_tool,
     reviewed_and_revised,
@@ -180,10 +180,10 @@ def _plain(struct: msgspec.Struct) -> dict[str, Any]:
 
 
 def main() -> None:
-    for story in STORIES:
-        path = FOLDER / f"{story.__name__}.json"
+    for history in HISTORIES:
+        path = FOLDER / f"{history.__name__}.json"
         if not path.exists():
-            path.write_bytes(written(story()))
+            path.write_bytes(written(history()))
             print(path.name)  # noqa: T201 - a script
 
 

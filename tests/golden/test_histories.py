@@ -6,10 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.catalogue import CATALOGUE, Topic
-from orchestrator.saga import ENDING, Session, evolve
-from tests.golden.record import FOLDER, STORIES, read, written
-from tests.support.saga import Scenario
+from orchestrator.saga import OUTCOMES, Session, evolve
+from orchestrator.testing.scenario import Scenario
+from tests.golden.record import FOLDER, HISTORIES, read, written
 
 FILES = sorted(FOLDER.glob("*.json"))
 
@@ -38,13 +39,15 @@ def test_every_own_event_is_in_some_history() -> None:
     assert recorded == {entry.message for entry in CATALOGUE if entry.topic is Topic.SESSIONS}
 
 
-@pytest.mark.parametrize("ending", ENDING)
-def test_every_end_is_in_some_history(ending: type) -> None:
-    assert any(isinstance(read(path.read_bytes())[0][-1], ending) for path in FILES)
+@pytest.mark.parametrize("ending", OUTCOMES)
+def test_every_end_is_in_some_history_with_its_outcome(ending: type[SessionEvent]) -> None:
+    recorded = (read(path.read_bytes()) for path in FILES)
+    outcomes = {state.outcome for history, state in recorded if isinstance(history[-1], ending)}
+    assert outcomes == {OUTCOMES[ending]}
 
 
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
-def test_the_saga_still_writes_the_recorded_histories(story: Callable[[], Scenario]) -> None:
+@pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.__name__)
+def test_the_saga_still_writes_the_recorded_histories(history: Callable[[], Scenario]) -> None:
     """When this fails, behaviour changed: record the new one beside the old one, which stays readable."""
-    (path,) = (path for path in FILES if path.stem == getattr(story, "__name__", ""))
-    assert read(written(story())) == read(path.read_bytes())
+    (path,) = (path for path in FILES if path.stem == getattr(history, "__name__", ""))
+    assert read(written(history())) == read(path.read_bytes())

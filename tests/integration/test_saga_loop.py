@@ -336,7 +336,7 @@ def test_a_task_too_large_to_be_accepted_is_refused_with_the_reason(lab: SagaLab
 
 def test_inputs_too_large_for_a_message_go_through_the_value_store(lab: SagaLab) -> None:
     """Two outputs of 600 KB fit into their messages; the step that needs both gets references to the value store."""
-    from tests.support.saga import plan, step
+    from orchestrator.testing.scenario import plan, step
 
     [session] = lab.submit(lab.new_id())
     with lab.running():

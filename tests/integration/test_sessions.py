@@ -42,7 +42,7 @@ PARTITIONS = 3
 _numbers = itertools.count()
 
 
-class Platform:
+class HistoryWriter:
     """Writes sessions as the orchestrator does, in transactions, and reports as services do."""
 
     def __init__(self, bus: KafkaBus, codec: Codec) -> None:
@@ -64,7 +64,7 @@ class Platform:
 
     @contextmanager
     def still_open(self, event: Event) -> Iterator[None]:
-        """A transaction with the event, under way."""
+        """An open transaction with the event."""
         before = self._end_of(event)
         self._history.begin()
         self._history.send(self.codec.encode(event, source="/orchestrator/0"))
@@ -77,8 +77,8 @@ class Platform:
         home = session_partition(self.bus, Topic.SESSIONS, event.correlation_id)
         return self._looking.watermarks([home], Deadline.after(60), read_uncommitted=True)[home][1]
 
-    def reports(self, *told: Event) -> None:
-        for event in told:
+    def reports(self, *reported: Event) -> None:
+        for event in reported:
             self._reports.send(self.codec.encode(event, source="/service/0"))
         assert self._reports.flush(Deadline.after(60)) == 0
 
@@ -110,10 +110,10 @@ def settings(kafka_stack: StackAddress) -> BusSettings:
 
 
 @pytest.fixture(scope="module")
-def platform(settings: BusSettings) -> Iterator[Platform]:
-    platform = Platform(KafkaBus(settings), Codec(CatalogueIds()))
-    yield platform
-    platform.close()
+def writer(settings: BusSettings) -> Iterator[HistoryWriter]:
+    writer = HistoryWriter(KafkaBus(settings), Codec(CatalogueIds()))
+    yield writer
+    writer.close()
 
 
 @pytest.fixture
@@ -129,12 +129,12 @@ def triage(correlation_id: str = "") -> list[Event]:
     return [replace(event, correlation_id=correlation_id or event.correlation_id) for event in told]
 
 
-def test_a_session_is_read_straight_from_its_topics(platform: Platform) -> None:
+def test_a_session_is_read_straight_from_its_topics(writer: HistoryWriter) -> None:
     story, neighbour = triage(), triage()
-    platform.plays(neighbour)
-    platform.plays(story)
+    writer.plays(neighbour)
+    writer.plays(story)
 
-    logged = logged_events(platform.bus, platform.codec, story[0].correlation_id)
+    logged = logged_events(writer.bus, writer.codec, story[0].correlation_id)
 
     assert logged.problems == ()
     assert sorted(logged.events, key=id_of) == sorted(story, key=id_of)
@@ -148,11 +148,11 @@ def id_of(event: Event) -> str:
     return event.event_id
 
 
-def test_the_history_alone_is_enough(platform: Platform) -> None:
+def test_the_history_alone_is_enough(writer: HistoryWriter) -> None:
     story = triage()
-    platform.plays(story)
+    writer.plays(story)
 
-    logged = logged_events(platform.bus, platform.codec, story[0].correlation_id, (Topic.SESSIONS,))
+    logged = logged_events(writer.bus, writer.codec, story[0].correlation_id, (Topic.SESSIONS,))
 
     assert [event.sequence for event in logged.events if isinstance(event, SessionEvent)] == list(
         range(1, 17)
@@ -160,64 +160,64 @@ def test_the_history_alone_is_enough(platform: Platform) -> None:
     assert replay(logged.events).session == replay(story).session
 
 
-def test_what_was_taken_back_did_not_happen(platform: Platform) -> None:
+def test_what_was_taken_back_did_not_happen(writer: HistoryWriter) -> None:
     story = triage()
     own = [event for event in story if isinstance(event, SessionEvent)]
-    platform.writes(*own[:3])
-    platform.writes(*own[3:9], commit=False)
-    platform.writes(*own[3:5])
-    platform.writes(*own[5:7], commit=False)
+    writer.writes(*own[:3])
+    writer.writes(*own[3:9], commit=False)
+    writer.writes(*own[3:5])
+    writer.writes(*own[5:7], commit=False)
 
-    logged = logged_events(platform.bus, platform.codec, story[0].correlation_id)
+    logged = logged_events(writer.bus, writer.codec, story[0].correlation_id)
 
     assert list(logged.events) == own[:5]
     assert replay(logged.events).problems == ()
 
 
-def test_a_transaction_that_stays_open_is_not_waited_for(platform: Platform) -> None:
+def test_a_transaction_that_stays_open_is_not_waited_for(writer: HistoryWriter) -> None:
     story = triage()
     own = [event for event in story if isinstance(event, SessionEvent)]
-    platform.writes(*own[:3])
+    writer.writes(*own[:3])
 
-    with platform.still_open(own[3]):
-        logged = logged_events(platform.bus, platform.codec, story[0].correlation_id)
+    with writer.still_open(own[3]):
+        logged = logged_events(writer.bus, writer.codec, story[0].correlation_id)
 
     assert list(logged.events) == own[:3]
 
 
-def test_a_gap_and_a_repetition_in_the_log_are_found(platform: Platform) -> None:
+def test_a_gap_and_a_repetition_in_the_log_are_found(writer: HistoryWriter) -> None:
     story = triage()
     own = [event for event in story if isinstance(event, SessionEvent)]
-    platform.writes(*own[:4], own[2], *own[6:])
+    writer.writes(*own[:4], own[2], *own[6:])
 
-    found = replay(logged_events(platform.bus, platform.codec, story[0].correlation_id).events)
+    found = replay(logged_events(writer.bus, writer.codec, story[0].correlation_id).events)
 
-    assert found.problems == ("event 3 is there twice", "events 5 to 6 are missing")
+    assert found.problems == ("event 3 appears twice", "events 5 to 6 are missing")
     assert found.session is not None
     assert found.session.sequence == 4
 
 
-def test_a_session_without_records_has_no_events(platform: Platform) -> None:
-    assert logged_events(platform.bus, platform.codec, "unknown").events == ()
+def test_a_session_without_records_has_no_events(writer: HistoryWriter) -> None:
+    assert logged_events(writer.bus, writer.codec, "unknown").events == ()
 
 
-async def test_a_client_sees_a_session_from_submit_to_result(client: Client, platform: Platform) -> None:
+async def test_a_client_sees_a_session_from_submit_to_result(client: Client, writer: HistoryWriter) -> None:
     handle = await client.submit("why did latency rise?")
     story = triage(handle.correlation_id)
     taken_back = sample_of(
         events.TaskFailed, correlation_id=handle.correlation_id, event_id="never", sequence=99
     )
-    platform.writes(taken_back, commit=False)
-    platform.plays(story)
+    writer.writes(taken_back, commit=False)
+    writer.plays(story)
 
     assert await handle.result(30) == "/checkout"
     seen = [event async for event in handle.events()]
     assert sorted(seen, key=id_of) == sorted(story, key=id_of)
 
 
-async def test_a_session_of_another_client_is_found(client: Client, platform: Platform) -> None:
+async def test_a_session_of_another_client_is_found(client: Client, writer: HistoryWriter) -> None:
     story = triage()
-    platform.plays(story)
+    writer.plays(story)
 
     handle = await client.follow(story[0].correlation_id)
 
@@ -226,24 +226,24 @@ async def test_a_session_of_another_client_is_found(client: Client, platform: Pl
 
 
 async def test_the_end_is_found_behind_markers_that_no_record_follows(
-    client: Client, platform: Platform
+    client: Client, writer: HistoryWriter
 ) -> None:
     """Markers of transactions take offsets: who waits for the last record's offset waits for ever."""
     handle = await client.submit("why?")
     story = triage(handle.correlation_id)
-    platform.plays(story)
-    platform.writes(sample_of(events.TaskFailed, correlation_id=handle.correlation_id), commit=False)
+    writer.plays(story)
+    writer.writes(sample_of(events.TaskFailed, correlation_id=handle.correlation_id), commit=False)
 
     assert len([event async for event in handle.events()]) == len(story)
 
 
 def test_the_recorder_stores_each_event_once_however_often_it_is_stopped(
-    platform: Platform, tmp_path: Path
+    writer: HistoryWriter, tmp_path: Path
 ) -> None:
     stories = [triage() for _ in range(12)]
     url = f"sqlite:///{tmp_path / 'sessions.sqlite'}"
     recorder = SinkPlugin("session-recorder", "agents.events.*", lambda: SessionRecorder(SessionStore(url)))
-    host = Host(platform.bus, platform.codec, ProcessContext(Plugins(), MemoryValues()))
+    host = Host(writer.bus, writer.codec, ProcessContext(Plugins(), MemoryValues()))
     host.start(Deadline.after(60))
     store = SessionStore(url)
 
@@ -251,7 +251,7 @@ def test_the_recorder_stores_each_event_once_however_often_it_is_stopped(
         running = SinkRunner(recorder, host, SinkSettings(batch=7))
         running.start()
         running.wait_ready(Deadline.after(60))
-        platform.plays(story)
+        writer.plays(story)
         if number % 3 == 0:
             running.stop(Deadline.after(60))
             continue

@@ -23,8 +23,8 @@ from orchestrator.messages.base import Message, SessionEvent
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import AgentProfile
 from orchestrator.saga import Session
+from tests.support.simulation import Choices, Services
 from tests.support.workers import TIMEOUT_S, Lab, until
-from tests.support.world import Choices, Services
 
 OUTPUTS = (Topic.SESSIONS, Topic.PLAN_COMMANDS, Topic.EVALUATE_COMMANDS)
 """Topics whose messages services reply to."""

@@ -21,13 +21,13 @@ from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import AgentProfile
 from orchestrator.saga import Input, Session, Submission, TimePassed, next_due
+from orchestrator.testing.scenario import ORIGINAL, START
 from tests.support.memory_log import MemoryLog
-from tests.support.saga import ORIGINAL, START
-from tests.support.world import Choices, Services
+from tests.support.simulation import Choices, Services
 
 
 class SagaPartition:
-    """A partition, the inputs in flight to its sessions, and the log."""
+    """Sessions by number, the inputs in flight to them, and the log."""
 
     def __init__(self, choices: Choices, values: Path) -> None:
         self.now = START

@@ -10,7 +10,7 @@ from orchestrator.engine.state.partition import LiveSession, Partition
 from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic, avro_name, entry_of
 from orchestrator.saga import Session
-from tests.support.saga import Scenario, task
+from orchestrator.testing.scenario import given, task
 
 
 def record(kind: type[Message], offset: int = 0, *, named: bool = True) -> Received:
@@ -65,6 +65,4 @@ def assignment_of(group: ScriptedConsumer, tasks: ScriptedConsumer, *sessions: S
 
 
 def active_session() -> Session:
-    scenario = Scenario()
-    scenario.tell(task()(scenario))
-    return scenario.state
+    return given(task()).state

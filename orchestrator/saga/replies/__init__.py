@@ -1,26 +1,58 @@
-"""The first half of a decision: taking an input in, as own events. One module a concern."""
+"""Replies: what services report about a session's calls. A table of handlers, one module a concern.
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+A handler records the reply as own events; what the session does next is a matter of `saga/moves.py`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeAlias, TypeVar
 
 from orchestrator.messages import events
-from orchestrator.saga.inputs import Reply
+from orchestrator.messages.base import Event
 from orchestrator.saga.outputs import Draft
 from orchestrator.saga.replies import evaluation, planning, recovery, steps
 from orchestrator.saga.state import Session
 
-REPLIES: Final[dict[type[Reply], Callable[[Session, Any, int], Iterable[Draft]]]] = {
-    events.PlanCreated: planning.plan_created,
-    events.PlanningFailed: planning.planning_failed,
-    events.PlanReviewed: planning.plan_reviewed,
-    events.ToolSelected: steps.tool_selected,
-    events.SelectionFailed: steps.selection_failed,
-    events.ToolCompleted: steps.tool_completed,
-    events.ToolFailed: steps.tool_failed,
-    events.RetryScheduled: recovery.retry_scheduled,
-    events.FallbackChosen: recovery.fallback_chosen,
-    events.RecoveryExhausted: recovery.recovery_exhausted,
-    events.TaskEvaluated: evaluation.task_evaluated,
-    events.EvaluationFailed: evaluation.evaluation_failed,
-}
-"""What is done with a reply, by its type."""
+Reply: TypeAlias = (
+    events.PlanCreated
+    | events.PlanningFailed
+    | events.PlanReviewed
+    | events.ToolSelected
+    | events.SelectionFailed
+    | events.ToolCompleted
+    | events.ToolFailed
+    | events.RetryScheduled
+    | events.FallbackChosen
+    | events.RecoveryExhausted
+    | events.TaskEvaluated
+    | events.EvaluationFailed
+)
+"""Events of topic `events` that answer a call."""
+
+R = TypeVar("R", bound=Reply)
+Handler: TypeAlias = Callable[[Session, Any, int], Iterable[Draft]]
+
+
+def _row(kind: type[R], handler: Callable[[Session, R, int], Iterable[Draft]]) -> tuple[type[Event], Handler]:
+    return kind, handler
+
+
+REPLIES: Final[Mapping[type[Event], Handler]] = dict(
+    (
+        _row(events.PlanCreated, planning.plan_created),
+        _row(events.PlanningFailed, planning.planning_failed),
+        _row(events.PlanReviewed, planning.plan_reviewed),
+        _row(events.ToolSelected, steps.tool_selected),
+        _row(events.SelectionFailed, steps.selection_failed),
+        _row(events.ToolCompleted, steps.tool_completed),
+        _row(events.ToolFailed, steps.tool_failed),
+        _row(events.RetryScheduled, recovery.retry_scheduled),
+        _row(events.FallbackChosen, recovery.fallback_chosen),
+        _row(events.RecoveryExhausted, recovery.recovery_exhausted),
+        _row(events.TaskEvaluated, evaluation.task_evaluated),
+        _row(events.EvaluationFailed, evaluation.evaluation_failed),
+    )
+)
+"""Handlers of replies, by the event's type. A row pairs a type with a handler of that very type."""
+
+NOT_REPLIES: Final[frozenset[type[Event]]] = frozenset({events.ToolStarted, events.ToolHeartbeat})
+"""Events of topic `events` that change no session: signs of life of a run, for people and for metrics."""

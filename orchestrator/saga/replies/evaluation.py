@@ -1,10 +1,10 @@
-"""Taking in what evaluators reply."""
+"""Replies of evaluators."""
 
 from collections.abc import Iterable
 
 from orchestrator.messages import events
 from orchestrator.messages.types import CallKind
-from orchestrator.saga.calls import failed, late, matching
+from orchestrator.saga.calls import failed, late_usage, matching
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
 
@@ -12,7 +12,7 @@ from orchestrator.saga.state import Session
 def task_evaluated(session: Session, reply: events.TaskEvaluated, _now: int) -> Iterable[Draft]:
     call = matching(session, reply.call, CallKind.EVALUATION)
     if call is None:
-        yield from late(session, reply.call, reply.usage)
+        yield from late_usage(session, reply.call, reply.usage)
         return
     yield draft(
         events.EvaluationRecorded,
@@ -26,6 +26,6 @@ def task_evaluated(session: Session, reply: events.TaskEvaluated, _now: int) -> 
 def evaluation_failed(session: Session, reply: events.EvaluationFailed, now: int) -> Iterable[Draft]:
     call = matching(session, reply.call, CallKind.EVALUATION)
     if call is None:
-        yield from late(session, reply.call, reply.usage)
+        yield from late_usage(session, reply.call, reply.usage)
     else:
         yield failed(call, reply.failure, reply.usage, now)

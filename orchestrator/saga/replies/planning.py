@@ -1,11 +1,11 @@
-"""Taking in what planners and reviewers reply."""
+"""Replies of planners and reviewers."""
 
 from collections.abc import Iterable
 
 from orchestrator.messages import events, identity
 from orchestrator.messages.plans import problems_of
 from orchestrator.messages.types import Call, CallKind, Failure, FailureKind, ReviewPolicy
-from orchestrator.saga.calls import failed, late, matching, micros
+from orchestrator.saga.calls import failed, late_usage, matching, micros
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
 
@@ -13,7 +13,7 @@ from orchestrator.saga.state import Session
 def plan_created(session: Session, reply: events.PlanCreated, now: int) -> Iterable[Draft]:
     call = matching(session, reply.call, CallKind.PLAN)
     if call is None:
-        yield from late(session, reply.call, reply.usage)
+        yield from late_usage(session, reply.call, reply.usage)
         return
     if problems := problems_of(reply.plan):
         failure = Failure(kind=FailureKind.PERMANENT, code="invalid_plan", message="; ".join(problems))
@@ -30,13 +30,13 @@ def plan_created(session: Session, reply: events.PlanCreated, now: int) -> Itera
 def planning_failed(session: Session, reply: events.PlanningFailed, now: int) -> Iterable[Draft]:
     call = matching(session, reply.call, CallKind.PLAN)
     if call is None:
-        yield from late(session, reply.call, reply.usage)
+        yield from late_usage(session, reply.call, reply.usage)
     else:
         yield failed(call, reply.failure, reply.usage, now)
 
 
 def plan_reviewed(session: Session, reply: events.PlanReviewed, _now: int) -> Iterable[Draft]:
-    """Counts for the very plan under review, and only from a reviewer that the profile names."""
+    """Counts only for the plan under review, and only from a reviewer that the profile names."""
     asked = Call(
         call_id=identity.review_call_id(reply.plan_call_id, reply.review.reviewer),
         kind=CallKind.REVIEW,
@@ -46,7 +46,7 @@ def plan_reviewed(session: Session, reply: events.PlanReviewed, _now: int) -> It
     )
     call = matching(session, asked, CallKind.REVIEW)
     if call is None:
-        yield from late(session, asked, reply.usage)
+        yield from late_usage(session, asked, reply.usage)
     else:
         yield draft(events.ReviewRecorded, call=call, review=reply.review, usage=reply.usage)
 

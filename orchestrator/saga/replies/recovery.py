@@ -1,16 +1,17 @@
-"""Taking in what recovery decided."""
+"""Replies of recovery."""
 
 from collections.abc import Iterable
 
 from orchestrator.messages import events
+from orchestrator.messages.call_kinds import OF_STEPS
 from orchestrator.messages.types import Call, CallKind, Failure, RecoveryDecision
-from orchestrator.saga.calls import IN_FLIGHT, matching, micros
+from orchestrator.saga.calls import matching, micros
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
 
 
 def retry_scheduled(session: Session, reply: events.RetryScheduled, now: int) -> Iterable[Draft]:
-    """The delay counts by the orchestrator's clock, from now."""
+    """The delay counts from now, by the orchestrator's clock."""
     call = matching(session, reply.call, CallKind.RECOVERY)
     if call is not None:
         yield draft(
@@ -46,10 +47,10 @@ def recovery_exhausted(session: Session, reply: events.RecoveryExhausted, _now: 
             avoid=call.avoid,
             reason=reply.reason,
         )
-        yield from lost(call, call.failure or reply.failure)
+        yield from exhausted(call, call.failure or reply.failure)
 
 
-def lost(call: Call, failure: Failure) -> Iterable[Draft]:
-    """A call that nothing can save. For a step that is the step's end."""
-    if call.failed_kind in IN_FLIGHT:
+def exhausted(call: Call, failure: Failure) -> Iterable[Draft]:
+    """What follows where recovery has nothing left to try: the step of the call, if it has one, has failed."""
+    if call.failed_kind in OF_STEPS:
         yield draft(events.StepFailed, call=call, failure=failure)

@@ -1,4 +1,4 @@
-"""Taking in what tool selectors and tool executors reply."""
+"""Replies of tool selectors and tool executors."""
 
 from collections.abc import Iterable
 
@@ -6,16 +6,16 @@ from msgspec.structs import replace
 
 from orchestrator.messages import events
 from orchestrator.messages.types import CallKind
-from orchestrator.saga.calls import IN_FLIGHT, failed, late, matching, work_deadline
+from orchestrator.messages.usage import NO_USAGE
+from orchestrator.saga.calls import failed, late_usage, matching, work_deadline
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
-from orchestrator.saga.usage import NOTHING
 
 
 def tool_selected(session: Session, reply: events.ToolSelected, now: int) -> Iterable[Draft]:
     call = matching(session, reply.call, CallKind.SELECTION)
     if call is not None:
-        # A cancelled session has said already how long it waits.
+        # A cancelled session does not wait longer for its calls.
         due_at = call.due_at if session.cancel is not None else work_deadline(now, reply.timeout_ms)
         running = replace(
             call, kind=CallKind.TOOL, tool=reply.tool, alternatives=reply.alternatives, due_at=due_at
@@ -26,23 +26,23 @@ def tool_selected(session: Session, reply: events.ToolSelected, now: int) -> Ite
 def selection_failed(session: Session, reply: events.SelectionFailed, now: int) -> Iterable[Draft]:
     call = matching(session, reply.call, CallKind.SELECTION)
     if call is not None:
-        yield failed(call, reply.failure, NOTHING, now)
+        yield failed(call, reply.failure, NO_USAGE, now)
 
 
 def tool_completed(session: Session, reply: events.ToolCompleted, _now: int) -> Iterable[Draft]:
-    """The run's end may overtake the selection's news, which lies in another topic: both kinds match."""
-    call = matching(session, reply.call, *IN_FLIGHT)
+    """The end of a run may be read before its selection, which another service wrote: both kinds match."""
+    call = matching(session, reply.call, CallKind.SELECTION, CallKind.TOOL)
     if call is None:
-        yield from late(session, reply.call, reply.usage)
+        yield from late_usage(session, reply.call, reply.usage)
         return
     done = replace(call, kind=CallKind.TOOL, tool=reply.tool)
     yield draft(events.StepSucceeded, call=done, output=reply.output, usage=reply.usage)
 
 
 def tool_failed(session: Session, reply: events.ToolFailed, now: int) -> Iterable[Draft]:
-    call = matching(session, reply.call, *IN_FLIGHT)
+    call = matching(session, reply.call, CallKind.SELECTION, CallKind.TOOL)
     if call is None:
-        yield from late(session, reply.call, reply.usage)
+        yield from late_usage(session, reply.call, reply.usage)
         return
     alternatives = call.alternatives or reply.call.alternatives
     run = replace(call, kind=CallKind.TOOL, tool=reply.tool, alternatives=alternatives)

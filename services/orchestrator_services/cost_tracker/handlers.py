@@ -7,7 +7,7 @@ Counters, by `agent` and `tenant`: `agents_tool_calls`, `agents_tokens` (by `dir
 import logging
 from typing import Final
 
-from orchestrator.sdk import Context, Service, Usage
+from orchestrator.sdk import Context, Service, Usage, tokens_of
 from orchestrator.sdk.messages import events
 from orchestrator_services.cost_tracker.totals import Ledger
 
@@ -49,7 +49,7 @@ async def plan_reviewed(message: events.PlanReviewed, context: Context) -> None:
 async def task_ended(message: End, context: Context) -> None:
     """One line a session, with the total that the orchestrator has counted."""
     total = message.total
-    tokens = total.tokens_input + total.tokens_output
+    tokens = tokens_of(total)
     logger.info(
         "the session used %d tool calls, %d tokens, %.6f USD",
         total.tool_calls,

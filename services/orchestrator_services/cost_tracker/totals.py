@@ -4,7 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
-from orchestrator.sdk import Usage
+from orchestrator.sdk import Usage, total_usage
 
 MOST_SESSIONS: Final = 10_000
 """Sessions that are remembered, the latest ones. A copy of a reply that comes after that is counted again."""
@@ -13,16 +13,6 @@ MOST_PAIRS: Final = 1_000
 """Pairs of tenant and agent that are told apart. Each is a set of time series for as long as the process runs."""
 
 OTHERS: Final = ("others", "others")
-
-
-def added(one: Usage, other: Usage) -> Usage:
-    return Usage(
-        tool_calls=one.tool_calls + other.tool_calls,
-        tokens_input=one.tokens_input + other.tokens_input,
-        tokens_output=one.tokens_output + other.tokens_output,
-        cost_micro_usd=one.cost_micro_usd + other.cost_micro_usd,
-        duration_ms=one.duration_ms + other.duration_ms,
-    )
 
 
 @dataclass
@@ -48,10 +38,10 @@ class Ledger:
         if call in known.counted:
             return None
         known.counted.add(call)
-        known.total = added(known.total, usage)
+        known.total = total_usage(known.total, usage)
         if pair not in self._pairs and len(self._pairs) >= MOST_PAIRS:
             pair = OTHERS
-        self._pairs[pair] = added(self._pairs.get(pair, Usage()), usage)
+        self._pairs[pair] = total_usage(self._pairs.get(pair, Usage()), usage)
         return pair
 
     def of_session(self, session: str) -> Usage:
@@ -68,7 +58,7 @@ class Ledger:
         total = Usage()
         for pair, usage in self._pairs.items():
             if pair[position] == name:
-                total = added(total, usage)
+                total = total_usage(total, usage)
         return total
 
     def _session(self, session: str) -> _Session:

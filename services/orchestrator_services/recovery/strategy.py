@@ -1,5 +1,7 @@
 """The default strategy: what each class of failure is answered with."""
 
+from typing import assert_never
+
 from orchestrator.sdk import (
     CallKind,
     Context,
@@ -56,8 +58,14 @@ def _otherwise(failed: FailedCall) -> Fallback | Exhausted:
 
 
 def _repeatable(failed: FailedCall, context: Context) -> bool:
-    """Whether running it twice does no harm. Of a tool that nobody announces any more we cannot know."""
-    if failed.kind is not CallKind.TOOL:
-        return True
-    tool = context.definitions.tools.get(failed.call.tool)
-    return tool is not None and not tool.at_most_once
+    """Whether running it twice does no harm. Of a tool that no process announces any more we cannot know."""
+    match failed.kind:
+        case CallKind.PLAN | CallKind.REVIEW | CallKind.SELECTION | CallKind.EVALUATION | CallKind.RECOVERY:
+            return True
+        case CallKind.TOOL:
+            tool = context.definitions.tools.get(failed.call.tool)
+            return tool is not None and not tool.at_most_once
+        case CallKind.UNKNOWN:
+            return False
+        case kind:
+            assert_never(kind)

@@ -155,7 +155,7 @@ def test_an_event_that_does_not_exist_is_refused(run: Run, triage: Story) -> Non
     ended = run("sessions", "show", triage.correlation_id, "--at", "99")
 
     assert ended.code == 1
-    assert "its events are numbered from 1 to 16" in ended.err
+    assert "the events of the session are numbered from 1 to 16" in ended.err
 
 
 def test_the_beginning_of_an_id_is_enough(run: Run, triage: Story, waiting: Story) -> None:

@@ -6,7 +6,7 @@ from orchestrator.messages import commands, events
 from orchestrator.messages.identity import derived_id
 from orchestrator.messages.types import FailureKind
 from orchestrator.saga import Session
-from tests.support.saga import exhausted, failed, given, plan_created, task
+from orchestrator.testing.scenario import exhausted, failed, given, plan_created, task
 from tests.support.scripted_consumer import ScriptedConsumer, active_session, assignment_of, record
 
 REPLIES = [record(events.ToolCompleted, offset) for offset in range(5)]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orchestrator.engine.state import snapshots
 from orchestrator.messages.catalogue import Topic
 from tests.support.saga_partition import SagaPartition
-from tests.support.world import Choices, some_profile
+from tests.support.simulation import Choices, some_profile
 
 many_choices = st.integers(0, 1_000_000).map(
     lambda seed: random.Random(seed).choices(range(101), k=800)  # noqa: S311 - a test case, not a secret

@@ -5,10 +5,10 @@ import pytest
 from orchestrator.messages import events
 from orchestrator.messages.types import CallKind, EvaluationPoint, EvaluationPolicy, ReviewPolicy, Usage
 from orchestrator.saga import Outcome, Phase
-from tests.support.saga import (
+from orchestrator.testing.scenario import (
     SECOND,
     START,
-    Say,
+    Sentence,
     agent,
     bounded,
     cancel,
@@ -59,7 +59,7 @@ AT_ONCE = ("CancelRequested", "TaskCancelled")
     ],
 )
 def test_where_no_tool_runs_a_cancel_ends_the_session_at_once(
-    opening: tuple[Say, ...], then: tuple[str, ...]
+    opening: tuple[Sentence, ...], then: tuple[str, ...]
 ) -> None:
     session = given(*opening).when(cancel("never mind")).then(*then)
     assert session.wrote(events.TaskCancelled).reason == "never mind"

@@ -5,12 +5,12 @@ import pytest
 from orchestrator.messages import events
 from orchestrator.messages.timeouts import GRACE_MS, QUEUE_MS
 from orchestrator.messages.types import CallKind, FailureKind, Usage
+from orchestrator.messages.usage import NO_USAGE
 from orchestrator.saga import Outcome, Phase
-from tests.support.saga import (
-    NOTHING,
+from orchestrator.testing.scenario import (
     ONE_RUN,
     SECOND,
-    Say,
+    Sentence,
     agent,
     bounded,
     completed,
@@ -49,18 +49,18 @@ WAY = (QUEUE_MS + GRACE_MS) / 1_000
     ],
 )
 def test_silence_is_a_failure_that_recovery_is_asked_about(
-    opening: tuple[Say, ...], waits_for: CallKind, seconds: float, name: str, kind: FailureKind
+    opening: tuple[Sentence, ...], waits_for: CallKind, seconds: float, name: str, kind: FailureKind
 ) -> None:
     session = given(task(), *opening)
     assert session.due_in == seconds
     session.after(f"{seconds - 0.001}s").then_nothing()
     session.after("1ms").then(f"CallTimedOut {waits_for} {name}")
-    told = session.wrote(events.CallTimedOut)
-    assert told.call.kind is waits_for
-    assert told.next.kind is CallKind.RECOVERY
-    assert told.next.failed_kind is waits_for
-    assert told.next.failure.kind is kind
-    assert told.next.failure.code == "timed_out"
+    silent = session.wrote(events.CallTimedOut)
+    assert silent.call.kind is waits_for
+    assert silent.next.kind is CallKind.RECOVERY
+    assert silent.next.failed_kind is waits_for
+    assert silent.next.failure.kind is kind
+    assert silent.next.failure.code == "timed_out"
     session.when(retry("1s"))
     assert session.after("1s").outputs
 
@@ -94,7 +94,7 @@ def test_a_run_whose_selection_was_given_up_counts_with_all_that_it_used() -> No
     session = given(task(), plan_created("a"))
     late_news, late_run = session.prepared(selected("a")), session.prepared(completed("a"))
     session.after("30s").then("CallTimedOut SELECTION a")
-    assert session.state.used == NOTHING
+    assert session.state.used == NO_USAGE
     session.when(late_news, late_run).then("UsageRecorded a")
     assert session.state.used == ONE_RUN
 

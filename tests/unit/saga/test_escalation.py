@@ -5,7 +5,7 @@ import msgspec
 from orchestrator.messages import events
 from orchestrator.messages.types import FailureKind, Usage
 from orchestrator.saga import Outcome, Phase
-from tests.support.saga import (
+from orchestrator.testing.scenario import (
     ORIGINAL,
     SECOND,
     Scenario,

@@ -13,7 +13,7 @@ from orchestrator.messages.types import (
 )
 from orchestrator.messages.values import json_value
 from orchestrator.saga import Outcome, Phase, StepStatus
-from tests.support.saga import (
+from orchestrator.testing.scenario import (
     Scenario,
     agent,
     completed,

@@ -4,7 +4,17 @@ from orchestrator.messages import events
 from orchestrator.messages.types import Failure, FailureKind, Limits
 from orchestrator.saga import Outcome, Submission
 from orchestrator.saga.inputs import Input
-from tests.support.saga import ORIGINAL, SECOND, START, Scenario, agent, bounded, given, task, task_of_nobody
+from orchestrator.testing.scenario import (
+    ORIGINAL,
+    SECOND,
+    START,
+    Scenario,
+    agent,
+    bounded,
+    given,
+    task,
+    task_of_nobody,
+)
 
 
 def test_the_tighter_limit_holds_and_the_platforms_where_nobody_says_any() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.messages import commands, events
 from orchestrator.messages.types import Limits, NextMove, Usage
-from tests.support.saga import (
+from orchestrator.testing.scenario import (
     ONE_RUN,
     bounded,
     completed,

@@ -2,55 +2,42 @@
 
 import subprocess
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 
 from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.catalogue import CATALOGUE
-from orchestrator.saga import Input, Phase, Submission, TimePassed
+from orchestrator.saga import ENDING, Input, Phase, Submission, TimePassed
 from orchestrator.saga.evolve import _APPLIERS
 from orchestrator.saga.replies import REPLIES
+from orchestrator.testing.scenario import Scenario, Sentence
+from tests.support.saga_docs import ROOT, diagram, table
 
-ROOT = Path(__file__).parents[3]
-
-
-def _loaded() -> Any:
-    spec = spec_from_file_location("saga_table", ROOT / "scripts" / "saga_table.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-table = _loaded()
 CELLS: dict[str, dict[str, list[str]]] = table.cells()
 OWN = {entry.message.__name__ for entry in CATALOGUE if issubclass(entry.message, SessionEvent)}
 
 
 ALL = [
-    pytest.param(inputs, say, id=f"{situation}, {name}")
-    for situation, inputs in table.SITUATIONS.items()
-    for name, say in table.INPUTS.items()
+    pytest.param(situation, sentence, id=f"{situation}, {name}")
+    for situation in table.SITUATIONS
+    for name, sentence in table.INPUTS.items()
 ]
 
 
-@pytest.mark.parametrize(("inputs", "say"), ALL)
-def test_each_cell_writes_own_events_or_changes_nothing(inputs: Any, say: Any) -> None:
-    told = table.Told(*inputs)
-    before = told.session
-    outputs = told.tell(say(told))
+@pytest.mark.parametrize(("situation", "sentence"), ALL)
+def test_each_cell_writes_own_events_or_changes_nothing(situation: str, sentence: Sentence) -> None:
+    scenario: Scenario = table.scenario_of(situation)
+    before = scenario.session
+    outputs = scenario.when(sentence).outputs
     if outputs:
         assert isinstance(outputs[0], SessionEvent) or type(outputs[0]).__name__ == "CallsVoided"
     else:
-        assert told.session == before
+        assert scenario.session == before
 
 
 def test_the_table_has_every_phase_and_every_input() -> None:
-    sessions = [table.Told(*inputs).session for inputs in table.SITUATIONS.values()]
+    sessions = [table.scenario_of(situation).session for situation in table.SITUATIONS]
     phases = {session.phase for session in sessions if session}
     assert phases == set(Phase)
     kinds = {Submission: "SubmitTask", TimePassed: "time"}
@@ -59,8 +46,8 @@ def test_the_table_has_every_phase_and_every_input() -> None:
 
 
 def test_situations_are_called_by_their_phase() -> None:
-    for situation, inputs in table.SITUATIONS.items():
-        session = table.Told(*inputs).session
+    for situation in table.SITUATIONS:
+        session = table.scenario_of(situation).session
         assert session is None or situation.startswith(session.phase.value)
 
 
@@ -82,11 +69,18 @@ def test_a_session_that_has_not_ended_can_be_cancelled() -> None:
     }
 
 
+def test_the_diagram_has_every_phase_and_every_ending() -> None:
+    reached = {state for _, _, state in diagram.moves()}
+    assert reached == {*Phase, diagram.ESCALATED}
+    ways_out = {event for _, event, state in diagram.moves() if state == Phase.ENDED}
+    assert ways_out == {kind.__name__ for kind in ENDING} | {"RequestRefused"}
+
+
 def test_every_own_event_has_one_meaning_for_the_state() -> None:
     assert {kind.__name__ for kind in _APPLIERS} == OWN
 
 
-def test_the_documentation_prints_this_table() -> None:
+def test_the_documentation_prints_this_table_and_diagram() -> None:
     checked = subprocess.run(
         [sys.executable, "scripts/generate_docs.py", "--check"], cwd=ROOT, capture_output=True, text=True
     )

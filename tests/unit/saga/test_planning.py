@@ -13,7 +13,7 @@ from orchestrator.messages.types import (
     Step,
     Usage,
 )
-from tests.support.saga import (
+from orchestrator.testing.scenario import (
     SESSION,
     agent,
     cancel,
@@ -41,9 +41,9 @@ CYCLE = (step("a", needs=("b",)), step("b", needs=("a",)))
     [
         (CYCLE, "the steps wait for each other"),
         ((), "the plan has no steps"),
-        ((step("a"), step("a")), "step a is there twice"),
-        ((step("a", needs=("b",)),), "step a needs b, which is no step of the plan"),
-        ((step("a", uses={"x": "b"}),), "step a needs b, which is no step of the plan"),
+        ((step("a"), step("a")), "two steps are named a"),
+        ((step("a", needs=("b",)),), "step a needs b, which is not a step of the plan"),
+        ((step("a", uses={"x": "b"}),), "step a needs b, which is not a step of the plan"),
         ((step("a", capability="c", tool="t"),), "step a must name a tool or a capability, and not both"),
     ],
 )

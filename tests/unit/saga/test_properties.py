@@ -11,12 +11,14 @@ from msgspec.structs import replace
 
 from orchestrator.messages import events, identity
 from orchestrator.messages.base import Message
+from orchestrator.messages.call_kinds import OF_STEPS
 from orchestrator.messages.types import Limits, Usage
+from orchestrator.messages.usage import tokens_of, total_usage
 from orchestrator.saga import ENDING, Decision, Session, TimePassed, decide, evolve, next_due
-from orchestrator.saga.calls import IN_FLIGHT
-from orchestrator.saga.usage import add, reserved, tokens
-from tests.support.saga import SESSION, Scenario
-from tests.support.world import Choices, FatedWorld, World, some_profile
+from orchestrator.saga.limits import reserved
+from orchestrator.testing.scenario import SESSION, Scenario
+from tests.support.saga_docs import diagram
+from tests.support.simulation import Choices, FatedSimulation, Simulation, some_profile
 
 
 def long_script(seed: int) -> list[int]:
@@ -28,73 +30,86 @@ numbers = st.lists(st.integers(0, 2**16), max_size=100) | st.integers(0, 2**64).
 """What goes which way: short scripts, which shrink towards sessions in which all goes well, and long ones."""
 
 
+MOVES = diagram.moves()
+
+
 def later(now: int) -> TimePassed:
     """That this time has come."""
     return TimePassed(message_id=identity.derived_id("test", "later"), until=now)
 
 
-def world_of(script: Sequence[int]) -> World:
-    world = World(Choices(script))
-    world.submit()
-    return world
+def simulated(script: Sequence[int]) -> Simulation:
+    simulation = Simulation(Choices(script))
+    simulation.submit()
+    return simulation
 
 
 @given(numbers)
 def test_a_message_handled_twice_changes_nothing(script: Sequence[int]) -> None:
-    world = world_of(script)
-    for _ in world.walk():
-        now = world.scenario.now
-        state = decide(world.scenario.session, later(now), SESSION, now).session
-        for told in world.told:
-            assert decide(state, told, SESSION, now).outputs == ()
-        for told in world.pool:
-            once = decide(state, told, SESSION, now)
-            assert decide(once.session, told, SESSION, now) == Decision(once.session, ())
+    simulation = simulated(script)
+    for _ in simulation.walk():
+        now = simulation.scenario.now
+        state = decide(simulation.scenario.session, later(now), SESSION, now).session
+        for input in simulation.handled:
+            assert decide(state, input, SESSION, now).outputs == ()
+        for input in simulation.pool:
+            once = decide(state, input, SESSION, now)
+            assert decide(once.session, input, SESSION, now) == Decision(once.session, ())
 
 
 @given(numbers)
 def test_the_state_is_the_fold_of_the_history_and_survives_a_snapshot(script: Sequence[int]) -> None:
-    world = world_of(script)
-    for _ in world.walk():
-        state = world.scenario.state
+    simulation = simulated(script)
+    for _ in simulation.walk():
+        state = simulation.scenario.state
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=Session) == state
     replayed = None
-    for event in world.scenario.history:
+    for event in simulation.scenario.history:
         replayed = evolve(replayed, event)
-    assert replayed == world.scenario.session
+    assert replayed == simulation.scenario.session
 
 
 @given(numbers)
 def test_a_restored_session_decides_as_the_live_one(script: Sequence[int]) -> None:
     """To the byte: also the state that a dead letter holds."""
-    world = world_of(script)
-    for _ in world.walk():
-        live, now = world.scenario.state, world.scenario.now
+    simulation = simulated(script)
+    for _ in simulation.walk():
+        live, now = simulation.scenario.state, simulation.scenario.now
         restored = msgspec.msgpack.decode(msgspec.msgpack.encode(live), type=Session)
-        for told in world.pool:
-            assert decide(restored, told, SESSION, now) == decide(live, told, SESSION, now)
+        for input in simulation.pool:
+            assert decide(restored, input, SESSION, now) == decide(live, input, SESSION, now)
 
 
 @given(numbers)
 def test_history_is_gapless_and_ends_once(script: Sequence[int]) -> None:
-    world = world_of(script)
-    for _ in world.walk():
+    simulation = simulated(script)
+    for _ in simulation.walk():
         pass
-    world.settle()
-    world.run_out()
-    history = world.scenario.history
+    simulation.settle()
+    simulation.run_out()
+    history = simulation.scenario.history
     assert [event.sequence for event in history] == list(range(1, len(history) + 1))
     assert [isinstance(event, ENDING) for event in history].count(True) == 1
     assert isinstance(history[-1], ENDING)
-    for told in (*world.told, *world.pool):
-        assert decide(world.scenario.session, told, SESSION, world.scenario.now).outputs == ()
+    for input in (*simulation.handled, *simulation.pool):
+        assert decide(simulation.scenario.session, input, SESSION, simulation.scenario.now).outputs == ()
+
+
+@given(numbers)
+def test_a_session_moves_between_phases_as_the_diagram_has_it(script: Sequence[int]) -> None:
+    simulation = simulated(script)
+    for _ in simulation.walk():
+        pass
+    simulation.settle()
+    simulation.run_out()
+    assert set(diagram.moves_in(simulation.scenario.history)) <= MOVES
 
 
 @given(numbers)
 def test_ids_of_outputs_are_never_used_twice(script: Sequence[int]) -> None:
-    world = world_of(script)
+    simulation = simulated(script)
     written: list[Message] = []
-    for outputs in world.walk():
+    for outputs in simulation.walk():
         written += outputs
     ids = [getattr(message, "event_id", "") or getattr(message, "command_id", "") for message in written]
     assert len(set(ids)) == len(ids)
@@ -102,13 +117,13 @@ def test_ids_of_outputs_are_never_used_twice(script: Sequence[int]) -> None:
 
 @given(numbers)
 def test_no_step_succeeds_twice(script: Sequence[int]) -> None:
-    world = world_of(script)
-    for _ in world.walk():
+    simulation = simulated(script)
+    for _ in simulation.walk():
         pass
-    world.settle()
+    simulation.settle()
     done = [
         (event.call.revision, event.call.step_id)
-        for event in world.scenario.history
+        for event in simulation.scenario.history
         if isinstance(event, events.StepSucceeded)
     ]
     assert len(set(done)) == len(done)
@@ -116,26 +131,26 @@ def test_no_step_succeeds_twice(script: Sequence[int]) -> None:
 
 @given(numbers)
 def test_a_session_that_gets_its_replies_settles(script: Sequence[int]) -> None:
-    world = world_of(script)
-    for _ in world.walk():
+    simulation = simulated(script)
+    for _ in simulation.walk():
         pass
-    world.settle()
+    simulation.settle()
 
 
 @given(numbers)
 def test_a_session_that_gets_no_reply_ends(script: Sequence[int]) -> None:
-    world = world_of(script)
-    for _ in world.walk():
+    simulation = simulated(script)
+    for _ in simulation.walk():
         pass
-    world.run_out()
+    simulation.run_out()
 
 
 @given(numbers)
 def test_what_is_due_never_lies(script: Sequence[int]) -> None:
     """Nothing happens before it, and something happens at it."""
-    world = world_of(script)
-    for _ in world.walk():
-        state = world.scenario.state
+    simulation = simulated(script)
+    for _ in simulation.walk():
+        state = simulation.scenario.state
         due = next_due(state)
         assert (due is None) == state.ended
         if due is not None:
@@ -145,45 +160,47 @@ def test_what_is_due_never_lies(script: Sequence[int]) -> None:
 
 @given(numbers)
 def test_time_that_passes_in_between_changes_nothing(script: Sequence[int]) -> None:
-    world = world_of(script)
-    for outputs in world.walk():
-        state, due = world.scenario.state, next_due(world.scenario.state)
-        if outputs and due is not None and due > world.scenario.now:
-            assert decide(state, later(world.scenario.now), SESSION, world.scenario.now).outputs == ()
+    simulation = simulated(script)
+    for outputs in simulation.walk():
+        state, due = simulation.scenario.state, next_due(simulation.scenario.state)
+        if outputs and due is not None and due > simulation.scenario.now:
+            assert (
+                decide(state, later(simulation.scenario.now), SESSION, simulation.scenario.now).outputs == ()
+            )
 
 
 @given(numbers)
 def test_nothing_is_opened_beyond_the_limits(script: Sequence[int]) -> None:
-    world = world_of(script)
-    for outputs in world.walk():
-        state = world.scenario.state
+    simulation = simulated(script)
+    for outputs in simulation.walk():
+        state = simulation.scenario.state
         assert state.task is not None
         limits = state.task.limits
-        assert len(state.waiting_for(*IN_FLIGHT)) <= (limits.parallel_steps or 0)
+        assert len(state.waiting_for(*OF_STEPS)) <= (limits.parallel_steps or 0)
         if any(isinstance(output, events.PlanStepReady) for output in outputs) and not state.settled:
-            wanted = add(state.used, reserved(state))
+            wanted = total_usage(state.used, reserved(state))
             assert wanted.tool_calls <= (limits.tool_calls or 0)
-            assert limits.tokens is None or tokens(wanted) <= limits.tokens
+            assert limits.tokens is None or tokens_of(wanted) <= limits.tokens
             assert limits.cost_micro_usd is None or wanted.cost_micro_usd <= limits.cost_micro_usd
 
 
 @given(numbers)
 def test_runs_are_counted_at_most_once_each(script: Sequence[int]) -> None:
-    world = world_of(script)
-    for _ in world.walk():
+    simulation = simulated(script)
+    for _ in simulation.walk():
         pass
-    begun = [event for event in world.scenario.history if isinstance(event, events.PlanStepReady)]
-    assert world.scenario.state.used.tool_calls <= len(begun)
+    begun = [event for event in simulation.scenario.history if isinstance(event, events.PlanStepReady)]
+    assert simulation.scenario.state.used.tool_calls <= len(begun)
 
 
 @given(numbers)
 def test_what_replies_used_counts_once_whatever_becomes_of_them(script: Sequence[int]) -> None:
-    """In time or late, in force or void, told once or often."""
-    world = world_of(script)
-    for _ in world.walk():
-        replies = {told.message_id: told for told in world.told}.values()
-        used = [getattr(told, "usage", Usage()) for told in replies]
-        assert tokens(world.scenario.state.used) == sum(map(tokens, used))
+    """In time or late, in force or void, once or often."""
+    simulation = simulated(script)
+    for _ in simulation.walk():
+        replies = {input.message_id: input for input in simulation.handled}.values()
+        used = [getattr(input, "usage", Usage()) for input in replies]
+        assert tokens_of(simulation.scenario.state.used) == sum(map(tokens_of, used))
 
 
 @given(numbers, numbers, numbers)
@@ -192,7 +209,7 @@ def test_any_order_of_independent_replies_gives_the_same_end(
 ) -> None:
     """Without limits, which depend on who comes first, and as long as each reply comes in time."""
     profile = replace(some_profile(Choices(fates)), limits=Limits(parallel_steps=1 + len(fates) % 3))
-    one, other = FatedWorld(fates, one_order, profile), FatedWorld(fates, other_order, profile)
+    one, other = FatedSimulation(fates, one_order, profile), FatedSimulation(fates, other_order, profile)
     one.settle()
     other.settle()
     assert end_of(one.scenario) == end_of(other.scenario)

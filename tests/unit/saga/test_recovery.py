@@ -12,11 +12,11 @@ from orchestrator.messages.types import (
     RetryPolicy,
     Usage,
 )
+from orchestrator.messages.usage import NO_USAGE
 from orchestrator.saga import StepStatus
-from tests.support.saga import (
-    NOTHING,
+from orchestrator.testing.scenario import (
     SECOND,
-    Say,
+    Sentence,
     agent,
     bounded,
     done,
@@ -122,7 +122,7 @@ def test_recovery_that_answers_the_second_time_is_heard() -> None:
     ("opening", "failing"),
     [((), planning_failed()), ((plan_created("a"), *done("a")), evaluation_failed())],
 )
-def test_a_call_whose_recovery_is_lost_is_escalated(opening: tuple[Say, ...], failing: Say) -> None:
+def test_a_call_whose_recovery_is_lost_is_escalated(opening: tuple[Sentence, ...], failing: Sentence) -> None:
     session = given(task(), *opening, failing).after("30s").after("30s").after("30s")
     assert session.state.escalated is not None
     assert session.wrote(events.TaskEscalated)
@@ -187,4 +187,4 @@ def test_a_planner_that_fails_is_asked_the_same_again() -> None:
 
 def test_nothing_is_used_by_a_selection_that_fails() -> None:
     session = given(task(), plan_created("a"), selection_failed("a"))
-    assert session.state.used == NOTHING
+    assert session.state.used == NO_USAGE

@@ -46,17 +46,17 @@ def test_programs_that_start_at_once_make_the_tables_once(url: str) -> None:
 def test_a_newer_store_is_refused(url: str, store: SessionStore) -> None:
     with store.writing() as connection:
         connection.execute(store_version.update().values(version=STORE_VERSION + 1))
-    with pytest.raises(ConfigurationError, match="has version 2, this program knows 1"):
+    with pytest.raises(ConfigurationError, match="has version 2, this program needs 1"):
         SessionStore(url)
 
 
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("what is this", "no database URL"),
+        ("what is this", "is not a database URL"),
         ("nosuch://ada:hunter2@db/sessions", "no driver"),
         ("mysql+nosuch://ada:hunter2@db/sessions", "no driver"),
-        ("sqlite:////proc/nowhere/sessions.sqlite", "cannot be made"),
+        ("sqlite:////proc/nowhere/sessions.sqlite", "cannot be created"),
     ],
 )
 def test_a_url_that_cannot_work_is_explained(url: str, problem: str) -> None:

@@ -1,4 +1,4 @@
-"""The harness runs whole sessions of real handlers, and time passes only when it is told to."""
+"""The harness runs whole sessions with real handlers, and time passes only when a test moves the clock."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -35,7 +35,7 @@ SECOND = 1_000_000
 
 
 class Weather:
-    """A tool that fails as often as it is told to, and one that uses its output."""
+    """A tool that fails a given number of times, and one that uses its output."""
 
     def __init__(self, failures: int = 0) -> None:
         self.runs: list[tuple[int, str]] = []
@@ -90,7 +90,7 @@ async def test_a_session_runs_to_its_result(travelling: Harness) -> None:
     assert travelling.dead_letters == []
 
 
-async def test_a_retry_happens_by_itself_and_moves_the_clock_by_its_delay() -> None:
+async def test_a_retry_happens_and_moves_the_clock_by_its_delay() -> None:
     weather = Weather(failures=2)
     async with harness(*weather.plugins) as running:
         began = running.clock.now
@@ -114,7 +114,7 @@ async def test_without_auto_advance_a_retry_waits_for_the_test() -> None:
 async def test_a_dead_service_costs_time_and_never_the_session() -> None:
     weather = Weather()
     alive = [service for service in weather.plugins if getattr(service, "name", "") != "tool-executor"]
-    async with harness(*alive, *[executor_that_is_silent()]) as running:
+    async with harness(*alive, *[silent_executor()]) as running:
         session = await running.submit("pack", {"city": "Oslo"}, agent="traveller")
         assert not session.settled
         await running.advance("1h")
@@ -124,7 +124,7 @@ async def test_a_dead_service_costs_time_and_never_the_session() -> None:
         assert session.failure.code == "timed_out"
 
 
-def executor_that_is_silent() -> Service:
+def silent_executor() -> Service:
     service = Service("tool-executor")
     service.announcement = next(known for known in SERVICES if known.name == service.name).announcement
     return service
@@ -165,11 +165,11 @@ async def test_an_escalated_session_is_parked_with_its_dead_letter() -> None:
         assert session.state.parked
         assert session.outcome is None
         assert session.reason == "503 (nothing is left to try)"
-        (letter,) = session.dead_letters
-        assert letter == running.dead_letters[0]
+        (dead_letter,) = session.dead_letters
+        assert dead_letter == running.dead_letters[0]
         (task,) = session.of(commands.SubmitTask)
-        assert letter.original.value is not None
-        assert task.goal.encode() in letter.original.value
+        assert dead_letter.original.value is not None
+        assert task.goal.encode() in dead_letter.original.value
         await running.advance("1h")
         assert session.outcome is Outcome.FAILED
 
@@ -233,9 +233,9 @@ async def test_what_a_handler_cannot_handle_is_a_dead_letter() -> None:
     async with harness(*Weather().plugins, broken) as running:
         session = await running.submit("pack", {"city": "Oslo"}, agent="traveller")
     assert session.outcome is Outcome.COMPLETED
-    (letter,) = running.dead_letters
-    assert (letter.service, letter.stage) == ("broken", "handle")
-    assert letter.failure.message == "RuntimeError: it broke"
+    (dead_letter,) = running.dead_letters
+    assert (dead_letter.service, dead_letter.stage) == ("broken", "handle")
+    assert dead_letter.failure.message == "RuntimeError: it broke"
 
 
 async def test_large_outputs_travel_by_reference() -> None:
@@ -257,6 +257,6 @@ async def test_only_what_has_a_name_is_a_playbook() -> None:
         Harness(installed=False, documents=["steps: {}"])
 
 
-async def test_a_session_that_nobody_asked_for_is_not_there(travelling: Harness) -> None:
-    with pytest.raises(KeyError, match="there is no session"):
+async def test_a_session_without_a_task_is_not_found(travelling: Harness) -> None:
+    with pytest.raises(KeyError, match="not found"):
         travelling.session("00000000-0000-0000-0000-000000000000")

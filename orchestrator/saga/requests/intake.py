@@ -1,20 +1,45 @@
-"""Taking tasks in: acceptance resolves everything that must not change later."""
+"""Submitted tasks: acceptance resolves everything that must not change later."""
 
 from collections.abc import Iterable
 
-from orchestrator.messages import events
-from orchestrator.messages.types import Failure, FailureKind
+import msgspec
+
+from orchestrator.messages import commands, events
+from orchestrator.messages.types import AgentProfile, Failure, FailureKind, OriginalMessage
 from orchestrator.saga.calls import micros
-from orchestrator.saga.inputs import Submission
+from orchestrator.saga.limits import resolved_limits
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
-from orchestrator.saga.usage import resolved_limits
 
 DAY_MS = 86_400_000
 
 
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """A submitted task, with the profile of its agent as it is now (None: no such agent) and its record.
+
+    `refusal` says why the task cannot be accepted, whatever its fields say.
+    """
+
+    task: commands.SubmitTask
+    profile: AgentProfile | None
+    original: OriginalMessage
+    refusal: Failure | None = None
+
+    @property
+    def message_id(self) -> str:
+        return self.task.command_id
+
+    @property
+    def agent(self) -> str:
+        return self.task.agent
+
+    @property
+    def tenant(self) -> str:
+        return self.task.tenant
+
+
 def submit_task(session: Session | None, submission: Submission, now: int) -> Iterable[Draft]:
-    """Accepts a task, or refuses it with the reason. A second one of the same session starts nothing."""
+    """Accepts a task, or refuses it with the reason. A second task of the same session is dropped."""
     if session is not None and session.task is not None:
         return
     failure = submission.refusal or _refusal(submission, now)
@@ -47,7 +72,7 @@ def submit_task(session: Session | None, submission: Submission, now: int) -> It
 def _refusal(submission: Submission, now: int) -> Failure | None:
     task = submission.task
     if not task.goal.strip():
-        return _invalid("no_goal", "the task has no goal: say in words what shall be reached")
+        return _invalid("no_goal", "the task has no goal: say in words what is to be achieved")
     if submission.profile is None:
         return _invalid(
             "unknown_agent",
@@ -55,7 +80,9 @@ def _refusal(submission: Submission, now: int) -> Failure | None:
             "or name one that exists",
         )
     if task.not_after is not None and task.not_after <= now:
-        return _invalid("expired", "the task's not_after had passed before it was accepted")
+        return _invalid(
+            "expired", "the task's not_after had passed before it was accepted: submit it with a later one"
+        )
     return None
 
 

@@ -1,6 +1,6 @@
-"""Services as the saga sees them: each output brings replies, which arrive in any order, late, twice or never.
+"""A simulated session: each output brings replies of services, which arrive in any order, late, twice or never.
 
-All that may go one way or the other is a choice; where no more choices are given, all goes well.
+Everything that may go one way or the other is a choice. Once the choices are used up, all goes well.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,8 +28,8 @@ from orchestrator.messages.types import (
     Usage,
 )
 from orchestrator.messages.values import json_value
-from orchestrator.saga import Input, TimePassed, next_due
-from tests.support.saga import Scenario, cancel, failure, plan, step, task
+from orchestrator.saga import Input
+from orchestrator.testing.scenario import Scenario, cancel, failure, plan, step, task, time_comes
 
 T = TypeVar("T")
 
@@ -57,26 +57,27 @@ class Choices:
 
 
 @dataclass
-class World:
-    """A session and the replies that are on their way to it."""
+class Simulation:
+    """A session and the replies that are in flight to it."""
 
     choices: Choices
     scenario: Scenario = field(default_factory=Scenario)
     pool: list[Input] = field(default_factory=list)
-    told: list[Input] = field(default_factory=list)
+    """Replies in flight."""
+    handled: list[Input] = field(default_factory=list)
 
     def submit(self) -> None:
-        self.tell(task(profile=some_profile(self.choices))(self.scenario))
+        self.handle(task(profile=some_profile(self.choices))(self.scenario))
 
-    def tell(self, told: Input) -> tuple[Message, ...]:
-        outputs = self.scenario.tell(told)
-        self.told.append(told)
+    def handle(self, input: Input) -> tuple[Message, ...]:
+        outputs = self.scenario.handle(input)
+        self.handled.append(input)
         for output in outputs:
             self.pool += self.services.replies(output, self.fate(output))
         return outputs
 
     def fate(self, _output: Message) -> Choices:
-        """What decides how services answer an output."""
+        """Decides how services answer an output."""
         return self.choices
 
     @property
@@ -84,22 +85,20 @@ class World:
         return Services(self.scenario.event)
 
     def deliver(self) -> tuple[Message, ...]:
-        """Any of the replies on their way."""
-        return self.tell(self.pool.pop(self.choices.of(*range(len(self.pool)))))
+        """One of the replies in flight."""
+        return self.handle(self.pool.pop(self.choices.of(*range(len(self.pool)))))
 
     def wait(self) -> tuple[Message, ...]:
         """Until something is due."""
-        due = next_due(self.scenario.state)
-        assert due is not None
-        self.scenario.now = max(self.scenario.now, due)
-        return self.tell(TimePassed(message_id=self.scenario.new_id(), until=self.scenario.now))
+        assert self.scenario.due_in is not None
+        return self.handle(time_comes()(self.scenario))
 
     def disturb(self) -> tuple[Message, ...]:
-        """Something that a broken world does: repeat, lose, delay; or a person who cancels."""
+        """A fault: a repeated, lost or delayed input; or a person who cancels."""
         state = self.scenario.state
         match self.choices.of(*["repeat"] * 4, *["lose"] * 3, *["wait"] * 4, *["dawdle"] * 4, "cancel"):
             case "repeat":
-                return self.tell(self.choices.of(*self.told))
+                return self.handle(self.choices.of(*self.handled))
             case "lose" if self.pool:
                 self.pool.pop(self.choices.of(*range(len(self.pool))))
                 return ()
@@ -109,18 +108,18 @@ class World:
                 self.scenario.now += self.choices.of(1, 1_000, 1_000_000, 30_000_000)
                 return ()
             case "cancel":
-                return self.tell(cancel("never mind")(self.scenario))
+                return self.handle(cancel("never mind")(self.scenario))
             case _:
                 return ()
 
     def walk(self) -> Iterator[tuple[Message, ...]]:
-        """Outputs of one decision after the other, as long as there are choices."""
+        """Outputs of one decision after another, while there are choices."""
         while not self.choices.over and not self.scenario.state.ended:
             orderly = bool(self.pool) and self.choices.of(True, True, True, True, False)
             yield self.deliver() if orderly else self.disturb()
 
     def settle(self, most: int = 1_000) -> None:
-        """Lets every reply arrive, and time pass where there is none, until the session has settled."""
+        """Delivers every reply, and lets time pass where none is in flight, until the session has settled."""
         for _ in range(most):
             if self.scenario.state.settled:
                 return
@@ -131,16 +130,16 @@ class World:
         raise AssertionError(f"not settled after {most} replies")
 
     def run_out(self, most: int = 200) -> None:
-        """Lets time pass and nothing arrive until the session has ended."""
+        """Lets time pass without any reply until the session has ended."""
         for _ in range(most):
             if self.scenario.state.ended:
                 return
             self.wait()
-        raise AssertionError(f"not ended after {most} time-outs")
+        raise AssertionError(f"not ended after {most} timeouts")
 
 
 class Services:
-    """What services answer to what the orchestrator writes."""
+    """Replies of services to what the orchestrator writes."""
 
     def __init__(self, event: Callable[..., Any]) -> None:
         self._event = event
@@ -211,17 +210,17 @@ class Services:
         return self._event(events.TaskEvaluated, call=command.call, evaluation=found, result=result)
 
 
-class FatedWorld(World):
-    """A world in which each call's fate is its own, whatever comes before it: only the order is chosen."""
+class FatedSimulation(Simulation):
+    """A simulation in which a call's fate follows from the call alone: only the order is chosen."""
 
     def __init__(self, script: Sequence[int], order: Sequence[int], profile: AgentProfile) -> None:
         super().__init__(Choices(order))
         self._script = script
         self._after = profile.evaluation.after
-        self.tell(task(profile=profile)(self.scenario))
+        self.handle(task(profile=profile)(self.scenario))
 
     def fate(self, output: Message) -> Choices:
-        """Evaluations of steps are numbered as they come, so there is no call to tie a fate to: all go well."""
+        """Evaluations of steps are numbered in order of arrival, so no call has a fate of its own: all go well."""
         call = getattr(output, "call", None)
         by_step = self._after is EvaluationPoint.STEP and isinstance(output, commands.EvaluateTask)
         if not isinstance(call, Call) or call.attempt > 3 or by_step or not self._script:

@@ -1,12 +1,14 @@
-"""The orchestrator in memory: tells sessions what arrives and when their time has come, as the saga loop does."""
+"""The orchestrator's loop in memory: any number of sessions, fed with records and with the time.
+
+A `Scenario` is one session whose inputs a test says; this one routes records that real services wrote.
+"""
 
 from collections.abc import Callable
-from typing import cast
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Received
-from orchestrator.engine.routing import Routed, Router, submission
-from orchestrator.messages import commands, identity
+from orchestrator.engine.routing import Routed, Router
+from orchestrator.messages import identity
 from orchestrator.messages.base import Message, SessionEvent
 from orchestrator.messages.types import AgentProfile
 from orchestrator.saga import Input, Session, TimePassed, decide, evolve, next_due
@@ -14,11 +16,11 @@ from orchestrator.saga import Input, Session, TimePassed, decide, evolve, next_d
 SOURCE = "/orchestrator/0"
 
 
-class Saga:
+class MemoryLoop:
     """Every session's state. `publish` gets each output, `profile` finds an agent.
 
-    Beside the state that decisions return it keeps the one that the history as written folds to, and raises
-    `AssertionError` where they differ.
+    It also folds the history as it was encoded and decoded, and raises `AssertionError` where that state differs
+    from the one that decisions return.
     """
 
     def __init__(
@@ -37,42 +39,37 @@ class Saga:
         self._profile = profile
         self._publish = publish
 
-    def take(self, received: Received) -> None:
-        """Decides about a record of an input topic, if it is for the orchestrator."""
-        taken = self._router.route(received)
-        if not isinstance(taken, Routed):
-            return
-        told = taken.message
-        if isinstance(told, commands.SubmitTask):
-            self._tell(taken.correlation_id, submission(told, self._profile(told.agent), received))
-        else:
-            self._tell(taken.correlation_id, cast("Input", told))
+    def read(self, received: Received) -> None:
+        """Handles a record of an input topic, if it is for the orchestrator."""
+        routed = self._router.route(received)
+        if isinstance(routed, Routed):
+            self._handle(routed.correlation_id, routed.input(received, self._profile))
 
     def replay(self, event: SessionEvent) -> None:
-        """Takes in an own event as a reader of the history sees it."""
+        """Folds an own event as a reader of the history sees it."""
         before = self._replayed.get(event.correlation_id)
         self._replayed[event.correlation_id] = evolve(before, event)
 
     def next_due(self) -> tuple[int, str] | None:
-        """When something is due without any input, and for which session."""
+        """When something is due without any input, and in which session."""
         dues = ((next_due(session), name) for name, session in self.sessions.items())
         return min(((due, name) for due, name in dues if due is not None), default=None)
 
     def fire(self) -> bool:
-        """Tells the session that is due first that its time has come; False where none is due."""
+        """Lets the session that is due first handle that its time has come; False where none is due."""
         found = self.next_due()
         if found is None or found[0] > self._now():
             return False
         due, name = found
         before = self.sessions[name]
-        told_id = identity.derived_id("due", name, before.sequence, due)
-        self._tell(name, TimePassed(message_id=told_id, until=self._now()))
+        input_id = identity.derived_id("due", name, before.sequence, due)
+        self._handle(name, TimePassed(message_id=input_id, until=self._now()))
         if self.sessions[name] == before:
-            raise AssertionError(f"session {name} is due at {due}, and nothing happens then")
+            raise AssertionError(f"session {name} is due at {due}, but has nothing to do then")
         return True
 
-    def _tell(self, name: str, told: Input) -> None:
-        decision = decide(self.sessions.get(name), told, name, self._now())
+    def _handle(self, name: str, input: Input) -> None:
+        decision = decide(self.sessions.get(name), input, name, self._now())
         if not decision.outputs or decision.session is None:
             self.dropped += 1
             return
@@ -80,4 +77,4 @@ class Saga:
         for output in decision.outputs:
             self._publish(output, SOURCE)
         if self._replayed[name] != decision.session:
-            raise AssertionError(f"session {name} replayed from its history is not the session as it lives")
+            raise AssertionError(f"session {name} replayed from its history differs from the live one")

@@ -1,45 +1,20 @@
-"""Sums of usage, and bounds on it."""
+"""Limits of a session: resolved at acceptance, checked before every call."""
 
 from orchestrator.messages.types import AgentProfile, Failure, FailureKind, Limits, Usage
+from orchestrator.messages.usage import tokens_of, total_usage
 from orchestrator.saga.state import Session, Task
 
 PLATFORM_LIMITS = Limits(deadline_ms=3_600_000, step_timeout_ms=60_000, tool_calls=1_000, parallel_steps=10)
-"""What holds where neither agent nor task says anything. Tokens and cost have no bound of their own."""
-
-NOTHING = Usage()
-
-
-def add(*usages: Usage) -> Usage:
-    """The sum. Most of what is added is nothing: no selection uses anything, few calls reserve."""
-    total = NOTHING
-    for usage in usages:
-        if usage is NOTHING or usage == NOTHING:
-            continue
-        total = usage if total is NOTHING else _sum(total, usage)
-    return total
-
-
-def _sum(one: Usage, other: Usage) -> Usage:
-    return Usage(
-        tool_calls=one.tool_calls + other.tool_calls,
-        tokens_input=one.tokens_input + other.tokens_input,
-        tokens_output=one.tokens_output + other.tokens_output,
-        cost_micro_usd=one.cost_micro_usd + other.cost_micro_usd,
-        duration_ms=one.duration_ms + other.duration_ms,
-    )
-
-
-def tokens(usage: Usage) -> int:
-    return usage.tokens_input + usage.tokens_output
+"""Limits where neither agent nor task sets one. Tokens and cost have none."""
 
 
 def reserved(session: Session) -> Usage:
-    """What open calls may still use."""
-    return add(*(call.reserved for call in session.calls.values() if call.reserved))
+    """What is reserved for open calls."""
+    return total_usage(*(call.reserved for call in session.calls.values() if call.reserved))
 
 
 def resolved_limits(profile: AgentProfile, task: Limits | None) -> Limits:
-    """The bounds of a session: the agent's or the platform's, and the task's where they are tighter."""
+    """The limits of a session: the agent's or the platform's, and the task's where they are tighter."""
     tighter = task or Limits()
 
     def bound(name: str) -> int | None:
@@ -51,29 +26,29 @@ def resolved_limits(profile: AgentProfile, task: Limits | None) -> Limits:
 
 
 def limits_left(session: Session, task: Task) -> Limits:
-    """What a planner may still count on."""
+    """What is left of the limits, for a planner."""
     used = session.used
     return Limits(
         deadline_ms=task.limits.deadline_ms,
         step_timeout_ms=task.limits.step_timeout_ms,
         tool_calls=_left(task.limits.tool_calls, used.tool_calls),
-        tokens=_left(task.limits.tokens, tokens(used)),
+        tokens=_left(task.limits.tokens, tokens_of(used)),
         cost_micro_usd=_left(task.limits.cost_micro_usd, used.cost_micro_usd),
         parallel_steps=task.limits.parallel_steps,
     )
 
 
 def excess(session: Session, task: Task, wanted: Usage) -> Failure | None:
-    """Why a call that may use `wanted` does not fit under the limits beside what is used and reserved."""
-    total = add(session.used, reserved(session), wanted)
+    """Why a call that may use `wanted` does not fit under the limits; None where it does."""
+    total = total_usage(session.used, reserved(session), wanted)
     limits = task.limits
     checks = (
         ("tool_calls", limits.tool_calls, total.tool_calls, wanted.tool_calls),
-        ("tokens", limits.tokens, tokens(total), tokens(wanted)),
+        ("tokens", limits.tokens, tokens_of(total), tokens_of(wanted)),
         ("cost_micro_usd", limits.cost_micro_usd, total.cost_micro_usd, wanted.cost_micro_usd),
     )
     for name, limit, projected, extra in checks:
-        # A call that says nothing of a bounded quantity may start only while some of it is left.
+        # A call that reserves nothing of a limited quantity may start only while some of it is left.
         used_up = extra == 0 and name != "tool_calls" and projected >= (limit or 0) > 0
         if limit is not None and (projected > limit or used_up):
             return Failure(

@@ -1,0 +1,32 @@
+"""Sums of usage."""
+
+from typing import Final
+
+from orchestrator.messages.types import Usage
+
+NO_USAGE: Final = Usage()
+
+
+def total_usage(*usages: Usage) -> Usage:
+    """The sum of these. Most of them are zero: no selection uses anything, few calls reserve."""
+    total = NO_USAGE
+    for usage in usages:
+        if usage is NO_USAGE or usage == NO_USAGE:
+            continue
+        total = usage if total is NO_USAGE else _sum(total, usage)
+    return total
+
+
+def tokens_of(usage: Usage) -> int:
+    """Input and output tokens together."""
+    return usage.tokens_input + usage.tokens_output
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    return Usage(
+        tool_calls=one.tool_calls + other.tool_calls,
+        tokens_input=one.tokens_input + other.tokens_input,
+        tokens_output=one.tokens_output + other.tokens_output,
+        cost_micro_usd=one.cost_micro_usd + other.cost_micro_usd,
+        duration_ms=one.duration_ms + other.duration_ms,
+    )

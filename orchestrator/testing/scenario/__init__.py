@@ -1,0 +1,76 @@
+"""Sessions in sentences: `given(task()).when(plan_created("a", "b")).then(…)`.
+
+`driver.py` has the scenario, `sentences.py` its inputs, `plans.py` what they are made of.
+"""
+
+from orchestrator.testing.scenario.driver import (
+    SECOND,
+    SESSION,
+    START,
+    Scenario,
+    Sentence,
+    given,
+    name_of,
+)
+from orchestrator.testing.scenario.plans import (
+    ONE_RUN,
+    ORIGINAL,
+    agent,
+    bounded,
+    failure,
+    plan,
+    step,
+)
+from orchestrator.testing.scenario.sentences import (
+    cancel,
+    completed,
+    done,
+    evaluated,
+    evaluation_failed,
+    exhausted,
+    failed,
+    fallback,
+    plan_created,
+    planning_failed,
+    retry,
+    reviewed,
+    selected,
+    selection_failed,
+    task,
+    task_of_nobody,
+    time_comes,
+)
+
+__all__ = [
+    "ONE_RUN",
+    "ORIGINAL",
+    "SECOND",
+    "SESSION",
+    "START",
+    "Scenario",
+    "Sentence",
+    "agent",
+    "bounded",
+    "cancel",
+    "completed",
+    "done",
+    "evaluated",
+    "evaluation_failed",
+    "exhausted",
+    "failed",
+    "failure",
+    "fallback",
+    "given",
+    "name_of",
+    "plan",
+    "plan_created",
+    "planning_failed",
+    "retry",
+    "reviewed",
+    "selected",
+    "selection_failed",
+    "step",
+    "task",
+    "task_of_nobody",
+    "time_comes",
+]
