@@ -17,6 +17,7 @@ from orchestrator.clock import unix_micros
 from orchestrator.engine.loop import GROUP, SagaLoop
 from orchestrator.errors import ConfigurationError
 from orchestrator.sdk.plugins import Plugins
+from orchestrator.sdk.sinks import SinkPlugin
 from orchestrator.telemetry.http import Health, StatusServer
 from orchestrator.telemetry.tracing import Tracing, tracing_of
 from orchestrator.worker.host import Host, Surroundings
@@ -35,7 +36,7 @@ _LAST_SENDS_S: Final = 5.0
 
 def available(plugins: Plugins) -> tuple[str, ...]:
     """What a process may be asked to run."""
-    return (ORCHESTRATOR, *sorted(plugins.every_service()), *sorted(plugins.sinks))
+    return (ORCHESTRATOR, *sorted(plugins.every_service()), *sorted(plugins.by_name(SinkPlugin)))
 
 
 def chosen(names: Sequence[str], plugins: Plugins) -> tuple[str, ...]:
@@ -120,7 +121,7 @@ class Process:
             return OrchestratorPart(self._saga_loop())
         if name in self._services:
             return WorkerPart(Worker(self._services[name], self._host))
-        return SinkRunner(self._plugins.sinks[name], self._host)
+        return SinkRunner(self._plugins.by_name(SinkPlugin)[name], self._host)
 
     def _saga_loop(self) -> SagaLoop:
         wiring = self.wiring

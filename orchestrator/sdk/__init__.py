@@ -21,7 +21,7 @@ from orchestrator.messages.types import (
     ToolDefinition,
     Usage,
 )
-from orchestrator.sdk.context import Context, Definitions, Metrics, Platform, Values
+from orchestrator.sdk.context import Context, Definitions, Metrics, Values
 from orchestrator.sdk.definitions import agent_defined, playbook_defined, tool_defined
 from orchestrator.sdk.documents import Documents, PlaybookDocument, parse_documents, parse_playbooks
 from orchestrator.sdk.durations import milliseconds
@@ -33,40 +33,30 @@ from orchestrator.sdk.errors import (
     UnknownOutcome,
 )
 from orchestrator.sdk.failures import described, failure_of, readable
-from orchestrator.sdk.planning import (
-    Output,
-    Plan,
-    Planner,
-    PlanRequest,
-    PlanStep,
-    document,
-    retry_policy,
-    step,
-)
+from orchestrator.sdk.planning import Output, Plan, PlanStep, document, retry_policy, step
 from orchestrator.sdk.playbooks import Playbook, is_of_type, playbook_schema
 from orchestrator.sdk.plugins import Plugins, discover
-from orchestrator.sdk.roles import (
-    EvaluationRequest,
+from orchestrator.sdk.roles.evaluator import EvaluationRequest, Evaluator, evaluator
+from orchestrator.sdk.roles.middleware import Middleware, Next, middleware
+from orchestrator.sdk.roles.planner import Planner, PlanRequest, planner
+from orchestrator.sdk.roles.recovery import (
     Exhausted,
     FailedCall,
     Fallback,
-    PlanReview,
     Recovery,
+    RecoveryStrategy,
     Retry,
-    Selection,
-    evaluator,
-    middleware,
-    planner,
     recovery,
-    reviewer,
-    subscriber,
-    tool_selector,
 )
-from orchestrator.sdk.roles import ObservedEvent as Event
+from orchestrator.sdk.roles.reviewer import PlanReview, Reviewer, reviewer
+from orchestrator.sdk.roles.selector import Selection, Selector, tool_selector
+from orchestrator.sdk.roles.subscriber import ObservedEvent as Event
+from orchestrator.sdk.roles.subscriber import Subscriber, subscriber
 from orchestrator.sdk.service import Outputs, Service
+from orchestrator.sdk.service_context import Platform, ServiceContext
 from orchestrator.sdk.sinks import Delivery, Positions, Sink, SinkPlugin, sink
 from orchestrator.sdk.templates import rendered, steps_in
-from orchestrator.sdk.tools import Tool, tool
+from orchestrator.sdk.tools import Tool, ToolFunction, tool
 
 __all__ = [
     "CallKind",
@@ -81,6 +71,7 @@ __all__ = [
     "Evaluation",
     "EvaluationPoint",
     "EvaluationRequest",
+    "Evaluator",
     "Event",
     "Exhausted",
     "FailedCall",
@@ -90,6 +81,8 @@ __all__ = [
     "HandlerError",
     "InvalidInput",
     "Metrics",
+    "Middleware",
+    "Next",
     "NextMove",
     "OrchestratorError",
     "Output",
@@ -106,16 +99,22 @@ __all__ = [
     "Plugins",
     "Positions",
     "Recovery",
+    "RecoveryStrategy",
     "Retry",
     "RetryPolicy",
     "Review",
     "ReviewVerdict",
+    "Reviewer",
     "Selection",
+    "Selector",
     "Service",
+    "ServiceContext",
     "Sink",
     "SinkPlugin",
+    "Subscriber",
     "Tool",
     "ToolDefinition",
+    "ToolFunction",
     "TransientError",
     "UnavailableError",
     "UnknownOutcome",

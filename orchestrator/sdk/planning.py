@@ -1,6 +1,6 @@
-"""Planners, and how they write plans."""
+"""How planners write plans."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,6 @@ from orchestrator.messages import types
 from orchestrator.messages.plans import problems_of
 from orchestrator.messages.types import Criterion, Document, Reference, RetryPolicy
 from orchestrator.messages.values import json_value
-from orchestrator.sdk.context import Context
 from orchestrator.sdk.durations import milliseconds
 from orchestrator.sdk.errors import InvalidInput
 from orchestrator.sdk.tools import Tool
@@ -138,28 +137,3 @@ class Plan:
         )
         if problems := problems_of(self.plan):
             raise InvalidInput("; ".join(problems), code="invalid_plan")
-
-
-@dataclass(frozen=True)
-class PlanRequest:
-    """What a planner is asked. `context` and `memory` are the task's JSON, loaded."""
-
-    goal: str
-    context: dict[str, Any]
-    memory: Any
-    playbook: str
-    tools: types.ToolPolicy
-    revision: int
-    previous: types.Plan | None
-    evaluation: types.Evaluation | None
-    feedback: str
-    limits: types.Limits
-    """What is left of the session's bounds."""
-
-
-@dataclass(frozen=True)
-class Planner:
-    """A named planner: `await make(request, context)`."""
-
-    name: str
-    make: Callable[[PlanRequest, Context], Awaitable[Plan]]

@@ -2,103 +2,54 @@
 
 import importlib
 import importlib.util
-import inspect
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, Self, runtime_checkable
 
 from orchestrator.errors import ConfigurationError
-from orchestrator.sdk.planning import Planner
-from orchestrator.sdk.roles import Evaluator, Middleware, RecoveryStrategy, Reviewer, Selector, Subscriber
+from orchestrator.sdk.registry import Plugin, PluginRegistry
+from orchestrator.sdk.roles import ROLES
 from orchestrator.sdk.service import Service
-from orchestrator.sdk.sinks import SinkPlugin
-from orchestrator.sdk.tools import Tool
 
 ENTRY_POINT_GROUP: Final = "orchestrator.plugins"
 
-Plugin: TypeAlias = (
-    Tool
-    | Planner
-    | Selector
-    | Evaluator
-    | RecoveryStrategy
-    | Reviewer
-    | Subscriber
-    | Middleware
-    | Service
-    | SinkPlugin
-)
+
+@runtime_checkable
+class Served(Protocol):
+    """A plug-in that handles messages in a consumer group of its own."""
+
+    def service(self) -> Service: ...
 
 
-@dataclass
-class Plugins:
+class Plugins(PluginRegistry):
     """The plug-ins of one process, by role and name."""
 
-    tools: dict[str, Tool] = field(default_factory=dict)
-    planners: dict[str, Planner] = field(default_factory=dict)
-    selectors: dict[str, Selector] = field(default_factory=dict)
-    evaluators: dict[str, Evaluator] = field(default_factory=dict)
-    recoveries: dict[str, RecoveryStrategy] = field(default_factory=dict)
-    reviewers: dict[str, Reviewer] = field(default_factory=dict)
-    subscribers: dict[str, Subscriber] = field(default_factory=dict)
-    middleware: dict[str, Middleware] = field(default_factory=dict)
-    services: dict[str, Service] = field(default_factory=dict)
-    sinks: dict[str, SinkPlugin] = field(default_factory=dict)
-
-    def add(self, plugin: Plugin) -> None:
-        """Adds a plug-in. Raises `ConfigurationError` if another of its role has the name already."""
-        role, name = self._place(plugin)
-        known = role.setdefault(name, plugin)
-        if known is not plugin:
-            raise ConfigurationError(f"two plug-ins of one kind are called {name}: rename one of them")
-
-    def _place(self, plugin: Plugin) -> tuple[dict[str, Any], str]:
-        match plugin:
-            case Tool():
-                return self.tools, plugin.name
-            case Planner():
-                return self.planners, plugin.name
-            case Selector():
-                return self.selectors, plugin.name
-            case Evaluator():
-                return self.evaluators, plugin.name
-            case RecoveryStrategy():
-                return self.recoveries, plugin.name
-            case Reviewer():
-                return self.reviewers, plugin.name
-            case Subscriber():
-                return self.subscribers, plugin.group
-            case Middleware():
-                return self.middleware, plugin.name
-            case Service():
-                return self.services, plugin.name
-            case SinkPlugin():
-                return self.sinks, plugin.name
-
-    def every_service(self) -> dict[str, Service]:
-        """Everything with a consumer group, by its name: services, reviewers and subscribers.
-
-        Raises `ConfigurationError` if two of them share a name.
-        """
-        found = dict(self.services)
-        asked: tuple[Reviewer | Subscriber, ...] = (*self.reviewers.values(), *self.subscribers.values())
-        for service in (plugin.service() for plugin in asked):
-            if service.name in found:
-                raise ConfigurationError(f"two services are called {service.name}: rename the group of one")
-            found[service.name] = service
-        return found
-
     @classmethod
-    def of(cls, *sources: ModuleType | Plugin) -> "Plugins":
-        """The plug-ins of these modules and objects."""
+    def of(cls, *sources: ModuleType | Plugin) -> Self:
+        """The plug-ins of these modules and objects. Raises `ConfigurationError` as `add` does."""
         found = cls()
         for source in sources:
             for plugin in _in_module(source) if isinstance(source, ModuleType) else (source,):
                 found.add(plugin)
+        return found
+
+    def every_service(self) -> dict[str, Service]:
+        """Everything with a consumer group, by name: services, reviewers and subscribers.
+
+        Raises `ConfigurationError` if two of them share a name.
+        """
+        found: dict[str, Service] = {}
+        for plugin in self:
+            if isinstance(plugin, Served):
+                service = plugin.service()
+                if service.name in found:
+                    raise ConfigurationError(
+                        f"two services have the name {service.name}: rename the group of one"
+                    )
+                found[service.name] = service
         return found
 
 
@@ -130,10 +81,10 @@ def load_module(name: str) -> ModuleType:
         return importlib.import_module(name)
     path = Path(name).resolve()
     if not path.exists():
-        raise FileNotFoundError(f"there is no file {name}")
+        raise FileNotFoundError(f"{name} does not exist")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{name} is no Python module")
+        raise ImportError(f"{name} is not a Python module")
     module = importlib.util.module_from_spec(spec)
     # Registered before it runs: pydantic and typing look names up in sys.modules.
     sys.modules[path.stem] = module
@@ -142,5 +93,5 @@ def load_module(name: str) -> ModuleType:
 
 
 def _in_module(module: ModuleType) -> Iterator[Plugin]:
-    members: Mapping[str, Any] = dict(inspect.getmembers(module))
-    yield from {id(member): member for member in members.values() if isinstance(member, Plugin)}.values()
+    members: list[Any] = [getattr(module, name) for name in dir(module)]
+    yield from {id(member): member for member in members if isinstance(member, ROLES)}.values()

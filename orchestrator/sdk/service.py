@@ -2,15 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages.base import Command, Definition, Event, Message
 from orchestrator.messages.catalogue import Topic, entry_of
-from orchestrator.sdk.context import Context, Platform
+from orchestrator.sdk.service_context import Platform, ServiceContext
 
 Outputs: TypeAlias = Message | Iterable[Message] | None
-Handler: TypeAlias = Callable[[Any, Context], Awaitable[Outputs]]
+Handler: TypeAlias = Callable[[Any, ServiceContext], Awaitable[Outputs]]
 H = TypeVar("H", bound=Handler)
 Predicate: TypeAlias = Callable[[Any], bool]
 Announcement: TypeAlias = Callable[[Platform], Iterable[Definition]]
@@ -35,6 +35,8 @@ class Service:
     Messages of a partition are handled side by side, at most `concurrency` in one process; with `ordered`,
     those of one session one after the other. A message is done when its outputs are acknowledged by Kafka.
     """
+
+    role: ClassVar[str] = "service"
 
     name: str
     ordered: bool = False
@@ -65,6 +67,10 @@ class Service:
         """Declares `f(platform) -> definitions` as what is sent when the service starts."""
         self.announcement = announcement
         return announcement
+
+    def service(self) -> "Service":
+        """Itself: every plug-in with a consumer group has a service."""
+        return self
 
     @property
     def consumer_group(self) -> str:

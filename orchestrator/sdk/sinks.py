@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 from orchestrator.messages.base import Command, Event
 
@@ -40,6 +40,8 @@ class Sink(Protocol):
 @dataclass(frozen=True)
 class SinkPlugin:
     """A declared sink: made once in the process that runs it."""
+
+    role: ClassVar[str] = "sink"
 
     name: str
     pattern: str

@@ -4,7 +4,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, get_type_hints
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, get_type_hints
 
 import pydantic
 
@@ -13,6 +13,9 @@ from orchestrator.sdk.context import Context
 from orchestrator.sdk.durations import milliseconds
 from orchestrator.sdk.errors import InvalidInput
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 
 class Tool:
     """A function with its definition; still callable as the function it is.
@@ -20,6 +23,8 @@ class Tool:
     Blocking functions run in a thread, coroutine functions on the event loop. A function with `**parameters`
     takes arguments of any name beside those that it declares.
     """
+
+    role: ClassVar[str] = "tool"
 
     def __init__(self, function: Callable[..., Any], definition: ToolDefinition) -> None:
         self.function = function
@@ -63,6 +68,14 @@ class Tool:
         return _arguments_model(self.function)
 
 
+class ToolFunction(Tool, Generic[P, R]):
+    """What `@tool` makes of a function: calls keep the function's types."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        result: R = self.function(*args, **kwargs)
+        return result
+
+
 def tool(
     name: str = "",
     *,
@@ -72,12 +85,12 @@ def tool(
     description: str = "",
     at_most_once: bool = False,
     pool: str = "",
-) -> Callable[[Callable[..., Any]], Tool]:
+) -> Callable[[Callable[P, R]], ToolFunction[P, R]]:
     """Declares a function as a tool. The name is the function's unless given, the description its docstring's
     first line. `at_most_once`: never run again when nobody knows whether it ran.
     """
 
-    def declare(function: Callable[..., Any]) -> Tool:
+    def declare(function: Callable[P, R]) -> ToolFunction[P, R]:
         first_line = (inspect.getdoc(function) or "").partition("\n")[0]
         definition = ToolDefinition(
             name=name or function.__name__,
@@ -90,7 +103,7 @@ def tool(
             at_most_once=at_most_once,
             pool=pool,
         )
-        return Tool(function, definition)
+        return ToolFunction(function, definition)
 
     return declare
 

@@ -7,7 +7,7 @@ Counters, by `agent` and `tenant`: `agents_tool_calls`, `agents_tokens` (by `dir
 import logging
 from typing import Final
 
-from orchestrator.sdk import Context, Service, Usage
+from orchestrator.sdk import Service, ServiceContext, Usage
 from orchestrator.sdk.messages import events
 from orchestrator_services.cost_tracker.totals import Ledger
 
@@ -35,18 +35,18 @@ End = events.TaskCompleted | events.TaskFailed | events.TaskCancelled
     events.TaskEvaluated,
     events.EvaluationFailed,
 )
-async def reply(message: Reply, context: Context) -> None:
+async def reply(message: Reply, context: ServiceContext) -> None:
     _count(message.call.call_id, message.usage, context)
 
 
 @service.on(events.PlanReviewed)
-async def plan_reviewed(message: events.PlanReviewed, context: Context) -> None:
+async def plan_reviewed(message: events.PlanReviewed, context: ServiceContext) -> None:
     """A review answers no call of its own: it is known by the plan's call and the reviewer."""
     _count(f"{message.plan_call_id}/{message.review.reviewer}", message.usage, context)
 
 
 @service.on(events.TaskCompleted, events.TaskFailed, events.TaskCancelled)
-async def task_ended(message: End, context: Context) -> None:
+async def task_ended(message: End, context: ServiceContext) -> None:
     """One line a session, with the total that the orchestrator has counted."""
     total = message.total
     tokens = total.tokens_input + total.tokens_output
@@ -66,7 +66,7 @@ async def task_ended(message: End, context: Context) -> None:
     )
 
 
-def _count(call: str, usage: Usage, context: Context) -> None:
+def _count(call: str, usage: Usage, context: ServiceContext) -> None:
     if usage == Usage():
         return
     counted_for = ledger.add(context.correlation_id, call, (context.tenant, context.agent), usage)

@@ -4,13 +4,14 @@ import asyncio
 from typing import Any
 
 from orchestrator.sdk import (
-    Context,
     ContractError,
     Evaluation,
     EvaluationRequest,
+    Evaluator,
     InvalidInput,
     PermanentError,
     Service,
+    ServiceContext,
     TransientError,
     failure_of,
 )
@@ -20,7 +21,7 @@ service = Service("evaluator")
 
 
 @service.on(commands.EvaluateTask)
-async def evaluate_task(message: commands.EvaluateTask, context: Context) -> Message:
+async def evaluate_task(message: commands.EvaluateTask, context: ServiceContext) -> Message:
     """`TaskEvaluated`, with the result as soon as all that it names is there; or `EvaluationFailed`."""
     started = context.now()
     try:
@@ -51,7 +52,7 @@ def _has_result(message: commands.EvaluateTask) -> bool:
     return message.result is not None and not steps_named(message.result) & set(message.remaining_steps)
 
 
-async def _result(message: commands.EvaluateTask, outputs: dict[str, Any], context: Context) -> Any:
+async def _result(message: commands.EvaluateTask, outputs: dict[str, Any], context: ServiceContext) -> Any:
     if message.result is None or not _has_result(message):
         return None
     try:
@@ -61,14 +62,9 @@ async def _result(message: commands.EvaluateTask, outputs: dict[str, Any], conte
 
 
 async def _evaluation(
-    message: commands.EvaluateTask, outputs: dict[str, Any], result: Any, context: Context
+    message: commands.EvaluateTask, outputs: dict[str, Any], result: Any, context: ServiceContext
 ) -> Evaluation:
-    evaluator = context.plugins.evaluators.get(message.evaluator)
-    if evaluator is None:
-        known = ", ".join(sorted(context.plugins.evaluators)) or "none"
-        raise PermanentError(
-            f"there is no evaluator {message.evaluator}; installed: {known}", code="unknown_evaluator"
-        )
+    evaluator = context.plugins.get(Evaluator, message.evaluator)
     request = EvaluationRequest(
         goal=message.goal,
         criteria=message.criteria,

@@ -1,17 +1,19 @@
 """The recovery service: asks the strategy about every call that failed, and says what it decided."""
 
-from typing import Any
+from typing import Any, assert_never
 
 from orchestrator.sdk import (
     CallKind,
-    Context,
     Exhausted,
     FailedCall,
     Failure,
     Fallback,
+    PermanentError,
     Recovery,
+    RecoveryStrategy,
     Retry,
     Service,
+    ServiceContext,
     described,
 )
 from orchestrator.sdk.messages import Message, events, types
@@ -21,27 +23,27 @@ service = Service("recovery")
 
 
 @service.on(events.PlanningFailed)
-async def planning_failed(message: events.PlanningFailed, context: Context) -> Message:
+async def planning_failed(message: events.PlanningFailed, context: ServiceContext) -> Message:
     return await _decided(message.call, CallKind.PLAN, message.failure, context)
 
 
 @service.on(events.SelectionFailed)
-async def selection_failed(message: events.SelectionFailed, context: Context) -> Message:
+async def selection_failed(message: events.SelectionFailed, context: ServiceContext) -> Message:
     return await _decided(message.call, CallKind.SELECTION, message.failure, context)
 
 
 @service.on(events.ToolFailed)
-async def tool_failed(message: events.ToolFailed, context: Context) -> Message:
+async def tool_failed(message: events.ToolFailed, context: ServiceContext) -> Message:
     return await _decided(message.call, CallKind.TOOL, message.failure, context)
 
 
 @service.on(events.EvaluationFailed)
-async def evaluation_failed(message: events.EvaluationFailed, context: Context) -> Message:
+async def evaluation_failed(message: events.EvaluationFailed, context: ServiceContext) -> Message:
     return await _decided(message.call, CallKind.EVALUATION, message.failure, context)
 
 
 @service.on(events.CallTimedOut)
-async def call_timed_out(message: events.CallTimedOut, context: Context) -> Message | None:
+async def call_timed_out(message: events.CallTimedOut, context: ServiceContext) -> Message | None:
     """Nobody answered. The call as it waits now says what failed; a call that waits no more needs nothing."""
     call = message.next
     if call is None or call.kind is not CallKind.RECOVERY or call.failure is None:
@@ -49,7 +51,7 @@ async def call_timed_out(message: events.CallTimedOut, context: Context) -> Mess
     return await _decided(call, call.failed_kind, call.failure, context)
 
 
-async def _decided(call: types.Call, kind: CallKind, failure: Failure, context: Context) -> Message:
+async def _decided(call: types.Call, kind: CallKind, failure: Failure, context: ServiceContext) -> Message:
     failed = FailedCall(call=call, kind=kind, failure=failure, alternatives=call.alternatives)
     decision = await _asked(failed, context)
     match decision:
@@ -66,15 +68,17 @@ async def _decided(call: types.Call, kind: CallKind, failure: Failure, context: 
             )
         case Exhausted():
             return context.write(events.RecoveryExhausted, call=call, failure=failure, reason=decision.reason)
+        case _:
+            assert_never(decision)
 
 
-async def _asked(failed: FailedCall, context: Context) -> Recovery:
+async def _asked(failed: FailedCall, context: ServiceContext) -> Recovery:
     """The strategy's decision. One that is missing or broken gives up: a session must not hang."""
     name = settings().strategy
-    strategy = context.plugins.recoveries.get(name)
-    if strategy is None:
-        known = ", ".join(sorted(context.plugins.recoveries)) or "none"
-        return Exhausted(f"there is no recovery strategy {name}; installed: {known}")
+    try:
+        strategy = context.plugins.get(RecoveryStrategy, name)
+    except PermanentError as error:
+        return Exhausted(str(error))
     try:
         decision: Any = await strategy.decide(failed, context)
     except Exception as error:  # noqa: BLE001 - a stranger's strategy may raise anything

@@ -3,7 +3,6 @@
 from typing import Any, Final
 
 from orchestrator.sdk import (
-    Context,
     ContractError,
     Failure,
     FailureKind,
@@ -12,6 +11,7 @@ from orchestrator.sdk import (
     PermanentError,
     Platform,
     Service,
+    ServiceContext,
     Tool,
     TransientError,
     UnavailableError,
@@ -38,12 +38,12 @@ RHYTHM: Final = Rhythm()
 def tools_of_this_process(platform: Platform) -> list[Definition]:
     """Every tool that runs here exists, for whoever selects tools."""
     now = platform.now()
-    loaded = [tool.definition for _, tool in sorted(platform.plugins.tools.items())]
+    loaded = [tool.definition for _, tool in sorted(platform.plugins.by_name(Tool).items())]
     return [tool_defined(definition, now) for definition in loaded if POOL.has(definition.pool)]
 
 
 @service.on(commands.ExecuteTool)
-async def execute_tool(message: commands.ExecuteTool, context: Context) -> Message:
+async def execute_tool(message: commands.ExecuteTool, context: ServiceContext) -> Message:
     """`ToolCompleted`, or `ToolFailed` with why.
 
     1. what cannot be started is refused, and counts as no tool call
@@ -70,13 +70,13 @@ async def execute_tool(message: commands.ExecuteTool, context: Context) -> Messa
     )
 
 
-def _tool(message: commands.ExecuteTool, context: Context) -> Tool:
+def _tool(message: commands.ExecuteTool, context: ServiceContext) -> Tool:
     """The tool to run. Raises `HandlerError` if it is not to be run, or not here."""
     if context.now() > message.not_after:
         late = (context.now() - message.not_after) // 1000
         raise TransientError(f"the command expired {late} ms ago, before a worker took it", code="expired")
     name = message.call.tool
-    tool = context.plugins.tools.get(name)
+    tool = context.plugins.by_name(Tool).get(name)
     if tool is None:
         raise PermanentError(
             f"this executor does not run {name}: load its module here, or give the tool a pool of its own",
@@ -92,7 +92,7 @@ def _tool(message: commands.ExecuteTool, context: Context) -> Tool:
     return tool
 
 
-async def _arguments(message: commands.ExecuteTool, context: Context) -> Any:
+async def _arguments(message: commands.ExecuteTool, context: ServiceContext) -> Any:
     outputs = await context.outputs(message.inputs)
     try:
         return await context.fill(message.arguments, outputs)
@@ -102,7 +102,9 @@ async def _arguments(message: commands.ExecuteTool, context: Context) -> Any:
         raise InvalidInput(f"the arguments cannot be filled: {error}", code="arguments_not_filled") from error
 
 
-async def _run(tool: Tool, arguments: dict[str, Any], message: commands.ExecuteTool, context: Context) -> Any:
+async def _run(
+    tool: Tool, arguments: dict[str, Any], message: commands.ExecuteTool, context: ServiceContext
+) -> Any:
     told = False
 
     async def sign_of_life(elapsed: float) -> None:
@@ -121,7 +123,7 @@ async def _run(tool: Tool, arguments: dict[str, Any], message: commands.ExecuteT
     return await supervised(run(tool, arguments), message.timeout_ms / 1000, sign_of_life, RHYTHM)
 
 
-async def _kept(output: Any, tool: Tool, context: Context) -> types.Value:
+async def _kept(output: Any, tool: Tool, context: ServiceContext) -> types.Value:
     try:
         return await context.values.store(output)
     except ContractError as error:
@@ -144,7 +146,7 @@ def _failure(error: Exception, tool: Tool, message: commands.ExecuteTool) -> Fai
 
 
 def _failed(
-    message: commands.ExecuteTool, context: Context, failure: Failure, usage: types.Usage
+    message: commands.ExecuteTool, context: ServiceContext, failure: Failure, usage: types.Usage
 ) -> events.ToolFailed:
     return context.write(
         events.ToolFailed, call=message.call, tool=message.call.tool, failure=failure, usage=usage

@@ -2,10 +2,11 @@
 
 from orchestrator.sdk import (
     CallKind,
-    Context,
     PermanentError,
     Selection,
+    Selector,
     Service,
+    ServiceContext,
     ToolDefinition,
     failure_of,
 )
@@ -18,7 +19,7 @@ service = Service("tool-selector")
 
 
 @service.on(events.PlanStepReady)
-async def plan_step_ready(message: events.PlanStepReady, context: Context) -> list[Message]:
+async def plan_step_ready(message: events.PlanStepReady, context: ServiceContext) -> list[Message]:
     """`ToolSelected` and `ExecuteTool`, or `SelectionFailed` with why.
 
     Announced tools are read from their beginning before this service starts, so a tool that is missing is
@@ -44,7 +45,7 @@ async def plan_step_ready(message: events.PlanStepReady, context: Context) -> li
     return [selected, _execution(message, selected, context)]
 
 
-async def _selection(message: events.PlanStepReady, context: Context) -> Selection:
+async def _selection(message: events.PlanStepReady, context: ServiceContext) -> Selection:
     step = message.step
     arguments = Arguments.of(await context.values.load(step.arguments.body), step.arguments.references)
     possible = candidates(step, arguments, context.definitions.tools, message.tools, message.call.avoid)
@@ -57,13 +58,10 @@ async def _selection(message: events.PlanStepReady, context: Context) -> Selecti
     )
 
 
-async def _chosen(selection: Selection, context: Context) -> ToolDefinition:
+async def _chosen(selection: Selection, context: ServiceContext) -> ToolDefinition:
     """What the selector chose: one of the candidates, whatever it returned, for they are what is allowed."""
     name = settings().strategy
-    selector = context.plugins.selectors.get(name)
-    if selector is None:
-        known = ", ".join(sorted(context.plugins.selectors)) or "none"
-        raise PermanentError(f"there is no tool selector {name}; installed: {known}", code="unknown_selector")
+    selector = context.plugins.get(Selector, name)
     chosen = str(getattr(await selector.choose(selection, context), "name", None))
     if chosen not in selection.candidates:
         possible = ", ".join(selection.candidates)
@@ -74,7 +72,7 @@ async def _chosen(selection: Selection, context: Context) -> ToolDefinition:
 
 
 def _execution(
-    message: events.PlanStepReady, selected: events.ToolSelected, context: Context
+    message: events.PlanStepReady, selected: events.ToolSelected, context: ServiceContext
 ) -> commands.ExecuteTool:
     call: types.Call = replace(
         message.call, kind=CallKind.TOOL, tool=selected.tool, alternatives=selected.alternatives

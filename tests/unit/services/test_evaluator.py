@@ -136,7 +136,7 @@ async def test_an_unknown_evaluator_is_answered_with_those_there_are() -> None:
     reply = await evaluate(evaluator="judge")
 
     assert reply.failure.code == "unknown_evaluator"
-    assert reply.failure.message == "there is no evaluator judge; installed: criteria"
+    assert reply.failure.message == "evaluator judge not found; installed: criteria"
 
 
 @pytest.mark.parametrize("returned", [None, RuntimeError("model said no")])

@@ -246,7 +246,7 @@ async def test_an_unknown_planner_is_answered_with_those_there_are() -> None:
     assert failure == (
         FailureKind.PERMANENT,
         "unknown_planner",
-        "there is no planner gpt; installed: playbook",
+        "planner gpt not found; installed: playbook",
     )
 
 

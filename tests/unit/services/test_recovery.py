@@ -148,7 +148,7 @@ async def test_a_strategy_that_is_missing_or_raises_does_not_hang_the_session(
     async def broken(failed: FailedCall) -> Retry:
         raise KeyError("oops")
 
-    for name, reason in (("nope", "there is no recovery strategy nope"), ("broken", "KeyError: 'oops'")):
+    for name, reason in (("nope", "recovery strategy nope not found"), ("broken", "KeyError: 'oops'")):
         setting("ORCHESTRATOR_RECOVERY_STRATEGY", name)
         decision = await decision_on(FailureKind.TRANSIENT, World(recovery, broken))
 

@@ -28,6 +28,7 @@ class TestRead:
 
     def test_pages_put_together_are_the_file(self) -> None:
         first = read("logs/app.log", max_lines=3)
+        assert first.next_line is not None
         second = read("logs/app.log", first_line=first.next_line, max_lines=3)
 
         assert (first.text, second.text) == ("start\nERROR one\nok\n", "error two\n")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from statistics import median, quantiles
+from typing import Any
 
 import pytest
 from orchestrator_services.tools import change_point, statistics
@@ -209,6 +210,6 @@ class TestChangePoint:
             ({"series": [Point(start=str(n), value=1) for n in range(2000)]}, "more than 1500"),
         ],
     )
-    async def test_what_cannot_be_compared(self, arguments: dict[str, object], reason: str) -> None:
+    async def test_what_cannot_be_compared(self, arguments: dict[str, Any], reason: str) -> None:
         with pytest.raises(InvalidInput, match=reason):
             await change_point(**arguments)

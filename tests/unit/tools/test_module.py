@@ -17,7 +17,7 @@ CAPABILITIES = {
     "report.markdown": "report",
     "sql.query": "sql",
 }
-TOOLS = Plugins.of(tools).tools
+TOOLS = Plugins.of(tools).by_name(Tool)
 
 
 def test_the_module_brings_every_tool() -> None:

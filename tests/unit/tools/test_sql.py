@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -209,7 +210,7 @@ async def test_only_a_single_select_is_taken(data: Path, sql: str) -> None:
         ({"sql": "SELECT 1", "file": "*.csv"}, "one of the characters"),
     ],
 )
-async def test_mistakes_are_explained(data: Path, arguments: dict[str, object], reason: str) -> None:
+async def test_mistakes_are_explained(data: Path, arguments: dict[str, Any], reason: str) -> None:
     (data / "people.txt").write_text("x")
     (data / "broken.json").write_text('{"a":')
     (data / "prose.log").write_text("hello\n")
