@@ -14,11 +14,12 @@ from orchestrator.bus.settings import BusSettings, passed_through
 from orchestrator.client.connection import ClientSettings
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages.identity import trace_id
+from orchestrator.sdk.plugins import Plugins, discover
+from orchestrator.sdk.settings import VARIABLES, near_miss
 
 if TYPE_CHECKING:
     from orchestrator.engine.loop import LoopSettings
 
-PREFIX: Final = "ORCHESTRATOR_"
 CONFIG_VARIABLE: Final = "ORCHESTRATOR_CONFIG"
 DEFAULT_FILE: Final = Path("orchestrator.toml")
 TRACE_ID: Final = "{trace_id}"
@@ -26,7 +27,6 @@ TRACE_URL: Final = f"http://127.0.0.1:16686/trace/{TRACE_ID}"
 """Where Jaeger shows a trace."""
 _KAFKA: Final = "ORCHESTRATOR_KAFKA_"
 _REGISTRY: Final = "ORCHESTRATOR_SCHEMA_REGISTRY_"
-_CLOSE: Final = 0.85
 
 
 class Settings(ClientSettings):
@@ -71,6 +71,13 @@ class Settings(ClientSettings):
         """Where the session's trace is looked at; empty where it cannot be."""
         return self.trace_url.replace(TRACE_ID, f"{trace_id(correlation_id):032x}") if self.trace_url else ""
 
+    def plugins(self) -> Plugins:
+        """The plug-ins of every installed package and of `modules`.
+
+        Raises `ConfigurationError` with all that cannot be loaded, and every mistake in their settings.
+        """
+        return discover(self.modules, variables())
+
     @property
     def bus(self) -> BusSettings:
         """The part that the clients of the cluster need."""
@@ -82,6 +89,11 @@ class Settings(ClientSettings):
         from orchestrator.engine.loop import LoopSettings
 
         return LoopSettings(slot=self.slot, batch=self.batch, active_sessions=self.active_sessions)
+
+
+def variables() -> dict[str, str]:
+    """The settings by their variables of the environment."""
+    return {VARIABLES + name.upper(): name for name in Settings.model_fields}
 
 
 def load(
@@ -116,7 +128,7 @@ def _explained(problem: Any, sources: Mapping[str, Any]) -> str:
     if name in sources["flag"]:
         where = f"given as --{name.replace('_', '-')}"
     elif name in sources["environment"]:
-        where = f"from {PREFIX}{name.upper()}"
+        where = f"from {VARIABLES}{name.upper()}"
     message = str(problem["msg"]).removeprefix("Value error, ")
     return f"{name} ({where}): {message}"
 
@@ -145,7 +157,7 @@ def _from_file(path: Path | None, problems: list[str]) -> dict[str, Any]:
 
 
 def _from_environment(environment: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
-    known = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    known = variables()
     found: dict[str, Any] = {}
     for variable, value in environment.items():
         if variable in known:
@@ -160,12 +172,6 @@ def _from_environment(environment: Mapping[str, str], problems: list[str]) -> di
 
 
 def _slip(variable: str, known: Mapping[str, str]) -> str:
-    """The variable that was probably meant. Plug-ins have variables of their own under our prefix, so only
-    what is very close to one of ours is a slip."""
-    if (
-        not variable.startswith(PREFIX)
-        or variable.startswith((_KAFKA, _REGISTRY))
-        or variable == CONFIG_VARIABLE
-    ):
-        return ""
-    return next(iter(get_close_matches(variable, list(known), n=1, cutoff=_CLOSE)), "")
+    """The variable of ours that was probably meant; empty if none was."""
+    is_ours = variable.startswith(VARIABLES) and not variable.startswith((_KAFKA, _REGISTRY))
+    return near_miss(variable, known) if is_ours and variable != CONFIG_VARIABLE else ""

@@ -54,7 +54,7 @@ def open_store() -> "SessionStore":
     from orchestrator.sessions.settings import SessionsSettings
     from orchestrator.sessions.store import SessionStore
 
-    return SessionStore(SessionsSettings().url.get_secret_value())
+    return SessionStore(SessionsSettings.read().url.get_secret_value())
 
 
 def recorded(store: "SessionStore", given: str) -> "SessionRow | None":

@@ -54,6 +54,7 @@ from orchestrator.sdk.roles.subscriber import ObservedEvent as Event
 from orchestrator.sdk.roles.subscriber import Subscriber, subscriber
 from orchestrator.sdk.service import Outputs, Service
 from orchestrator.sdk.service_context import Platform, ServiceContext
+from orchestrator.sdk.settings import PluginSettings, SettingsPlugin
 from orchestrator.sdk.sinks import Delivery, Positions, Sink, SinkPlugin, sink
 from orchestrator.sdk.templates import rendered, steps_in
 from orchestrator.sdk.tools import Tool, ToolFunction, tool
@@ -96,6 +97,7 @@ __all__ = [
     "Platform",
     "Playbook",
     "PlaybookDocument",
+    "PluginSettings",
     "Plugins",
     "Positions",
     "Recovery",
@@ -109,6 +111,7 @@ __all__ = [
     "Selector",
     "Service",
     "ServiceContext",
+    "SettingsPlugin",
     "Sink",
     "SinkPlugin",
     "Subscriber",

@@ -2,8 +2,10 @@
 
 import importlib
 import importlib.util
+import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +15,7 @@ from orchestrator.errors import ConfigurationError
 from orchestrator.sdk.registry import Plugin, PluginRegistry
 from orchestrator.sdk.roles import ROLES
 from orchestrator.sdk.service import Service
+from orchestrator.sdk.settings import PluginSettings, SettingsPlugin, settings_problems
 
 ENTRY_POINT_GROUP: Final = "orchestrator.plugins"
 
@@ -28,11 +31,14 @@ class Plugins(PluginRegistry):
     """The plug-ins of one process, by role and name."""
 
     @classmethod
-    def of(cls, *sources: ModuleType | Plugin) -> Self:
+    def of(cls, *sources: ModuleType | Plugin | type[PluginSettings]) -> Self:
         """The plug-ins of these modules and objects. Raises `ConfigurationError` as `add` does."""
         found = cls()
         for source in sources:
-            for plugin in _in_module(source) if isinstance(source, ModuleType) else (source,):
+            plugins = _in_module(source) if isinstance(source, ModuleType) else [_plugin(source)]
+            for plugin in plugins:
+                if plugin is None:
+                    raise ConfigurationError(f"{source!r} is neither a module nor a plug-in")
                 found.add(plugin)
         return found
 
@@ -53,26 +59,42 @@ class Plugins(PluginRegistry):
         return found
 
 
-def discover(modules: Iterable[str] = ()) -> Plugins:
+def discover(modules: Iterable[str] = (), platform_variables: Collection[str] = ()) -> Plugins:
     """The plug-ins of every installed entry point, and of the modules named (import names or files).
 
-    Raises `ConfigurationError` that names each one that cannot be loaded.
+    `platform_variables` are variables of the environment that no plug-in may declare. Raises
+    `ConfigurationError` with every problem that `find` finds.
     """
-    problems: list[str] = []
-    sources: list[ModuleType | Plugin] = []
-    for entry_point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda found: found.name):
-        try:
-            sources.append(entry_point.load())
-        except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything
-            problems.append(f"plug-in {entry_point.name} ({entry_point.value}) cannot be loaded: {error!r}")
-    for name in modules:
-        try:
-            sources.append(load_module(name))
-        except Exception as error:  # noqa: BLE001 - as above
-            problems.append(f"module {name} cannot be loaded: {error!r}")
+    plugins, problems = find(modules, platform_variables)
     if problems:
         raise ConfigurationError(*problems)
-    return Plugins.of(*sources)
+    return plugins
+
+
+def find(modules: Iterable[str] = (), platform_variables: Collection[str] = ()) -> tuple[Plugins, list[str]]:
+    """The plug-ins that can be loaded, and every problem: what cannot be loaded, names that are used twice, and
+    mistakes in the plug-ins' settings."""
+    plugins = Plugins()
+    problems: list[str] = []
+    for what, load in _sources(modules):
+        try:
+            for plugin in Plugins.of(load()):
+                plugins.add(plugin)
+        except ConfigurationError as error:
+            problems += (f"{what}: {problem}" for problem in error.problems)
+        except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything
+            problems.append(f"{what} cannot be loaded: {error!r}")
+    declared = [plugin.declared for plugin in plugins.by_name(SettingsPlugin).values()]
+    problems += settings_problems(declared, os.environ, platform_variables)
+    return plugins, problems
+
+
+def _sources(modules: Iterable[str]) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Each source of plug-ins: what errors call it, and what loads it."""
+    for entry_point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda found: found.name):
+        yield f"plug-in {entry_point.name} ({entry_point.value})", entry_point.load
+    for name in modules:
+        yield f"module {name}", partial(load_module, name)
 
 
 def load_module(name: str) -> ModuleType:
@@ -93,5 +115,14 @@ def load_module(name: str) -> ModuleType:
 
 
 def _in_module(module: ModuleType) -> Iterator[Plugin]:
-    members: list[Any] = [getattr(module, name) for name in dir(module)]
-    yield from {id(member): member for member in members if isinstance(member, ROLES)}.values()
+    for _, member in sorted(vars(module).items()):
+        if (plugin := _plugin(member)) is not None:
+            yield plugin
+
+
+def _plugin(member: Any) -> Plugin | None:
+    """The plug-in that a member of a module is, if it is one."""
+    if isinstance(member, type):
+        declares = issubclass(member, PluginSettings) and member is not PluginSettings
+        return SettingsPlugin(member) if declares else None
+    return member if isinstance(member, ROLES) else None

@@ -145,11 +145,10 @@ def _run(settings: "Settings", *, services: bool) -> None:
     """Runs all services, or nothing, until `Stopped` is raised."""
     from orchestrator.app.process import ALL, Process
     from orchestrator.app.wiring import wire
-    from orchestrator.sdk.plugins import discover
 
     if not services:
         while True:
             signal.pause()
-    with Process(wire(settings), [ALL], discover(settings.modules)) as process:
+    with Process(wire(settings), [ALL], settings.plugins()) as process:
         write_note(f"running {', '.join(process.names)}; Ctrl-C ends everything")
         process.wait()

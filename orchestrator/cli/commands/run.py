@@ -61,7 +61,6 @@ def run(
     from orchestrator.app.process import Process, chosen
     from orchestrator.app.wiring import wire
     from orchestrator.cli.reach import require_servers
-    from orchestrator.sdk.plugins import discover
 
     settings = shell.settings(
         modules=tuple(module) if module else None,
@@ -74,7 +73,7 @@ def run(
         log_format=log_format,
         otlp_endpoint=otlp_endpoint,
     )
-    plugins = discover(settings.modules)
+    plugins = settings.plugins()
     chosen(names, plugins)
     require_servers(settings, shell.timeout_s)
     log_as_told(settings)

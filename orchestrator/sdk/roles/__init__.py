@@ -11,6 +11,7 @@ from orchestrator.sdk.roles.reviewer import Reviewer
 from orchestrator.sdk.roles.selector import Selector
 from orchestrator.sdk.roles.subscriber import Subscriber
 from orchestrator.sdk.service import Service
+from orchestrator.sdk.settings import SettingsPlugin
 from orchestrator.sdk.sinks import SinkPlugin
 from orchestrator.sdk.tools import Tool
 
@@ -25,5 +26,6 @@ ROLES: Final[tuple[type[Plugin], ...]] = (
     Reviewer,
     Subscriber,
     SinkPlugin,
+    SettingsPlugin,
 )
 """Every role. Objects of these classes are plug-ins: `discover` finds them."""

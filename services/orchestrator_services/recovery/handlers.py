@@ -17,7 +17,7 @@ from orchestrator.sdk import (
     described,
 )
 from orchestrator.sdk.messages import Message, events, types
-from orchestrator_services.recovery.settings import settings
+from orchestrator_services.recovery.settings import RecoverySettings
 
 service = Service("recovery")
 
@@ -74,7 +74,7 @@ async def _decided(call: types.Call, kind: CallKind, failure: Failure, context: 
 
 async def _asked(failed: FailedCall, context: ServiceContext) -> Recovery:
     """The strategy's decision. One that is missing or broken gives up: a session must not hang."""
-    name = settings().strategy
+    name = RecoverySettings.read().strategy
     try:
         strategy = context.plugins.get(RecoveryStrategy, name)
     except PermanentError as error:

@@ -11,7 +11,7 @@ from orchestrator_services.safety_monitor.settings import SafetySettings
 @cache
 def rules() -> CompiledRules:
     """The rules of this process, read once. Raises `ConfigurationError`."""
-    return read_rules(SafetySettings().rules)
+    return read_rules(SafetySettings.read().rules)
 
 
 @reviewer("safety", group="safety-monitor")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from orchestrator.sdk import PluginSettings
 
 COMMON: Final = "common"
 """The pool of tools that name none."""
@@ -16,10 +17,8 @@ COMMON: Final = "common"
 _GROUP: Final = "tool-executor"
 
 
-class ToolExecutorSettings(BaseSettings):
-    """Every field is the variable `ORCHESTRATOR_TOOL_EXECUTOR_<FIELD>`."""
-
-    model_config = SettingsConfigDict(env_prefix="ORCHESTRATOR_TOOL_EXECUTOR_", frozen=True)
+class ToolExecutorSettings(PluginSettings, prefix="TOOL_EXECUTOR"):
+    """Which tools run in this process."""
 
     pool: Annotated[str, Field(pattern="^[a-z0-9-]+$")] | None = None
     """Pool whose tools run here. Unset: those of every pool, so it is set for all executors or for none."""
@@ -42,4 +41,4 @@ class Pool:
 
 
 def pool_of_this_process() -> Pool:
-    return Pool(ToolExecutorSettings().pool)
+    return Pool(ToolExecutorSettings.read().pool)
