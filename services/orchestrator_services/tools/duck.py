@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -59,7 +60,9 @@ async def calculate(settings: ToolSettings, work: Callable[[duckdb.DuckDBPyConne
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         while not running.done():
-            connection.interrupt()
+            # The thread may have ended the query meanwhile, and closed the connection.
+            with suppress(duckdb.ConnectionException):
+                connection.interrupt()
             await asyncio.wait({running}, timeout=INTERRUPT_EVERY_SECONDS)
         running.exception()
         raise

@@ -11,6 +11,8 @@ from typing import Any
 import duckdb
 import pytest
 from orchestrator_services.tools import query
+from orchestrator_services.tools.duck import calculate
+from orchestrator_services.tools.settings import ToolSettings
 
 from orchestrator.sdk import InvalidInput, PermanentError
 
@@ -135,6 +137,24 @@ class TestLimits:
         assert time.monotonic() - started < 5
         assert (await query("SELECT 1 AS one", file="people.csv")).rows == [{"one": 1}]
         assert threading.active_count() <= threads + 2
+
+    async def test_cancelling_just_as_the_query_ends_is_a_cancellation(self) -> None:
+        closed, ends = threading.Event(), threading.Event()
+
+        def work(connection: duckdb.DuckDBPyConnection) -> None:
+            connection.close()
+            closed.set()
+            ends.wait()
+
+        running = asyncio.create_task(calculate(ToolSettings(), work))
+        await asyncio.to_thread(closed.wait)
+        running.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        ends.set()
+
+        with pytest.raises(asyncio.CancelledError):
+            await running
 
 
 @pytest.mark.parametrize(
