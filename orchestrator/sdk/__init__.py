@@ -1,4 +1,4 @@
-"""What users write agents with: tools, planners, reviewers, subscribers, declared by decorators."""
+"""What agents are written with: tools, planners, reviewers, subscribers and more, declared by decorators."""
 
 from orchestrator.errors import (
     ConfigurationError,

@@ -79,7 +79,7 @@ class Context:
         self.message = message
         self.used = Usage()
         self._runtime = runtime
-        self._writer = MessageWriter(service, message, runtime.now)
+        self._writer = MessageWriter(service, message, self.now)
 
     @property
     def correlation_id(self) -> str:

@@ -82,7 +82,7 @@ def find(modules: Iterable[str] = (), platform_variables: Collection[str] = ()) 
                 plugins.add(plugin)
         except ConfigurationError as error:
             problems += (f"{what}: {problem}" for problem in error.problems)
-        except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything
+        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
             problems.append(f"{what} cannot be loaded: {error!r}")
     declared = [plugin.declared for plugin in plugins.by_name(SettingsPlugin).values()]
     problems += settings_problems(declared, os.environ, platform_variables)

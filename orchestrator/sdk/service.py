@@ -32,8 +32,9 @@ def _always(_message: Any) -> bool:
 class Service:
     """A consumer group with its handlers.
 
-    Messages of a partition are handled side by side, at most `concurrency` in one process; with `ordered`,
-    those of one session one after the other. A message is done when its outputs are acknowledged by Kafka.
+    The messages of a partition are handled concurrently, at most `concurrency` at once in a process; with
+    `ordered`, those of one session one after the other. A message is done when Kafka has acknowledged its
+    outputs.
     """
 
     role: ClassVar[str] = "service"
@@ -43,21 +44,26 @@ class Service:
     concurrency: int = 100
     handlers: dict[type[Command | Event], Handler] = field(default_factory=dict)
     announcement: Announcement = _nothing
-    """Says what exists because this service runs; sent when it starts, before its first message."""
+    """The definitions that exist because this service runs, sent when it starts, before its first message."""
     at_most_once: Predicate = _never
-    """Which messages are never handled twice: they are committed as done before their handler starts."""
+    """Which messages must not be handled twice: their offsets are committed before their handler starts."""
     group: str = ""
-    """Its consumer group; `name` if empty. Copies with one group share the work, each group gets all of it."""
+    """Its consumer group; `name` if empty. Copies in one group share the messages, each group gets all of them."""
     takes: Predicate = _always
-    """Which of the messages that it has handlers for are this group's; it passes over the others."""
+    """Which of the messages that it has handlers for it handles; it skips the others."""
 
     def on(self, *messages: type[Command | Event]) -> Callable[[H], H]:
-        """Declares the handler of these messages."""
+        """Declares `async def f(message, context)` as the handler of these message types. What it returns is sent.
+
+        Raises `ConfigurationError` if one of them has a handler already.
+        """
 
         def declare(handler: H) -> H:
             for message in messages:
                 if message in self.handlers:
-                    raise ConfigurationError(f"{self.name} handles {message.__name__} twice")
+                    raise ConfigurationError(
+                        f"service {self.name} has two handlers for {message.__name__}: remove one"
+                    )
                 self.handlers[message] = handler
             return handler
 
@@ -78,7 +84,7 @@ class Service:
 
     @property
     def topics(self) -> frozenset[Topic]:
-        """Topics it reads."""
+        """The topics it reads."""
         return frozenset(entry_of(message).topic for message in self.handlers)
 
 

@@ -1,4 +1,4 @@
-"""Tools: plain functions that steps run."""
+"""Tools: functions that steps run."""
 
 import inspect
 import json
@@ -21,7 +21,7 @@ class Tool:
     """A function with its definition; still callable as the function it is.
 
     Blocking functions run in a thread, coroutine functions on the event loop. A function with `**parameters`
-    takes arguments of any name beside those that it declares.
+    takes arguments of any name, besides those that it declares.
     """
 
     role: ClassVar[str] = "tool"
@@ -43,12 +43,15 @@ class Tool:
         return self.function(*args, **kwargs)
 
     def arguments(self, given: Any, context: Context) -> dict[str, Any]:
-        """Keyword arguments of one call, validated against the signature, the context among them.
+        """Keyword arguments of one call, validated against the signature, with the context if the function takes
+        it.
 
-        Raises `InvalidInput` that names every argument that does not fit.
+        Raises `InvalidInput` that lists every argument that does not fit.
         """
         if not isinstance(given, Mapping):
-            raise InvalidInput(f"{self.name} takes named arguments, not {type(given).__name__}")
+            raise InvalidInput(
+                f"{self.name} takes arguments by name (a JSON object), not {type(given).__name__}"
+            )
         try:
             valid = self._model.model_validate(dict(given))
         except pydantic.ValidationError as error:
@@ -86,8 +89,11 @@ def tool(
     at_most_once: bool = False,
     pool: str = "",
 ) -> Callable[[Callable[P, R]], ToolFunction[P, R]]:
-    """Declares a function as a tool. The name is the function's unless given, the description its docstring's
-    first line. `at_most_once`: never run again when nobody knows whether it ran.
+    """Declares a function as a tool.
+
+    `name` is the function's by default, `description` the first line of its docstring. `timeout` is a duration
+    such as `30s`. With `at_most_once` a call is never repeated if it may have run. `pool` names the executors
+    that run it.
     """
 
     def declare(function: Callable[P, R]) -> ToolFunction[P, R]:
@@ -142,4 +148,4 @@ def _explained(name: str, error: pydantic.ValidationError) -> str:
     problems = (
         f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {problem['msg']}" for problem in error.errors()
     )
-    return f"the arguments do not fit {name}: " + "; ".join(problems)
+    return f"invalid arguments for {name}: " + "; ".join(problems)

@@ -1,4 +1,4 @@
-"""How the session recorder is found: by the same door as anybody's plug-in."""
+"""The session recorder, as a plug-in like any other."""
 
 from orchestrator.sdk import Sink, sink
 from orchestrator.sessions.settings import SessionsSettings
@@ -9,8 +9,7 @@ __all__ = ["SessionsSettings", "session_recorder"]
 @sink("session-recorder", pattern="agents.events.*")
 def session_recorder() -> Sink:
     """The recorder into the store that `ORCHESTRATOR_SESSIONS_URL` names."""
-    # Every process loads every plug-in, and SQLAlchemy takes as long to import as all the rest: only the
-    # process that records pays for it.
+    # Imported late: every process loads every plug-in, and SQLAlchemy takes as long to import as everything else.
     from orchestrator.sessions.recorder import SessionRecorder
     from orchestrator.sessions.store import SessionStore
 

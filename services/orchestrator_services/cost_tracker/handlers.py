@@ -1,7 +1,7 @@
-"""The cost tracker service: counts what replies report, and says what a session used when it ends.
+"""The cost tracker service: counts the usage that replies report, and logs a session's total when it ends.
 
-Counters, by `agent` and `tenant`: `agents_tool_calls`, `agents_tokens` (by `direction` too: input, output),
-`agents_cost_usd`. They start with the process. Totals of each session that outlive it are in the session store.
+Counters, by `agent` and `tenant`: `agents_tool_calls`, `agents_tokens` (also by `direction`: input, output),
+`agents_cost_usd`. They start at 0 with the process; the session store keeps the total of each session.
 """
 
 import logging
@@ -41,13 +41,13 @@ async def reply(message: Reply, context: ServiceContext) -> None:
 
 @service.on(events.PlanReviewed)
 async def plan_reviewed(message: events.PlanReviewed, context: ServiceContext) -> None:
-    """A review answers no call of its own: it is known by the plan's call and the reviewer."""
+    """A review has no call of its own: the plan's call and the reviewer identify it."""
     _count(f"{message.plan_call_id}/{message.review.reviewer}", message.usage, context)
 
 
 @service.on(events.TaskCompleted, events.TaskFailed, events.TaskCancelled)
 async def task_ended(message: End, context: ServiceContext) -> None:
-    """One line a session, with the total that the orchestrator has counted."""
+    """Logs one line per session, with the total that the orchestrator counted."""
     total = message.total
     tokens = total.tokens_input + total.tokens_output
     logger.info(

@@ -1,4 +1,4 @@
-"""Recovery: decides what follows when a call has failed. The orchestrator's clock carries it out."""
+"""Recovery: decides what follows a failed call. The orchestrator acts on the decision."""
 
 from orchestrator_services.recovery.handlers import service
 from orchestrator_services.recovery.settings import RecoverySettings

@@ -1,4 +1,4 @@
-"""The recovery service: asks the strategy about every call that failed, and says what it decided."""
+"""The recovery service: asks the strategy about every failed call, and writes what it decided."""
 
 from typing import Any, assert_never
 
@@ -44,7 +44,7 @@ async def evaluation_failed(message: events.EvaluationFailed, context: ServiceCo
 
 @service.on(events.CallTimedOut)
 async def call_timed_out(message: events.CallTimedOut, context: ServiceContext) -> Message | None:
-    """Nobody answered. The call as it waits now says what failed; a call that waits no more needs nothing."""
+    """Nobody replied in time. `next` is the call as it waits now and says what failed; without it nothing waits."""
     call = message.next
     if call is None or call.kind is not CallKind.RECOVERY or call.failure is None:
         return None
@@ -73,7 +73,8 @@ async def _decided(call: types.Call, kind: CallKind, failure: Failure, context: 
 
 
 async def _asked(failed: FailedCall, context: ServiceContext) -> Recovery:
-    """The strategy's decision. One that is missing or broken gives up: a session must not hang."""
+    """The strategy's decision. If the strategy is missing or broken, nothing is left to try: a session must not
+    hang."""
     name = RecoverySettings.read().strategy
     try:
         strategy = context.plugins.get(RecoveryStrategy, name)
@@ -81,8 +82,10 @@ async def _asked(failed: FailedCall, context: ServiceContext) -> Recovery:
         return Exhausted(str(error))
     try:
         decision: Any = await strategy.decide(failed, context)
-    except Exception as error:  # noqa: BLE001 - a stranger's strategy may raise anything
+    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
         return Exhausted(f"the recovery strategy {name} failed: {described(error)}")
     if not isinstance(decision, Recovery):
-        return Exhausted(f"the recovery strategy {name} returned {type(decision).__name__}")
+        return Exhausted(
+            f"the recovery strategy {name} returned {type(decision).__name__}, not Retry, Fallback or Exhausted"
+        )
     return decision

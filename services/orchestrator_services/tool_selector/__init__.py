@@ -1,4 +1,4 @@
-"""Tool selection: finds the tool for each step among those that executors have announced."""
+"""Tool selection: chooses the tool for each step among those that executors announced."""
 
 from orchestrator_services.tool_selector.handlers import service
 from orchestrator_services.tool_selector.settings import ToolSelectorSettings

@@ -1,4 +1,4 @@
-"""The tool selector service: chooses a tool for each step that is ready, and has it run."""
+"""The tool selector service: chooses a tool for each ready step, and requests its execution."""
 
 from orchestrator.sdk import (
     CallKind,
@@ -20,15 +20,15 @@ service = Service("tool-selector")
 
 @service.on(events.PlanStepReady)
 async def plan_step_ready(message: events.PlanStepReady, context: ServiceContext) -> list[Message]:
-    """`ToolSelected` and `ExecuteTool`, or `SelectionFailed` with why.
+    """Writes `ToolSelected` and `ExecuteTool`, or `SelectionFailed` with the reason.
 
-    Announced tools are read from their beginning before this service starts, so a tool that is missing is
-    missing for good, and the failure is PERMANENT.
+    A process reads all announced tools before it starts this service. A tool that is not found was never
+    announced, so the failure is PERMANENT.
     """
     try:
         selection = await _selection(message, context)
         tool = await _chosen(selection, context)
-    except Exception as error:  # noqa: BLE001 - a stranger's selector may raise anything
+    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
         failure = failure_of(error, "selection_error")
         return [context.write(events.SelectionFailed, call=message.call, failure=failure)]
     selected = context.write(
@@ -59,14 +59,15 @@ async def _selection(message: events.PlanStepReady, context: ServiceContext) -> 
 
 
 async def _chosen(selection: Selection, context: ServiceContext) -> ToolDefinition:
-    """What the selector chose: one of the candidates, whatever it returned, for they are what is allowed."""
+    """What the selector chose. Only the candidates are allowed, whatever it returns."""
     name = ToolSelectorSettings.read().strategy
     selector = context.plugins.get(Selector, name)
     chosen = str(getattr(await selector.choose(selection, context), "name", None))
     if chosen not in selection.candidates:
         possible = ", ".join(selection.candidates)
         raise PermanentError(
-            f"the tool selector {name} chose {chosen}, which is none of: {possible}", code="selection_error"
+            f"the tool selector {name} chose {chosen}, which is not a candidate; the candidates are {possible}",
+            code="selection_error",
         )
     return selection.candidates[chosen]
 
@@ -98,4 +99,6 @@ def _reason(selection: Selection, tool: ToolDefinition) -> str:
     if tool.name in step.fallback:
         return f"a fallback of the step, for {step.tool or step.capability}"
     others = len(selection.candidates) - 1
-    return f"it can do {step.capability}" + (f", and was preferred to {others} more" if others else "")
+    return f"it has the capability {step.capability}" + (
+        f"; chosen among {others + 1} tools" if others else ""
+    )

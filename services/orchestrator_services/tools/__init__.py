@@ -1,6 +1,6 @@
 """Tools that do real work: files, SQL, access logs, HTTP and reports.
 
-One plug-in module: naming it makes all of them known. What they may touch is set by `settings.ToolSettings`.
+One plug-in module. `settings.ToolSettings` says what the tools may read, write and ask.
 """
 
 from orchestrator_services.tools.file_search import search

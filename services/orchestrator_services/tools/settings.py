@@ -1,4 +1,4 @@
-"""What the tools may touch and how much: read from the environment when a tool runs."""
+"""What the tools may read, write and ask, and how much. Read from the environment when a tool runs."""
 
 from pathlib import Path
 
@@ -16,13 +16,15 @@ class ToolSettings(PluginSettings, prefix="TOOLS"):
     """
 
     files_root: Path | None = Field(
-        default=None, description="Folder that files.*, sql.* and logs.* may read; unset: they refuse."
+        default=None, description="Folder that files.*, sql.* and logs.* may read. Unset: they fail."
     )
     output_root: Path | None = Field(
-        default=None, description="Folder that report.markdown may write to; unset: it only returns its text."
+        default=None, description="Folder that report.markdown may write to. Unset: it only returns its text."
     )
     max_file_bytes: int = Field(
-        default=256 * 1024 * 1024, ge=1, description="Largest file a tool reads, and most a search scans."
+        default=256 * 1024 * 1024,
+        ge=1,
+        description="Largest file that a tool reads, and most bytes that a search reads.",
     )
     max_result_bytes: int = Field(
         default=1024 * 1024, ge=1024, description="Most bytes of text, rows or HTTP body a tool returns."
@@ -30,19 +32,21 @@ class ToolSettings(PluginSettings, prefix="TOOLS"):
     sql_memory: str = Field(
         default="512MB",
         pattern=r"^[1-9][0-9]*(KB|MB|GB)$",
-        description="Memory for tables, joins and sorts of one sql.* or logs.* call; none spills to disk.",
+        description="Memory for tables, joins and sorts of one sql.* or logs.* call, which never spills to disk.",
     )
     sql_threads: int = Field(default=2, ge=1, description="Threads of one sql.* or logs.* call.")
     http_allow: tuple[str, ...] = Field(
         default=(),
-        description="Hosts http.get may ask if public: `host`, `host:port`, `*.domain`. No port: 80 and 443.",
+        description="Hosts with public addresses that http.get may call: `host`, `host:port`, `*.domain`. "
+        "Without a port: 80 and 443.",
     )
     http_allow_private: tuple[str, ...] = Field(
         default=(),
-        description="Exact `host:port` entries that http.get may ask even at a private or loopback address.",
+        description="Exact `host:port` entries that http.get may call even at a private or loopback address.",
     )
     http_ca_file: Path | None = Field(
-        default=None, description="PEM file of the authorities to trust for https; unset: the public ones."
+        default=None,
+        description="PEM file of the certificate authorities to trust for https. Unset: the public ones.",
     )
     http_timeout: float = Field(
         default=20.0, gt=0, description="Seconds for one http.get with all its redirects."

@@ -57,9 +57,7 @@ def test_a_page_that_no_link_can_be_made_of_is_a_mistake(
     ended = run("config", "check")
 
     assert ended.code == 3
-    assert (
-        "trace_url (from ORCHESTRATOR_TRACE_URL): a trace is looked at by a URL with {trace_id}" in ended.err
-    )
+    assert "trace_url (from ORCHESTRATOR_TRACE_URL): write an http or https URL with {trace_id}" in ended.err
 
 
 def test_without_a_jaeger_nothing_is_started(run: Run, monkeypatch: pytest.MonkeyPatch, place: Path) -> None:

@@ -60,7 +60,7 @@ def test_what_is_no_history_is_the_callers_mistake(folder: Path, content: str) -
 
 @pytest.mark.usefixtures("folder")
 def test_history_outside_of_the_allowed_folder_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="outside of the allowed folder"):
+    with pytest.raises(InvalidInput, match="outside the allowed folder"):
         tools.history("../deploys.json", asked_by("session-1"))
 
 

@@ -90,9 +90,9 @@ class TestStatistics:
         assert [figures.route for figures in result.routes] == ["/cart"]
         assert result.total.p95_ms == pytest.approx(log.p95("/cart"), abs=0.001)
 
-    async def test_an_unknown_route_is_told_the_known_ones(self) -> None:
+    async def test_the_failure_on_an_unknown_route_lists_known_ones(self) -> None:
         with pytest.raises(
-            InvalidInput, match=r"no request for the route '/nope'; its busiest are .*/checkout"
+            InvalidInput, match=r"no request for the route '/nope'; its busiest routes are .*/checkout"
         ):
             await statistics("access.log", route="/nope")
 

@@ -218,15 +218,18 @@ async def test_only_a_single_select_is_taken(data: Path, sql: str) -> None:
         ({"sql": "SELECT 1", "file": "people.csv", "files": {"data": "lines.jsonl"}}, "another name"),
         ({"sql": "SELECT nope FROM data", "file": "people.csv"}, 'Referenced column "nope" not found'),
         ({"sql": "SELEC", "file": "people.csv"}, "syntax error"),
-        ({"sql": "SELECT 1 AS a, 2 AS a", "file": "people.csv"}, "two columns have one name"),
-        ({"sql": "SELECT 1", "file": "../outside/secret.csv"}, "outside of the allowed folder"),
+        ({"sql": "SELECT 1 AS a, 2 AS a", "file": "people.csv"}, "two columns have the same name"),
+        ({"sql": "SELECT 1", "file": "../outside/secret.csv"}, "outside the allowed folder"),
         ({"sql": "SELECT 1", "file": "missing.csv"}, "does not exist"),
-        ({"sql": "SELECT 1", "file": "people.txt"}, "no suffix that tells its format; known are .csv"),
+        ({"sql": "SELECT 1", "file": "people.txt"}, "no suffix of a known format: .csv"),
         (
             {"sql": "SELECT 1", "file": "broken.json"},
             "'broken.json' cannot be read as json: .*\"broken.json\"",
         ),
-        ({"sql": "SELECT 1", "file": "prose.log"}, "no access-log line .1 others; the first is 'hello'"),
+        (
+            {"sql": "SELECT 1", "file": "prose.log"},
+            "no access-log line .lines in other formats: 1; the first is 'hello'",
+        ),
         ({"sql": "SELECT 1", "file": "*.csv"}, "one of the characters"),
     ],
 )
