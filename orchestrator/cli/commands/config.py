@@ -13,13 +13,13 @@ from orchestrator.errors import ConfigurationError
 if TYPE_CHECKING:
     from orchestrator.app.settings import Settings
 
-app = typer.Typer(help="Settings: flags, then the environment, then a file.", no_args_is_help=True)
+app = typer.Typer(
+    help="Settings: flags override the environment, which overrides a file.", no_args_is_help=True
+)
 
 Modules = Annotated[
     list[str] | None,
-    typer.Option(
-        "--module", metavar="MODULE", help="Module or file with plug-ins; may be given several times."
-    ),
+    typer.Option("--module", metavar="MODULE", help="Module or file with plug-ins; may be repeated."),
 ]
 
 
