@@ -17,6 +17,7 @@ from orchestrator.clock import unix_micros
 from orchestrator.engine.loop import GROUP, SagaLoop
 from orchestrator.errors import ConfigurationError
 from orchestrator.sdk.plugins import Plugins
+from orchestrator.sdk.sinks import SinkPlugin
 from orchestrator.telemetry.http import Health, StatusServer
 from orchestrator.telemetry.tracing import Tracing, tracing_of
 from orchestrator.worker.host import Host, ProcessContext
@@ -35,7 +36,7 @@ _OUTBOX_DRAIN_S: Final = 5.0
 
 def available(plugins: Plugins) -> tuple[str, ...]:
     """The names of all that a process can run."""
-    return (ORCHESTRATOR, *sorted(plugins.every_service()), *sorted(plugins.sinks))
+    return (ORCHESTRATOR, *sorted(plugins.every_service()), *sorted(plugins.by_name(SinkPlugin)))
 
 
 def select_names(names: Sequence[str], plugins: Plugins) -> tuple[str, ...]:
@@ -115,7 +116,7 @@ class Process:
             return OrchestratorComponent(self._saga_loop())
         if name in self._services:
             return WorkerComponent(Worker(self._services[name], self._host))
-        return SinkRunner(self._plugins.sinks[name], self._host)
+        return SinkRunner(self._plugins.by_name(SinkPlugin)[name], self._host)
 
     def _saga_loop(self) -> SagaLoop:
         wiring = self.wiring

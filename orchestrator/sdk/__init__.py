@@ -1,4 +1,4 @@
-"""What users write agents with: tools, planners, reviewers, subscribers, declared by decorators."""
+"""What agents are written with: tools, planners, reviewers, subscribers and more, declared by decorators."""
 
 from orchestrator.errors import (
     ConfigurationError,
@@ -22,7 +22,7 @@ from orchestrator.messages.types import (
     Usage,
 )
 from orchestrator.messages.usage import tokens_of, total_usage
-from orchestrator.sdk.context import Context, Definitions, Metrics, Platform, Values
+from orchestrator.sdk.context import Context, Definitions, Metrics, Values
 from orchestrator.sdk.definitions import agent_defined, playbook_defined, tool_defined
 from orchestrator.sdk.documents import Documents, PlaybookDocument, parse_documents, parse_playbooks
 from orchestrator.sdk.durations import milliseconds
@@ -34,40 +34,31 @@ from orchestrator.sdk.errors import (
     UnknownOutcome,
 )
 from orchestrator.sdk.failures import described, failure_of, readable
-from orchestrator.sdk.planning import (
-    Output,
-    Plan,
-    Planner,
-    PlanRequest,
-    PlanStep,
-    document,
-    retry_policy,
-    step,
-)
+from orchestrator.sdk.planning import Output, Plan, PlanStep, document, retry_policy, step
 from orchestrator.sdk.playbooks import Playbook, is_of_type, playbook_schema
 from orchestrator.sdk.plugins import Plugins, discover
-from orchestrator.sdk.roles import (
-    EvaluationRequest,
+from orchestrator.sdk.roles.evaluator import EvaluationRequest, Evaluator, evaluator
+from orchestrator.sdk.roles.middleware import Middleware, Next, middleware
+from orchestrator.sdk.roles.planner import Planner, PlanRequest, planner
+from orchestrator.sdk.roles.recovery import (
     Exhausted,
     FailedCall,
     Fallback,
-    PlanReview,
     Recovery,
+    RecoveryStrategy,
     Retry,
-    Selection,
-    evaluator,
-    middleware,
-    planner,
     recovery,
-    reviewer,
-    subscriber,
-    tool_selector,
 )
-from orchestrator.sdk.roles import ObservedEvent as Event
+from orchestrator.sdk.roles.reviewer import PlanReview, Reviewer, reviewer
+from orchestrator.sdk.roles.selector import Selection, Selector, tool_selector
+from orchestrator.sdk.roles.subscriber import ObservedEvent as Event
+from orchestrator.sdk.roles.subscriber import Subscriber, subscriber
 from orchestrator.sdk.service import Outputs, Service
+from orchestrator.sdk.service_context import Platform, ServiceContext
+from orchestrator.sdk.settings import PluginSettings, SettingsPlugin
 from orchestrator.sdk.sinks import Delivery, Positions, Sink, SinkPlugin, sink
 from orchestrator.sdk.templates import rendered, steps_in
-from orchestrator.sdk.tools import Tool, tool
+from orchestrator.sdk.tools import Tool, ToolFunction, tool
 
 __all__ = [
     "CallKind",
@@ -82,6 +73,7 @@ __all__ = [
     "Evaluation",
     "EvaluationPoint",
     "EvaluationRequest",
+    "Evaluator",
     "Event",
     "Exhausted",
     "FailedCall",
@@ -91,6 +83,8 @@ __all__ = [
     "HandlerError",
     "InvalidInput",
     "Metrics",
+    "Middleware",
+    "Next",
     "NextMove",
     "OrchestratorError",
     "Output",
@@ -104,19 +98,27 @@ __all__ = [
     "Platform",
     "Playbook",
     "PlaybookDocument",
+    "PluginSettings",
     "Plugins",
     "Positions",
     "Recovery",
+    "RecoveryStrategy",
     "Retry",
     "RetryPolicy",
     "Review",
     "ReviewVerdict",
+    "Reviewer",
     "Selection",
+    "Selector",
     "Service",
+    "ServiceContext",
+    "SettingsPlugin",
     "Sink",
     "SinkPlugin",
+    "Subscriber",
     "Tool",
     "ToolDefinition",
+    "ToolFunction",
     "TransientError",
     "UnavailableError",
     "UnknownOutcome",

@@ -1,4 +1,4 @@
-"""Messages that say what exists. The same definition has the same id, whoever announces it and how often."""
+"""Messages that announce tools, agents and playbooks. The same definition always has the same id."""
 
 from typing import Any
 

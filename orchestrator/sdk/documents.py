@@ -1,4 +1,4 @@
-"""The YAML files that people write: playbooks and agents, one or many documents a file."""
+"""YAML files with playbooks and agents, one or more documents per file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ class Documents:
 def parse_documents(text: str, file: str = "text") -> Documents:
     """The playbooks and agents of a YAML text.
 
-    Raises `ConfigurationError` with every problem, each as `FILE:LINE: path: what is wrong`. What needs CEL
-    (match and success) is checked by the planner.
+    Raises `ConfigurationError` with every problem, each as `FILE:LINE: path: what is wrong`. The planner checks
+    the CEL expressions (`match` and `success`).
     """
     found, problems = read_documents(text, file)
     playbooks: list[PlaybookDocument] = []
@@ -62,12 +62,14 @@ def _parsed(document: YamlDocument, problems: list[str]) -> Playbook | Agent | N
     content = document.content
     kinds: dict[str, type[Playbook] | type[Agent]] = {"playbook": Playbook, "agent": Agent}
     if not isinstance(content, dict):
-        problems.append(document.problem((), "a document is a mapping that begins with playbook: or agent:"))
+        problems.append(document.problem((), "a document must be a mapping with the key playbook or agent"))
         return None
-    # An agent may name its playbook, so that `agent` decides.
+    # An agent may have the key playbook too, so agent comes first.
     kind = next((kinds[key] for key in ("agent", "playbook") if key in content), None)
     if kind is None:
-        problems.append(document.problem((), "name what this is: playbook: NAME, or agent: NAME"))
+        problems.append(
+            document.problem((), "add playbook: NAME or agent: NAME, to say what this document defines")
+        )
         return None
     found = _checked(kind, document)
     if isinstance(found, list):
@@ -92,12 +94,14 @@ def _each(
     kind: type[Grammar], error: pydantic.ValidationError
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     for path, text in mistakes(kind, error):
-        # The key of a mapping that does not match its pattern is reported as one step further down.
+        # pydantic reports a key that does not match its pattern one level below the key.
         yield tuple(part for part in path if part != "[key]"), text
 
 
 def _twice(document: YamlDocument, kind: str, name: str, seen: set[tuple[str, str]]) -> list[str]:
     if (kind, name) in seen:
-        return [document.problem((kind,), f"{kind} {name} is there twice in this file")]
+        return [
+            document.problem((kind,), f"{kind} {name} is defined twice in this file: rename or remove one")
+        ]
     seen.add((kind, name))
     return []

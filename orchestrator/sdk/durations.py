@@ -1,4 +1,4 @@
-"""Durations as people write them."""
+"""Durations as text, such as `10s`."""
 
 import re
 from typing import Final
@@ -8,7 +8,7 @@ _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 
 
 def milliseconds(text: str | int) -> int:
-    """`"200ms"`, `"10s"`, `"15m"`, `"1.5h"` or `"2d"` in milliseconds; a bare number already is.
+    """`"200ms"`, `"10s"`, `"15m"`, `"1.5h"` or `"2d"` in milliseconds; an integer is milliseconds already.
 
     Raises `ValueError` for anything else.
     """
@@ -16,5 +16,7 @@ def milliseconds(text: str | int) -> int:
         return text
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no duration: write a number and a unit, such as 200ms, 10s, 15m, 1h")
+        raise ValueError(
+            f"{text!r} is not a duration: write a number and a unit, such as 200ms, 10s, 15m, 1h, 2d"
+        )
     return round(float(match[1]) * _UNITS_MS[match[2]])

@@ -1,4 +1,4 @@
-"""How a plug-in says that its call failed, and how that failure may be answered."""
+"""The errors with which a plug-in says how its call failed."""
 
 from typing import ClassVar
 
@@ -7,9 +7,9 @@ from orchestrator.messages.types import Failure, FailureKind
 
 
 class HandlerError(OrchestratorError):
-    """A plug-in's way to say how its call failed; becomes the `Failure` of the reply.
+    """Says how a call failed; becomes the `Failure` of the reply. Raise one of the subclasses.
 
-    `code` is a stable short name for programs, the text is for people.
+    `code` is a stable short name for programs (the kind in lower case by default), the message is for people.
     """
 
     kind: ClassVar[FailureKind] = FailureKind.UNKNOWN
@@ -36,12 +36,12 @@ class PermanentError(HandlerError):
 
 
 class InvalidInput(HandlerError):  # noqa: N818 - named after its failure kind
-    """The caller has to change something."""
+    """The call fails until the caller changes its input."""
 
     kind = FailureKind.INVALID_INPUT
 
 
 class UnknownOutcome(HandlerError):  # noqa: N818 - named after its failure kind
-    """It may have happened; nobody can tell."""
+    """The call may have had its effect, or may not: nobody knows."""
 
     kind = FailureKind.UNKNOWN_OUTCOME

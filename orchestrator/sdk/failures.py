@@ -1,4 +1,4 @@
-"""What went wrong in a plug-in, as the failure that its reply reports."""
+"""Exceptions of plug-ins, as the failures that replies report."""
 
 import errno
 import re
@@ -20,10 +20,10 @@ _CREDENTIALS: Final = re.compile(r"://[^/\s@]+@")
 def failure_of(error: BaseException, code: str) -> Failure:
     """The failure that an exception stands for.
 
-    A `HandlerError` says it itself. Time-outs and network errors, also as the declared cause of another
-    exception (as HTTP clients raise them), are TRANSIENT with the code `unavailable`; a value that is damaged
-    or does not fit is PERMANENT with `contract`; everything else is PERMANENT with `code`. The text has the
-    type and the message of the exception, never its stack.
+    A `HandlerError` brings its own. Timeouts and network errors, also as the declared cause of another
+    exception (HTTP clients raise them so), are TRANSIENT with the code `unavailable`. A value that is damaged
+    or does not fit is PERMANENT with `contract`. Everything else is PERMANENT with `code`. The message has the
+    exception's type and message, never its stack.
     """
     if isinstance(error, HandlerError):
         return Failure(kind=error.kind, code=error.code, message=readable(str(error)))
@@ -35,13 +35,13 @@ def failure_of(error: BaseException, code: str) -> Failure:
 
 
 def described(error: BaseException) -> str:
-    """Type and message of an exception, for people."""
+    """Type and message of an exception, for people; bounded and without credentials."""
     text = str(error)
     return readable(f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 
 def readable(text: str) -> str:
-    """A text short enough for a message, without the credentials that URLs may carry."""
+    """The text, cut after `LONGEST_MESSAGE` characters and without the credentials in URLs."""
     clean = _CREDENTIALS.sub("://***@", text)
     return clean if len(clean) <= LONGEST_MESSAGE else clean[: LONGEST_MESSAGE - 1] + "…"
 

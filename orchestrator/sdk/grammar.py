@@ -1,4 +1,4 @@
-"""What the YAML grammars of agents and playbooks share: strict models, durations, and readable mistakes."""
+"""What the YAML grammars of agents and playbooks share: strict models, durations, and readable errors."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -11,26 +11,32 @@ from orchestrator.sdk.durations import milliseconds
 from orchestrator.sdk.yaml_documents import Path
 
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+STEP_NAME: Final = r"^[A-Za-z_][A-Za-z0-9_-]*$"
+_NAMES: Final = {
+    NAME: "use letters, digits, dots, dashes and underscores, a letter or digit first",
+    STEP_NAME: "use letters, digits, dashes and underscores, a letter or underscore first",
+}
 
 
 def _duration(given: Any) -> int:
     if isinstance(given, bool) or not isinstance(given, str | int):
-        raise ValueError("write a duration: a number and a unit, such as 200ms, 10s, 15m, 1h")
+        raise ValueError("write a duration: a number and a unit, such as 200ms, 10s, 15m, 1h, 2d")
     duration = milliseconds(given)
     if duration < 0:
-        raise ValueError("a duration is not negative")
+        raise ValueError("a duration cannot be negative")
     return duration
 
 
 def _version(given: Any) -> Any:
     if isinstance(given, float):
         raise ValueError(
-            f"write the version in quotes: {given} is a number, of which 1.10 and 1.1 are the same"
+            f"write the version in quotes: YAML reads {given} as a number, for which 1.10 and 1.1 are the same"
         )
     return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
 
 
 Name = Annotated[str, pydantic.Field(pattern=NAME)]
+StepName = Annotated[str, pydantic.Field(pattern=STEP_NAME)]
 Duration = Annotated[
     int,
     pydantic.BeforeValidator(_duration),
@@ -53,19 +59,19 @@ Version = Annotated[
 
 
 class Grammar(pydantic.BaseModel):
-    """A mapping of the grammar: unknown keys and wrong types are mistakes."""
+    """A mapping of the grammar. Unknown keys and wrong types are errors."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Retry(Grammar):
-    """How a failed call is tried again; what is left out is the platform's default."""
+    """How a failed call is retried; what is left out has the platform's default."""
 
-    attempts: int = pydantic.Field(default=3, ge=1, description="Attempts in all, the first one included.")
-    initial: Duration = pydantic.Field(default=500, description="Upper bound of the first delay.")
-    max: Duration = pydantic.Field(default=30_000, description="Upper bound of any delay.")
+    attempts: int = pydantic.Field(default=3, ge=1, description="Attempts in total, including the first.")
+    initial: Duration = pydantic.Field(default=500, description="Upper limit of the first delay.")
+    max: Duration = pydantic.Field(default=30_000, description="Upper limit of every delay.")
     multiplier: float = pydantic.Field(
-        default=2.0, ge=1.0, description="Factor from one delay's bound to the next."
+        default=2.0, ge=1.0, description="Factor from the limit of one delay to the next."
     )
 
     def policy(self) -> RetryPolicy:
@@ -78,7 +84,7 @@ class Retry(Grammar):
 
 
 def mistakes(model: type[Grammar], error: pydantic.ValidationError) -> Iterator[tuple[Path, str]]:
-    """Where content does not fit a grammar, and what to do."""
+    """Where content does not fit a grammar: the path of each mistake, and what to do."""
     for problem in error.errors(include_url=False):
         path: Path = problem["loc"]
         match problem["type"]:
@@ -89,20 +95,25 @@ def mistakes(model: type[Grammar], error: pydantic.ValidationError) -> Iterator[
             case "value_error":
                 yield path, str(problem["ctx"]["error"])
             case "string_pattern_mismatch":
-                yield path, f"{problem['input']!r} does not match {problem['ctx']['pattern']}"
+                yield path, _not_matching(problem["input"], problem["ctx"]["pattern"])
             case _:
                 yield path, f"{problem['msg']}, not {problem['input']!r:.80}"
+
+
+def _not_matching(text: Any, pattern: str) -> str:
+    rule = _NAMES.get(pattern)
+    return f"{text!r} is not a name: {rule}" if rule else f"{text!r} does not match {pattern}"
 
 
 def _unknown_key(key: str, known: list[str]) -> str:
     similar = get_close_matches(key, known, n=1)
     if similar:
-        return f"there is no such key; did you mean {similar[0]}?"
-    return f"there is no such key; there are {', '.join(known)}"
+        return f"unknown key; did you mean {similar[0]}?"
+    return f"unknown key; the known keys are {', '.join(known)}"
 
 
 def _known_keys(model: type[pydantic.BaseModel], path: Path) -> list[str]:
-    """Keys of the mapping at a path."""
+    """Keys that the mapping at a path may have."""
     rest = list(path)
     while rest:
         annotation = model.model_fields[str(rest.pop(0))].annotation

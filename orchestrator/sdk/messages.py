@@ -1,4 +1,4 @@
-"""The messages that services read and write, and the rules for ids and documents that belong to them."""
+"""The messages that services read and write, and the functions for their ids and documents."""
 
 from msgspec.structs import replace
 

@@ -1,6 +1,6 @@
-"""Planners, and how they write plans."""
+"""How planners write plans."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,6 @@ from orchestrator.messages import types
 from orchestrator.messages.plans import problems_of
 from orchestrator.messages.types import Criterion, Document, Reference, RetryPolicy
 from orchestrator.messages.values import json_value
-from orchestrator.sdk.context import Context
 from orchestrator.sdk.durations import milliseconds
 from orchestrator.sdk.errors import InvalidInput
 from orchestrator.sdk.tools import Tool
@@ -16,19 +15,19 @@ from orchestrator.sdk.tools import Tool
 
 @dataclass(frozen=True)
 class Output:
-    """The output of a step, or a place in it: bound when a later step runs."""
+    """The output of a step, or a part of it. It is filled in when a later step runs."""
 
     step_id: str
     pointer: str = ""
 
     def at(self, pointer: str) -> "Output":
-        """What lies at a JSON pointer (RFC 6901) below this."""
+        """The part at a JSON pointer (RFC 6901) below this one."""
         return Output(self.step_id, self.pointer + pointer)
 
 
 @dataclass(frozen=True)
 class PlanStep:
-    """A step being planned; `output` stands for what it will return."""
+    """A planned step. `output` stands for what it will return."""
 
     step: types.Step
 
@@ -38,7 +37,7 @@ class PlanStep:
 
 
 def document(content: Any) -> Document:
-    """A JSON document out of plain data that may hold `Output` at any depth."""
+    """A JSON document made of plain data, with `Output` at any depth."""
     references: list[Reference] = []
     body = _without_outputs(content, "", references)
     return Document(body=json_value(body), references=tuple(references))
@@ -72,7 +71,7 @@ def retry_policy(
     longest: str | int = "30s",
     multiplier: float = 2.0,
 ) -> RetryPolicy:
-    """A retry policy with durations as people write them."""
+    """A retry policy. Durations are text such as `500ms`, or milliseconds."""
     return RetryPolicy(
         attempts=attempts,
         initial_ms=milliseconds(initial),
@@ -94,9 +93,10 @@ def step(
     arguments: Mapping[str, Any] | None = None,
     **more_arguments: Any,
 ) -> PlanStep:
-    """A step that runs a tool (by name or the tool itself), or any tool with a capability.
+    """A step that runs a tool (its name, or the tool itself), or any tool with a capability.
 
-    Arguments are keyword arguments, or `arguments` for names that collide; `Output` is bound late.
+    Its arguments are the other keyword arguments, or `arguments` where a name collides. An `Output` among them
+    is filled in when the step runs. `timeout` 0 is the tool's own.
     """
     tool_name = use.name if isinstance(use, Tool) else use
     return PlanStep(
@@ -114,9 +114,9 @@ def step(
 
 
 class Plan:
-    """A plan: its steps, what it returns, and what has to hold.
+    """A plan: its steps, what it returns, and what must be true for success.
 
-    Raises `InvalidInput` that names every mistake: cycles, unknown steps, names used twice.
+    Raises `InvalidInput` that lists every mistake: cycles, unknown steps, duplicate names.
     """
 
     def __init__(
@@ -138,28 +138,3 @@ class Plan:
         )
         if problems := problems_of(self.plan):
             raise InvalidInput("; ".join(problems), code="invalid_plan")
-
-
-@dataclass(frozen=True)
-class PlanRequest:
-    """What a planner is asked. `context` and `memory` are the task's JSON, loaded."""
-
-    goal: str
-    context: dict[str, Any]
-    memory: Any
-    playbook: str
-    tools: types.ToolPolicy
-    revision: int
-    previous: types.Plan | None
-    evaluation: types.Evaluation | None
-    feedback: str
-    limits: types.Limits
-    """What is left of the session's bounds."""
-
-
-@dataclass(frozen=True)
-class Planner:
-    """A named planner: `await make(request, context)`."""
-
-    name: str
-    make: Callable[[PlanRequest, Context], Awaitable[Plan]]

@@ -1,4 +1,4 @@
-"""Playbooks: plans that are written down, in YAML."""
+"""Playbooks: plans written in YAML."""
 
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 import pydantic
 
-from orchestrator.sdk.grammar import Duration, Grammar, Name, Retry, Version
+from orchestrator.sdk.grammar import Duration, Grammar, Name, Retry, StepName, Version
 from orchestrator.sdk.templates import steps_in, template_problems
 from orchestrator.sdk.yaml_documents import Path
 
@@ -23,18 +23,18 @@ _PYTHON_TYPES: Final[dict[str, tuple[type, ...]]] = {
 
 
 def is_of_type(value: Any, json_type: str) -> bool:
-    """Whether JSON data is of a JSON Schema type. True and false are no numbers."""
+    """Whether JSON data is of a JSON Schema type. True and false are not numbers."""
     if isinstance(value, bool):
         return json_type == "boolean"
     return isinstance(value, _PYTHON_TYPES[json_type])
 
 
 class Input(Grammar):
-    """Something that the playbook takes from the task's context."""
+    """An input that the playbook takes from the task's context."""
 
     type: JsonType = pydantic.Field(description="JSON type of the input.")
     default: Any = pydantic.Field(
-        None, description="What it is when the context lacks it; without: required."
+        None, description="Value if the context lacks it. An input without a default is required."
     )
     description: str = pydantic.Field(default="", description="What it is, for people.")
 
@@ -44,16 +44,14 @@ class Input(Grammar):
 
 
 class PlaybookStep(Grammar):
-    """A step: a tool by name, or by what it can do, and its arguments."""
+    """A step: a tool, by name or by capability, and its arguments."""
 
     model_config = pydantic.ConfigDict(
         json_schema_extra={"oneOf": [{"required": ["tool"]}, {"required": ["capability"]}]}
     )
 
     tool: str = pydantic.Field(default="", description="Name of the tool.")
-    capability: str = pydantic.Field(
-        "", description="What the tool must be able to do, where it is not named."
-    )
+    capability: str = pydantic.Field("", description="What the tool must be able to do, if it is not named.")
     arguments: dict[str, Any] = pydantic.Field(
         default_factory=dict,
         description="Arguments by name. `${input}` is filled when planning, "
@@ -61,40 +59,37 @@ class PlaybookStep(Grammar):
     )
     retry: Retry | None = pydantic.Field(default=None, description="Overrides the agent's retry policy.")
     timeout: Duration = pydantic.Field(
-        default=0, description="Time limit of one run; the tool's own if left out."
+        default=0, description="Timeout of one run; the tool's own if left out."
     )
     after: list[str] = pydantic.Field(
         default_factory=list, description="Steps to wait for, besides those whose outputs are used."
     )
     fallback: list[str] = pydantic.Field(
-        default_factory=list, description="Tools to try in this order when the first cannot be made to work."
+        default_factory=list, description="Tools to try in this order if the first keeps failing."
     )
 
     @pydantic.model_validator(mode="after")
     def _one_way_to_find_the_tool(self) -> "PlaybookStep":
         if bool(self.tool) == bool(self.capability):
-            raise ValueError("name a tool or a capability, and not both")
+            raise ValueError("set exactly one of tool and capability")
         return self
 
     @property
     def needs(self) -> frozenset[str]:
-        """Steps that must be done before this one."""
+        """Steps that must complete before this one starts."""
         return steps_in(self.arguments) | frozenset(self.after)
 
 
-StepName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
-
-
 class Playbook(Grammar):
-    """A plan that is written down: when it applies, what it needs, its steps, and what success is."""
+    """A plan: which tasks it is for, what it needs, its steps, and what success is."""
 
     playbook: Name = pydantic.Field(description="Name of the playbook.")
     version: Version = pydantic.Field(default="1", description="Version of the playbook.")
     description: str = pydantic.Field(default="", description="What it is for.")
     match: str = pydantic.Field(
         default="",
-        description="CEL over task.goal, task.context, task.agent and task.tenant: true for tasks that it is "
-        "for. Without it the playbook is used by name only.",
+        description="CEL over task.goal, task.context, task.agent and task.tenant: true for the tasks that it "
+        "is for. Without it the playbook is used by name only.",
     )
     inputs: dict[StepName, Input] = pydantic.Field(
         default_factory=dict, description="What it takes from the task's context."
@@ -110,7 +105,7 @@ class Playbook(Grammar):
         default_factory=list,
         description="CEL over outputs.STEP, result and goal that must be true for the goal to be met.",
     )
-    result: Any = pydantic.Field(default=None, description="What the task returns, written as arguments are.")
+    result: Any = pydantic.Field(default=None, description="What the task returns, written like arguments.")
 
     @property
     def label(self) -> str:
@@ -118,17 +113,17 @@ class Playbook(Grammar):
         return f"{self.playbook}@{self.version}"
 
     def mistakes(self) -> Iterator[tuple[Path, str]]:
-        """What is wrong beyond the grammar: names that lead nowhere, defaults of a wrong type, cycles."""
+        """What is wrong beyond the grammar: unknown names, defaults of a wrong type, cycles."""
         for name, declared in self.inputs.items():
             if declared.default is not None and not is_of_type(declared.default, declared.type):
-                yield ("inputs", name, "default"), f"it must be of type {declared.type}, as the input is"
+                yield ("inputs", name, "default"), f"the default must be of the input's type, {declared.type}"
         for name, step in self.steps.items():
             place: Path = ("steps", name)
             yield from template_problems(step.arguments, (*place, "arguments"), self.inputs, self.steps)
             for index, other in enumerate(step.after):
                 if other not in self.steps:
                     known = ", ".join(self.steps)
-                    yield (*place, "after", index), f"{other} is no step; there are {known}"
+                    yield (*place, "after", index), f"step {other} not found; the steps are {known}"
         yield from template_problems(self.result, ("result",), self.inputs, self.steps)
         yield from self._cycle()
 
@@ -138,7 +133,10 @@ class Playbook(Grammar):
             TopologicalSorter(needs).prepare()
         except CycleError as error:
             circle = list(reversed(error.args[1]))
-            yield ("steps", circle[0]), f"these steps wait for each other: {' -> '.join(circle)}"
+            yield (
+                ("steps", circle[0]),
+                f"these steps wait for each other in a cycle: {' -> '.join(circle)}; remove one dependency",
+            )
 
 
 def playbook_schema() -> dict[str, Any]:

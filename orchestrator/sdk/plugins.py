@@ -2,126 +2,99 @@
 
 import importlib
 import importlib.util
-import inspect
+import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, Self, runtime_checkable
 
 from orchestrator.errors import ConfigurationError
-from orchestrator.sdk.planning import Planner
-from orchestrator.sdk.roles import Evaluator, Middleware, RecoveryStrategy, Reviewer, Selector, Subscriber
+from orchestrator.sdk.registry import Plugin, PluginRegistry
+from orchestrator.sdk.roles import ROLES
 from orchestrator.sdk.service import Service
-from orchestrator.sdk.sinks import SinkPlugin
-from orchestrator.sdk.tools import Tool
+from orchestrator.sdk.settings import PluginSettings, SettingsPlugin, settings_problems
 
 ENTRY_POINT_GROUP: Final = "orchestrator.plugins"
 
-Plugin: TypeAlias = (
-    Tool
-    | Planner
-    | Selector
-    | Evaluator
-    | RecoveryStrategy
-    | Reviewer
-    | Subscriber
-    | Middleware
-    | Service
-    | SinkPlugin
-)
+
+@runtime_checkable
+class Served(Protocol):
+    """A plug-in that handles messages in a consumer group of its own."""
+
+    def service(self) -> Service: ...
 
 
-@dataclass
-class Plugins:
+class Plugins(PluginRegistry):
     """The plug-ins of one process, by role and name."""
 
-    tools: dict[str, Tool] = field(default_factory=dict)
-    planners: dict[str, Planner] = field(default_factory=dict)
-    selectors: dict[str, Selector] = field(default_factory=dict)
-    evaluators: dict[str, Evaluator] = field(default_factory=dict)
-    recoveries: dict[str, RecoveryStrategy] = field(default_factory=dict)
-    reviewers: dict[str, Reviewer] = field(default_factory=dict)
-    subscribers: dict[str, Subscriber] = field(default_factory=dict)
-    middleware: dict[str, Middleware] = field(default_factory=dict)
-    services: dict[str, Service] = field(default_factory=dict)
-    sinks: dict[str, SinkPlugin] = field(default_factory=dict)
-
-    def add(self, plugin: Plugin) -> None:
-        """Adds a plug-in. Raises `ConfigurationError` if another of its role has the name already."""
-        role, name = self._place(plugin)
-        known = role.setdefault(name, plugin)
-        if known is not plugin:
-            raise ConfigurationError(f"two plug-ins of one kind are called {name}: rename one of them")
-
-    def _place(self, plugin: Plugin) -> tuple[dict[str, Any], str]:
-        match plugin:
-            case Tool():
-                return self.tools, plugin.name
-            case Planner():
-                return self.planners, plugin.name
-            case Selector():
-                return self.selectors, plugin.name
-            case Evaluator():
-                return self.evaluators, plugin.name
-            case RecoveryStrategy():
-                return self.recoveries, plugin.name
-            case Reviewer():
-                return self.reviewers, plugin.name
-            case Subscriber():
-                return self.subscribers, plugin.group
-            case Middleware():
-                return self.middleware, plugin.name
-            case Service():
-                return self.services, plugin.name
-            case SinkPlugin():
-                return self.sinks, plugin.name
-
-    def every_service(self) -> dict[str, Service]:
-        """Everything with a consumer group, by its name: services, reviewers and subscribers.
-
-        Raises `ConfigurationError` if two of them share a name.
-        """
-        found = dict(self.services)
-        asked: tuple[Reviewer | Subscriber, ...] = (*self.reviewers.values(), *self.subscribers.values())
-        for service in (plugin.service() for plugin in asked):
-            if service.name in found:
-                raise ConfigurationError(f"two services are called {service.name}: rename the group of one")
-            found[service.name] = service
-        return found
-
     @classmethod
-    def of(cls, *sources: ModuleType | Plugin) -> "Plugins":
-        """The plug-ins of these modules and objects."""
+    def of(cls, *sources: ModuleType | Plugin | type[PluginSettings]) -> Self:
+        """The plug-ins of these modules and objects. Raises `ConfigurationError` as `add` does."""
         found = cls()
         for source in sources:
-            for plugin in _in_module(source) if isinstance(source, ModuleType) else (source,):
+            plugins = _in_module(source) if isinstance(source, ModuleType) else [_plugin(source)]
+            for plugin in plugins:
+                if plugin is None:
+                    raise ConfigurationError(f"{source!r} is neither a module nor a plug-in")
                 found.add(plugin)
         return found
 
+    def every_service(self) -> dict[str, Service]:
+        """Everything with a consumer group, by name: services, reviewers and subscribers.
 
-def discover(modules: Iterable[str] = ()) -> Plugins:
+        Raises `ConfigurationError` if two of them share a name.
+        """
+        found: dict[str, Service] = {}
+        for plugin in self:
+            if isinstance(plugin, Served):
+                service = plugin.service()
+                if service.name in found:
+                    raise ConfigurationError(
+                        f"two services have the name {service.name}: rename the group of one"
+                    )
+                found[service.name] = service
+        return found
+
+
+def discover(modules: Iterable[str] = (), platform_variables: Collection[str] = ()) -> Plugins:
     """The plug-ins of every installed entry point, and of the modules named (import names or files).
 
-    Raises `ConfigurationError` that names each one that cannot be loaded.
+    `platform_variables` are variables of the environment that no plug-in may declare. Raises
+    `ConfigurationError` with every problem that `find` finds.
     """
-    problems: list[str] = []
-    sources: list[ModuleType | Plugin] = []
-    for entry_point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda found: found.name):
-        try:
-            sources.append(entry_point.load())
-        except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything
-            problems.append(f"plug-in {entry_point.name} ({entry_point.value}) cannot be loaded: {error!r}")
-    for name in modules:
-        try:
-            sources.append(load_module(name))
-        except Exception as error:  # noqa: BLE001 - as above
-            problems.append(f"module {name} cannot be loaded: {error!r}")
+    plugins, problems = find(modules, platform_variables)
     if problems:
         raise ConfigurationError(*problems)
-    return Plugins.of(*sources)
+    return plugins
+
+
+def find(modules: Iterable[str] = (), platform_variables: Collection[str] = ()) -> tuple[Plugins, list[str]]:
+    """The plug-ins that can be loaded, and every problem: what cannot be loaded, names that are used twice, and
+    mistakes in the plug-ins' settings."""
+    plugins = Plugins()
+    problems: list[str] = []
+    for what, load in _sources(modules):
+        try:
+            for plugin in Plugins.of(load()):
+                plugins.add(plugin)
+        except ConfigurationError as error:
+            problems += (f"{what}: {problem}" for problem in error.problems)
+        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
+            problems.append(f"{what} cannot be loaded: {error!r}")
+    declared = [plugin.declared for plugin in plugins.by_name(SettingsPlugin).values()]
+    problems += settings_problems(declared, os.environ, platform_variables)
+    return plugins, problems
+
+
+def _sources(modules: Iterable[str]) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Each source of plug-ins: what errors call it, and what loads it."""
+    for entry_point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda found: found.name):
+        yield f"plug-in {entry_point.name} ({entry_point.value})", entry_point.load
+    for name in modules:
+        yield f"module {name}", partial(load_module, name)
 
 
 def load_module(name: str) -> ModuleType:
@@ -130,10 +103,10 @@ def load_module(name: str) -> ModuleType:
         return importlib.import_module(name)
     path = Path(name).resolve()
     if not path.exists():
-        raise FileNotFoundError(f"there is no file {name}")
+        raise FileNotFoundError(f"{name} does not exist")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{name} is no Python module")
+        raise ImportError(f"{name} is not a Python module")
     module = importlib.util.module_from_spec(spec)
     # Registered before it runs: pydantic and typing look names up in sys.modules.
     sys.modules[path.stem] = module
@@ -142,5 +115,14 @@ def load_module(name: str) -> ModuleType:
 
 
 def _in_module(module: ModuleType) -> Iterator[Plugin]:
-    members: Mapping[str, Any] = dict(inspect.getmembers(module))
-    yield from {id(member): member for member in members.values() if isinstance(member, Plugin)}.values()
+    for _, member in sorted(vars(module).items()):
+        if (plugin := _plugin(member)) is not None:
+            yield plugin
+
+
+def _plugin(member: Any) -> Plugin | None:
+    """The plug-in that a member of a module is, if it is one."""
+    if isinstance(member, type):
+        declares = issubclass(member, PluginSettings) and member is not PluginSettings
+        return SettingsPlugin(member) if declares else None
+    return member if isinstance(member, ROLES) else None

@@ -1,4 +1,4 @@
-"""Profiles of agents, in YAML."""
+"""Agents: their profiles, written in YAML."""
 
 from typing import Annotated, Literal
 
@@ -19,14 +19,14 @@ Amount = Annotated[int, pydantic.Field(ge=0)]
 
 
 class Tools(Grammar):
-    """Which tools the agent may use, as shell patterns; deny wins."""
+    """Which tools the agent may use, as shell patterns. A tool that matches both lists is denied."""
 
     allow: list[str] = pydantic.Field(default_factory=list, description="Allowed tools; empty allows all.")
-    deny: list[str] = pydantic.Field(default_factory=list, description="Refused tools.")
+    deny: list[str] = pydantic.Field(default_factory=list, description="Denied tools.")
 
 
 class ReviewerOf(Grammar):
-    """A reviewer whose review of each plan is waited for."""
+    """A reviewer that must accept each plan before it runs."""
 
     name: Name
     timeout: Duration = 30_000
@@ -43,9 +43,9 @@ class Evaluate(Grammar):
     after: Literal["plan", "step"] = "plan"
     evaluator: Name = "criteria"
     max_revisions: int = pydantic.Field(
-        default=3, ge=1, description="Plan revisions in all, the first one included."
+        default=3, ge=1, description="Plan revisions in total, including the first."
     )
-    timeout: Duration = pydantic.Field(default=60_000, description="Time limit of one evaluation.")
+    timeout: Duration = pydantic.Field(default=60_000, description="Timeout of one evaluation.")
 
     def policy(self) -> EvaluationPolicy:
         return EvaluationPolicy(
@@ -57,7 +57,7 @@ class Evaluate(Grammar):
 
 
 class LimitsOf(Grammar):
-    """Bounds of a session; what is left out is bounded by the platform only."""
+    """Limits of a session. What is left out has only the platform's limits."""
 
     deadline: Duration | None = None
     step_timeout: Duration | None = None
@@ -78,17 +78,15 @@ class LimitsOf(Grammar):
 
 
 class Agent(Grammar):
-    """An agent: how it plans, what it may use, who reviews its plans, and its bounds."""
+    """An agent: how it plans, which tools it may use, who reviews its plans, and its limits."""
 
     agent: Name
     description: str = ""
     planner: Name = "playbook"
     playbook: str = pydantic.Field(
-        default="", description="Playbook for tasks that name none; empty: by its match."
+        default="", description="Playbook for tasks that name none. Empty: the one whose match is true."
     )
-    planning_timeout: Duration = pydantic.Field(
-        default=60_000, description="Time limit of one planning call."
-    )
+    planning_timeout: Duration = pydantic.Field(default=60_000, description="Timeout of one planning call.")
     tools: Tools = Tools()
     retry: Retry = Retry()
     reviewers: list[ReviewerOf] = pydantic.Field(default_factory=list)
@@ -99,11 +97,11 @@ class Agent(Grammar):
     def _each_reviewer_once(self) -> "Agent":
         names = [reviewer.name for reviewer in self.reviewers]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"reviewers named twice: {', '.join(twice)}")
+            raise ValueError(f"these reviewers are listed twice: {', '.join(twice)}")
         return self
 
     def profile(self) -> AgentProfile:
-        """The profile as sessions carry it."""
+        """The profile as messages carry it."""
         return AgentProfile(
             name=self.agent,
             description=self.description,

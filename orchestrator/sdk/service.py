@@ -2,15 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages.base import Command, Definition, Event, Message
 from orchestrator.messages.catalogue import Topic, entry_of
-from orchestrator.sdk.context import Context, Platform
+from orchestrator.sdk.service_context import Platform, ServiceContext
 
 Outputs: TypeAlias = Message | Iterable[Message] | None
-Handler: TypeAlias = Callable[[Any, Context], Awaitable[Outputs]]
+Handler: TypeAlias = Callable[[Any, ServiceContext], Awaitable[Outputs]]
 H = TypeVar("H", bound=Handler)
 Predicate: TypeAlias = Callable[[Any], bool]
 Announcement: TypeAlias = Callable[[Platform], Iterable[Definition]]
@@ -32,30 +32,38 @@ def _always(_message: Any) -> bool:
 class Service:
     """A consumer group with its handlers.
 
-    Messages of a partition are handled side by side, at most `concurrency` in one process; with `ordered`,
-    those of one session one after the other. A message is done when its outputs are acknowledged by Kafka.
+    The messages of a partition are handled concurrently, at most `concurrency` at once in a process; with
+    `ordered`, those of one session one after the other. A message is done when Kafka has acknowledged its
+    outputs.
     """
+
+    role: ClassVar[str] = "service"
 
     name: str
     ordered: bool = False
     concurrency: int = 100
     handlers: dict[type[Command | Event], Handler] = field(default_factory=dict)
     announcement: Announcement = _nothing
-    """Says what exists because this service runs; sent when it starts, before its first message."""
+    """The definitions that exist because this service runs, sent when it starts, before its first message."""
     at_most_once: Predicate = _never
-    """Which messages are never handled twice: they are committed as done before their handler starts."""
+    """Which messages must not be handled twice: their offsets are committed before their handler starts."""
     group: str = ""
-    """Its consumer group; `name` if empty. Copies with one group share the work, each group gets all of it."""
+    """Its consumer group; `name` if empty. Copies in one group share the messages, each group gets all of them."""
     takes: Predicate = _always
-    """Which of the messages that it has handlers for are this group's; it passes over the others."""
+    """Which of the messages that it has handlers for it handles; it skips the others."""
 
     def on(self, *messages: type[Command | Event]) -> Callable[[H], H]:
-        """Declares the handler of these messages."""
+        """Declares `async def f(message, context)` as the handler of these message types. What it returns is sent.
+
+        Raises `ConfigurationError` if one of them has a handler already.
+        """
 
         def declare(handler: H) -> H:
             for message in messages:
                 if message in self.handlers:
-                    raise ConfigurationError(f"{self.name} handles {message.__name__} twice")
+                    raise ConfigurationError(
+                        f"service {self.name} has two handlers for {message.__name__}: remove one"
+                    )
                 self.handlers[message] = handler
             return handler
 
@@ -66,13 +74,17 @@ class Service:
         self.announcement = announcement
         return announcement
 
+    def service(self) -> "Service":
+        """Itself: every plug-in with a consumer group has a service."""
+        return self
+
     @property
     def consumer_group(self) -> str:
         return self.group or self.name
 
     @property
     def topics(self) -> frozenset[Topic]:
-        """Topics it reads."""
+        """The topics it reads."""
         return frozenset(entry_of(message).topic for message in self.handlers)
 
 

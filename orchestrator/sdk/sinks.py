@@ -1,8 +1,8 @@
-"""Sinks: subscribers that keep their own positions, so that a restart repeats nothing."""
+"""Sinks: subscribers that store their own positions, so that a restart repeats nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 from orchestrator.messages.base import Command, Event
 
@@ -12,7 +12,7 @@ Positions: TypeAlias = Mapping[tuple[str, int], int]
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message and where it lay."""
+    """One message and its place in the log."""
 
     topic: str
     partition: int
@@ -22,24 +22,27 @@ class Delivery:
 
 
 class Sink(Protocol):
-    """Gets batches and stores them with their positions in one transaction of its own.
+    """Stores batches together with their positions, in one transaction of its own.
 
-    Called from one thread at a time; a batch that raised comes again. Batches of a partition come in order.
+    Called from one thread at a time. Batches of a partition come in order; a batch whose `write` raised is
+    delivered again.
     """
 
     def positions(self) -> Positions:
-        """Where to go on; partitions that are not named are read from their beginning."""
+        """Where to resume. Partitions that are not named are read from their beginning."""
 
     def write(self, batch: Sequence[Delivery], positions: Positions) -> None:
         """Stores the batch and the positions after it, both or neither."""
 
     def close(self) -> None:
-        """Lets go of what it holds."""
+        """Releases what it holds open."""
 
 
 @dataclass(frozen=True)
 class SinkPlugin:
-    """A declared sink: made once in the process that runs it."""
+    """A declared sink. `make` is called once, in the process that runs it."""
+
+    role: ClassVar[str] = "sink"
 
     name: str
     pattern: str
@@ -47,5 +50,6 @@ class SinkPlugin:
 
 
 def sink(name: str, pattern: str = "*") -> Callable[[Callable[[], Sink]], SinkPlugin]:
-    """Declares a class, or a function without arguments that makes one, as a sink for matching messages."""
+    """Declares a class, or a function without parameters that returns a `Sink`, as a sink for the messages whose
+    type matches a shell pattern."""
     return lambda make: SinkPlugin(name, pattern, make)

@@ -1,8 +1,8 @@
-"""What a playbook writes for data that is not there yet: `${input}` and `{$from: step, at: /pointer}`.
+"""Placeholders of playbooks: `${input}` and `{$from: step, at: /pointer}`.
 
-`${name}` is filled by the planner. A text that is nothing else becomes the input with its JSON type; inside a
-longer text it becomes text, JSON for what is no text. `$${` stands for `${`. `{$from: step, at: /pointer}`,
-`at` being a JSON pointer (RFC 6901), is filled when the step that uses it runs.
+The planner fills in `${name}`. A text that is nothing else becomes the input, with its JSON type; inside a longer
+text it becomes text, or JSON if the input is not text. `$${` stands for `${`. `{$from: step, at: /pointer}` is
+filled in when the step that uses it runs; `at` is a JSON pointer (RFC 6901).
 """
 
 import json
@@ -18,7 +18,7 @@ _PLACEHOLDER: Final = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
 
 
 def rendered(content: Any, inputs: Mapping[str, Any]) -> Any:
-    """The content with inputs filled in and `Output` for what comes from steps. Inputs are not rendered again."""
+    """The content with inputs filled in, and an `Output` for each `$from`. Inputs are not rendered themselves."""
     match content:
         case str():
             return _text(content, inputs)
@@ -33,14 +33,14 @@ def rendered(content: Any, inputs: Mapping[str, Any]) -> Any:
 
 
 def steps_in(content: Any) -> frozenset[str]:
-    """Steps whose outputs the content takes something from."""
+    """The steps whose outputs the content uses."""
     return frozenset(str(leaf[FROM]) for _, leaf in _leaves(content, ()) if isinstance(leaf, dict))
 
 
 def template_problems(
     content: Any, path: Path, inputs: Collection[str], steps: Collection[str]
 ) -> Iterator[tuple[Path, str]]:
-    """Where content names inputs or steps that are not there, or names them in a wrong way."""
+    """Where content names unknown inputs or steps, or names them in a wrong way."""
     for place, leaf in _leaves(content, path):
         problems = _text_problems(leaf, inputs) if isinstance(leaf, str) else _from_problems(leaf, steps)
         yield from ((place, problem) for problem in problems)
@@ -61,7 +61,7 @@ def _text(text: str, inputs: Mapping[str, Any]) -> Any:
 
 
 def _leaves(content: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    """Texts and `$from` mappings, with where they are."""
+    """Texts and `$from` mappings, with their paths."""
     match content:
         case str() | {"$from": _}:
             yield path, content
@@ -78,16 +78,16 @@ def _text_problems(text: str, inputs: Collection[str]) -> Iterator[str]:
         name = match[1]
         if name is not None and name.strip() not in inputs:
             declared = ", ".join(inputs) or "none"
-            yield f"${{{name}}} is no input of the playbook; declared: {declared} (write $${{ for a plain ${{)"
+            yield f"${{{name}}} is not an input of the playbook; declared: {declared} (write $${{ for a literal ${{)"
     if "${" in _PLACEHOLDER.sub("", text):
-        yield "a ${ is not closed (write $${ for a plain ${)"
+        yield "${ without a closing } (write $${ for a literal ${)"
 
 
 def _from_problems(reference: dict[str, Any], steps: Collection[str]) -> Iterator[str]:
     step_id, at = reference[FROM], reference.get("at", "")
     if unknown := sorted(set(reference) - {FROM, "at"}):
-        yield f"beside $from there may be only at, not {', '.join(unknown)}"
+        yield f"unknown key next to $from: {', '.join(unknown)}; only at may be there"
     if step_id not in steps:
-        yield f"$from names {step_id}, which is no step; there are {', '.join(steps)}"
+        yield f"$from: step {step_id} not found; the steps are {', '.join(steps)}"
     if not isinstance(at, str) or (at and not at.startswith("/")):
-        yield f"at must be a JSON pointer, such as /rows/0, not {at!r}"
+        yield f"at must be a JSON pointer such as /rows/0, not {at!r}"

@@ -1,10 +1,10 @@
-"""Tools: plain functions that steps run."""
+"""Tools: functions that steps run."""
 
 import inspect
 import json
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, get_type_hints
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, get_type_hints
 
 import pydantic
 
@@ -13,13 +13,18 @@ from orchestrator.sdk.context import Context
 from orchestrator.sdk.durations import milliseconds
 from orchestrator.sdk.errors import InvalidInput
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 
 class Tool:
     """A function with its definition; still callable as the function it is.
 
     Blocking functions run in a thread, coroutine functions on the event loop. A function with `**parameters`
-    takes arguments of any name beside those that it declares.
+    takes arguments of any name, besides those that it declares.
     """
+
+    role: ClassVar[str] = "tool"
 
     def __init__(self, function: Callable[..., Any], definition: ToolDefinition) -> None:
         self.function = function
@@ -38,12 +43,15 @@ class Tool:
         return self.function(*args, **kwargs)
 
     def arguments(self, given: Any, context: Context) -> dict[str, Any]:
-        """Keyword arguments of one call, validated against the signature, the context among them.
+        """Keyword arguments of one call, validated against the signature, with the context if the function takes
+        it.
 
-        Raises `InvalidInput` that names every argument that does not fit.
+        Raises `InvalidInput` that lists every argument that does not fit.
         """
         if not isinstance(given, Mapping):
-            raise InvalidInput(f"{self.name} takes named arguments, not {type(given).__name__}")
+            raise InvalidInput(
+                f"{self.name} takes arguments by name (a JSON object), not {type(given).__name__}"
+            )
         try:
             valid = self._model.model_validate(dict(given))
         except pydantic.ValidationError as error:
@@ -63,6 +71,14 @@ class Tool:
         return _arguments_model(self.function)
 
 
+class ToolFunction(Tool, Generic[P, R]):
+    """What `@tool` makes of a function: calls keep the function's types."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        result: R = self.function(*args, **kwargs)
+        return result
+
+
 def tool(
     name: str = "",
     *,
@@ -72,12 +88,15 @@ def tool(
     description: str = "",
     at_most_once: bool = False,
     pool: str = "",
-) -> Callable[[Callable[..., Any]], Tool]:
-    """Declares a function as a tool. The name is the function's unless given, the description its docstring's
-    first line. `at_most_once`: never run again when nobody knows whether it ran.
+) -> Callable[[Callable[P, R]], ToolFunction[P, R]]:
+    """Declares a function as a tool.
+
+    `name` is the function's by default, `description` the first line of its docstring. `timeout` is a duration
+    such as `30s`. With `at_most_once` a call is never repeated if it may have run. `pool` names the executors
+    that run it.
     """
 
-    def declare(function: Callable[..., Any]) -> Tool:
+    def declare(function: Callable[P, R]) -> ToolFunction[P, R]:
         first_line = (inspect.getdoc(function) or "").partition("\n")[0]
         definition = ToolDefinition(
             name=name or function.__name__,
@@ -90,7 +109,7 @@ def tool(
             at_most_once=at_most_once,
             pool=pool,
         )
-        return Tool(function, definition)
+        return ToolFunction(function, definition)
 
     return declare
 
@@ -129,4 +148,4 @@ def _explained(name: str, error: pydantic.ValidationError) -> str:
     problems = (
         f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {problem['msg']}" for problem in error.errors()
     )
-    return f"the arguments do not fit {name}: " + "; ".join(problems)
+    return f"invalid arguments for {name}: " + "; ".join(problems)

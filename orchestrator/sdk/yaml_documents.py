@@ -1,4 +1,4 @@
-"""YAML files with several documents, read as JSON data that remembers its lines."""
+"""YAML files with several documents, read as JSON data with line numbers."""
 
 import re
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ _JSON_TAGS: Final = frozenset(_TAG + name for name in ("map", "seq", "str", "int
 class _Loader(yaml.SafeLoader):
     """Reads the scalars of YAML 1.2 (core schema, section 10.3).
 
-    YAML 1.1, which PyYAML reads otherwise, turns `no` into false, `12:30` into 750 and a day into a date.
-    Numbers with leading zeros stay text.
+    YAML 1.1, PyYAML's default, reads `no` as false, `12:30` as 750 and `2026-01-31` as a date. Numbers with
+    leading zeros stay text.
     """
 
 
@@ -48,7 +48,7 @@ class YamlDocument:
     lines: dict[Path, int]
 
     def problem(self, path: Path, text: str) -> str:
-        """A problem at a place of the document, with its file and line."""
+        """A problem at a path of the document, as `FILE:LINE: path: text`."""
         known = path
         while known and known not in self.lines:
             known = known[:-1]
@@ -57,7 +57,7 @@ class YamlDocument:
 
 
 def read_documents(text: str, file: str) -> tuple[list[YamlDocument], list[str]]:
-    """The documents of a file, and what is wrong with its YAML, with line numbers."""
+    """The documents of a file, or what is wrong with its YAML, each as `FILE:LINE: text`."""
     documents: list[YamlDocument] = []
     problems: list[str] = []
     try:
@@ -67,14 +67,14 @@ def read_documents(text: str, file: str) -> tuple[list[YamlDocument], list[str]]
             documents.append(YamlDocument(file, part, loader.construct_document(node), lines))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        problems.append(f"{file}:{line}: this is not YAML: {error.problem or error.context}")
+        problems.append(f"{file}:{line}: invalid YAML: {error.problem or error.context}")
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problems.append(f"{file}:1: this is not YAML: {error}")
+        problems.append(f"{file}:1: invalid YAML: {error}")
     return [] if problems else documents, problems
 
 
 def _composed(text: str) -> Iterator[tuple[str, yaml.Node, Any]]:
-    """Each document's own text and its node; empty documents are left out."""
+    """The text and the node of each document; empty documents are left out."""
     starts = [
         event.start_mark.index
         for event in yaml.parse(text, Loader=_Loader)
@@ -91,10 +91,13 @@ def _composed(text: str) -> Iterator[tuple[str, yaml.Node, Any]]:
 
 
 def _walk(node: yaml.Node, path: Path, lines: dict[Path, int]) -> Iterator[tuple[int, str]]:
-    """Fills in the line of each path, and yields what JSON could not hold."""
+    """Fills in the line of each path, and yields what JSON cannot hold."""
     line = node.start_mark.line + 1
     if node.tag not in _JSON_TAGS:
-        yield line, f"{node.tag.replace(_TAG, '!!')} is nothing that JSON knows"
+        yield (
+            line,
+            f"{node.tag.replace(_TAG, '!!')} is not a JSON type: use text, numbers, booleans, lists and mappings",
+        )
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             lines[*path, index] = item.start_mark.line + 1
@@ -113,7 +116,7 @@ def _key_problems(key: yaml.Node, seen: set[str]) -> Iterator[tuple[int, str]]:
     if key.tag == _TAG + "merge":
         return
     if key.tag != _TAG + "str":
-        yield line, f"the key {key.value} must be text: write it in quotes"
+        yield line, f"the key {key.value} is not text: write it in quotes"
     elif key.value in seen:
-        yield line, f"the key {key.value} is there twice"
+        yield line, f"duplicate key {key.value}"
     seen.add(str(key.value))

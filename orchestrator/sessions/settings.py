@@ -1,23 +1,47 @@
 """Where the session store is."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_serializer
+
+from orchestrator.sdk import PluginSettings
 
 
 def default_url() -> str:
-    """A SQLite file in the user's state folder (XDG Base Directory Specification). It is not a cache: Kafka can
-    rebuild it only as far back as the retention of its topics."""
+    """A SQLite file in the user's state folder (XDG Base Directory Specification). It is not a cache: it can be
+    rebuilt from Kafka, but only as far back as topics are retained."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return f"sqlite:///{Path(state) / 'orchestrator' / 'sessions.sqlite'}"
 
 
-class SessionsSettings(BaseSettings):
-    """`ORCHESTRATOR_SESSIONS_URL`: any SQLAlchemy URL. One store holds the sessions of one installation."""
-
-    model_config = SettingsConfigDict(env_prefix="ORCHESTRATOR_SESSIONS_", frozen=True)
+class SessionsSettings(PluginSettings, prefix="SESSIONS"):
+    """One store holds the sessions of one installation."""
 
     url: SecretStr = Field(default_factory=lambda: SecretStr(default_url()))
-    """Never shown: it holds the password of most databases."""
+    """SQLAlchemy URL of the session store, such as sqlite:////var/lib/orchestrator/sessions.sqlite. It may hold
+    a password."""
+
+    def problems(self) -> Iterable[str]:
+        """Whether the database's driver is installed. Opens nothing."""
+        from sqlalchemy import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            make_url(self.url.get_secret_value()).get_dialect().import_dbapi()
+        except (ArgumentError, ImportError):
+            yield (
+                "ORCHESTRATOR_SESSIONS_URL is not a database URL with an installed driver: write one such as "
+                "sqlite:////var/lib/orchestrator/sessions.sqlite, or install the driver"
+            )
+
+    @field_serializer("url", when_used="json")
+    def _without_password(self, url: SecretStr) -> str:
+        from sqlalchemy import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            return make_url(url.get_secret_value()).render_as_string(hide_password=True)
+        except ArgumentError:
+            return str(url)

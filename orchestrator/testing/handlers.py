@@ -7,7 +7,7 @@ from orchestrator.bus.ports import Received
 from orchestrator.delivery.dead_letters import HANDLE, dead_letter
 from orchestrator.messages.base import Command, Event, Message
 from orchestrator.messages.types import Call
-from orchestrator.sdk import Context, Platform, Plugins, Service, failure_of
+from orchestrator.sdk import Middleware, Platform, Plugins, Service, ServiceContext, failure_of
 from orchestrator.worker.middleware import chain
 
 
@@ -16,7 +16,7 @@ class Handlers:
 
     def __init__(self, plugins: Plugins, platform: Platform, publish: Callable[[Message, str], None]) -> None:
         self.services = plugins.every_service()
-        middleware = tuple(plugins.middleware.values())
+        middleware = tuple(plugins.by_name(Middleware).values())
         self._calls = {name: chain(service, middleware) for name, service in self.services.items()}
         self._platform = platform
         self._publish = publish
@@ -83,7 +83,7 @@ class Handlers:
     ) -> None:
         if earlier is not None:
             await asyncio.wait([earlier])
-        context = Context(service.name, message, self._platform)
+        context = ServiceContext(service.name, message, self._platform)
         try:
             outputs = await self._calls[service.name](message, context)
         except Exception as error:  # noqa: BLE001 - a handler may raise anything

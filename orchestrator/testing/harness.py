@@ -15,7 +15,7 @@ from orchestrator.messages.values import json_value
 from orchestrator.operations.definition_files import definitions_of
 from orchestrator.sdk import Platform, Plugins, agent_defined, discover
 from orchestrator.sdk.documents import parse_documents
-from orchestrator.sdk.plugins import Plugin
+from orchestrator.sdk.registry import Plugin
 from orchestrator.testing.clock import START, Clock
 from orchestrator.testing.handlers import Handlers
 from orchestrator.testing.loop import MemoryLoop
@@ -60,9 +60,8 @@ class Harness:
         helps. `start`: Unix time in microseconds."""
         self.clock = Clock(start)
         self.plugins = discover() if installed else Plugins()
-        for role in vars(Plugins.of(*plugins)).values():
-            for plugin in role.values():
-                self.plugins.add(plugin)
+        for plugin in Plugins.of(*plugins):
+            self.plugins.add(plugin)
         self.definitions = MemoryDefinitions(agents={"default": AgentProfile(name="default")})
         self.values = MemoryValues(inline_bytes)
         self.metrics = MemoryMetrics()

@@ -17,9 +17,9 @@ from orchestrator.delivery.failed_replies import failed_reply
 from orchestrator.errors import ContractError, OrchestratorError
 from orchestrator.messages.base import Command, Event, Message
 from orchestrator.messages.types import Call
-from orchestrator.sdk.context import Context, Platform
 from orchestrator.sdk.failures import failure_of
-from orchestrator.sdk.roles import Next
+from orchestrator.sdk.roles.middleware import Next
+from orchestrator.sdk.service_context import Platform, ServiceContext
 from orchestrator.telemetry.metrics import DEAD_LETTERS
 from orchestrator.worker.broadcast.cancellations import VoidedCalls
 from orchestrator.worker.completions import CompletionQueue
@@ -248,7 +248,7 @@ class Dispatcher:
     async def _handle(self, work: Work, message: Command | Event) -> Sequence[Outgoing]:
         handling = self._handling
         observer, now = handling.observer, handling.platform.now
-        context = Context(handling.service, message, handling.platform)
+        context = ServiceContext(handling.service, message, handling.platform)
         started = perf_counter()
         try:
             outputs = await handling.call(message, context)

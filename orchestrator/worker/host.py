@@ -16,9 +16,11 @@ from orchestrator.delivery.dead_letters import DeadLetterCap, dead_letter, witho
 from orchestrator.errors import ContractError, OrchestratorError
 from orchestrator.messages.base import Message
 from orchestrator.messages.types import Failure
-from orchestrator.sdk.context import Platform, Values
+from orchestrator.sdk.context import Values
 from orchestrator.sdk.plugins import Plugins
+from orchestrator.sdk.roles.middleware import Middleware
 from orchestrator.sdk.service import Service
+from orchestrator.sdk.service_context import Platform
 from orchestrator.telemetry.metrics import DEAD_LETTERS, ProcessMetrics
 from orchestrator.telemetry.tracing import NoTracing, Tracing
 from orchestrator.worker.broadcast.cancellations import CancellationsReader, VoidedCalls
@@ -109,7 +111,7 @@ class Host:
         source = self._source(service.name)
         return Handling(
             service=service.name,
-            call=chain(service, self.context.plugins.middleware.values()),
+            call=chain(service, self.context.plugins.by_name(Middleware).values()),
             ordered=service.ordered,
             concurrency=service.concurrency,
             platform=self._platform(source),

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from orchestrator.messages.base import Message
-from orchestrator.sdk.context import Context
-from orchestrator.sdk.roles import Middleware, Next
+from orchestrator.sdk.roles.middleware import Middleware, Next
 from orchestrator.sdk.service import Service, as_messages
+from orchestrator.sdk.service_context import ServiceContext
 
 
 def chain(service: Service, middleware: Iterable[Middleware]) -> Next:
@@ -23,14 +23,14 @@ def chain(service: Service, middleware: Iterable[Middleware]) -> Next:
 def _handlers(service: Service) -> Next:
     handlers: dict[type[Any], Any] = dict(service.handlers)
 
-    async def call(message: Message, context: Context) -> Sequence[Message]:
+    async def call(message: Message, context: ServiceContext) -> Sequence[Message]:
         return as_messages(await handlers[type(message)](message, context))
 
     return call
 
 
 def _wrap(wrapper: Middleware, inner: Next) -> Next:
-    async def call(message: Message, context: Context) -> Sequence[Message]:
+    async def call(message: Message, context: ServiceContext) -> Sequence[Message]:
         return await wrapper.handle(message, context, inner)
 
     return call

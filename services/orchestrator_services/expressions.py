@@ -12,7 +12,7 @@ from typing import Any, Final
 import cel
 
 LONGEST: Final = 4_000
-"""Longest expression, characters. The parser is recursive: 100,000 overflowed its stack and ended the process."""
+"""Longest expression, characters. The parser is recursive: 100,000 overflowed its stack and killed the process."""
 
 _TOKEN: Final = re.compile(
     r"""
@@ -37,7 +37,7 @@ _TYPES: Final = frozenset(
 
 
 class ExpressionError(ValueError):
-    """An expression that cannot be compiled or evaluated; the text says why, for people."""
+    """An expression that cannot be compiled or evaluated. The text says why, for people."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Expression:
         try:
             return self.program.execute(dict(variables))
         except KeyError as error:
-            raise ExpressionError(f"there is no {error.args[0]}") from error
+            raise ExpressionError(f"{error.args[0]} not found") from error
         except Exception as error:
             raise ExpressionError(_first_sentences(str(error))) from error
 
@@ -62,7 +62,7 @@ class Expression:
         """Whether it is true. Raises `ExpressionError`, also if it is neither true nor false."""
         result = self.evaluate(variables)
         if not isinstance(result, bool):
-            raise ExpressionError(f"it must be true or false, and is {type(result).__name__}")
+            raise ExpressionError(f"it must be true or false, not {type(result).__name__}")
         return result
 
     def names(self, variable: str) -> bool:
@@ -70,9 +70,9 @@ class Expression:
         return any(self._starts(index, variable) for index in range(len(self.tokens)))
 
     def members(self, variable: str) -> frozenset[str] | None:
-        """Members of a variable that it names: `x` and `y-z` of `v.x > 0 && v["y-z"] > 0`.
+        """Members of a variable that it uses: `x` and `y-z` of `v.x > 0 && v["y-z"] > 0`.
 
-        None if it also uses the variable as a whole, or a member that only its evaluation tells.
+        None if it also uses the variable as a whole, or a member whose name is computed.
         """
         found: set[str] = set()
         for index in range(len(self.tokens)):
@@ -85,7 +85,7 @@ class Expression:
         return frozenset(found)
 
     def _starts(self, index: int, variable: str) -> bool:
-        """Whether the token is the variable, and not a member of something with the same name."""
+        """Whether the token is the variable, and not a member of the same name."""
         return self.tokens[index] == ("name", variable) and (index == 0 or self.tokens[index - 1][1] != ".")
 
     def bound_names(self) -> frozenset[str]:
@@ -100,18 +100,18 @@ class Expression:
 
 @lru_cache(maxsize=4096)
 def compiled(source: str, variables: tuple[str, ...]) -> Expression:
-    """The expression over these variables. Raises `ExpressionError` if it cannot be one."""
+    """The expression over these variables. Raises `ExpressionError` if it is invalid."""
     if len(source) > LONGEST:
-        raise ExpressionError(f"the expression has {len(source)} characters, at most {LONGEST} are allowed")
+        raise ExpressionError(f"the expression has {len(source)} characters; at most {LONGEST} are allowed")
     try:
         program = cel.compile(source)
     except Exception as error:
-        raise ExpressionError(f"{source!r} is not CEL: {_syntax(str(error))}") from error
+        raise ExpressionError(f"{source!r} is not valid CEL: {_syntax(str(error))}") from error
     expression = Expression(source, program, _tokens(source))
     unknown = set(program.variables()) - set(variables) - _TYPES - expression.bound_names()
     if unknown:
         raise ExpressionError(
-            f"{source!r} uses {', '.join(sorted(unknown))}; it may use {', '.join(variables)}"
+            f"{source!r} uses unknown names: {', '.join(sorted(unknown))}; it may use {', '.join(variables)}"
         )
     return expression
 
@@ -125,7 +125,7 @@ def _tokens(source: str) -> tuple[tuple[str, str], ...]:
 
 
 def _member(following: Sequence[tuple[str, str]]) -> str | None:
-    """The member that the tokens after a variable name, if they do."""
+    """The member that the tokens after a variable name; None if they name none."""
     match following:
         case [("other", "."), ("name", name), *rest] if rest[:1] != [("other", "(")]:
             return name
@@ -137,7 +137,7 @@ def _member(following: Sequence[tuple[str, str]]) -> str | None:
 
 
 def _syntax(text: str) -> str:
-    """The parser's complaint, without the expression, which it repeats, and its drawing of it."""
+    """The parser's message, without the expression that it quotes and underlines."""
     found = re.search(r"ERROR: <input>:(\d+):(\d+): (?:Syntax error: )?(.*)", text)
     if not found:
         return _first_sentences(text)
@@ -148,5 +148,5 @@ def _syntax(text: str) -> str:
 def _first_sentences(text: str) -> str:
     undefined = re.match(r"Undefined variable or function: '(.*?)'", text)
     if undefined:
-        return f"{undefined[1]} is no function, or not one of a value of this type"
+        return f"{undefined[1]} is not a function, or not one that values of this type have"
     return text.partition(" CEL does not coerce")[0].partition("\n")[0][:300]

@@ -1,20 +1,11 @@
 """Files import each other in one direction: an import circle has no part that can be read first."""
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-KNOWN: Mapping[str, str] = {
-    "orchestrator.sdk.context": "roles, plug-ins and their context name each other's types",
-    "orchestrator.sdk.planning": "as above",
-    "orchestrator.sdk.plugins": "as above",
-    "orchestrator.sdk.roles": "as above",
-    "orchestrator.sdk.service": "as above",
-    "orchestrator.sdk.tools": "as above",
-}
-"""Members of circles that are being removed, each with the reason."""
 
 
 @cache
@@ -28,15 +19,8 @@ def imports() -> dict[str, frozenset[str]]:
 
 
 def test_no_circle_of_imports() -> None:
-    circles = {
-        circle for name in imports() if name not in KNOWN and (circle := _circle_through(name)) is not None
-    }
+    circles = {circle for name in imports() if (circle := _circle_through(name)) is not None}
     assert not circles, "these files import each other: " + "; ".join(map(" <-> ".join, sorted(circles)))
-
-
-def test_known_circles_still_exist() -> None:
-    gone = [name for name in KNOWN if _circle_through(name) is None]
-    assert not gone, f"these are in no circle any more, remove them here: {gone}"
 
 
 def _circle_through(name: str) -> tuple[str, ...] | None:

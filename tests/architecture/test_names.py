@@ -10,7 +10,7 @@ from orchestrator.messages.catalogue import CATALOGUE, Entry
 from orchestrator.saga.evolve import _APPLIERS
 from orchestrator.saga.replies import REPLIES
 from orchestrator.saga.requests import REQUESTS, Submission
-from orchestrator.sdk import discover
+from orchestrator.sdk import Service, discover
 
 IMPERATIVE = {"Submit", "Create", "Execute", "Evaluate", "Cancel"}
 PARTICIPLES = {"Chosen"}
@@ -57,7 +57,7 @@ def test_what_a_request_does_is_a_function_of_its_name(kind: type) -> None:
 
 
 def test_handlers_of_our_services_are_named_after_their_message() -> None:
-    for service in discover().services.values():
+    for service in discover().by_name(Service).values():
         for kind, handler in service.handlers.items():
             shared = [other for other in service.handlers.values() if other is handler]
             assert len(shared) > 1 or _named_after(handler, kind), (

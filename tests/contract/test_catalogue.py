@@ -16,7 +16,7 @@ from orchestrator.messages.catalogue import (
     matching,
     topic_spec,
 )
-from orchestrator.sdk import discover
+from orchestrator.sdk import Service, discover
 from tests.support.samples import sample_of
 
 ENTRIES = [pytest.param(entry, id=entry.message.__name__) for entry in CATALOGUE]
@@ -96,7 +96,9 @@ def test_a_command_has_one_handler() -> None:
     for entry in CATALOGUE:
         if issubclass(entry.message, Command):
             handlers = [
-                service.name for service in discover().services.values() if entry.message in service.handlers
+                service.name
+                for service in discover().by_name(Service).values()
+                if entry.message in service.handlers
             ]
             assert len(handlers) <= 1, f"{entry.message.__name__} is handled by {handlers}"
 

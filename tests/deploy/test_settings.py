@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from orchestrator.app.process import available
 from orchestrator.app.settings import Settings, load
 from orchestrator.cli.main import app
-from orchestrator.sdk.plugins import discover
+from orchestrator.sdk import SinkPlugin, discover
 from tests.deploy.charts import CHART, SHAPES, Helm, containers, environment, named, shape, text_of
 
 OF_PLUGINS = {
@@ -107,7 +107,7 @@ def test_lag_is_watched_on_the_topics_that_a_service_reads() -> None:
     plugins = discover()
     read = {name: set(map(str, service.topics)) for name, service in plugins.every_service().items()}
     # A sink runs as one copy and has no group.
-    assert watched == read | {name: set() for name in plugins.sinks}
+    assert watched == read | {name: set() for name in plugins.by_name(SinkPlugin)}
 
 
 def test_a_pod_may_drain_before_it_is_killed(helm4: Helm) -> None:

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.client import Client
 from orchestrator.messages.catalogue import Topic
 from orchestrator.sdk import Plan, PlanRequest, planner, step, tool
-from orchestrator.sdk.plugins import Plugin
+from orchestrator.sdk.registry import Plugin
 from tests.support.embedded_platform import embedded_platform
 
 OUTPUT_BYTES = 10_000

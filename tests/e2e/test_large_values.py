@@ -11,7 +11,7 @@ import pytest
 from orchestrator.client import Client, Handle, TaskError
 from orchestrator.messages import events
 from orchestrator.sdk import Plan, PlanRequest, planner, step, tool
-from orchestrator.sdk.plugins import Plugin
+from orchestrator.sdk.registry import Plugin
 from tests.support.embedded_platform import embedded_platform
 from tests.support.s3_server import S3Server
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.messages import commands, events
 from orchestrator.messages.identity import idempotency_key
 from orchestrator.messages.types import Call, CallKind, Evaluation, Failure, FailureKind, NextMove, Usage
-from orchestrator.sdk import Context, HandlerError, PlanRequest, Service, tool_defined
+from orchestrator.sdk import HandlerError, Planner, PlanRequest, Service, ServiceContext, Tool, tool_defined
 from orchestrator.sdk.messages import Message, replace
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ GIVES_UP_AFTER = 3
 
 
 @planner.on(commands.CreatePlan)
-async def create_plan(message: commands.CreatePlan, context: Context) -> Message:
-    found = context.plugins.planners.get(message.planner)
+async def create_plan(message: commands.CreatePlan, context: ServiceContext) -> Message:
+    found = context.plugins.by_name(Planner).get(message.planner)
     if found is None:
         failure = Failure(kind=FailureKind.INVALID_INPUT, code="unknown_planner", message="no such planner")
         return context.write(events.PlanningFailed, call=message.call, failure=failure)
@@ -47,7 +47,7 @@ async def create_plan(message: commands.CreatePlan, context: Context) -> Message
 
 
 @selector.on(events.PlanStepReady)
-async def select_tool(message: events.PlanStepReady, context: Context) -> list[Message]:
+async def select_tool(message: events.PlanStepReady, context: ServiceContext) -> list[Message]:
     tool = context.definitions.tools[message.step.tool]
     call = replace(message.call, kind=CallKind.TOOL, tool=tool.name)
     selected = context.write(
@@ -67,12 +67,12 @@ async def select_tool(message: events.PlanStepReady, context: Context) -> list[M
 
 @executor.announces
 def tools_that_run(platform: Any) -> list[events.ToolDefined]:
-    return [tool_defined(tool.definition, platform.now()) for tool in platform.plugins.tools.values()]
+    return [tool_defined(tool.definition, platform.now()) for tool in platform.plugins.by_name(Tool).values()]
 
 
 @executor.on(commands.ExecuteTool)
-async def execute_tool(message: commands.ExecuteTool, context: Context) -> Message:
-    tool = context.plugins.tools[message.call.tool]
+async def execute_tool(message: commands.ExecuteTool, context: ServiceContext) -> Message:
+    tool = context.plugins.by_name(Tool)[message.call.tool]
     run = Usage(tool_calls=1)
     try:
         given = await context.fill(message.arguments, await context.outputs(message.inputs))
@@ -88,7 +88,7 @@ async def execute_tool(message: commands.ExecuteTool, context: Context) -> Messa
 
 
 @evaluator.on(commands.EvaluateTask)
-async def evaluate_task(message: commands.EvaluateTask, context: Context) -> Message:
+async def evaluate_task(message: commands.EvaluateTask, context: ServiceContext) -> Message:
     outputs: Mapping[str, Any] = await context.outputs(message.outputs)
     result = None
     if message.result is not None and not message.remaining_steps:
@@ -99,7 +99,7 @@ async def evaluate_task(message: commands.EvaluateTask, context: Context) -> Mes
 
 
 @recovery.on(events.PlanningFailed, events.ToolFailed, events.CallTimedOut)
-async def recover(message: Any, context: Context) -> Message | None:
+async def recover(message: Any, context: ServiceContext) -> Message | None:
     call: Call | None = message.next if isinstance(message, events.CallTimedOut) else message.call
     failure = call.failure if call and isinstance(message, events.CallTimedOut) else message.failure
     if call is None or failure is None:

@@ -13,7 +13,7 @@ from orchestrator.messages.catalogue import TOPICS
 from orchestrator.operations.definition_files import publish_definitions
 from orchestrator.sdk import discover
 from orchestrator.sdk.documents import parse_documents
-from orchestrator.sdk.plugins import Plugin
+from orchestrator.sdk.registry import Plugin
 from tests.support.counting_bus import CountingBus
 
 SERVICES = ("orchestrator", "planner", "tool-selector", "tool-executor", "evaluator", "recovery")

@@ -146,11 +146,10 @@ def _run(settings: "Settings", *, services: bool) -> None:
     """Runs all services, or waits without any, until `Stopped` is raised."""
     from orchestrator.app.process import ALL, Process
     from orchestrator.app.wiring import wire
-    from orchestrator.sdk.plugins import discover
 
     if not services:
         while True:
             signal.pause()
-    with Process(wire(settings), [ALL], discover(settings.modules)) as process:
+    with Process(wire(settings), [ALL], settings.plugins()) as process:
         write_note(f"running {', '.join(process.names)}; Ctrl-C stops everything")
         process.wait()

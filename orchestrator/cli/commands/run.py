@@ -63,7 +63,6 @@ def run(
     from orchestrator.app.process import Process, select_names
     from orchestrator.app.wiring import wire
     from orchestrator.cli.reach import require_servers
-    from orchestrator.sdk.plugins import discover
 
     settings = shell.settings(
         modules=tuple(module) if module else None,
@@ -76,7 +75,7 @@ def run(
         log_format=log_format,
         otlp_endpoint=otlp_endpoint,
     )
-    plugins = discover(settings.modules)
+    plugins = settings.plugins()
     select_names(names, plugins)
     require_servers(settings, shell.timeout_s)
     configure_logs(settings)

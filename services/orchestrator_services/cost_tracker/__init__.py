@@ -1,4 +1,4 @@
-"""Cost tracking: what sessions, agents and tenants use, as it is used."""
+"""Cost tracking: counts what sessions, agents and tenants use, while they use it."""
 
 from orchestrator_services.cost_tracker.handlers import ledger, service
 

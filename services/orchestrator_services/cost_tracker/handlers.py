@@ -1,13 +1,13 @@
-"""The cost tracker service: counts what replies report, and says what a session used when it ends.
+"""The cost tracker service: counts the usage that replies report, and logs a session's total when it ends.
 
-Counters, by `agent` and `tenant`: `agents_tool_calls`, `agents_tokens` (by `direction` too: input, output),
-`agents_cost_usd`. They start with the process. Totals of each session that outlive it are in the session store.
+Counters, by `agent` and `tenant`: `agents_tool_calls`, `agents_tokens` (also by `direction`: input, output),
+`agents_cost_usd`. They start at 0 with the process; the session store keeps the total of each session.
 """
 
 import logging
 from typing import Final
 
-from orchestrator.sdk import Context, Service, Usage, tokens_of
+from orchestrator.sdk import Service, ServiceContext, Usage, tokens_of
 from orchestrator.sdk.messages import events
 from orchestrator_services.cost_tracker.totals import Ledger
 
@@ -35,19 +35,19 @@ End = events.TaskCompleted | events.TaskFailed | events.TaskCancelled
     events.TaskEvaluated,
     events.EvaluationFailed,
 )
-async def reply(message: Reply, context: Context) -> None:
+async def reply(message: Reply, context: ServiceContext) -> None:
     _count(message.call.call_id, message.usage, context)
 
 
 @service.on(events.PlanReviewed)
-async def plan_reviewed(message: events.PlanReviewed, context: Context) -> None:
-    """A review answers no call of its own: it is known by the plan's call and the reviewer."""
+async def plan_reviewed(message: events.PlanReviewed, context: ServiceContext) -> None:
+    """A review has no call of its own: the plan's call and the reviewer identify it."""
     _count(f"{message.plan_call_id}/{message.review.reviewer}", message.usage, context)
 
 
 @service.on(events.TaskCompleted, events.TaskFailed, events.TaskCancelled)
-async def task_ended(message: End, context: Context) -> None:
-    """One line a session, with the total that the orchestrator has counted."""
+async def task_ended(message: End, context: ServiceContext) -> None:
+    """Logs one line per session, with the total that the orchestrator counted."""
     total = message.total
     tokens = tokens_of(total)
     logger.info(
@@ -66,7 +66,7 @@ async def task_ended(message: End, context: Context) -> None:
     )
 
 
-def _count(call: str, usage: Usage, context: Context) -> None:
+def _count(call: str, usage: Usage, context: ServiceContext) -> None:
     if usage == Usage():
         return
     counted_for = ledger.add(context.correlation_id, call, (context.tenant, context.agent), usage)

@@ -1,4 +1,4 @@
-"""What sessions, agents and tenants have used, each call counted once."""
+"""Usage of sessions, agents and tenants, with each call counted once."""
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -7,10 +7,11 @@ from typing import Final
 from orchestrator.sdk import Usage, total_usage
 
 MOST_SESSIONS: Final = 10_000
-"""Sessions that are remembered, the latest ones. A copy of a reply that comes after that is counted again."""
+"""Sessions that are remembered, the most recent ones. A reply redelivered after its session was forgotten is
+counted again."""
 
 MOST_PAIRS: Final = 1_000
-"""Pairs of tenant and agent that are told apart. Each is a set of time series for as long as the process runs."""
+"""Pairs of tenant and agent with counters of their own. Each pair is a set of time series until the process ends."""
 
 OTHERS: Final = ("others", "others")
 
@@ -31,8 +32,8 @@ class Ledger:
     def add(self, session: str, call: str, pair: tuple[str, str], usage: Usage) -> tuple[str, str] | None:
         """Counts what a call used for its session and its pair of tenant and agent.
 
-        Returns the pair that it was counted for (`OTHERS` when too many are known), or None for a call that was
-        counted before, as a reply that is delivered twice.
+        Returns the pair that it was counted for (`OTHERS` beyond `MOST_PAIRS`), or None for a call that was counted
+        already, when a reply is delivered twice.
         """
         known = self._session(session)
         if call in known.counted:

@@ -19,7 +19,7 @@ VARIABLES: Final = ("outputs", "result", "goal")
 
 @dataclass(frozen=True)
 class Judged:
-    """How the criteria came out; those that name steps which are not done yet wait."""
+    """The results of the criteria. Those that need steps which are not done are waiting."""
 
     results: tuple[CriterionResult, ...]
     waiting: int
@@ -31,11 +31,11 @@ class Judged:
 
 @evaluator("criteria")
 async def by_criteria(request: EvaluationRequest) -> Evaluation:
-    """Each criterion is CEL over `outputs` (by step), `result` and `goal`; score is the share that is met.
+    """Each criterion is CEL over `outputs` (by step), `result` and `goal`. The score is the share that is met.
 
-    No criteria are met criteria. A criterion that cannot be evaluated, or is neither true nor false, is not
-    met, with the reason. While steps remain, criteria that name one of them wait. Next is REVISE if any is not
-    met, CONTINUE while steps remain, else FINISH.
+    Without criteria the goal is met. A criterion that cannot be evaluated, or is neither true nor false, is not
+    met, and the result says why. While steps remain, criteria that need one of them wait. The next move is
+    REVISE if any is not met, CONTINUE while steps remain, FINISH otherwise.
     """
     judged = _judged(request)
     total = len(judged.results)
@@ -59,7 +59,7 @@ def _judged(request: EvaluationRequest) -> Judged:
 
 
 def _waits(criterion: Criterion, remaining: frozenset[str]) -> bool:
-    """Whether a criterion needs a step that is not done; one that names no steps needs them all."""
+    """Whether a criterion needs a step that is not done. One that names no steps needs all of them."""
     return bool(remaining & frozenset(criterion.steps)) if criterion.steps else bool(remaining)
 
 

@@ -1,16 +1,17 @@
-"""The evaluator service: loads what was reached and asks the evaluator how far the goal is met."""
+"""The evaluator service: loads outputs and result, and has the evaluator judge them."""
 
 import asyncio
 from typing import Any
 
 from orchestrator.sdk import (
-    Context,
     ContractError,
     Evaluation,
     EvaluationRequest,
+    Evaluator,
     InvalidInput,
     PermanentError,
     Service,
+    ServiceContext,
     TransientError,
     failure_of,
 )
@@ -20,17 +21,17 @@ service = Service("evaluator")
 
 
 @service.on(commands.EvaluateTask)
-async def evaluate_task(message: commands.EvaluateTask, context: Context) -> Message:
-    """`TaskEvaluated`, with the result as soon as all that it names is there; or `EvaluationFailed`."""
+async def evaluate_task(message: commands.EvaluateTask, context: ServiceContext) -> Message:
+    """Replies `TaskEvaluated`, with the result once every step that it uses is done; or `EvaluationFailed`."""
     started = context.now()
     try:
         if started > message.not_after:
-            raise TransientError("the command expired before an evaluator took it", code="expired")
+            raise TransientError("the command expired before an evaluator received it", code="expired")
         outputs = await context.outputs(message.outputs)
         result = await _result(message, outputs, context)
         evaluation = await _evaluation(message, outputs, result, context)
         value = await context.values.store(result) if _has_result(message) else None
-    except Exception as error:  # noqa: BLE001 - a stranger's evaluator may raise anything
+    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
         return context.write(
             events.EvaluationFailed,
             call=message.call,
@@ -47,28 +48,25 @@ async def evaluate_task(message: commands.EvaluateTask, context: Context) -> Mes
 
 
 def _has_result(message: commands.EvaluateTask) -> bool:
-    """Whether there is a result, and every step that it names is done."""
+    """Whether there is a result, and every step that it uses is done."""
     return message.result is not None and not steps_named(message.result) & set(message.remaining_steps)
 
 
-async def _result(message: commands.EvaluateTask, outputs: dict[str, Any], context: Context) -> Any:
+async def _result(message: commands.EvaluateTask, outputs: dict[str, Any], context: ServiceContext) -> Any:
     if message.result is None or not _has_result(message):
         return None
     try:
         return await context.fill(message.result, outputs)
     except ContractError as error:
-        raise InvalidInput(f"the result cannot be filled: {error}", code="result_not_filled") from error
+        raise InvalidInput(
+            f"the result cannot be filled in from the steps' outputs: {error}", code="result_not_filled"
+        ) from error
 
 
 async def _evaluation(
-    message: commands.EvaluateTask, outputs: dict[str, Any], result: Any, context: Context
+    message: commands.EvaluateTask, outputs: dict[str, Any], result: Any, context: ServiceContext
 ) -> Evaluation:
-    evaluator = context.plugins.evaluators.get(message.evaluator)
-    if evaluator is None:
-        known = ", ".join(sorted(context.plugins.evaluators)) or "none"
-        raise PermanentError(
-            f"there is no evaluator {message.evaluator}; installed: {known}", code="unknown_evaluator"
-        )
+    evaluator = context.plugins.get(Evaluator, message.evaluator)
     request = EvaluationRequest(
         goal=message.goal,
         criteria=message.criteria,

@@ -1,4 +1,4 @@
-"""Playbooks with their expressions compiled, once for each text."""
+"""Playbooks with their expressions compiled, once per text."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ class CompiledPlaybook:
 
     playbook: Playbook
     match: Expression | None
-    """None: it is used by name only."""
+    """None: the playbook is used by name only."""
     criteria: tuple[Criterion, ...]
 
     def matches(self, task: dict[str, Any]) -> bool:
-        """Whether it is for a task. Raises `ExpressionError`; a key that the task lacks is no match."""
+        """Whether the playbook is for a task. Raises `ExpressionError`, also for a key that the task lacks."""
         return self.match is not None and self.match.holds({"task": task})
 
 
 @lru_cache(maxsize=512)
 def compiled_playbook(source: str) -> CompiledPlaybook:
-    """The playbook of a YAML text. Raises `ConfigurationError` that names every mistake."""
+    """The playbook of a YAML text. Raises `ConfigurationError` that lists every mistake."""
     found = parse_playbooks(source, "playbook")
     if len(found) != 1:
-        raise ConfigurationError(f"one playbook was expected, there are {len(found)}")
+        raise ConfigurationError(f"the text must define exactly one playbook, not {len(found)}")
     (playbook,) = found
     problems: list[str] = []
     match = None
@@ -50,7 +50,8 @@ def _criteria(playbook: Playbook, problems: list[str]) -> Iterator[Criterion]:
             continue
         unknown = (expression.members("outputs") or frozenset()) - playbook.steps.keys()
         problems += [
-            f"success: {source!r} names outputs.{name}, which is no step" for name in sorted(unknown)
+            f"success: {source!r} uses outputs.{name}, but step {name} does not exist"
+            for name in sorted(unknown)
         ]
         needed = steps_needed(expression, playbook.steps, steps_in(playbook.result))
         yield Criterion(expression=source, steps=needed)
@@ -59,9 +60,9 @@ def _criteria(playbook: Playbook, problems: list[str]) -> Iterator[Criterion]:
 def steps_needed(
     expression: Expression, steps: Iterable[str], behind_result: frozenset[str]
 ) -> tuple[str, ...]:
-    """Steps whose outputs an expression of success needs; empty means all.
+    """Steps whose outputs a success expression needs; empty means all.
 
-    `behind_result`: the steps that the result takes something from, needed by an expression that names it.
+    `behind_result`: the steps that the result uses. An expression that uses the result needs them.
     """
     members = expression.members("outputs")
     if members is None:

@@ -1,16 +1,17 @@
-"""The planner service: has the plan made that a session asks for."""
+"""The planner service: has a planner make the plan that a session asks for."""
 
 import asyncio
 from contextlib import suppress
 from typing import Any, Final
 
 from orchestrator.sdk import (
-    Context,
     InvalidInput,
     PermanentError,
     Plan,
+    Planner,
     PlanRequest,
     Service,
+    ServiceContext,
     TransientError,
     failure_of,
 )
@@ -21,16 +22,16 @@ from orchestrator_services.planner.compilation import SUCCESS_VARIABLES, steps_n
 service = Service("planner")
 
 SMALL: Final = 1024
-"""Values up to this many bytes are inline wherever the inline size may be set: no need to ask the store."""
+"""Values up to this many bytes stay inline without asking the value store, whatever the inline limit is."""
 
 
 @service.on(commands.CreatePlan)
-async def create_plan(message: commands.CreatePlan, context: Context) -> Message:
-    """`PlanCreated`, or `PlanningFailed` with why."""
+async def create_plan(message: commands.CreatePlan, context: ServiceContext) -> Message:
+    """Replies `PlanCreated`, or `PlanningFailed` with the reason."""
     started = context.now()
     try:
         plan = await _planned(message, context)
-    except Exception as error:  # noqa: BLE001 - a stranger's planner may raise anything
+    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
         return context.write(
             events.PlanningFailed,
             call=message.call,
@@ -40,15 +41,10 @@ async def create_plan(message: commands.CreatePlan, context: Context) -> Message
     return context.write(events.PlanCreated, call=message.call, plan=plan, usage=context.usage(started))
 
 
-async def _planned(message: commands.CreatePlan, context: Context) -> types.Plan:
+async def _planned(message: commands.CreatePlan, context: ServiceContext) -> types.Plan:
     if context.now() > message.not_after:
-        raise TransientError("the command expired before a planner took it", code="expired")
-    planner = context.plugins.planners.get(message.planner)
-    if planner is None:
-        known = ", ".join(sorted(context.plugins.planners)) or "none"
-        raise PermanentError(
-            f"there is no planner {message.planner}; installed: {known}", code="unknown_planner"
-        )
+        raise TransientError("the command expired before a planner received it", code="expired")
+    planner = context.plugins.get(Planner, message.planner)
     request = await _request(message, context)
     async with asyncio.timeout(context.seconds_left(message.call)):
         made: Any = await planner.make(request, context)
@@ -61,9 +57,9 @@ async def _planned(message: commands.CreatePlan, context: Context) -> types.Plan
 
 
 def _with_steps_needed(plan: types.Plan) -> tuple[types.Criterion, ...]:
-    """The criteria with the steps they need where the planner did not say, so that not all outputs are kept.
+    """The criteria, with the steps they need where the planner left them out, so that not all outputs are kept.
 
-    A criterion that is no CEL over outputs, result and goal is left to the agent's evaluator.
+    A criterion that is not CEL over outputs, result and goal is left to the agent's evaluator.
     """
     steps = [one.step_id for one in plan.steps]
     found: list[types.Criterion] = []
@@ -77,7 +73,7 @@ def _with_steps_needed(plan: types.Plan) -> tuple[types.Criterion, ...]:
     return tuple(found)
 
 
-async def _request(message: commands.CreatePlan, context: Context) -> PlanRequest:
+async def _request(message: commands.CreatePlan, context: ServiceContext) -> PlanRequest:
     task_context = await context.values.load(message.context)
     if task_context is None:
         task_context = {}
@@ -100,14 +96,14 @@ async def _request(message: commands.CreatePlan, context: Context) -> PlanReques
     )
 
 
-async def _with_large_values_stored(plan: types.Plan, context: Context) -> types.Plan:
-    """The plan with documents where the platform wants them: planners write all of them inline."""
+async def _with_large_values_stored(plan: types.Plan, context: ServiceContext) -> types.Plan:
+    """The plan with its large documents in the value store: planners write all of them inline."""
     steps = [replace(one, arguments=await _stored(one.arguments, context)) for one in plan.steps]
     result = await _stored(plan.result, context) if plan.result else None
     return replace(plan, steps=tuple(steps), result=result)
 
 
-async def _stored(document: types.Document, context: Context) -> types.Document:
+async def _stored(document: types.Document, context: ServiceContext) -> types.Document:
     if document.body is None or document.body.size <= SMALL:
         return document
     return replace(document, body=await context.values.store(read_json(document.body)))

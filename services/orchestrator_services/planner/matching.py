@@ -1,4 +1,4 @@
-"""Which playbook a task is done with."""
+"""Which playbook a task gets."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,27 +12,27 @@ Defined = Mapping[str, events.PlaybookDefined]
 
 
 def named_playbook(wanted: str, defined: Defined) -> CompiledPlaybook:
-    """The playbook NAME or NAME@VERSION. Raises `PermanentError`: it is not there, or it is broken."""
+    """The playbook NAME or NAME@VERSION. Raises `PermanentError` if it does not exist or is invalid."""
     name, _, version = wanted.partition("@")
     found = defined.get(name)
     if found is None:
-        raise PermanentError(f"there is no playbook {name}; {_listed(defined)}", code="no_playbook")
+        raise PermanentError(f"playbook {name} not found; {_listed(defined)}", code="no_playbook")
     if version and found.version != version:
         raise PermanentError(
-            f"playbook {name} is there in version {found.version}, not {version}", code="no_playbook"
+            f"playbook {name} has version {found.version}, not {version}", code="no_playbook"
         )
     try:
         return compiled_playbook(found.source)
     except ConfigurationError as error:
         problems = "; ".join(error.problems)
-        raise PermanentError(f"playbook {name} cannot be used: {problems}", code="bad_playbook") from error
+        raise PermanentError(f"playbook {name} is invalid: {problems}", code="bad_playbook") from error
 
 
 def matching_playbook(task: dict[str, Any], defined: Defined) -> CompiledPlaybook:
     """The one playbook whose `match` is true for a task.
 
-    Raises `PermanentError` with the code `no_playbook`, or `ambiguous_playbook` if several match: which one is
-    meant must not depend on their names or on when they were defined.
+    Raises `PermanentError` with the code `no_playbook`, or `ambiguous_playbook` if several match: the choice must
+    not depend on their names or on when they were defined.
     """
     matches: list[CompiledPlaybook] = []
     broken: list[str] = []
@@ -42,10 +42,10 @@ def matching_playbook(task: dict[str, Any], defined: Defined) -> CompiledPlayboo
             if found.matches(task):
                 matches.append(found)
         except ExpressionError:
-            # The task lacks what the expression asks for: it is not for this task.
+            # The task lacks a key that the expression uses: the playbook is not for this task.
             continue
         except ConfigurationError as error:
-            broken.append(f"{name} cannot be used ({'; '.join(error.problems)})")
+            broken.append(f"{name} is invalid ({'; '.join(error.problems)})")
     if len(matches) > 1:
         labels = ", ".join(found.playbook.label for found in matches)
         raise PermanentError(
@@ -60,5 +60,5 @@ def matching_playbook(task: dict[str, Any], defined: Defined) -> CompiledPlayboo
 
 def _listed(defined: Defined) -> str:
     if not defined:
-        return "none is defined: apply one with `orchestrator agents apply DIR`"
-    return f"there are: {', '.join(f'{name}@{defined[name].version}' for name in sorted(defined))}"
+        return "none is defined, apply one with `orchestrator agents apply DIR`"
+    return f"defined: {', '.join(f'{name}@{defined[name].version}' for name in sorted(defined))}"

@@ -23,12 +23,12 @@ from orchestrator_services.planner.matching import matching_playbook, named_play
 
 @planner("playbook")
 async def by_playbook(request: PlanRequest, context: Context) -> Plan:
-    """The plan that a playbook writes down, its inputs filled from the task's context.
+    """The plan of a playbook, its inputs filled in from the task's context.
 
-    The playbook is the one that the request names, else the one whose `match` is true for the task.
+    The playbook is the one that the request names, or the one whose `match` is true for the task.
 
-    Another revision is made only if it differs from the plan before it, because the playbook was changed
-    meanwhile: the same plan would be rejected, or miss the goal, once more.
+    A revision must differ from the previous plan, because the playbook was changed meanwhile: the same plan would
+    be rejected, or miss the goal, again.
     """
     defined = context.definitions.playbooks
     if request.playbook:
@@ -39,7 +39,7 @@ async def by_playbook(request: PlanRequest, context: Context) -> Plan:
     if request.previous is not None and _same(plan.plan, request.previous):
         feedback = f": {request.feedback}" if request.feedback else ""
         raise PermanentError(
-            f"playbook {found.playbook.label} has no other plan than the one before{feedback}",
+            f"playbook {found.playbook.label} makes the same plan as before{feedback}",
             code="playbook_cannot_revise",
         )
     return plan
@@ -56,7 +56,7 @@ def _task(request: PlanRequest, context: Context) -> dict[str, Any]:
 
 
 def _inputs(playbook: Playbook, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Inputs by name. Raises `InvalidInput` that names each one that is missing or of another type."""
+    """Inputs by name. Raises `InvalidInput` that lists each one that is missing or of another type."""
     inputs: dict[str, Any] = {}
     problems: list[str] = []
     for name, declared in playbook.inputs.items():
@@ -100,7 +100,7 @@ def _step(name: str, playbook: Playbook, inputs: Mapping[str, Any]) -> PlanStep:
 
 
 def _same(plan: types.Plan, previous: types.Plan) -> bool:
-    """Whether a plan would do the same, whoever made it and wherever its values lie."""
+    """Whether two plans do the same, whatever made them and wherever their values are stored."""
     return _comparable(plan) == _comparable(previous)
 
 

@@ -1,6 +1,7 @@
-"""Recovery: decides what follows when a call has failed. The orchestrator's clock carries it out."""
+"""Recovery: decides what follows a failed call. The orchestrator acts on the decision."""
 
 from orchestrator_services.recovery.handlers import service
+from orchestrator_services.recovery.settings import RecoverySettings
 from orchestrator_services.recovery.strategy import by_class_of_failure
 
-__all__ = ["by_class_of_failure", "service"]
+__all__ = ["RecoverySettings", "by_class_of_failure", "service"]

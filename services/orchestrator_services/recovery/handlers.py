@@ -1,55 +1,57 @@
-"""The recovery service: asks the strategy about every call that failed, and says what it decided."""
+"""The recovery service: asks the strategy about every failed call, and writes what it decided."""
 
-from typing import Any
+from typing import Any, assert_never
 
 from orchestrator.sdk import (
     CallKind,
-    Context,
     Exhausted,
     FailedCall,
     Failure,
     Fallback,
+    PermanentError,
     Recovery,
+    RecoveryStrategy,
     Retry,
     Service,
+    ServiceContext,
     described,
 )
 from orchestrator.sdk.messages import Message, events, types
-from orchestrator_services.recovery.settings import settings
+from orchestrator_services.recovery.settings import RecoverySettings
 
 service = Service("recovery")
 
 
 @service.on(events.PlanningFailed)
-async def planning_failed(message: events.PlanningFailed, context: Context) -> Message:
+async def planning_failed(message: events.PlanningFailed, context: ServiceContext) -> Message:
     return await _decided(message.call, CallKind.PLAN, message.failure, context)
 
 
 @service.on(events.SelectionFailed)
-async def selection_failed(message: events.SelectionFailed, context: Context) -> Message:
+async def selection_failed(message: events.SelectionFailed, context: ServiceContext) -> Message:
     return await _decided(message.call, CallKind.SELECTION, message.failure, context)
 
 
 @service.on(events.ToolFailed)
-async def tool_failed(message: events.ToolFailed, context: Context) -> Message:
+async def tool_failed(message: events.ToolFailed, context: ServiceContext) -> Message:
     return await _decided(message.call, CallKind.TOOL, message.failure, context)
 
 
 @service.on(events.EvaluationFailed)
-async def evaluation_failed(message: events.EvaluationFailed, context: Context) -> Message:
+async def evaluation_failed(message: events.EvaluationFailed, context: ServiceContext) -> Message:
     return await _decided(message.call, CallKind.EVALUATION, message.failure, context)
 
 
 @service.on(events.CallTimedOut)
-async def call_timed_out(message: events.CallTimedOut, context: Context) -> Message | None:
-    """Nobody answered. The call as it waits now says what failed; a call that waits no more needs nothing."""
+async def call_timed_out(message: events.CallTimedOut, context: ServiceContext) -> Message | None:
+    """Nobody replied in time. `next` is the call as it waits now and says what failed; without it nothing waits."""
     call = message.next
     if call is None or call.kind is not CallKind.RECOVERY or call.failure is None:
         return None
     return await _decided(call, call.failed_kind, call.failure, context)
 
 
-async def _decided(call: types.Call, kind: CallKind, failure: Failure, context: Context) -> Message:
+async def _decided(call: types.Call, kind: CallKind, failure: Failure, context: ServiceContext) -> Message:
     failed = FailedCall(call=call, kind=kind, failure=failure, alternatives=call.alternatives)
     decision = await _asked(failed, context)
     match decision:
@@ -66,19 +68,24 @@ async def _decided(call: types.Call, kind: CallKind, failure: Failure, context: 
             )
         case Exhausted():
             return context.write(events.RecoveryExhausted, call=call, failure=failure, reason=decision.reason)
+        case _:
+            assert_never(decision)
 
 
-async def _asked(failed: FailedCall, context: Context) -> Recovery:
-    """The strategy's decision. One that is missing or broken gives up: a session must not hang."""
-    name = settings().strategy
-    strategy = context.plugins.recoveries.get(name)
-    if strategy is None:
-        known = ", ".join(sorted(context.plugins.recoveries)) or "none"
-        return Exhausted(f"there is no recovery strategy {name}; installed: {known}")
+async def _asked(failed: FailedCall, context: ServiceContext) -> Recovery:
+    """The strategy's decision. If the strategy is missing or broken, nothing is left to try: a session must not
+    hang."""
+    name = RecoverySettings.read().strategy
+    try:
+        strategy = context.plugins.get(RecoveryStrategy, name)
+    except PermanentError as error:
+        return Exhausted(str(error))
     try:
         decision: Any = await strategy.decide(failed, context)
-    except Exception as error:  # noqa: BLE001 - a stranger's strategy may raise anything
+    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
         return Exhausted(f"the recovery strategy {name} failed: {described(error)}")
     if not isinstance(decision, Recovery):
-        return Exhausted(f"the recovery strategy {name} returned {type(decision).__name__}")
+        return Exhausted(
+            f"the recovery strategy {name} returned {type(decision).__name__}, not Retry, Fallback or Exhausted"
+        )
     return decision

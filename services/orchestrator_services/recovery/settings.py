@@ -1,20 +1,10 @@
 """Settings of recovery."""
 
-from functools import cache
-
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from orchestrator.sdk import PluginSettings
 
 
-class RecoverySettings(BaseSettings):
-    """Every field is the variable `ORCHESTRATOR_RECOVERY_<FIELD>`."""
-
-    model_config = SettingsConfigDict(env_prefix="ORCHESTRATOR_RECOVERY_", frozen=True)
+class RecoverySettings(PluginSettings, prefix="RECOVERY"):
+    """How failed calls are answered."""
 
     strategy: str = "default"
-    """Name of the strategy that decides."""
-
-
-@cache
-def settings() -> RecoverySettings:
-    """The settings of this process, read once: reading the environment takes longer than a decision."""
-    return RecoverySettings()
+    """Name of the recovery strategy that decides."""

@@ -1,4 +1,4 @@
-"""The default strategy: what each class of failure is answered with."""
+"""The default strategy: what follows each kind of failure."""
 
 from typing import assert_never
 
@@ -18,26 +18,26 @@ from orchestrator_services.recovery.backoff import backoff_ms
 
 @recovery("default")
 async def by_class_of_failure(failed: FailedCall, context: Context) -> Recovery:
-    """TRANSIENT: again after a while, then with another tool. PERMANENT: with another tool at once.
+    """TRANSIENT: retries with backoff, then another tool. PERMANENT: another tool at once.
 
-    INVALID_INPUT: nothing, for the arguments would be the same. UNKNOWN_OUTCOME: like TRANSIENT where running
-    twice does no harm, otherwise nothing. A failure of a class that we do not know is taken as PERMANENT.
+    INVALID_INPUT: exhausted, because the arguments would be the same. UNKNOWN_OUTCOME: like TRANSIENT if the call
+    may run twice, exhausted otherwise. A failure of an unknown kind is treated as PERMANENT.
     """
     match failed.failure.kind:
         case FailureKind.TRANSIENT:
             return _again(failed) or _otherwise(failed)
         case FailureKind.UNKNOWN_OUTCOME:
             if not _repeatable(failed, context):
-                return Exhausted("nobody knows whether it happened, and it must not happen twice")
+                return Exhausted("the outcome is unknown, and the call must not run twice")
             return _again(failed) or _otherwise(failed)
         case FailureKind.INVALID_INPUT:
-            return Exhausted("the same input would fail again: it has to be changed")
+            return Exhausted("the same input would fail again: change it")
         case _:
             return _otherwise(failed)
 
 
 def _again(failed: FailedCall) -> Retry | None:
-    """A retry, as long as the call has attempts left. Attempts count over all tools of a step."""
+    """A retry while the call has attempts left. Attempts count across all tools of a step."""
     call = failed.call
     if call.attempt >= call.retry.attempts:
         return None
@@ -53,12 +53,12 @@ def _otherwise(failed: FailedCall) -> Fallback | Exhausted:
     if tool and failed.alternatives:
         return Fallback((*call.avoid, tool), f"{tool} failed ({failed.failure.code}): try another tool")
     if failed.failure.kind in (FailureKind.TRANSIENT, FailureKind.UNKNOWN_OUTCOME):
-        return Exhausted(f"all {call.retry.attempts} attempts are used up")
-    return Exhausted("it would fail again" + (", and no other tool is left" if tool else ""))
+        return Exhausted(f"all {call.retry.attempts} attempts failed")
+    return Exhausted("the call would fail again" + (", and no other tool is left" if tool else ""))
 
 
 def _repeatable(failed: FailedCall, context: Context) -> bool:
-    """Whether running it twice does no harm. Of a tool that no process announces any more we cannot know."""
+    """Whether the call may run twice. A tool that is not announced may be at-most-once, so its calls may not."""
     match failed.kind:
         case CallKind.PLAN | CallKind.REVIEW | CallKind.SELECTION | CallKind.EVALUATION | CallKind.RECOVERY:
             return True

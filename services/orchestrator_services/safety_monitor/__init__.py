@@ -1,5 +1,6 @@
-"""The safety monitor: reviews plans against rules before a step of them runs."""
+"""The safety monitor: reviews plans against rules before any of their steps runs."""
 
 from orchestrator_services.safety_monitor.reviewer import safety
+from orchestrator_services.safety_monitor.settings import SafetySettings
 
-__all__ = ["safety"]
+__all__ = ["SafetySettings", "safety"]

@@ -1,4 +1,4 @@
-"""What the rules say about one plan."""
+"""Reviewing one plan against the rules."""
 
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
@@ -11,7 +11,7 @@ from orchestrator_services.safety_monitor.rules import CompiledRules, Rules
 
 
 async def objections(plan: types.Plan, rules: CompiledRules, context: Context) -> list[str]:
-    """Why a plan is unsafe; empty if it is not."""
+    """Why a plan breaks the rules; empty if it does not."""
     found = list(_forbidden(plan, rules.rules, context.definitions.tools))
     if len(plan.steps) > rules.rules.max_steps:
         found.append(f"the plan has {len(plan.steps)} steps, at most {rules.rules.max_steps} are allowed")
@@ -23,7 +23,7 @@ async def objections(plan: types.Plan, rules: CompiledRules, context: Context) -
 
 
 def _forbidden(plan: types.Plan, rules: Rules, tools: Mapping[str, types.ToolDefinition]) -> Iterator[str]:
-    """Steps that could run a forbidden tool: by name, as a fallback, or by a capability that it has."""
+    """Steps that could run a forbidden tool: by name, as a fallback, or by capability."""
     for step in plan.steps:
         by_capability = (
             sorted(name for name, tool in tools.items() if step.capability in tool.capabilities)
@@ -37,7 +37,7 @@ def _forbidden(plan: types.Plan, rules: Rules, tools: Mapping[str, types.ToolDef
 
 
 async def _visible(step: types.Step, context: Context) -> dict[str, Any]:
-    """A step as rules see it. Arguments that are bound late are null, their places are in `bound`."""
+    """A step as rules see it. Arguments that come from other steps are null, their places are in `bound`."""
     return {
         "id": step.step_id,
         "tool": step.tool,
@@ -52,20 +52,21 @@ async def _visible(step: types.Step, context: Context) -> dict[str, Any]:
 
 def _broken(expression: Expression, reason: str, steps: list[dict[str, Any]]) -> Iterator[str]:
     plan = {"steps": steps}
-    told = reason or expression.source
+    objection = reason or expression.source
     if not expression.names("step"):
-        yield from (f"the plan: {problem}" for problem in _judged(expression, {"plan": plan}, told))
+        yield from (f"the plan: {problem}" for problem in _judged(expression, {"plan": plan}, objection))
         return
     for step in steps:
-        problems = _judged(expression, {"plan": plan, "step": step}, told)
+        problems = _judged(expression, {"plan": plan, "step": step}, objection)
         yield from (f"step {step['id']}: {problem}" for problem in problems)
 
 
-def _judged(expression: Expression, variables: dict[str, Any], told: str) -> Iterator[str]:
-    """The objection of one rule, if it has one. What cannot be judged is not let through."""
+def _judged(expression: Expression, variables: dict[str, Any], objection: str) -> Iterator[str]:
+    """The objection, if the rule rejects. A rule that cannot be evaluated rejects, unless it is about a key that
+    does not exist."""
     try:
         if expression.holds(variables):
-            yield told
+            yield objection
     except ExpressionError as error:
         if not isinstance(error.__cause__, KeyError):
-            yield f"the rule {expression.source!r} cannot be judged: {error}"
+            yield f"the rule {expression.source!r} cannot be evaluated: {error}"

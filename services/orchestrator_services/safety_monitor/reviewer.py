@@ -11,16 +11,16 @@ from orchestrator_services.safety_monitor.settings import SafetySettings
 @cache
 def rules() -> CompiledRules:
     """The rules of this process, read once. Raises `ConfigurationError`."""
-    return read_rules(SafetySettings().rules)
+    return read_rules(SafetySettings.read().rules)
 
 
 @reviewer("safety", group="safety-monitor")
 async def safety(request: PlanReview, context: Context) -> Review:
-    """Rejects a plan that breaks a rule, with every rule that it breaks.
+    """Rejects a plan that breaks rules, and lists every rule that it breaks.
 
-    A rule about a key that a step's arguments do not have is not about that step. A rule that cannot be judged
-    for another reason rejects: an argument that is bound late, say, is null when the plan is reviewed. So do
-    rules that cannot be read: nothing is safe by a file that is not there.
+    A rule about a key that a step's arguments lack does not apply to that step. A rule that cannot be evaluated
+    for another reason rejects: an argument that comes from another step, for example, is null when the plan is
+    reviewed. Rules that cannot be read reject every plan.
     """
     try:
         found = await objections(request.plan, rules(), context)

@@ -5,7 +5,7 @@ max_steps: 50
 forbid_tools: ["shell.*", files.delete]
 reject:
   - when: step.arguments.path.startsWith("/etc")
-    reason: system files are none of an agent's business
+    reason: agents must not touch system files
   - when: plan.steps.filter(s, s.tool == "http.get").size() > 10
     reason: too many requests
 ```
@@ -25,7 +25,7 @@ VARIABLES: Final = ("plan", "step")
 
 
 class Rule(BaseModel):
-    """A plan is rejected when `when` is true: for the plan, or for any of its steps if it names `step`."""
+    """Rejects a plan if `when` is true: for the plan, or for any of its steps if it uses `step`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -52,7 +52,7 @@ class CompiledRules:
 
 
 def read_rules(file: Path | None) -> CompiledRules:
-    """The rules of a file; the defaults without one. Raises `ConfigurationError` that names every mistake."""
+    """The rules of a file; the defaults without one. Raises `ConfigurationError` that lists every mistake."""
     if file is None:
         return CompiledRules(Rules(), ())
     try:
@@ -60,7 +60,7 @@ def read_rules(file: Path | None) -> CompiledRules:
     except OSError as error:
         raise ConfigurationError(f"the safety rules {file} cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"the safety rules {file} are not YAML: {error}") from error
+        raise ConfigurationError(f"the safety rules {file} are not valid YAML: {error}") from error
     try:
         rules = Rules.model_validate({} if content is None else content)
     except ValidationError as error:

@@ -1,14 +1,22 @@
 """Settings of the safety monitor."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from orchestrator.sdk import ConfigurationError, PluginSettings
+from orchestrator_services.safety_monitor.rules import read_rules
 
 
-class SafetySettings(BaseSettings):
-    """Every field is the variable `ORCHESTRATOR_SAFETY_<FIELD>`."""
-
-    model_config = SettingsConfigDict(env_prefix="ORCHESTRATOR_SAFETY_", frozen=True)
+class SafetySettings(PluginSettings, prefix="SAFETY"):
+    """What plans are reviewed against."""
 
     rules: Path | None = None
-    """YAML file of the rules; without one only the number of steps is bounded."""
+    """YAML file of the rules. Without one only the number of steps is limited."""
+
+    def problems(self) -> Iterable[str]:
+        """What is wrong with the file of the rules."""
+        try:
+            read_rules(self.rules)
+        except ConfigurationError as error:
+            return error.problems
+        return ()

@@ -1,5 +1,6 @@
-"""Tool execution: runs the tools that are loaded in this process, and announces them."""
+"""Tool execution: announces and runs the tools that are loaded in this process."""
 
 from orchestrator_services.tool_executor.handlers import service
+from orchestrator_services.tool_executor.pools import ToolExecutorSettings
 
-__all__ = ["service"]
+__all__ = ["ToolExecutorSettings", "service"]

@@ -1,9 +1,8 @@
-"""The tool executor service: runs the tools of this process, one command a run."""
+"""The tool executor service: runs the tools of this process, one run per command."""
 
 from typing import Any, Final
 
 from orchestrator.sdk import (
-    Context,
     ContractError,
     Failure,
     FailureKind,
@@ -12,6 +11,7 @@ from orchestrator.sdk import (
     PermanentError,
     Platform,
     Service,
+    ServiceContext,
     Tool,
     TransientError,
     UnavailableError,
@@ -21,7 +21,7 @@ from orchestrator.sdk import (
 from orchestrator.sdk.messages import Definition, Message, commands, events, replace, types
 from orchestrator_services.tool_executor.pools import pool_of_this_process
 from orchestrator_services.tool_executor.running import OUTPUT_NOT_JSON, output_not_json, run
-from orchestrator_services.tool_executor.supervision import Rhythm, TimeLimitReached, supervised
+from orchestrator_services.tool_executor.supervision import Rhythm, RunTimedOut, supervised
 
 POOL: Final = pool_of_this_process()
 service = Service(
@@ -36,19 +36,19 @@ RHYTHM: Final = Rhythm()
 
 @service.announces
 def tools_of_this_process(platform: Platform) -> list[Definition]:
-    """Every tool that runs here exists, for whoever selects tools."""
+    """Announces every tool that runs here, for tool selectors."""
     now = platform.now()
-    loaded = [tool.definition for _, tool in sorted(platform.plugins.tools.items())]
+    loaded = [tool.definition for _, tool in sorted(platform.plugins.by_name(Tool).items())]
     return [tool_defined(definition, now) for definition in loaded if POOL.has(definition.pool)]
 
 
 @service.on(commands.ExecuteTool)
-async def execute_tool(message: commands.ExecuteTool, context: Context) -> Message:
-    """`ToolCompleted`, or `ToolFailed` with why.
+async def execute_tool(message: commands.ExecuteTool, context: ServiceContext) -> Message:
+    """Replies `ToolCompleted`, or `ToolFailed` with the reason.
 
-    1. what cannot be started is refused, and counts as no tool call
-    2. the tool runs within its time limit, which counts from here on
-    3. its output is kept; from 2 on a failure of an at-most-once tool leaves the outcome unknown
+    1. A run that cannot be started fails, and does not count as a tool call.
+    2. The tool runs within its timeout, which starts here.
+    3. Its output is stored. From 2 on, a failure of an at-most-once tool leaves the outcome unknown.
     """
     started = context.now()
     try:
@@ -57,8 +57,8 @@ async def execute_tool(message: commands.ExecuteTool, context: Context) -> Messa
     except Exception as error:  # noqa: BLE001 - every failure is a reply
         return _failed(message, context, failure_of(error, "arguments_error"), types.Usage())
     try:
-        output = await _kept(await _run(tool, arguments, message, context), tool, context)
-    except Exception as error:  # noqa: BLE001 - a stranger's tool may raise anything
+        output = await _stored(await _run(tool, arguments, message, context), tool, context)
+    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
         usage = context.usage(started, tool_calls=1)
         return _failed(message, context, _failure(error, tool, message), usage)
     return context.write(
@@ -70,58 +70,64 @@ async def execute_tool(message: commands.ExecuteTool, context: Context) -> Messa
     )
 
 
-def _tool(message: commands.ExecuteTool, context: Context) -> Tool:
-    """The tool to run. Raises `HandlerError` if it is not to be run, or not here."""
+def _tool(message: commands.ExecuteTool, context: ServiceContext) -> Tool:
+    """The tool to run. Raises `HandlerError` if the command expired, or the tool does not run here."""
     if context.now() > message.not_after:
         late = (context.now() - message.not_after) // 1000
-        raise TransientError(f"the command expired {late} ms ago, before a worker took it", code="expired")
+        raise TransientError(
+            f"the command expired {late} ms ago, before an executor received it", code="expired"
+        )
     name = message.call.tool
-    tool = context.plugins.tools.get(name)
+    tool = context.plugins.by_name(Tool).get(name)
     if tool is None:
         raise PermanentError(
-            f"this executor does not run {name}: load its module here, or give the tool a pool of its own",
+            f"tool {name} not found in this executor: load its module here, or give the tool a pool of its own",
             code="tool_not_here",
         )
     here = tool.definition.version
     if here != message.tool_version:
-        # While executors are upgraded both versions run; another attempt selects by what is announced then.
+        # During an upgrade both versions run. The next attempt selects from what is announced by then.
         raise TransientError(
-            f"version {message.tool_version} of {name} was selected, this executor runs {here}",
+            f"version {message.tool_version} of {name} was selected, but this executor runs version {here}",
             code="tool_version_differs",
         )
     return tool
 
 
-async def _arguments(message: commands.ExecuteTool, context: Context) -> Any:
+async def _arguments(message: commands.ExecuteTool, context: ServiceContext) -> Any:
     outputs = await context.outputs(message.inputs)
     try:
         return await context.fill(message.arguments, outputs)
     except UnavailableError:
         raise
     except Exception as error:
-        raise InvalidInput(f"the arguments cannot be filled: {error}", code="arguments_not_filled") from error
+        raise InvalidInput(
+            f"the arguments cannot be filled in from the steps' outputs: {error}", code="arguments_not_filled"
+        ) from error
 
 
-async def _run(tool: Tool, arguments: dict[str, Any], message: commands.ExecuteTool, context: Context) -> Any:
-    told = False
+async def _run(
+    tool: Tool, arguments: dict[str, Any], message: commands.ExecuteTool, context: ServiceContext
+) -> Any:
+    has_started = False
 
-    async def sign_of_life(elapsed: float) -> None:
-        nonlocal told
+    async def heartbeat(elapsed: float) -> None:
+        nonlocal has_started
         alive: Message
-        if told:
+        if has_started:
             elapsed_ms = round(elapsed * 1000)
             alive = context.write(
                 events.ToolHeartbeat, call=message.call, worker=context.instance, elapsed_ms=elapsed_ms
             )
         else:
             alive = context.write(events.ToolStarted, call=message.call, worker=context.instance)
-        told = True
+        has_started = True
         await context.emit(alive)
 
-    return await supervised(run(tool, arguments), message.timeout_ms / 1000, sign_of_life, RHYTHM)
+    return await supervised(run(tool, arguments), message.timeout_ms / 1000, heartbeat, RHYTHM)
 
 
-async def _kept(output: Any, tool: Tool, context: Context) -> types.Value:
+async def _stored(output: Any, tool: Tool, context: ServiceContext) -> types.Value:
     try:
         return await context.values.store(output)
     except ContractError as error:
@@ -129,22 +135,22 @@ async def _kept(output: Any, tool: Tool, context: Context) -> types.Value:
 
 
 def _failure(error: Exception, tool: Tool, message: commands.ExecuteTool) -> Failure:
-    """The failure of a run that had begun."""
+    """The failure of a run that had started."""
     at_most_once = message.at_most_once or tool.definition.at_most_once
-    if isinstance(error, TimeLimitReached):
+    if isinstance(error, RunTimedOut):
         kind = FailureKind.UNKNOWN_OUTCOME if at_most_once else FailureKind.TRANSIENT
-        text = f"{tool.name} did not return within its time limit of {message.timeout_ms} ms"
+        text = f"{tool.name} did not return within its timeout of {message.timeout_ms} ms"
         return Failure(kind=kind, code="timeout", message=text)
     failure = failure_of(error, "tool_error")
     said_by_the_tool = isinstance(error, HandlerError) and failure.code != OUTPUT_NOT_JSON
     if at_most_once and not said_by_the_tool:
-        # What broke may have broken after the effect; only the tool itself can know better.
+        # It may have failed after its effect; only an error that the tool itself raises says otherwise.
         return replace(failure, kind=FailureKind.UNKNOWN_OUTCOME)
     return failure
 
 
 def _failed(
-    message: commands.ExecuteTool, context: Context, failure: Failure, usage: types.Usage
+    message: commands.ExecuteTool, context: ServiceContext, failure: Failure, usage: types.Usage
 ) -> events.ToolFailed:
     return context.write(
         events.ToolFailed, call=message.call, tool=message.call.tool, failure=failure, usage=usage

@@ -1,4 +1,4 @@
-"""Running one tool: a plain function, blocking or not, and what it returns as JSON."""
+"""Running one tool, blocking or not, and making JSON of what it returns."""
 
 import inspect
 from functools import partial
@@ -31,13 +31,13 @@ def _run_blocking(tool: Tool, arguments: dict[str, Any]) -> Any:
     result = tool(**arguments)
     if inspect.isawaitable(result):
         raise PermanentError(
-            f"{tool.name} returned something to await: declare it with `async def`", code="tool_error"
+            f"{tool.name} returned an awaitable: declare it with `async def`", code="tool_error"
         )
     return jsonable(result, tool.name)
 
 
 def jsonable(result: Any, tool_name: str) -> Any:
-    """Plain JSON data of what a tool returned: models, dataclasses, dates, paths, sets and iterators too."""
+    """What a tool returned as plain JSON data. It may hold models, dataclasses, dates, paths, sets and iterators."""
     try:
         return to_jsonable_python(result)
     except (ValueError, TypeError, RecursionError) as error:

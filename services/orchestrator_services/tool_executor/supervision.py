@@ -1,4 +1,4 @@
-"""Watching over one run: its time limit and its signs of life."""
+"""Supervising one run: its timeout and its heartbeats."""
 
 import asyncio
 import logging
@@ -11,13 +11,13 @@ from orchestrator.sdk import PermanentError
 logger: Final = logging.getLogger(__name__)
 
 
-class TimeLimitReached(Exception):  # noqa: N818 - it says what happened
-    """The run took longer than it may."""
+class RunTimedOut(Exception):  # noqa: N818 - it says what happened
+    """The run took longer than its timeout."""
 
 
 @dataclass(frozen=True)
 class Rhythm:
-    """When a run shows signs of life, in seconds since its start. Short runs, which most are, show none."""
+    """When heartbeats of a run are sent, seconds since its start. Short runs, which most are, send none."""
 
     first: float = 1.0
     every: float = 10.0
@@ -25,46 +25,46 @@ class Rhythm:
 
 async def supervised(
     run: Coroutine[Any, Any, Any],
-    limit: float,
-    sign_of_life: Callable[[float], Awaitable[None]],
+    timeout_s: float,
+    heartbeat: Callable[[float], Awaitable[None]],
     rhythm: Rhythm,
 ) -> Any:
-    """What a run returns within `limit` seconds; meanwhile `sign_of_life(elapsed seconds)` is called.
+    """What a run returns within `timeout_s`. Meanwhile `heartbeat(elapsed seconds)` is called in the rhythm.
 
-    Raises `TimeLimitReached`, or what the run raises. A run that is late or cancelled is not waited for.
+    Raises `RunTimedOut`, or what the run raises. Does not wait for a run that timed out or was cancelled.
     """
     loop = asyncio.get_running_loop()
     started = loop.time()
-    next_sign = rhythm.first
+    next_heartbeat = rhythm.first
     task = asyncio.ensure_future(run)
-    # Who is cancelled in the moment in which the run fails does not get to see the failure.
+    # If the caller is cancelled just as the run fails, nobody retrieves the failure.
     task.add_done_callback(_retrieved)
-    sign: asyncio.Future[None] | None = None
+    sending: asyncio.Future[None] | None = None
     try:
         while not task.done():
             elapsed = loop.time() - started
-            if elapsed >= limit:
-                raise TimeLimitReached
-            if elapsed >= next_sign:
-                # Not awaited: a broker that does not answer must not stretch the time limit.
-                if sign is None or sign.done():
-                    sign = asyncio.ensure_future(_shown(sign_of_life, elapsed))
-                next_sign += rhythm.every
-            await asyncio.wait({task}, timeout=max(0.0, min(limit, next_sign) - elapsed))
+            if elapsed >= timeout_s:
+                raise RunTimedOut
+            if elapsed >= next_heartbeat:
+                # Not awaited: a broker that does not answer must not extend the timeout.
+                if sending is None or sending.done():
+                    sending = asyncio.ensure_future(_sent(heartbeat, elapsed))
+                next_heartbeat += rhythm.every
+            await asyncio.wait({task}, timeout=max(0.0, min(timeout_s, next_heartbeat) - elapsed))
         return _result(task)
     finally:
-        if sign is not None:
-            sign.cancel()
+        if sending is not None:
+            sending.cancel()
         if not task.done():
             task.cancel()
 
 
-async def _shown(sign_of_life: Callable[[float], Awaitable[None]], elapsed: float) -> None:
+async def _sent(heartbeat: Callable[[float], Awaitable[None]], elapsed: float) -> None:
     try:
-        await sign_of_life(elapsed)
+        await heartbeat(elapsed)
     except Exception:
-        # The run goes on: a heartbeat that is lost delays nothing, one that stops the run would.
-        logger.warning("a sign of life could not be sent", exc_info=True)
+        # The run continues: a lost heartbeat delays nothing.
+        logger.warning("heartbeat not sent", exc_info=True)
 
 
 def _result(task: "asyncio.Future[Any]") -> Any:
@@ -74,6 +74,6 @@ def _result(task: "asyncio.Future[Any]") -> Any:
 
 
 def _retrieved(task: "asyncio.Future[Any]") -> None:
-    """Looks at the end of a run that nobody waits for, or asyncio would complain that nobody did."""
+    """Retrieves the exception of a run that nobody awaits, or asyncio would log that it was never retrieved."""
     if not task.cancelled():
         task.exception()

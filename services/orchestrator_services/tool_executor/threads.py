@@ -1,4 +1,4 @@
-"""Blocking functions, run beside the event loop."""
+"""Blocking functions, run in threads beside the event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from typing import Any
 async def in_thread(function: Callable[[], Any], name: str) -> Any:
     """What a blocking function returns, run in a thread of its own.
 
-    Not a pool's thread: a function that never returns cannot be stopped, and must neither take a pool's place
-    for ever nor keep the process from ending, as threads of a pool do. A thread costs about 50 us to start.
+    Not a thread of a pool: a function that never returns cannot be stopped. It must not occupy a pool's thread
+    forever, nor keep the process from ending, as a pool's threads do. A thread takes about 50 us to start.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
@@ -33,14 +33,14 @@ async def in_thread(function: Callable[[], Any], name: str) -> Any:
         except StopIteration as error:
             failed = RuntimeError("StopIteration was raised")
             failed.__cause__ = error
-        except Exception as error:  # noqa: BLE001 - a stranger's function may raise anything
+        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
             failed = error
         except BaseException as error:  # noqa: BLE001 - SystemExit of a tool must not end the worker
             failed = RuntimeError(f"{type(error).__name__} was raised")
         try:
             loop.call_soon_threadsafe(settle, result, failed)
         except RuntimeError:
-            # The loop is closed: nobody waits any more.
+            # The loop is closed: nobody waits for the result.
             return
 
     Thread(target=work, name=name, daemon=True).start()

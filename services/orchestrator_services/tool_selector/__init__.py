@@ -1,6 +1,7 @@
-"""Tool selection: finds the tool for each step among those that executors have announced."""
+"""Tool selection: chooses the tool for each step among those that executors announced."""
 
 from orchestrator_services.tool_selector.handlers import service
+from orchestrator_services.tool_selector.settings import ToolSelectorSettings
 from orchestrator_services.tool_selector.strategy import closest_fit
 
-__all__ = ["closest_fit", "service"]
+__all__ = ["ToolSelectorSettings", "closest_fit", "service"]

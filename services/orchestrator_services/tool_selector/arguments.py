@@ -1,4 +1,4 @@
-"""Whether a step's arguments fit a tool, as far as they are known before its run."""
+"""Whether a step's arguments fit a tool, as far as they are known before the step runs."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -21,11 +21,11 @@ _MOST_PROBLEMS: Final = 5
 
 @dataclass(frozen=True)
 class Arguments:
-    """Arguments of a step. Places that are bound late hold null in `content`."""
+    """Arguments of a step. What comes from other steps is null in `content`: a hole."""
 
     content: Any
     holes: tuple[tuple[str, ...], ...]
-    """Where they are bound late: the tokens of each JSON pointer."""
+    """Places that are filled in when the step runs: the tokens of each JSON pointer."""
 
     @classmethod
     def of(cls, content: Any, references: Iterable[types.Reference]) -> "Arguments":
@@ -33,7 +33,7 @@ class Arguments:
 
     @property
     def bound(self) -> frozenset[str]:
-        """Names of the arguments that are bound late, whole or in part."""
+        """Names of the arguments with a hole, whole or in part."""
         return frozenset(hole[0] for hole in self.holes if hole)
 
     @property
@@ -48,22 +48,22 @@ class Arguments:
         return frozenset(self.content) | self.bound if isinstance(self.content, dict) else self.bound
 
     def problems(self, tool: types.ToolDefinition) -> list[str]:
-        """What does not fit the tool's schema; empty where everything known does.
+        """What does not fit the tool's schema; empty if everything known does.
 
-        Of what is bound late only the names are looked at: the values are not there yet.
+        Of holes only the names are checked: their values are not known yet.
         """
         if () in self.holes:
             return []
         try:
             errors = list(_validator(tool.arguments_schema).iter_errors(self.content))
         except (ValueError, SchemaError, Unresolvable) as error:
-            return [f"its own arguments schema is broken: {error}"]
+            return [f"the tool's arguments schema is invalid: {error}"]
         found = [error for error in errors if self._counts(error)]
         found.sort(key=lambda error: [str(token) for token in error.absolute_path])
         return [_explained(error) for error in found[:_MOST_PROBLEMS]]
 
     def _counts(self, error: ValidationError) -> bool:
-        """Whether a problem is one of what is known, and not of a hole or of something with a hole in it."""
+        """Whether a problem is about what is known, and not about a hole or something that contains one."""
         path = tuple(map(str, error.absolute_path))
         if error.validator in _ABOUT_NAMES and path not in self.holes:
             return True
@@ -83,7 +83,7 @@ def parameters(tool: types.ToolDefinition) -> frozenset[str]:
 def _validator(schema: str) -> Draft202012Validator:
     loaded = json.loads(schema)
     Draft202012Validator.check_schema(loaded)
-    # An empty registry: without it a schema's $ref would be fetched from wherever it points.
+    # An empty registry: without it jsonschema fetches a $ref from wherever it points.
     return Draft202012Validator(loaded, registry=Registry())
 
 

@@ -1,4 +1,4 @@
-"""Which tools could do a step, and why the others could not."""
+"""Which tools can do a step, and why the others cannot."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -32,9 +32,9 @@ def candidates(
     policy: types.ToolPolicy,
     avoid: Iterable[str],
 ) -> dict[str, types.ToolDefinition]:
-    """Tools that could do the step: those it names, in its order, then those with its capability, by name.
+    """Tools that can do the step: the one it names or those with its capability, by name, then its fallbacks.
 
-    Raises `InvalidInput` or `PermanentError` saying of each tool why it could not, if none is left.
+    Raises `InvalidInput` or `PermanentError` if none is left, with the reason for each tool.
     """
     tried = frozenset(avoid)
     found: dict[str, types.ToolDefinition] = {}
@@ -67,18 +67,18 @@ def _judged(
     tried: frozenset[str],
 ) -> types.ToolDefinition | Rejected:
     if name in tried:
-        return Rejected(NONE_LEFT, f"{name} was tried already")
+        return Rejected(NONE_LEFT, f"{name} failed already")
     if refusal := _refusal(name, policy):
         return Rejected(NOT_ALLOWED, refusal)
     if name not in tools:
         return Rejected(NOT_FOUND, _unknown(name, tools))
     if problems := arguments.problems(tools[name]):
-        return Rejected(DO_NOT_FIT, f"the arguments do not fit {name}: {'; '.join(problems)}")
+        return Rejected(DO_NOT_FIT, f"invalid arguments for {name}: {'; '.join(problems)}")
     return tools[name]
 
 
 def _refusal(name: str, policy: types.ToolPolicy) -> str:
-    """Why a policy refuses a tool; empty if it does not. Deny wins; an empty allow-list allows all."""
+    """Why a policy denies a tool; empty if it does not. Deny wins over allow; an empty allow-list allows all."""
     denied = next((pattern for pattern in policy.deny if fnmatchcase(name, pattern)), None)
     if denied:
         return f"the agent may not use {name}: its tools.deny has {denied}"
@@ -93,11 +93,11 @@ def _nothing_left(
     if not rejected:
         capabilities = sorted({name for tool in tools.values() for name in tool.capabilities})
         return PermanentError(
-            f"no tool has the capability {step.capability}; there are tools for: {_listed(capabilities)}",
+            f"no tool has the capability {step.capability}; known capabilities: {_listed(capabilities)}",
             code=NOT_FOUND,
         )
     codes = {one.code for one in rejected}
-    # Where something was tried already, it is the end of the fallbacks, whatever is wrong with the others.
+    # If a tool was tried already, the fallbacks are used up, whatever is wrong with the other tools.
     code = NONE_LEFT if NONE_LEFT in codes else rejected[0].code
     kind = InvalidInput if code == DO_NOT_FIT else PermanentError
     return kind("; ".join(one.reason for one in rejected), code=code)
@@ -106,10 +106,10 @@ def _nothing_left(
 def _unknown(name: str, tools: Mapping[str, types.ToolDefinition]) -> str:
     similar = get_close_matches(name, tools, n=3)
     if similar:
-        return f"there is no tool {name}; did you mean {' or '.join(similar)}?"
+        return f"tool {name} not found; did you mean {' or '.join(similar)}?"
     if not tools:
-        return f"there is no tool {name}: no executor has announced a tool yet, start one"
-    return f"there is no tool {name}; there are: {_listed(sorted(tools))}"
+        return f"tool {name} not found: no executor has announced a tool yet; start one"
+    return f"tool {name} not found; known tools: {_listed(sorted(tools))}"
 
 
 def _listed(names: list[str]) -> str:

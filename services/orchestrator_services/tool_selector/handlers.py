@@ -1,33 +1,34 @@
-"""The tool selector service: chooses a tool for each step that is ready, and has it run."""
+"""The tool selector service: chooses a tool for each ready step, and requests its execution."""
 
 from orchestrator.sdk import (
     CallKind,
-    Context,
     PermanentError,
     Selection,
+    Selector,
     Service,
+    ServiceContext,
     ToolDefinition,
     failure_of,
 )
 from orchestrator.sdk.messages import QUEUE_MS, Message, commands, events, idempotency_key, replace, types
 from orchestrator_services.tool_selector.arguments import Arguments
 from orchestrator_services.tool_selector.candidates import candidates
-from orchestrator_services.tool_selector.settings import settings
+from orchestrator_services.tool_selector.settings import ToolSelectorSettings
 
 service = Service("tool-selector")
 
 
 @service.on(events.PlanStepReady)
-async def plan_step_ready(message: events.PlanStepReady, context: Context) -> list[Message]:
-    """`ToolSelected` and `ExecuteTool`, or `SelectionFailed` with why.
+async def plan_step_ready(message: events.PlanStepReady, context: ServiceContext) -> list[Message]:
+    """Writes `ToolSelected` and `ExecuteTool`, or `SelectionFailed` with the reason.
 
-    Announced tools are read from their beginning before this service starts, so a tool that is missing is
-    missing for good, and the failure is PERMANENT.
+    A process reads all announced tools before it starts this service. A tool that is not found was never
+    announced, so the failure is PERMANENT.
     """
     try:
         selection = await _selection(message, context)
         tool = await _chosen(selection, context)
-    except Exception as error:  # noqa: BLE001 - a stranger's selector may raise anything
+    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
         failure = failure_of(error, "selection_error")
         return [context.write(events.SelectionFailed, call=message.call, failure=failure)]
     selected = context.write(
@@ -44,7 +45,7 @@ async def plan_step_ready(message: events.PlanStepReady, context: Context) -> li
     return [selected, _execution(message, selected, context)]
 
 
-async def _selection(message: events.PlanStepReady, context: Context) -> Selection:
+async def _selection(message: events.PlanStepReady, context: ServiceContext) -> Selection:
     step = message.step
     arguments = Arguments.of(await context.values.load(step.arguments.body), step.arguments.references)
     possible = candidates(step, arguments, context.definitions.tools, message.tools, message.call.avoid)
@@ -57,24 +58,22 @@ async def _selection(message: events.PlanStepReady, context: Context) -> Selecti
     )
 
 
-async def _chosen(selection: Selection, context: Context) -> ToolDefinition:
-    """What the selector chose: one of the candidates, whatever it returned, for they are what is allowed."""
-    name = settings().strategy
-    selector = context.plugins.selectors.get(name)
-    if selector is None:
-        known = ", ".join(sorted(context.plugins.selectors)) or "none"
-        raise PermanentError(f"there is no tool selector {name}; installed: {known}", code="unknown_selector")
+async def _chosen(selection: Selection, context: ServiceContext) -> ToolDefinition:
+    """What the selector chose. Only the candidates are allowed, whatever it returns."""
+    name = ToolSelectorSettings.read().strategy
+    selector = context.plugins.get(Selector, name)
     chosen = str(getattr(await selector.choose(selection, context), "name", None))
     if chosen not in selection.candidates:
         possible = ", ".join(selection.candidates)
         raise PermanentError(
-            f"the tool selector {name} chose {chosen}, which is none of: {possible}", code="selection_error"
+            f"the tool selector {name} chose {chosen}, which is not a candidate; the candidates are {possible}",
+            code="selection_error",
         )
     return selection.candidates[chosen]
 
 
 def _execution(
-    message: events.PlanStepReady, selected: events.ToolSelected, context: Context
+    message: events.PlanStepReady, selected: events.ToolSelected, context: ServiceContext
 ) -> commands.ExecuteTool:
     call: types.Call = replace(
         message.call, kind=CallKind.TOOL, tool=selected.tool, alternatives=selected.alternatives
@@ -100,4 +99,6 @@ def _reason(selection: Selection, tool: ToolDefinition) -> str:
     if tool.name in step.fallback:
         return f"a fallback of the step, for {step.tool or step.capability}"
     others = len(selection.candidates) - 1
-    return f"it can do {step.capability}" + (f", and was preferred to {others} more" if others else "")
+    return f"it has the capability {step.capability}" + (
+        f"; chosen among {others + 1} tools" if others else ""
+    )

@@ -1,20 +1,10 @@
 """Settings of the tool selector."""
 
-from functools import cache
-
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from orchestrator.sdk import PluginSettings
 
 
-class ToolSelectorSettings(BaseSettings):
-    """Every field is the variable `ORCHESTRATOR_TOOL_SELECTOR_<FIELD>`."""
-
-    model_config = SettingsConfigDict(env_prefix="ORCHESTRATOR_TOOL_SELECTOR_", frozen=True)
+class ToolSelectorSettings(PluginSettings, prefix="TOOL_SELECTOR"):
+    """How tools are chosen."""
 
     strategy: str = "default"
     """Name of the selector that chooses among the tools that could do a step."""
-
-
-@cache
-def settings() -> ToolSelectorSettings:
-    """The settings of this process, read once: reading the environment takes longer than a decision."""
-    return ToolSelectorSettings()

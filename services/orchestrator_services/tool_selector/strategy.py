@@ -1,4 +1,4 @@
-"""The default way to choose among several tools."""
+"""The default tool selector."""
 
 from orchestrator.sdk import Selection, ToolDefinition, tool_selector
 from orchestrator_services.tool_selector.arguments import parameters
@@ -6,10 +6,10 @@ from orchestrator_services.tool_selector.arguments import parameters
 
 @tool_selector("default")
 async def closest_fit(selection: Selection) -> ToolDefinition:
-    """The tool that the step names; its fallbacks in their order after it.
+    """The tool that the step names, then its fallbacks in their order.
 
-    Among tools with the step's capability the one that was made most for these arguments: which knows most of
-    their names, then which leaves fewest of its own parameters unused, then the first by name.
+    Among tools with the step's capability: the one that knows most of the arguments' names, then the one that
+    leaves fewest of its own parameters unused, then the first by name.
     """
     named = (selection.step.tool, *selection.step.fallback)
     capable = [tool for name, tool in selection.candidates.items() if name not in named]

@@ -1,13 +1,13 @@
 """Access logs as tables: the accepted line formats and how a file of them is loaded.
 
-Accepted, line by line and mixed at will:
+Accepted, in any mixture:
 
 - common log format followed by the latency in milliseconds, with or without the referrer and user agent of
-  the combined format between (https://httpd.apache.org/docs/current/logs.html#accesslog):
+  the combined format before it (https://httpd.apache.org/docs/current/logs.html#accesslog):
   `127.0.0.1 - - [2026-11-02T10:15:30.123Z] "GET /checkout HTTP/1.1" 200 5120 37.4`
   The time is ISO 8601 (without a zone it is UTC) or Apache's `10/Oct/2000:13:55:36 -0700`.
 - JSON lines with the keys `time` (or `timestamp`, `ts`, `@timestamp`; ISO 8601), `path` (or `route`, `url`),
-  `status`, `latency_ms` (or `duration_ms`, `request_time_ms`) and, if there, `method`, `bytes`, `host`.
+  `status`, `latency_ms` (or `duration_ms`, `request_time_ms`) and optionally `method`, `bytes`, `host`.
 
 Columns: `time` TIMESTAMPTZ, `host`, `method`, `path` as logged, `route` (the path without its query, segments
 that are numbers or UUIDs written `{id}`), `status` INTEGER, `bytes` BIGINT, `latency_ms` DOUBLE.
@@ -24,7 +24,7 @@ LINE = (
 )
 IDENTIFIER = r"\d+|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
-# Neither control character occurs in a log line that could be understood: a line is one field.
+# No valid log line has these control characters, so each line is read as one field.
 RAW_LINES = """
     CREATE TABLE raw_lines AS SELECT line FROM read_csv(
         $path, columns = {'line': 'VARCHAR'}, auto_detect = false, header = false, hive_partitioning =
@@ -69,7 +69,7 @@ ROWS = """
 
 @dataclass(frozen=True)
 class Loaded:
-    """How many lines became rows, how many did not, and the first of those (cut), if it was text."""
+    """How many lines became rows, how many did not, and the first of the latter (cut), if it was text."""
 
     rows: int
     malformed: int
@@ -77,8 +77,7 @@ class Loaded:
 
 
 def load_access_log(connection: duckdb.DuckDBPyConnection, place: Path, table: str) -> Loaded:
-    """Makes `table` of the lines of the file; blank lines are ignored, lines that fit no format are
-    counted."""
+    """Loads the lines of the file into `table`. Blank lines are ignored, lines in no accepted format are counted."""
     connection.execute(RAW_LINES, {"path": str(place)})
     connection.execute(ROWS.format(table=table), {"line": LINE, "identifier": IDENTIFIER})
     rows = _number(connection, f"SELECT count(*) FROM {table}")  # noqa: S608 - a checked name

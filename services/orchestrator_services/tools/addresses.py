@@ -13,7 +13,7 @@ from orchestrator_services.tools.settings import PREFIX, ToolSettings
 
 HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 DEFAULT_PORTS = {"http": 80, "https": 443}
-# Ranges of IPv6 that lead to an IPv4 address of the sender's choice: 6to4, Teredo, NAT64 (RFC 3056, 4380,
+# IPv6 ranges that contain an IPv4 address of the sender's choice: 6to4, Teredo, NAT64 (RFC 3056, 4380,
 # 6052).
 TRANSLATED = tuple(
     ipaddress.IPv6Network(network) for network in ("2002::/16", "2001::/32", "64:ff9b::/96", "64:ff9b:1::/48")
@@ -24,7 +24,7 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 async def system_resolver(host: str, port: int) -> Sequence[str]:
-    """The addresses that the machine's own resolver gives, in its order (RFC 6724), each once."""
+    """The addresses from the machine's own resolver, in its order (RFC 6724), without duplicates."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for _, _, _, _, address in found))
 
@@ -35,25 +35,25 @@ def port_of(url: httpx.URL) -> int:
 
 
 def shown(url: httpx.URL) -> str:
-    """The URL for people: without query, fragment and user, where secrets are."""
+    """The URL for people: without query, fragment and user, which may hold secrets."""
     port = f":{url.port}" if url.port else ""
     host = f"[{url.host}]" if ":" in url.host else url.host
     return f"{url.scheme}://{host}{port}{url.path}"
 
 
 def parsed(text: str) -> httpx.URL:
-    """The URL, if it is one that may be asked at all: http or https, with a host, without a user."""
+    """The URL. Raises `InvalidInput` unless it is http or https, has a host, and has no user."""
     try:
         url = httpx.URL(text)
         host = url.raw_host.decode("ascii")
     except (httpx.InvalidURL, UnicodeError):
-        raise InvalidInput("the URL cannot be read: write it as https://host/path, escaped") from None
+        raise InvalidInput("the URL is invalid: write it as https://host/path, percent-encoded") from None
     if url.scheme not in DEFAULT_PORTS or not host:
         raise InvalidInput("the URL must begin with http:// or https:// and name a host")
     if not HOST.fullmatch(host) or not 0 < port_of(url) < 65536:
-        raise InvalidInput("the URL cannot be read: its host or port is not one")
+        raise InvalidInput("the URL is invalid: its host or its port is not valid")
     if url.userinfo:
-        raise InvalidInput("the URL must not carry a user or password")
+        raise InvalidInput("the URL must not contain a user or a password")
     return url
 
 
@@ -71,10 +71,10 @@ class AddressPolicy:
         self._resolve = resolve
 
     async def addresses(self, url: httpx.URL) -> Sequence[str]:
-        """Where to connect for the URL. The name is looked up once, here, and every answer is judged: whoever
-        connects to one of these addresses cannot be led elsewhere by a second answer.
+        """Where to connect for the URL. The name is resolved once, here, and every address is checked: a caller that
+        connects to one of them cannot be led elsewhere by a second lookup.
 
-        Raises InvalidInput for what is not allowed, TransientError for a name that cannot be looked up.
+        Raises `InvalidInput` for what is not allowed, `TransientError` if the name cannot be resolved.
         """
         host, port = url.raw_host.decode("ascii").lower().rstrip("."), port_of(url)
         private = _place(host, port) in self._private
@@ -85,13 +85,13 @@ class AddressPolicy:
         try:
             found = await self._resolve(host, port)
         except OSError as error:
-            raise TransientError(f"the name {host} cannot be looked up: {error}") from None
+            raise TransientError(f"the host name {host} cannot be resolved: {error}") from None
         except UnicodeError:
             raise InvalidInput(f"{host} is not a host name") from None
         refused = [address for address in found if not private and not is_public(address)]
         if refused or not found:
             raise InvalidInput(
-                f"{host} is not at a public address; "
+                f"{host} does not have a public address; "
                 f"an operator can add {_place(host, port)} to {PREFIX}HTTP_ALLOW_PRIVATE"
             )
         return found
@@ -107,10 +107,10 @@ class AddressPolicy:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public Internet, for certain.
+    """Whether an IP address is certainly a public one.
 
-    Refused are all special-purpose ranges (RFC 6890 and successors), multicast, and every IPv6 form that
-    carries an IPv4 address, except a mapped one whose IPv4 address is public.
+    Not public are all special-purpose ranges (RFC 6890 and successors), multicast, and every IPv6 form that
+    contains an IPv4 address, except a mapped one whose IPv4 address is public.
     """
     try:
         parsed_address = ipaddress.ip_address(address)
@@ -132,7 +132,7 @@ def is_public(address: str) -> bool:
 
 
 def _matches(host: str, name: str) -> bool:
-    """Whether an entry's name is the host's, or `*.` and a domain that the host is below."""
+    """Whether an entry's name is the host, or `*.` and a domain above the host."""
     return host.endswith(name[1:]) if name.startswith("*.") else host == name
 
 
@@ -141,7 +141,7 @@ def _place(host: str, port: int) -> str:
 
 
 def _split(entry: str) -> tuple[str, str]:
-    """Name and port ('' if there is none) of an entry; an IPv6 address with a port stands in brackets."""
+    """Name and port of an entry; '' for no port. An IPv6 address with a port is in brackets."""
     if entry.startswith("["):
         name, _, rest = entry[1:].partition("]")
         return name, rest.removeprefix(":")

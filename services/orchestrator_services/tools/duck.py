@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,7 +12,7 @@ from orchestrator.sdk import HandlerError, InvalidInput, PermanentError
 from orchestrator_services.tools.settings import PREFIX, ToolSettings
 
 Result = TypeVar("Result")
-# A query that is not running yet does not notice an interrupt, so it is repeated until the work has stopped.
+# A query that has not started yet ignores an interrupt, so it is repeated until the work has stopped.
 INTERRUPT_EVERY_SECONDS = 0.02
 MAX_REASON_CHARACTERS = 1_000
 
@@ -19,8 +20,8 @@ MAX_REASON_CHARACTERS = 1_000
 def connect(settings: ToolSettings) -> duckdb.DuckDBPyConnection:
     """An empty in-memory database, in UTC, without extension loading and without spilling to disk.
 
-    The memory limit governs tables, joins, sorts and aggregates. A single value is not counted in it:
-    the container's limit is what bounds `repeat('x', 1000000000)`.
+    The memory limit covers tables, joins, sorts and aggregates, but not a single value: only the container's limit
+    stops `repeat('x', 1000000000)`.
     """
     connection = duckdb.connect(
         ":memory:",
@@ -31,7 +32,7 @@ def connect(settings: ToolSettings) -> duckdb.DuckDBPyConnection:
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "allow_community_extensions": "false",
-            # Otherwise a table name in SQL could reach a Python variable of ours.
+            # Otherwise a table name in SQL could refer to a Python variable.
             "python_enable_replacements": "false",
         },
     )
@@ -40,14 +41,14 @@ def connect(settings: ToolSettings) -> duckdb.DuckDBPyConnection:
 
 
 def seal(connection: duckdb.DuckDBPyConnection) -> None:
-    """From here on SQL reaches no file, network, extension or setting."""
+    """From now on SQL reaches no file, network, extension or setting."""
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 
 
 async def calculate(settings: ToolSettings, work: Callable[[duckdb.DuckDBPyConnection], Result]) -> Result:
-    """Runs `work` with a fresh connection in a thread. When the caller is cancelled, the running query is
-    interrupted and the thread has ended before the cancellation goes on."""
+    """Runs `work` with a new connection in a thread. If the caller is cancelled, the query is interrupted, and the
+    cancellation continues when the thread has ended."""
 
     def job() -> Result:
         with connection:
@@ -59,7 +60,9 @@ async def calculate(settings: ToolSettings, work: Callable[[duckdb.DuckDBPyConne
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         while not running.done():
-            connection.interrupt()
+            # The thread may have ended the query meanwhile, and closed the connection.
+            with suppress(duckdb.ConnectionException):
+                connection.interrupt()
             await asyncio.wait({running}, timeout=INTERRUPT_EVERY_SECONDS)
         running.exception()
         raise
@@ -68,9 +71,9 @@ async def calculate(settings: ToolSettings, work: Callable[[duckdb.DuckDBPyConne
 def refusal(
     error: duckdb.Error, about: str, settings: ToolSettings, place: Path | None = None
 ) -> HandlerError:
-    """The tool error that stands for a DuckDB error; `about` says what failed, `place` which file was read.
+    """The tool error for a DuckDB error. `about` says what failed, `place` which file was read.
 
-    Where this machine keeps the file is nobody's business, so that its bare name takes the place of its path.
+    The message has the file's name in place of its path: the layout of this machine is not for callers.
     """
     reason = str(error).partition("\n\n")[0].strip()[:MAX_REASON_CHARACTERS]
     if place is not None:
@@ -81,7 +84,7 @@ def refusal(
             f"read fewer rows or raise {PREFIX}SQL_MEMORY"
         )
     if isinstance(error, duckdb.PermissionException):
-        return InvalidInput(f"{about}: SQL reads the tables it was given and nothing else")
+        return InvalidInput(f"{about}: SQL may read only the tables of this call")
     if isinstance(error, duckdb.InternalException | duckdb.FatalException):
         return PermanentError(f"{about} failed inside DuckDB: {reason}")
     return InvalidInput(f"{about}: {reason}")

@@ -18,7 +18,7 @@ from orchestrator_services.tools.settings import ToolSettings, tool_settings
 MAX_MATCH_CHARACTERS = 500
 MAX_SKIPPED = 100
 
-# RE2 takes linear time whatever the pattern; Python's `re` could hold up the whole process for hours.
+# RE2 takes linear time for any pattern; Python's `re` can block the whole process for hours.
 MATCHING_LINES = """
     SELECT number, line FROM (
         SELECT unnest(lines) AS line, generate_subscripts(lines, 1) AS number
@@ -82,7 +82,7 @@ def search(
 
 
 Find = Callable[[str, int], list[tuple[int, str]]]
-"""At most so many matching lines of a text, with their numbers."""
+"""Takes a text and a limit, returns that many matching lines at most, with their numbers."""
 
 
 @contextmanager
@@ -101,7 +101,7 @@ def _matching(
     try:
         found = connection.execute(MATCHING_LINES, parameters).fetchall()
     except duckdb.Error as error:
-        raise refusal(error, f"{pattern!r} cannot be searched for", settings) from None
+        raise refusal(error, f"searching for {pattern!r} failed", settings) from None
     return [(int(number), str(line)) for number, line in found]
 
 
@@ -116,7 +116,7 @@ def _containing(wanted: str, ignore_case: bool, text: str, limit: int) -> list[t
 
 
 def _content(folder: Folder, name: str, settings: ToolSettings, alone: bool) -> str | None:
-    """The text of a file; None if it is to be skipped, which a file that was asked for by name never is."""
+    """The text of a file; None if it is to be skipped. A file that the call names is never skipped."""
     try:
         with folder.open(name, settings.max_file_bytes) as file:
             content = utf8(file.read())
@@ -126,7 +126,7 @@ def _content(folder: Folder, name: str, settings: ToolSettings, alone: bool) -> 
         return None
     if content is None and alone:
         raise PermanentError(f"{name!r} is not UTF-8 text and cannot be searched")
-    # Neither a Windows line end nor the last line's end is part of a line.
+    # Line ends are not part of a line, including those of Windows and of the last line.
     return content and content.replace("\r\n", "\n").removesuffix("\n")
 
 

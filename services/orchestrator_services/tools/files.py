@@ -21,7 +21,7 @@ class FileText(Result):
     text: str
     first_line: int
     lines: int = Field(description="Lines returned.")
-    next_line: int | None = Field(description="Where to read on; null at the end of the file.")
+    next_line: int | None = Field(description="Where to continue; null at the end of the file.")
     size: int = Field(description="Bytes of the whole file.")
 
 
@@ -42,7 +42,7 @@ def read(
     first_line: Annotated[int, Field(ge=1)] = 1,
     max_lines: Annotated[int, Field(ge=1)] = 10_000,
 ) -> FileText:
-    """Reads lines of a UTF-8 text file; `next_line` tells where to read on."""
+    """Reads lines of a UTF-8 text file; `next_line` says where to continue."""
     settings = tool_settings()
     folder = files_folder(settings)
     taken: list[bytes] = []

@@ -1,4 +1,4 @@
-"""HTTP GET from allowed hosts, which no redirect, name or address leads astray."""
+"""HTTP GET from allowed hosts only, whatever redirects and name lookups say."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ from orchestrator_services.tools.addresses import (
 )
 from orchestrator_services.tools.settings import PREFIX, ToolSettings, tool_settings
 
-# At INFO httpx logs whole URLs, the secrets in their queries included.
+# At INFO httpx logs whole URLs, including secrets in their queries.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 MAX_REDIRECTS = 5
@@ -41,7 +41,7 @@ TEXT_TYPES = frozenset(
         "application/sql",
     }
 )
-# What a hop to another origin may still be sent; anything else could be a credential.
+# Headers that are still sent after a redirect to another origin; any other could be a credential.
 HARMLESS_HEADERS = frozenset({"accept", "accept-language"})
 OWN_HEADERS = frozenset(
     {
@@ -58,7 +58,7 @@ OWN_HEADERS = frozenset(
 
 
 class HttpAnswer(BaseModel):
-    """What a host answered, with status 200 to 299. JSON is parsed into `data`, other text is in `text`."""
+    """The response of a host, with status 200 to 299. JSON is parsed into `data`, other text is in `text`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -114,10 +114,10 @@ async def _follow(
 async def _ask(
     url: httpx.URL, headers: Mapping[str, str], settings: ToolSettings, policy: AddressPolicy
 ) -> HttpAnswer | httpx.URL:
-    """The answer, or where it redirects to."""
+    """The response, or the URL that it redirects to."""
     addresses = await policy.addresses(url)
-    # A client per hop: no cookie and no connection of one host meets another. httpx's own redirects, and the
-    # environment's proxies and .netrc, are off; the time limit is the caller's.
+    # A client per hop: hosts share no cookies and no connections. httpx's own redirects and the environment's
+    # proxies and .netrc are off; the timeout is the caller's.
     async with httpx.AsyncClient(
         verify=_trust(settings.http_ca_file),
         trust_env=False,
@@ -131,13 +131,15 @@ async def _ask(
             finally:
                 await response.aclose()
         except httpx.TransportError as error:
-            raise TransientError(f"{shown(url)} broke off: {error or type(error).__name__}") from None
+            raise TransientError(
+                f"the connection to {shown(url)} failed: {error or type(error).__name__}"
+            ) from None
 
 
 async def _send(
     client: httpx.AsyncClient, url: httpx.URL, headers: Mapping[str, str], addresses: Sequence[str]
 ) -> httpx.Response:
-    """Asks at the first of the addresses that accepts the connection."""
+    """Sends the request to the first address that accepts a connection."""
     reasons = []
     for address in addresses:
         try:
@@ -145,18 +147,16 @@ async def _send(
                 "GET",
                 url.copy_with(host=address, fragment=None),
                 headers={**headers, "Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity"},
-                # The certificate is checked against the name that was asked for, not against the address.
+                # The certificate is verified against the host name, not against the address.
                 extensions={"sni_hostname": url.raw_host.decode("ascii")},
             )
             return await client.send(request, stream=True)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise PermanentError(
-                    f"{shown(url)} has no certificate that can be trusted: {error}"
-                ) from None
+                raise PermanentError(f"the certificate of {shown(url)} cannot be trusted: {error}") from None
             reasons.append(str(error) or type(error).__name__)
         except (httpx.LocalProtocolError, UnicodeError):
-            # The reason would quote the header's value.
+            # The error quotes the header's value, which may be a secret.
             raise InvalidInput(
                 f"the request for {shown(url)} cannot be sent: a header has characters that HTTP does not allow"
             ) from None
@@ -170,16 +170,18 @@ async def _read(url: httpx.URL, response: httpx.Response, settings: ToolSettings
         raise _status_error(url, response.status_code)
     content_type = response.headers.get("content-type", "text/plain").partition(";")[0].strip().lower()
     if not _is_text(content_type):
-        raise PermanentError(f"{shown(url)} answers with {content_type}, which is neither text nor JSON")
+        raise PermanentError(f"{shown(url)} returned {content_type}, which is neither text nor JSON")
     if response.headers.get("content-encoding", "identity").lower() != "identity":
-        raise PermanentError(f"{shown(url)} answers compressed though asked not to")
+        raise PermanentError(
+            f"{shown(url)} returned a compressed body although the request did not accept one"
+        )
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
         if len(body) > settings.max_result_bytes:
             raise PermanentError(
-                f"{shown(url)} answers with more than {settings.max_result_bytes} bytes; "
-                f"ask for less or raise {PREFIX}MAX_RESULT_BYTES"
+                f"{shown(url)} returned more than {settings.max_result_bytes} bytes; "
+                f"request less or raise {PREFIX}MAX_RESULT_BYTES"
             )
     text: str | None = _decoded(response, bytes(body))
     data = None
@@ -187,7 +189,7 @@ async def _read(url: httpx.URL, response: httpx.Response, settings: ToolSettings
         try:
             data, text = json.loads(body), None
         except (ValueError, RecursionError):
-            raise PermanentError(f"{shown(url)} answers with {content_type} that is not valid JSON") from None
+            raise PermanentError(f"{shown(url)} returned {content_type} that is not valid JSON") from None
     return HttpAnswer(
         url=shown(url),
         status=response.status_code,
@@ -201,15 +203,15 @@ async def _read(url: httpx.URL, response: httpx.Response, settings: ToolSettings
 def _redirect(url: httpx.URL, response: httpx.Response) -> httpx.URL:
     location = response.headers.get("location")
     if location is None:
-        raise PermanentError(f"{shown(url)} redirects without saying where to")
+        raise PermanentError(f"{shown(url)} redirects without a Location header")
     try:
         return parsed(str(url.join(location)))
     except (httpx.InvalidURL, UnicodeError):
-        raise PermanentError(f"{shown(url)} redirects to what is not a URL") from None
+        raise PermanentError(f"{shown(url)} redirects to an invalid URL") from None
 
 
 def _status_error(url: httpx.URL, status: int) -> HandlerError:
-    text = f"{shown(url)} answers with status {status}"
+    text = f"{shown(url)} returned status {status}"
     if status >= 500 or status in TRANSIENT_STATUSES:
         return TransientError(text, code=f"http_{status}")
     return PermanentError(text, code=f"http_{status}")
@@ -236,7 +238,7 @@ def _decoded(response: httpx.Response, body: bytes) -> str:
 
 @lru_cache(maxsize=4)
 def _trust(ca_file: Path | None) -> ssl.SSLContext:
-    """The authorities to trust; cached, since loading them takes about 20 ms."""
+    """The certificate authorities to trust. Cached, because loading them takes about 20 ms."""
     if ca_file is None:
         return httpx.create_ssl_context(trust_env=False)
     return ssl.create_default_context(cafile=str(ca_file))

@@ -25,7 +25,7 @@ FIGURES = """
 
 
 class Figures(BaseModel):
-    """Requests, answers with status 500 and above, their share (0 to 1), and latency percentiles in ms."""
+    """Requests, responses with status 500 and above, their share (0 to 1), and latency percentiles in ms."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -74,14 +74,16 @@ class LogTable:
         self.width_ms = width_ms
 
     def keep_route(self, path: str, route: str) -> None:
-        """Forgets all other routes; InvalidInput if there is no request for this one."""
+        """Deletes the requests of all other routes. Raises `InvalidInput` if this one has none."""
         busiest = self.connection.execute(
             "SELECT route FROM data GROUP BY route ORDER BY count(*) DESC, route LIMIT 10"
         ).fetchall()
         self.connection.execute("DELETE FROM data WHERE route != $route", {"route": route})
         if self.connection.execute("SELECT 1 FROM data LIMIT 1").fetchone() is None:
             known = ", ".join(str(row[0]) for row in busiest)
-            raise InvalidInput(f"{path!r} has no request for the route {route!r}; its busiest are {known}")
+            raise InvalidInput(
+                f"{path!r} has no request for the route {route!r}; its busiest routes are {known}"
+            )
 
     def span(self) -> tuple[str, str]:
         row = self.connection.execute(
@@ -90,7 +92,7 @@ class LogTable:
         return _instant(row[0]), _instant(row[1])
 
     def by(self, *keys: str, order: str | None = None) -> list[dict[str, Any]]:
-        """One row for each value of the keys (`route`, `start`), in their order unless told otherwise."""
+        """One row for each value of the keys (`route`, `start`), ordered by the keys unless `order` is given."""
         expressions = {"route": "route", "start": f"epoch_ms(time) // {self.width_ms} * {self.width_ms}"}
         selected = "".join(f"{expressions[key]} AS {key}, " for key in keys)
         grouping = f"GROUP BY {', '.join(keys)} ORDER BY {order or ', '.join(keys)}" if keys else ""
@@ -98,7 +100,7 @@ class LogTable:
         return [self._row(keys, row) for row in rows]
 
     def route_changes(self, start: str, end: str | None) -> list[RouteChange]:
-        """The p95 of each route before `start` and from there to `end`, what rose most first."""
+        """The p95 of each route before `start`, and from `start` to `end`. The largest increase comes first."""
         rows = self.connection.execute(
             """
             SELECT route, before, after FROM (

@@ -1,4 +1,4 @@
-"""Access logs: their figures, and when latency rose. The accepted formats are told in `access_log`."""
+"""Access logs: their figures, and when latency rose. `access_log` documents the accepted formats."""
 
 from collections.abc import Callable
 from statistics import median
@@ -31,7 +31,7 @@ MAX_POINTS = 1_500
 
 
 class LogStatistics(BaseModel):
-    """Figures of a log: over everything, by route (busiest first), by bucket, and, if asked for, by both."""
+    """Figures of a log: in total, by route (busiest first), by bucket, and by both if requested."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -155,13 +155,13 @@ async def _measured(
     try:
         return await calculate(settings, work)
     except duckdb.Error as error:
-        raise refusal(error, f"{path!r} cannot be measured", settings) from None
+        raise refusal(error, f"the figures of {path!r} cannot be computed", settings) from None
 
 
 def _change(points: list[Point], min_ratio: float) -> ChangePoint:
     if len(points) < 2 * MIN_LENGTH:
         raise InvalidInput(
-            f"{len(points)} buckets are too few to compare, {2 * MIN_LENGTH} are needed; choose a shorter "
+            f"{len(points)} buckets are too few to compare; at least {2 * MIN_LENGTH} are needed. Choose a shorter "
             f"bucket, or a longer one if buckets have fewer than {MIN_BUCKET_REQUESTS} requests"
         )
     if len(points) > MAX_POINTS:

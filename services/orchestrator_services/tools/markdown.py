@@ -6,7 +6,7 @@ from typing import Any
 
 MAX_HEADING = 6
 NOTHING = "n/a"
-# What would be read as markup inside of a line of text; the pipe also ends a table's cell.
+# Markup inside a line of text; the pipe also ends a table cell.
 MARKUP = re.compile(r"([\\`*_\[\]<>|])")
 
 
@@ -23,10 +23,9 @@ def titled(name: str) -> str:
 def block(value: Any, level: int) -> str:
     """A figure below a heading of `level - 1`; its own parts get headings of `level`.
 
-    Text is taken as Markdown. A list of objects is a table, any other list is bullets; an object is bullets,
-    those of its fields that are tables or objects come after them under headings of their own. The result of
-    a query,
-    `columns` and `rows`, is a table in the order of its columns.
+    Text is Markdown already. A list of objects becomes a table, any other list bullets. An object becomes bullets;
+    its fields that are tables or objects follow under headings of their own. The result of a query, `columns` and
+    `rows`, becomes a table in the order of its columns.
     """
     if isinstance(value, str):
         return value.strip() or NOTHING

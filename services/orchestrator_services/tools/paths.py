@@ -1,4 +1,4 @@
-"""Folders that tools are confined to: no path given by a plan leads out of them."""
+"""Folders that tools are confined to: no path in a plan leads out of them."""
 
 import errno
 import os
@@ -15,25 +15,25 @@ from orchestrator_services.tools.settings import PREFIX, ToolSettings
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder with everything below it. Paths are taken relative to it, and resolved before they are judged:
-    `..`, absolute paths and symbolic links are fine as long as they end up inside.
+    """A folder with everything below it. Paths are relative to it, and resolved before they are checked: `..`,
+    absolute paths and symbolic links are allowed if they end inside.
 
-    The check holds against whoever names the path. It does not defend a tree in which somebody hostile
-    replaces folders by links at the same time; the tools themselves never create links.
+    The check protects against hostile paths. It does not protect a tree in which an attacker replaces folders with
+    links at the same time; the tools themselves never create links.
     """
 
     root: Path
     setting: str
 
     def locate(self, path: str) -> Path:
-        """The resolved place of `path`, which need not exist; InvalidInput if it lies outside."""
+        """The resolved path, which need not exist. Raises `InvalidInput` if it is outside."""
         try:
             place = (self.root / path).resolve()
         except (OSError, RuntimeError, ValueError) as error:
-            raise InvalidInput(f"{path!r} is not a usable path: {type(error).__name__}") from None
+            raise InvalidInput(f"{path!r} is not a valid path: {type(error).__name__}") from None
         if not place.is_relative_to(self.root):
             raise InvalidInput(
-                f"{path!r} lies outside of the allowed folder; give a path relative to {self.setting}"
+                f"{path!r} is outside the allowed folder; give a path relative to {self.setting}"
             )
         return place
 
@@ -42,16 +42,16 @@ class Folder:
         return place.relative_to(self.root).as_posix()
 
     def file(self, path: str, max_bytes: int) -> Path:
-        """The resolved place of a regular file of at most `max_bytes`; InvalidInput otherwise."""
+        """The resolved path of a regular file of at most `max_bytes`. Raises `InvalidInput` otherwise."""
         place = self.locate(path)
         _check_file(path, _status(path, place), max_bytes)
         return place
 
     def open(self, path: str, max_bytes: int) -> BinaryIO:
-        """Opens a regular file of at most `max_bytes` for reading; InvalidInput otherwise."""
+        """Opens a regular file of at most `max_bytes` for reading. Raises `InvalidInput` otherwise."""
         place = self.locate(path)
         try:
-            # Non-blocking, so that a named pipe is refused below instead of waited for.
+            # Non-blocking: opening a named pipe would wait, and the check below refuses it.
             descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             raise _unreadable(path, error) from None
@@ -63,9 +63,9 @@ class Folder:
         return os.fdopen(descriptor, "rb")
 
     def walk(self, path: str, pattern: str) -> Iterator[Path]:
-        """Regular files at or below `path` whose name matches `pattern`, as `glob_matches` says, in order.
+        """Regular files at or below `path` whose name matches `pattern` (see `glob_matches`), in order.
 
-        Links to folders are not followed; links to files only if they stay inside.
+        Links to folders are not followed, links to files only if they end inside.
         """
         start = self.locate(path)
         mode = _status(path, start).st_mode
@@ -82,7 +82,7 @@ class Folder:
                     yield place
 
     def _holds(self, place: Path) -> bool:
-        """Whether a regular file is inside, link or not."""
+        """Whether it is a regular file inside the folder, or a link to one."""
         try:
             return place.is_file() and place.resolve().is_relative_to(self.root)
         except OSError:
@@ -92,8 +92,8 @@ class Folder:
 def glob_matches(name: str, pattern: str) -> bool:
     """Whether the relative file name matches the shell pattern.
 
-    A pattern without a slash is compared with the last part at any depth (`*.log`); otherwise part by part,
-    `**` standing for any number of folders (`2026/**/*.log`).
+    A pattern without a slash is matched against the last part, at any depth (`*.log`). Otherwise parts are matched
+    one by one, `**` standing for any number of folders (`2026/**/*.log`).
     """
     if "/" not in pattern and pattern != "**":
         pattern = f"**/{pattern}"
@@ -121,12 +121,12 @@ def glob_matches(name: str, pattern: str) -> bool:
 
 
 def files_folder(settings: ToolSettings) -> Folder:
-    """The folder that tools read from; PermanentError if it is not set or not there."""
+    """The folder that tools read from. Raises `PermanentError` if it is not set or does not exist."""
     return _folder(settings.files_root, "FILES_ROOT")
 
 
 def output_folder(settings: ToolSettings) -> Folder:
-    """The folder that tools write to; PermanentError if it is not set or not there."""
+    """The folder that tools write to. Raises `PermanentError` if it is not set or does not exist."""
     return _folder(settings.output_root, "OUTPUT_ROOT")
 
 
@@ -135,7 +135,9 @@ def _folder(root: Path | None, field: str) -> Folder:
     if root is None:
         raise PermanentError(f"no folder is allowed: set {setting} to the folder that the tools may use")
     if not root.is_dir():
-        raise PermanentError(f"{setting} does not name an existing folder: create it or correct the setting")
+        raise PermanentError(
+            f"{setting} does not name an existing folder: create the folder or correct the setting"
+        )
     return Folder(root.resolve(), setting)
 
 
@@ -159,7 +161,9 @@ def _status(path: str, place: Path) -> os.stat_result:
 
 def _unreadable(path: str, error: OSError) -> HandlerError:
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP):
-        return InvalidInput(f"{path!r} does not exist; files.list shows what is there")
+        return InvalidInput(f"{path!r} does not exist; files.list lists the files")
     if isinstance(error, PermissionError):
-        return PermanentError(f"{path!r} may not be read by this service; change its permissions")
+        return PermanentError(
+            f"this service has no permission to read {path!r}; change the file's permissions"
+        )
     return TransientError(f"{path!r} could not be opened: {error.strerror}")

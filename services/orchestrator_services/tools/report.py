@@ -1,4 +1,4 @@
-"""Reports in Markdown, from whatever figures earlier steps produced."""
+"""Reports in Markdown, made of what earlier steps returned."""
 
 import contextlib
 import os
@@ -57,17 +57,17 @@ def markdown(
 def _write(folder: Folder, path: str, text: str) -> str:
     place = folder.locate(path)
     if place.suffix != ".md":
-        raise InvalidInput(f"{path!r} is not a name for a report; end it in .md")
+        raise InvalidInput(f"{path!r} is not a report's name; it must end in .md")
     if place.is_dir():
         raise InvalidInput(f"{path!r} is a folder; name a file")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         _replace(place, text.encode())
     except (FileExistsError, NotADirectoryError):
-        raise InvalidInput(f"{path!r} leads through a file; choose another folder") from None
+        raise InvalidInput(f"a folder of {path!r} is a file; choose another path") from None
     except PermissionError:
         raise PermanentError(
-            f"{path!r} may not be written by this service; change the folder's permissions"
+            f"this service has no permission to write {path!r}; change the folder's permissions"
         ) from None
     except OSError as error:
         raise TransientError(f"{path!r} could not be written: {error.strerror}") from None
@@ -75,7 +75,8 @@ def _write(folder: Folder, path: str, text: str) -> str:
 
 
 def _replace(place: Path, content: bytes) -> None:
-    """Readers see the old file or the new one, never a part: written beside it, synced, renamed over it."""
+    """Readers see the old file or the new one, never a part of it: it is written beside the old one, synced, and
+    renamed."""
     descriptor, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

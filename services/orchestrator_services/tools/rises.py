@@ -8,7 +8,7 @@ from statistics import median
 
 MIN_LENGTH = 3
 MIN_SCORE = 5.0
-# A flat series has no spread of its own; one percent keeps the score finite.
+# A flat series has no spread; one percent keeps the score finite.
 MIN_SPREAD = 0.01
 MAX_ROUNDS = 20
 
@@ -17,8 +17,7 @@ MAX_ROUNDS = 20
 class Rise:
     """The raised stretch `values[start:end]`; `end` is the length of the series if the level never fell back.
 
-    `before` and `after` are the medians of the values ahead of the stretch and inside it, in the values'
-    unit.
+    `before` and `after` are the medians of the values before the stretch and inside it, in the unit of the values.
     `score` is the rise in units of its standard error.
     """
 
@@ -41,10 +40,10 @@ def find_rise(values: Sequence[float], min_ratio: float) -> Rise | None:
     Medicine 4, 1985). On logarithms, so that the rise is a ratio:
 
     1. start from the stretch with the largest standardised Wilcoxon rank sum against the rest, over all
-       stretches of at least 3 values that have at least 3 before them. Ranks let no outlier decide.
+       stretches of at least 3 values that have at least 3 before them. Ranks keep outliers from deciding.
     2. least absolute deviations (Bai, 'Least absolute deviation estimation of a shift', Econometric Theory
        11, 1995): take the median of either side as its level, then the stretch that fits both levels best,
-       and repeat until nothing moves.
+       and repeat until nothing changes.
     3. score = difference of the medians / (1.4826 * median absolute deviation * sqrt(1/inside + 1/outside)),
        the factor making the deviation a standard error for normal noise. 5 is needed: the best stretch of 120
        values of pure noise scores 4.3 in one series of twenty, 5 in one of more than a hundred.
@@ -102,8 +101,8 @@ def _outside(logs: Sequence[float], start: int, end: int) -> float:
 
 
 def _best_fit(logs: Sequence[float], low: float, high: float) -> tuple[int, int] | None:
-    """The stretch that saves most absolute deviation when its level is `high` instead of `low`: the largest
-    sum of consecutive savings. It begins after the first MIN_LENGTH values, for a rise needs a before."""
+    """The stretch that saves most absolute deviation when its level is `high` instead of `low`: the largest sum of
+    consecutive savings. It begins after the first MIN_LENGTH values, because a rise needs values before it."""
     best, stretch = 0.0, None
     total, begin = 0.0, MIN_LENGTH
     for index in range(MIN_LENGTH, len(logs)):

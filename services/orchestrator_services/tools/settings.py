@@ -1,32 +1,30 @@
-"""What the tools may touch and how much: read from the environment when a tool runs."""
+"""What the tools may read, write and ask, and how much. Read from the environment when a tool runs."""
 
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, field_validator
 
-from orchestrator.sdk import PermanentError
+from orchestrator.sdk import ConfigurationError, PermanentError, PluginSettings
 
 PREFIX = "ORCHESTRATOR_TOOLS_"
 
 
-class ToolSettings(BaseSettings):
-    """Limits of the built-in tools; every field is the variable `ORCHESTRATOR_TOOLS_<FIELD>`.
+class ToolSettings(PluginSettings, prefix="TOOLS"):
+    """What the tools of this package may read, write and ask, and how much.
 
     Lists are written with commas: `ORCHESTRATOR_TOOLS_HTTP_ALLOW=api.example.org,*.example.net:8443`.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
-
     files_root: Path | None = Field(
-        default=None, description="Folder that files.*, sql.* and logs.* may read; unset: they refuse."
+        default=None, description="Folder that files.*, sql.* and logs.* may read. Unset: they fail."
     )
     output_root: Path | None = Field(
-        default=None, description="Folder that report.markdown may write to; unset: it only returns its text."
+        default=None, description="Folder that report.markdown may write to. Unset: it only returns its text."
     )
     max_file_bytes: int = Field(
-        default=256 * 1024 * 1024, ge=1, description="Largest file a tool reads, and most a search scans."
+        default=256 * 1024 * 1024,
+        ge=1,
+        description="Largest file that a tool reads, and most bytes that a search reads.",
     )
     max_result_bytes: int = Field(
         default=1024 * 1024, ge=1024, description="Most bytes of text, rows or HTTP body a tool returns."
@@ -34,30 +32,25 @@ class ToolSettings(BaseSettings):
     sql_memory: str = Field(
         default="512MB",
         pattern=r"^[1-9][0-9]*(KB|MB|GB)$",
-        description="Memory for tables, joins and sorts of one sql.* or logs.* call; none spills to disk.",
+        description="Memory for tables, joins and sorts of one sql.* or logs.* call, which never spills to disk.",
     )
     sql_threads: int = Field(default=2, ge=1, description="Threads of one sql.* or logs.* call.")
-    http_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+    http_allow: tuple[str, ...] = Field(
         default=(),
-        description="Hosts http.get may ask if public: `host`, `host:port`, `*.domain`. No port: 80 and 443.",
+        description="Hosts with public addresses that http.get may call: `host`, `host:port`, `*.domain`. "
+        "Without a port: 80 and 443.",
     )
-    http_allow_private: Annotated[tuple[str, ...], NoDecode] = Field(
+    http_allow_private: tuple[str, ...] = Field(
         default=(),
-        description="Exact `host:port` entries that http.get may ask even at a private or loopback address.",
+        description="Exact `host:port` entries that http.get may call even at a private or loopback address.",
     )
     http_ca_file: Path | None = Field(
-        default=None, description="PEM file of the authorities to trust for https; unset: the public ones."
+        default=None,
+        description="PEM file of the certificate authorities to trust for https. Unset: the public ones.",
     )
     http_timeout: float = Field(
         default=20.0, gt=0, description="Seconds for one http.get with all its redirects."
     )
-
-    @field_validator("http_allow", "http_allow_private", mode="before")
-    @classmethod
-    def _split_commas(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(entry.strip() for entry in value.split(",") if entry.strip())
-        return value
 
     @field_validator("http_allow", "http_allow_private")
     @classmethod
@@ -77,12 +70,8 @@ class ToolSettings(BaseSettings):
 
 
 def tool_settings() -> ToolSettings:
-    """The settings as the environment has them now; PermanentError lists all that is wrong with them."""
+    """The settings as the environment has them now. Raises `PermanentError` that lists all that is wrong."""
     try:
-        return ToolSettings()
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{PREFIX}{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_input=False)
-        )
-        raise PermanentError(f"the tools' settings are wrong, correct the environment: {problems}") from None
+        return ToolSettings.read()
+    except ConfigurationError as error:
+        raise PermanentError(f"the tools' settings are wrong: {'; '.join(error.problems)}") from None

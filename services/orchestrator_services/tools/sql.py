@@ -1,4 +1,4 @@
-"""SQL over files: DuckDB in memory, with nothing in reach but the files that the call names."""
+"""SQL over files: DuckDB in memory, with access only to the files that the call names."""
 
 import json
 import math
@@ -69,7 +69,7 @@ async def query(
 def select(
     connection: duckdb.DuckDBPyConnection, sql: str, max_rows: int, settings: ToolSettings
 ) -> QueryResult:
-    """Runs one SELECT on a sealed connection and takes its rows up to both limits."""
+    """Runs one SELECT on a sealed connection and returns its rows up to both limits."""
     try:
         statements = connection.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
@@ -77,10 +77,10 @@ def select(
         connection.execute(statements[0])
         columns = [str(column[0]) for column in connection.description or ()]
         if len(set(columns)) != len(columns):
-            raise InvalidInput(f"two columns have one name, add AS aliases: {', '.join(columns)}")
+            raise InvalidInput(f"two columns have the same name; add AS aliases: {', '.join(columns)}")
         rows, truncated = _take(connection, columns, max_rows, settings)
     except duckdb.Error as error:
-        raise refusal(error, "the query cannot be answered", settings) from None
+        raise refusal(error, "the query failed", settings) from None
     return QueryResult(columns=columns, rows=rows, row_count=len(rows), truncated=truncated)
 
 

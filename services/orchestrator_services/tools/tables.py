@@ -34,9 +34,9 @@ GLOB_CHARACTERS = frozenset("*?[]{}")
 def load_tables(
     connection: duckdb.DuckDBPyConnection, files: Mapping[str, str], settings: ToolSettings
 ) -> None:
-    """Copies each file (table name: path) into memory, then closes the way to every other file.
+    """Copies each file (table name: path) into memory, then blocks access to all files.
 
-    Tables and not views: a view would need its file to stay reachable, for COPY ... TO as well.
+    Tables, not views: a view would need access to its file, and so would allow COPY ... TO.
     """
     for table, path in files.items():
         place = readable(path, settings)
@@ -53,7 +53,7 @@ def load_tables(
 
 
 def load_log(connection: duckdb.DuckDBPyConnection, path: str, settings: ToolSettings) -> Loaded:
-    """Makes the table `data` of an access log, whatever its suffix; InvalidInput if no line is understood."""
+    """Loads an access log, whatever its suffix, into the table `data`. Raises `InvalidInput` if no line is valid."""
     place = readable(path, settings)
     try:
         return understood(path, load_access_log(connection, place, "data"))
@@ -62,31 +62,29 @@ def load_log(connection: duckdb.DuckDBPyConnection, path: str, settings: ToolSet
 
 
 def understood(path: str, loaded: Loaded) -> Loaded:
-    """`loaded`, unless not one line of the log had an accepted format."""
+    """`loaded`. Raises `InvalidInput` if no line of the log has an accepted format."""
     if loaded.rows == 0:
         example = f"; the first is {loaded.example!r}" if loaded.example else ""
         raise InvalidInput(
-            f"{path!r} has no access-log line ({loaded.malformed} others{example}). Accepted are the common and "
-            "combined log formats with the latency in ms behind, and JSON lines with time, path, status and "
-            "latency_ms"
+            f"{path!r} has no access-log line (lines in other formats: {loaded.malformed}{example}). Accepted are "
+            "the common and combined log formats followed by the latency in ms, and JSON lines with time, path, "
+            "status and latency_ms"
         )
     return loaded
 
 
 def readable(path: str, settings: ToolSettings) -> Path:
-    """The place of a file whose name DuckDB takes literally."""
+    """The resolved path of a file whose name DuckDB takes literally."""
     place = files_folder(settings).file(path, settings.max_file_bytes)
     if not GLOB_CHARACTERS.isdisjoint(str(place)):
-        raise InvalidInput(f"{path!r} has one of the characters * ? [ ] {{ }} in its full name; rename it")
+        raise InvalidInput(f"{path!r} has one of the characters * ? [ ] {{ }} in its full path; rename it")
     return place
 
 
 def format_of(path: str) -> Format:
-    """The format that the file name's suffix tells; `.gz` behind it is unpacked."""
+    """The format of a file by its suffix, to which `.gz` may be added."""
     suffix = Path(path.removesuffix(".gz")).suffix.lower()
     if suffix not in SUFFIXES:
         known = ", ".join(SUFFIXES)
-        raise InvalidInput(
-            f"{path!r} has no suffix that tells its format; known are {known} (and .gz behind)"
-        )
+        raise InvalidInput(f"{path!r} has no suffix of a known format: {known}, each also with .gz")
     return SUFFIXES[suffix]

@@ -7,12 +7,12 @@ import pytest
 from tests.unit.cli.conftest import Run
 
 
-def test_settings_in_order_say_so(run: Run) -> None:
-    assert run("config", "check").out == "the settings are in order\n"
+def test_valid_settings_are_reported_as_valid(run: Run) -> None:
+    assert run("config", "check").out == "the settings are valid\n"
     assert run("config", "check", "-o", "json").document == {"problems": []}
 
 
-def test_mistakes_of_every_kind_are_told_together(
+def test_mistakes_of_every_kind_are_reported_together(
     run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.joinpath("orchestrator.toml").write_text('slot = -1\nmodules = ["nowhere_at_all"]\n')
@@ -25,7 +25,7 @@ def test_mistakes_of_every_kind_are_told_together(
     assert len(problems) == 3
     assert problems[0].startswith("slot (in the file)")
     assert problems[1].startswith("module missing.py cannot be loaded")
-    assert problems[2].startswith("ORCHESTRATOR_SESSIONS_URL is no database URL")
+    assert problems[2].startswith("ORCHESTRATOR_SESSIONS_URL is not a database URL")
 
 
 def test_secrets_are_never_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +40,7 @@ def test_secrets_are_never_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
         assert "postgresql://me:***@db/sessions" in shown
 
 
-def test_what_holds_is_shown(run: Run, monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+def test_the_settings_in_effect_are_shown(run: Run, monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
     place.joinpath("other.toml").write_text('topic_prefix = "file."\npartitions = 3\nslot = 5\n')
     monkeypatch.setenv("ORCHESTRATOR_CONFIG", "other.toml")
     monkeypatch.setenv("ORCHESTRATOR_PARTITIONS", "4")
@@ -48,3 +48,65 @@ def test_what_holds_is_shown(run: Run, monkeypatch: pytest.MonkeyPatch, place: P
     shown = run("config", "show", "--topic-prefix", "flag.", "-o", "json").document
 
     assert (shown["topic_prefix"], shown["partitions"], shown["slot"]) == ("flag.", 4, 5)
+
+
+PLUGIN = """
+from pydantic import SecretStr
+
+from orchestrator.sdk import PluginSettings
+
+
+class StockSettings(PluginSettings, prefix="STOCK"):
+    limit: int = 10
+    token: SecretStr = SecretStr("")
+"""
+
+
+def test_mistakes_in_the_settings_of_all_plug_ins_are_reported_together(
+    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.joinpath("stock.py").write_text(PLUGIN)
+    place.joinpath("rules.yaml").write_text("max_steps: none\n")
+    monkeypatch.setenv("ORCHESTRATOR_STOCK_LIMIT", "many")
+    monkeypatch.setenv("ORCHESTRATOR_STOCK_TOKENS", "hunter2")
+    monkeypatch.setenv("ORCHESTRATOR_TOOLS_SQL_THREADS", "0")
+    monkeypatch.setenv("ORCHESTRATOR_TOOL_EXECUTOR_POOL", "GPU")
+    monkeypatch.setenv("ORCHESTRATOR_SAFETY_RULES", "rules.yaml")
+
+    ended = run("config", "check", "--module", "stock.py", "-o", "json")
+
+    assert ended.code == 3
+    problems = "\n".join(ended.error["problems"])
+    assert len(ended.error["problems"]) == 5, problems
+    assert "ORCHESTRATOR_STOCK_LIMIT: " in problems
+    assert "ORCHESTRATOR_STOCK_TOKENS is not a setting; did you mean ORCHESTRATOR_STOCK_TOKEN?" in problems
+    assert "ORCHESTRATOR_TOOLS_SQL_THREADS: " in problems
+    assert "ORCHESTRATOR_TOOL_EXECUTOR_POOL: " in problems
+    assert "rules.yaml: max_steps: " in problems
+    assert "hunter2" not in problems
+
+
+def test_a_plug_in_may_not_take_a_variable_of_the_platform(run: Run, place: Path) -> None:
+    place.joinpath("web.py").write_text(
+        PLUGIN.replace("STOCK", "HTTP").replace("limit: int = 10", "port: int = 80")
+    )
+
+    ended = run("config", "check", "--module", "web.py", "-o", "json")
+
+    (problem,) = ended.error["problems"]
+    assert problem.startswith("ORCHESTRATOR_HTTP_PORT is a variable of the platform")
+
+
+def test_settings_of_plug_ins_are_shown_and_their_secrets_hidden(
+    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.joinpath("stock.py").write_text(PLUGIN)
+    monkeypatch.setenv("ORCHESTRATOR_MODULES", "stock.py")
+    monkeypatch.setenv("ORCHESTRATOR_STOCK_TOKEN", "hunter2")
+    monkeypatch.setenv("ORCHESTRATOR_TOOLS_HTTP_ALLOW", "api.example.org, *.example.net:8443")
+
+    shown = run("config", "show", "-o", "json").document
+
+    assert (shown["stock_limit"], shown["recovery_strategy"]) == (10, "default")
+    assert shown["tools_http_allow"] == ["api.example.org", "*.example.net:8443"]
+    assert "hunter2" not in str(shown)

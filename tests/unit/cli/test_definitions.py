@@ -67,9 +67,9 @@ def test_every_mistake_of_every_file_is_reported_and_nothing_is_defined(
     assert ended.code == 3
     lines = ended.err.splitlines()
     assert len(lines) == 3
-    assert "a.yaml:4: planer: there is no such key; did you mean planner?" in lines[0]
+    assert "a.yaml:4: planer: unknown key; did you mean planner?" in lines[0]
     assert "these steps wait for each other" in lines[1]
-    assert "c.yaml:2: this is not YAML" in lines[2]
+    assert "c.yaml:2: invalid YAML" in lines[2]
     assert "good" not in run("agents", "list", "-o", "json").out
 
 

@@ -119,7 +119,7 @@ def test_a_missing_settings_file_is_named(run: Run) -> None:
     ended = run("topics", "plan", "--config", "nowhere.toml")
 
     assert ended.code == 3
-    assert "there is no settings file nowhere.toml" in ended.err
+    assert "settings file nowhere.toml not found" in ended.err
 
 
 def test_the_settings_file_of_the_folder_is_read(run: Run, place: Path) -> None:

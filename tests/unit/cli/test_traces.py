@@ -57,9 +57,7 @@ def test_a_trace_url_without_a_place_for_the_id_is_a_mistake(
     ended = run("config", "check")
 
     assert ended.code == 3
-    assert (
-        "trace_url (from ORCHESTRATOR_TRACE_URL): a trace is looked at by a URL with {trace_id}" in ended.err
-    )
+    assert "trace_url (from ORCHESTRATOR_TRACE_URL): write an http or https URL with {trace_id}" in ended.err
 
 
 def test_a_missing_jaeger_is_reported_before_anything_starts(

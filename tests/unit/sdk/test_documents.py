@@ -1,4 +1,4 @@
-"""YAML of agents and playbooks: what is read, and how every mistake is told with its line."""
+"""YAML of agents and playbooks: what is read, and that every mistake is reported with its line."""
 
 from typing import Any
 
@@ -121,13 +121,14 @@ limits: {tokens: -1}
     problems = problems_of(text)
 
     for line, start in (
-        (1, "playbook: 'a b' does not match"),
+        (1, "playbook: 'a b' is not a name"),
         (2, "version: write the version in quotes"),
-        (4, "steps.x: name a tool or a capability, and not both"),
-        (5, "steps.y.tol: there is no such key; did you mean tool?"),
-        (6, "steps.z z.retry.atempts: there is no such key; did you mean attempts?"),
+        (4, "steps.x: set exactly one of tool and capability"),
+        (5, "steps.y.tol: unknown key; did you mean tool?"),
+        (6, "steps.z z: 'z z' is not a name: use letters, digits, dashes and underscores, a letter"),
+        (6, "steps.z z.retry.atempts: unknown key; did you mean attempts?"),
         (6, "steps.z z.retry.attempts: Input should be greater than or equal to 1, not 0"),
-        (6, "steps.z z.timeout: '5 parsecs' is no duration"),
+        (6, "steps.z z.timeout: '5 parsecs' is not a duration"),
         (9, "reviewers.0.on_timeout: Input should be 'accept' or 'reject', not 'maybe'"),
         (10, "limits.tokens: Input should be greater than or equal to 0, not -1"),
     ):
@@ -149,19 +150,19 @@ result: {$from: a, at: 3}
 """
 
     assert problems_of(text) == (
-        "f.yaml:2: inputs.n.default: it must be of type integer, as the input is",
-        "f.yaml:7: steps.a.arguments.q: ${m} is no input of the playbook; declared: n"
-        " (write $${ for a plain ${)",
-        "f.yaml:7: steps.a.arguments.q: a ${ is not closed (write $${ for a plain ${)",
-        "f.yaml:8: steps.a.arguments.r: beside $from there may be only at, not x",
-        "f.yaml:8: steps.a.arguments.r: $from names z, which is no step; there are a, b",
-        "f.yaml:8: steps.a.arguments.r: at must be a JSON pointer, such as /rows/0, not 'rows'",
-        "f.yaml:9: steps.b.after.0: nope is no step; there are a, b",
-        "f.yaml:10: result: at must be a JSON pointer, such as /rows/0, not 3",
+        "f.yaml:2: inputs.n.default: the default must be of the input's type, integer",
+        "f.yaml:7: steps.a.arguments.q: ${m} is not an input of the playbook; declared: n"
+        " (write $${ for a literal ${)",
+        "f.yaml:7: steps.a.arguments.q: ${ without a closing } (write $${ for a literal ${)",
+        "f.yaml:8: steps.a.arguments.r: unknown key next to $from: x; only at may be there",
+        "f.yaml:8: steps.a.arguments.r: $from: step z not found; the steps are a, b",
+        "f.yaml:8: steps.a.arguments.r: at must be a JSON pointer such as /rows/0, not 'rows'",
+        "f.yaml:9: steps.b.after.0: step nope not found; the steps are a, b",
+        "f.yaml:10: result: at must be a JSON pointer such as /rows/0, not 3",
     )
 
 
-def test_a_cycle_is_told_as_who_waits_for_whom() -> None:
+def test_a_cycle_is_reported_with_its_steps() -> None:
     text = """\
 playbook: c
 steps:
@@ -179,17 +180,23 @@ steps:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a: [1", "f.yaml:1: this is not YAML: expected ',' or ']', but got '<stream end>'"),
-        ("agent: a\nagent: b\n", "f.yaml:2: the key agent is there twice"),
-        ("agent: a\n3: x\n", "f.yaml:2: the key 3 must be text: write it in quotes"),
-        ("agent: !!set {a}\n", "f.yaml:1: !!set is nothing that JSON knows"),
-        ("- a\n", "f.yaml:1: a document is a mapping that begins with playbook: or agent:"),
-        ("\n\nfoo: 1\n", "f.yaml:3: name what this is: playbook: NAME, or agent: NAME"),
-        ("agent: a\n---\nagent: a\n", "f.yaml:3: agent: agent a is there twice in this file"),
-        ("agent: a\nreviewers: [{name: x}, {name: x}]\n", "f.yaml:1: reviewers named twice: x"),
+        ("a: [1", "f.yaml:1: invalid YAML: expected ',' or ']', but got '<stream end>'"),
+        ("agent: a\nagent: b\n", "f.yaml:2: duplicate key agent"),
+        ("agent: a\n3: x\n", "f.yaml:2: the key 3 is not text: write it in quotes"),
+        (
+            "agent: !!set {a}\n",
+            "f.yaml:1: !!set is not a JSON type: use text, numbers, booleans, lists and mappings",
+        ),
+        ("- a\n", "f.yaml:1: a document must be a mapping with the key playbook or agent"),
+        ("\n\nfoo: 1\n", "f.yaml:3: add playbook: NAME or agent: NAME, to say what this document defines"),
+        (
+            "agent: a\n---\nagent: a\n",
+            "f.yaml:3: agent: agent a is defined twice in this file: rename or remove one",
+        ),
+        ("agent: a\nreviewers: [{name: x}, {name: x}]\n", "f.yaml:1: these reviewers are listed twice: x"),
     ],
 )
-def test_what_is_no_document_is_told(text: str, problem: str) -> None:
+def test_an_invalid_document_is_reported(text: str, problem: str) -> None:
     assert problem in problems_of(text)
 
 

@@ -7,13 +7,13 @@ from orchestrator.errors import ConfigurationError, ContractError, UnavailableEr
 from orchestrator.messages import events
 from orchestrator.messages.types import CallKind, FailureKind, ReviewVerdict, ToolDefinition
 from orchestrator.sdk import (
-    Context,
     Event,
     Plan,
     PlanReview,
     Plugins,
     Review,
     Service,
+    ServiceContext,
     agent_defined,
     failure_of,
     parse_documents,
@@ -97,7 +97,7 @@ def test_a_subscriber_that_no_message_matches_is_a_mistake() -> None:
     @subscriber("TaskFinished")
     async def late(observed: Event) -> None: ...
 
-    with pytest.raises(ConfigurationError, match="no message is called that"):
+    with pytest.raises(ConfigurationError, match="no message of a session matches"):
         late.service()
 
 
@@ -105,13 +105,13 @@ def test_services_of_one_name_are_a_mistake() -> None:
     @reviewer("r", group="recovery")
     async def clash(request: PlanReview) -> None: ...
 
-    with pytest.raises(ConfigurationError, match="two services are called recovery"):
+    with pytest.raises(ConfigurationError, match="two services have the name recovery"):
         Plugins.of(recovery, clash).every_service()
 
 
 def test_ids_of_messages_follow_from_the_input_the_service_and_the_kind() -> None:
     def written() -> list[str]:
-        context = Context("svc", created(), World().platform)
+        context = ServiceContext("svc", created(), World().platform)
         first = context.write(events.ToolStarted, call=call())
         beats = [context.write(events.ToolHeartbeat, call=call()) for _ in range(2)]
         return [first.event_id, *(beat.event_id for beat in beats)]

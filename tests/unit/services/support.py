@@ -12,7 +12,7 @@ from orchestrator.messages import commands, events, types
 from orchestrator.messages.base import Command, Event, Message, SessionEvent
 from orchestrator.messages.types import AgentProfile, Call, CallKind, ToolDefinition, Value
 from orchestrator.messages.values import json_value, read_json
-from orchestrator.sdk import Context, Platform, Plugins, Service
+from orchestrator.sdk import Platform, Plugins, Service, ServiceContext
 from orchestrator.sdk.service import as_messages
 
 SESSION = str(UUID(int=7))
@@ -77,7 +77,7 @@ class World:
     async def handle(self, service: Service, message: Command | Event) -> tuple[Any, ...]:
         """What the service writes because of the message."""
         handler = service.handlers[type(message)]
-        return as_messages(await handler(message, Context(service.name, message, self.platform)))
+        return as_messages(await handler(message, ServiceContext(service.name, message, self.platform)))
 
     async def reply(self, service: Service, message: Command | Event) -> Any:
         """The one message that the service writes because of the message."""

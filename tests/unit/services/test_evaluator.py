@@ -54,8 +54,8 @@ async def test_what_is_not_met_is_named_and_asks_for_a_revision() -> None:
     assert [one.reason for one in found.criteria] == [
         "it is false",
         "",
-        "there is no m",
-        "it must be true or false, and is str",
+        "m not found",
+        "it must be true or false, not str",
     ]
     assert "not met: outputs.count.n > 5 (it is false)" in found.reason
 
@@ -64,7 +64,7 @@ async def test_a_criterion_that_is_not_cel_is_not_met() -> None:
     reply = await evaluate("outputs.count.n >")
 
     assert not reply.evaluation.goal_met
-    assert "is not CEL" in reply.evaluation.criteria[0].reason
+    assert "is not valid CEL" in reply.evaluation.criteria[0].reason
 
 
 async def test_without_criteria_the_goal_is_met() -> None:
@@ -126,21 +126,21 @@ async def test_after_the_last_step_the_task_is_finished() -> None:
     assert reply.evaluation.next is NextMove.FINISH
 
 
-async def test_an_expired_command_is_answered_and_not_handled() -> None:
+async def test_an_expired_command_fails_and_is_not_handled() -> None:
     reply = await evaluate(not_after=START - 1)
 
     assert (reply.failure.kind, reply.failure.code) == (FailureKind.TRANSIENT, "expired")
 
 
-async def test_an_unknown_evaluator_is_answered_with_those_there_are() -> None:
+async def test_the_failure_on_an_unknown_evaluator_lists_the_installed_ones() -> None:
     reply = await evaluate(evaluator="judge")
 
     assert reply.failure.code == "unknown_evaluator"
-    assert reply.failure.message == "there is no evaluator judge; installed: criteria"
+    assert reply.failure.message == "evaluator judge not found; installed: criteria"
 
 
 @pytest.mark.parametrize("returned", [None, RuntimeError("model said no")])
-async def test_a_stranger_s_evaluator_that_breaks_is_a_failure(returned: Any) -> None:
+async def test_an_evaluator_that_breaks_is_a_failure(returned: Any) -> None:
     @declare_evaluator("judge")
     async def judge(request: EvaluationRequest) -> Evaluation:
         if isinstance(returned, Exception):

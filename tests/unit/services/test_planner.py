@@ -119,12 +119,12 @@ async def test_a_playbook_is_used_by_name_whatever_it_matches(wanted: str) -> No
 @pytest.mark.parametrize(
     ("wanted", "text"),
     [
-        ("triaje", "there is no playbook triaje; there are: triage@2"),
-        ("triage@1", "playbook triage is there in version 2, not 1"),
-        ("", "no playbook matches this task; there are: triage@2"),
+        ("triaje", "playbook triaje not found; defined: triage@2"),
+        ("triage@1", "playbook triage has version 2, not 1"),
+        ("", "no playbook matches this task; defined: triage@2"),
     ],
 )
-async def test_when_there_is_none_it_says_what_there_is(wanted: str, text: str) -> None:
+async def test_the_failure_on_a_missing_playbook_lists_the_defined_ones(wanted: str, text: str) -> None:
     failure = await failure_on(request(goal="other", playbook=wanted))
 
     assert failure == (FailureKind.PERMANENT, "no_playbook", text)
@@ -160,17 +160,17 @@ async def test_a_broken_playbook_does_not_hide_the_others() -> None:
     _, _, text = await failure_on(request(goal="other"), broken)
 
     assert created.plan.playbook == "triage@2"
-    assert "broken cannot be used (playbook:3: steps.a.after.0: b is no step; there are a)" in text
+    assert "broken is invalid (playbook:3: steps.a.after.0: step b not found; the steps are a)" in text
 
 
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        ("match: task.goal ==", "match: 'task.goal ==' is not CEL: line 1, column 13"),
-        ("match: tsk.goal == 'x'", "uses tsk; it may use task"),
-        ("success: outputs.nope == 1", "names outputs.nope, which is no step"),
-        ("success: output.a == 1", "uses output; it may use outputs, result, goal"),
-        ("stps: {}", "stps: there is no such key; did you mean steps?"),
+        ("match: task.goal ==", "match: 'task.goal ==' is not valid CEL: line 1, column 13"),
+        ("match: tsk.goal == 'x'", "uses unknown names: tsk; it may use task"),
+        ("success: outputs.nope == 1", "uses outputs.nope, but step nope does not exist"),
+        ("success: output.a == 1", "uses unknown names: output; it may use outputs, result, goal"),
+        ("stps: {}", "stps: unknown key; did you mean steps?"),
     ],
 )
 async def test_a_broken_playbook_that_is_named_says_what_is_wrong(line: str, text: str) -> None:
@@ -199,7 +199,7 @@ async def test_inputs_that_are_missing_or_of_another_type_are_all_named() -> Non
 
 
 @pytest.mark.parametrize("context", [[1], "text", 3])
-async def test_a_context_that_is_no_object_is_invalid_input(context: Any) -> None:
+async def test_a_context_that_is_not_an_object_is_invalid_input(context: Any) -> None:
     kind, code, _ = await failure_on(request(context))
 
     assert (kind, code) == (FailureKind.INVALID_INPUT, "context_not_an_object")
@@ -222,7 +222,7 @@ async def test_another_revision_of_the_same_playbook_is_refused_with_the_feedbac
     kind, code, text = await failure_on(again)
 
     assert (kind, code) == (FailureKind.PERMANENT, "playbook_cannot_revise")
-    assert text == "playbook triage@2 has no other plan than the one before: outputs.routes was empty"
+    assert text == "playbook triage@2 makes the same plan as before: outputs.routes was empty"
 
 
 async def test_another_revision_is_made_when_the_playbook_has_changed() -> None:
@@ -234,19 +234,19 @@ async def test_another_revision_is_made_when_the_playbook_has_changed() -> None:
     assert created.plan.steps[0].timeout_ms == 40_000
 
 
-async def test_an_expired_command_is_answered_and_not_handled() -> None:
+async def test_an_expired_command_fails_and_is_not_handled() -> None:
     kind, code, _ = await failure_on(request(not_after=START - 1))
 
     assert (kind, code) == (FailureKind.TRANSIENT, "expired")
 
 
-async def test_an_unknown_planner_is_answered_with_those_there_are() -> None:
+async def test_the_failure_on_an_unknown_planner_lists_the_installed_ones() -> None:
     failure = await failure_on(request(planner="gpt"))
 
     assert failure == (
         FailureKind.PERMANENT,
         "unknown_planner",
-        "there is no planner gpt; installed: playbook",
+        "planner gpt not found; installed: playbook",
     )
 
 
@@ -259,7 +259,7 @@ async def test_an_unknown_planner_is_answered_with_those_there_are() -> None:
         ("no plan", FailureKind.PERMANENT, "planner_error"),
     ],
 )
-async def test_each_way_a_stranger_s_planner_breaks_has_its_class(
+async def test_each_way_a_planner_breaks_has_its_failure_kind(
     outcome: Any, kind: FailureKind, code: str
 ) -> None:
     @declare_planner("mine")
@@ -273,7 +273,7 @@ async def test_each_way_a_stranger_s_planner_breaks_has_its_class(
     assert (failed.failure.kind, failed.failure.code) == (kind, code)
 
 
-async def test_a_stranger_s_plan_is_sent_with_what_it_used() -> None:
+async def test_the_plan_of_another_planner_is_sent_with_its_usage() -> None:
     @declare_planner("mine")
     async def mine(request: PlanRequest, context: Context) -> PlannedPlan:
         context.use(tokens_input=7, cost_usd=0.5)

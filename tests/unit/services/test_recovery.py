@@ -52,12 +52,12 @@ async def test_when_attempts_and_tools_are_used_up_nothing_is_left() -> None:
     decision = await decision_on(FailureKind.TRANSIENT, attempt=3)
 
     assert isinstance(decision, events.RecoveryExhausted)
-    assert decision.reason == "all 3 attempts are used up"
+    assert decision.reason == "all 3 attempts failed"
     assert decision.failure.kind is FailureKind.TRANSIENT
 
 
 @pytest.mark.parametrize("kind", [FailureKind.PERMANENT, FailureKind.UNKNOWN])
-async def test_a_permanent_failure_is_answered_with_another_tool_at_once(kind: FailureKind) -> None:
+async def test_after_a_permanent_failure_another_tool_runs_at_once(kind: FailureKind) -> None:
     decision = await decision_on(kind, alternatives=("csv.query",))
 
     assert isinstance(decision, events.FallbackChosen)
@@ -87,7 +87,7 @@ async def test_an_unknown_outcome_of_an_at_most_once_or_unknown_tool_is_never_tr
     decision = await decision_on(FailureKind.UNKNOWN_OUTCOME, tool=tool, alternatives=("sql.query",))
 
     assert isinstance(decision, events.RecoveryExhausted)
-    assert "must not happen twice" in decision.reason
+    assert "must not run twice" in decision.reason
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ async def test_calls_of_other_services_are_recovered_too(kind: Any, call_kind: C
     assert isinstance(decision, events.RetryScheduled)
 
 
-async def test_a_call_that_timed_out_is_answered_as_it_waits_now() -> None:
+async def test_a_call_that_timed_out_is_decided_as_it_waits_now() -> None:
     waiting = call(
         CallKind.RECOVERY,
         tool="mail.send",
@@ -148,7 +148,7 @@ async def test_a_strategy_that_is_missing_or_raises_does_not_hang_the_session(
     async def broken(failed: FailedCall) -> Retry:
         raise KeyError("oops")
 
-    for name, reason in (("nope", "there is no recovery strategy nope"), ("broken", "KeyError: 'oops'")):
+    for name, reason in (("nope", "recovery strategy nope not found"), ("broken", "KeyError: 'oops'")):
         setting("ORCHESTRATOR_RECOVERY_STRATEGY", name)
         decision = await decision_on(FailureKind.TRANSIENT, World(recovery, broken))
 

@@ -85,20 +85,20 @@ async def test_a_capability_that_a_forbidden_tool_has_is_rejected() -> None:
     assert reviewed.review.verdict is ReviewVerdict.REJECT
 
 
-async def test_what_cannot_be_judged_is_not_let_through() -> None:
+async def test_a_rule_that_cannot_be_evaluated_rejects() -> None:
     reviewed = await review(step("a", "find"), step("b", "files.read", path=Output("a")))
 
     assert reviewed.review.verdict is ReviewVerdict.REJECT
-    assert "cannot be judged" in reviewed.review.reason
+    assert "cannot be evaluated" in reviewed.review.reason
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         (None, "cannot be read: No such file or directory"),
-        ("max_steps: [", "are not YAML"),
+        ("max_steps: [", "are not valid YAML"),
         ("max_step: 3", "max_step: Extra inputs are not permitted"),
-        ("reject: [{when: 'stp.tool'}, {when: '1 +'}]", "reject.1.when: '1 +' is not CEL"),
+        ("reject: [{when: 'stp.tool'}, {when: '1 +'}]", "reject.1.when: '1 +' is not valid CEL"),
     ],
 )
 async def test_rules_that_cannot_be_read_reject_everything(

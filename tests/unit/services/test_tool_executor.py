@@ -258,7 +258,7 @@ async def test_a_run_ends_at_its_time_limit(at_most_once: bool, kind: str) -> No
     assert "10 ms" in failed.failure.message
 
 
-async def test_a_blocking_run_that_is_late_holds_nobody_up() -> None:
+async def test_a_blocking_run_that_times_out_delays_no_other() -> None:
     released = threading.Event()
 
     @tool()

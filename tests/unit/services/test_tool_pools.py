@@ -4,8 +4,8 @@ import pytest
 from orchestrator_services import tool_executor
 from orchestrator_services.tool_executor import handlers
 from orchestrator_services.tool_executor.pools import COMMON, Pool, pool_of_this_process
-from pydantic import ValidationError
 
+from orchestrator.errors import ConfigurationError
 from orchestrator.messages import commands, events
 from orchestrator.messages.types import CallKind
 from orchestrator.sdk import Tool, document, tool
@@ -49,7 +49,7 @@ def test_the_environment_names_the_pool(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("name", ["", "GPU", "a.b"])
 def test_a_name_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("ORCHESTRATOR_TOOL_EXECUTOR_POOL", name)
-    with pytest.raises(ValidationError):
+    with pytest.raises(ConfigurationError, match="ORCHESTRATOR_TOOL_EXECUTOR_POOL"):
         pool_of_this_process()
 
 

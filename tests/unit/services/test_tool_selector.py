@@ -104,7 +104,7 @@ async def test_by_capability_the_tool_that_fits_the_arguments_is_chosen() -> Non
 
     assert selected.tool == "files.read"
     assert selected.alternatives == ()
-    assert selected.reason == "it can do file"
+    assert selected.reason == "it has the capability file"
 
 
 async def test_among_tools_that_fit_the_one_that_leaves_least_unused_is_chosen() -> None:
@@ -112,7 +112,7 @@ async def test_among_tools_that_fit_the_one_that_leaves_least_unused_is_chosen()
 
     assert selected.tool == "grep"
     assert selected.alternatives == execute.call.alternatives == ("files.search",)
-    assert "preferred to 1 more" in selected.reason
+    assert "chosen among 2 tools" in selected.reason
 
 
 async def test_a_tool_that_was_tried_is_not_chosen_again() -> None:
@@ -152,22 +152,22 @@ async def test_when_all_tools_were_tried_none_is_left() -> None:
     kind, code, text = await failure_on(message)
 
     assert (kind, code) == (FailureKind.PERMANENT, "no_tool_left")
-    assert "grep was tried already" in text
-    assert "there is no tool gone" in text
+    assert "grep failed already" in text
+    assert "tool gone not found" in text
 
 
-async def test_an_unknown_tool_is_answered_with_similar_ones() -> None:
+async def test_the_failure_on_an_unknown_tool_names_similar_ones() -> None:
     kind, code, text = await failure_on(ready({}, tool="files.raed"))
 
     assert (kind, code) == (FailureKind.PERMANENT, "tool_not_found")
     assert "did you mean files.read" in text
 
 
-async def test_an_unknown_capability_is_answered_with_those_that_exist() -> None:
+async def test_the_failure_on_an_unknown_capability_lists_the_known_ones() -> None:
     kind, code, text = await failure_on(ready({}, capability="teleport"))
 
     assert (kind, code) == (FailureKind.PERMANENT, "tool_not_found")
-    assert text == "no tool has the capability teleport; there are tools for: file, search"
+    assert text == "no tool has the capability teleport; known capabilities: file, search"
 
 
 @pytest.mark.parametrize(
@@ -234,10 +234,10 @@ async def test_a_schema_s_reference_is_never_fetched() -> None:
 
     (failed,) = await world.handle(tool_selector.service, ready({}, tool="strange"))
 
-    assert "its own arguments schema is broken" in failed.failure.message
+    assert "the tool's arguments schema is invalid" in failed.failure.message
 
 
-async def test_a_stranger_s_selector_chooses_only_among_what_is_allowed(
+async def test_another_selector_chooses_only_among_the_candidates(
     setting: Setting,
 ) -> None:
     @declare_selector("mine")
@@ -250,7 +250,10 @@ async def test_a_stranger_s_selector_chooses_only_among_what_is_allowed(
     (failed,) = await select(ready(arguments, capability="search", avoid=("files.search",)), mine)
 
     assert selected.tool == "files.search"
-    assert failed.failure.message == "the tool selector mine chose mail.send, which is none of: grep"
+    assert (
+        failed.failure.message
+        == "the tool selector mine chose mail.send, which is not a candidate; the candidates are grep"
+    )
 
 
 async def test_a_step_handled_twice_gives_the_same_messages() -> None:

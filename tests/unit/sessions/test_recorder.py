@@ -11,7 +11,7 @@ from orchestrator.messages import commands, events
 from orchestrator.messages.base import Event
 from orchestrator.messages.catalogue import CATALOGUE, entry_of
 from orchestrator.messages.types import CallKind, Failure
-from orchestrator.sdk import Delivery, Plugins
+from orchestrator.sdk import Delivery, Plugins, SinkPlugin
 from orchestrator.sessions import plugin, recorder
 from orchestrator.sessions.queries import Wanted, listed, recorded_events
 from orchestrator.sessions.recorder import SessionRecorder
@@ -38,7 +38,7 @@ def after(batch: Sequence[Delivery]) -> dict[tuple[str, int], int]:
 
 
 def test_it_is_declared_as_any_sink_is(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    declared = Plugins.of(plugin).sinks["session-recorder"]
+    declared = Plugins.of(plugin).by_name(SinkPlugin)["session-recorder"]
 
     monkeypatch.setenv("ORCHESTRATOR_SESSIONS_URL", url)
     made = declared.make()

@@ -27,7 +27,7 @@ def test_it_lies_in_the_users_state_folder_by_default(
 
 def test_the_environment_names_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORCHESTRATOR_SESSIONS_URL", "postgresql+psycopg://ada:hunter2@db/sessions")
-    settings = SessionsSettings()
+    settings = SessionsSettings.read()
     assert settings.url.get_secret_value().startswith("postgresql")
     assert "hunter2" not in repr(settings)
 

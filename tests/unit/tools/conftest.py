@@ -37,7 +37,7 @@ async def web(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Web]:
 
 @pytest.fixture
 async def forbidden_web() -> AsyncIterator[Web]:
-    """Another server, which nobody allowed; at the end nobody has asked it."""
+    """Another server, which is not allowed; it must not receive a request."""
     async with Web().serving() as server:
         yield server
         assert server.requests == []

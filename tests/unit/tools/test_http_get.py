@@ -65,7 +65,7 @@ class TestAnswers:
     async def test_failures_by_status(self, web: Web, status: str, failure: type[Exception]) -> None:
         url = web.says("/x?token=secret", "", status=status)
 
-        with pytest.raises(failure, match=f"/x answers with status {status[:3]}") as error:
+        with pytest.raises(failure, match=f"/x returned status {status[:3]}") as error:
             await get(url)
         assert "secret" not in str(error.value)
 
@@ -73,7 +73,7 @@ class TestAnswers:
         ("headers", "body", "reason"),
         [
             ({"content_type": "image/png"}, b"\x89PNG", "image/png, which is neither text nor JSON"),
-            ({"content_encoding": "gzip"}, gzip.compress(b"x"), "compressed though asked not to"),
+            ({"content_encoding": "gzip"}, gzip.compress(b"x"), "compressed body although the request"),
             ({"content_type": "application/json"}, b"{", "not valid JSON"),
             ({"content_type": "application/json"}, b"[" * 100_000, "not valid JSON"),
         ],
@@ -103,7 +103,7 @@ class TestAnswers:
             await get(url)
 
     async def test_a_connection_that_breaks_off(self, web: Web) -> None:
-        with pytest.raises(TransientError, match="broke off"):
+        with pytest.raises(TransientError, match=r"the connection to .* failed"):
             await get(web.says("/half", b"x", content_length="10"))
 
     async def test_nobody_listens(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +164,7 @@ class TestRedirects:
     async def test_to_forbidden_places_are_not(self, web: Web, forbidden_web: Web, location: str) -> None:
         target = location.format(forbidden=forbidden_web.place, port=forbidden_web.port, allowed=web.place)
 
-        with pytest.raises(InvalidInput, match=r"not allowed|must begin with http|must not carry a user"):
+        with pytest.raises(InvalidInput, match=r"not allowed|must begin with http|must not contain a user"):
             await get(web.redirects("/start", target))
 
     @pytest.mark.parametrize("location", ["http://[::1", "http://x:99999999/", "\x01"])
@@ -173,7 +173,7 @@ class TestRedirects:
             await get(web.redirects("/start", location))
 
     async def test_without_a_place_are_not(self, web: Web) -> None:
-        with pytest.raises(PermanentError, match="without saying where to"):
+        with pytest.raises(PermanentError, match="without a Location header"):
             await get(web.says("/start", status="302 Found"))
 
     async def test_end_after_five(self, web: Web) -> None:
@@ -209,7 +209,7 @@ class TestNames:
     ) -> None:
         monkeypatch.setenv("ORCHESTRATOR_TOOLS_HTTP_ALLOW", f"localhost:{forbidden_web.port}")
 
-        with pytest.raises(InvalidInput, match="localhost is not at a public address"):
+        with pytest.raises(InvalidInput, match="localhost does not have a public address"):
             await get(f"http://localhost:{forbidden_web.port}/")
 
     async def test_nothing_is_allowed_by_default(self, forbidden_web: Web) -> None:
@@ -282,7 +282,7 @@ class TestTls:
         )
 
         assert (await fetch(f"https://secure.test:{secure.port}/", {}, settings, resolve)).text == "ok"
-        with pytest.raises(PermanentError, match="no certificate that can be trusted"):
+        with pytest.raises(PermanentError, match=r"the certificate of .* cannot be trusted"):
             await fetch(f"https://other.test:{secure.port}/", {}, settings, resolve)
 
     async def test_a_redirect_to_plain_http_is_not_followed(
@@ -300,11 +300,11 @@ class TestTls:
             await fetch(f"https://secure.test:{secure.port}/start", {}, settings, resolve)
         assert web.requests == []
 
-    async def test_a_stranger_is_not_trusted(self, secure: Web) -> None:
+    async def test_an_unknown_authority_is_not_trusted(self, secure: Web) -> None:
         async def resolve(host: str, port: int) -> Sequence[str]:
             return ["127.0.0.1"]
 
         settings = ToolSettings(http_allow_private=(f"secure.test:{secure.port}",))
 
-        with pytest.raises(PermanentError, match="no certificate that can be trusted"):
+        with pytest.raises(PermanentError, match=r"the certificate of .* cannot be trusted"):
             await fetch(f"https://secure.test:{secure.port}/", {}, settings, resolve)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from statistics import median, quantiles
+from typing import Any
 
 import pytest
 from orchestrator_services.tools import change_point, statistics
@@ -89,9 +90,9 @@ class TestStatistics:
         assert [figures.route for figures in result.routes] == ["/cart"]
         assert result.total.p95_ms == pytest.approx(log.p95("/cart"), abs=0.001)
 
-    async def test_an_unknown_route_is_told_the_known_ones(self) -> None:
+    async def test_the_failure_on_an_unknown_route_lists_known_ones(self) -> None:
         with pytest.raises(
-            InvalidInput, match=r"no request for the route '/nope'; its busiest are .*/checkout"
+            InvalidInput, match=r"no request for the route '/nope'; its busiest routes are .*/checkout"
         ):
             await statistics("access.log", route="/nope")
 
@@ -209,6 +210,6 @@ class TestChangePoint:
             ({"series": [Point(start=str(n), value=1) for n in range(2000)]}, "more than 1500"),
         ],
     )
-    async def test_what_cannot_be_compared(self, arguments: dict[str, object], reason: str) -> None:
+    async def test_what_cannot_be_compared(self, arguments: dict[str, Any], reason: str) -> None:
         with pytest.raises(InvalidInput, match=reason):
             await change_point(**arguments)

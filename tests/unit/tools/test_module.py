@@ -17,7 +17,7 @@ CAPABILITIES = {
     "report.markdown": "report",
     "sql.query": "sql",
 }
-TOOLS = Plugins.of(tools).tools
+TOOLS = Plugins.of(tools).by_name(Tool)
 
 
 def test_the_module_brings_every_tool() -> None:
@@ -45,5 +45,5 @@ def test_each_says_in_one_sentence_what_it_does_and_what_it_answers(tool: Tool) 
 def test_arguments_that_do_not_fit_are_named(name: str, arguments: dict[str, object], problem: str) -> None:
     context: object = None
 
-    with pytest.raises(Exception, match=f"do not fit {name}: {problem}"):
+    with pytest.raises(Exception, match=f"invalid arguments for {name}: {problem}"):
         TOOLS[name].arguments(arguments, context)  # type: ignore[arg-type]

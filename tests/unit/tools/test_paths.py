@@ -84,9 +84,7 @@ def test_any_text_is_read_inside_or_refused(folder: Folder, path: str) -> None:
     ["../outside/secret.csv", "out/secret.csv", "secret.csv", "inner/up/outside/secret.csv", "/etc/passwd"],
 )
 def test_ways_out_are_refused_and_say_what_to_do(folder: Folder, path: str) -> None:
-    with pytest.raises(
-        InvalidInput, match="outside of the allowed folder; give a path relative to THE_SETTING"
-    ):
+    with pytest.raises(InvalidInput, match="outside the allowed folder; give a path relative to THE_SETTING"):
         folder.open(path, 1000)
 
 
@@ -111,14 +109,14 @@ def test_walking_leaves_out_what_links_lead_out_to(folder: Folder) -> None:
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("missing.txt", "does not exist; files.list shows what is there"),
+        ("missing.txt", "does not exist; files.list lists the files"),
         ("inner", "is a folder; name a file"),
         ("file.txt/deeper", "does not exist"),
         ("big.txt", "has 2000 bytes, more than the limit of 1000"),
         ("pipe", "is not a regular file"),
     ],
 )
-def test_what_is_no_readable_file_is_refused_with_the_reason(folder: Folder, path: str, reason: str) -> None:
+def test_an_unreadable_file_is_refused_with_the_reason(folder: Folder, path: str, reason: str) -> None:
     (folder.root / "big.txt").write_bytes(b"x" * 2000)
     if not (folder.root / "pipe").exists():
         os.mkfifo(folder.root / "pipe")
@@ -145,7 +143,7 @@ def test_without_a_folder_nothing_is_read(
         read("anything")
 
 
-def test_all_wrong_settings_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_wrong_settings_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORCHESTRATOR_TOOLS_MAX_FILE_BYTES", "many")
     monkeypatch.setenv("ORCHESTRATOR_TOOLS_HTTP_ALLOW", "https://example.org/")
     monkeypatch.setenv("ORCHESTRATOR_TOOLS_HTTP_ALLOW_PRIVATE", "localhost")

@@ -6,10 +6,13 @@ import json
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 from orchestrator_services.tools import query
+from orchestrator_services.tools.duck import calculate
+from orchestrator_services.tools.settings import ToolSettings
 
 from orchestrator.sdk import InvalidInput, PermanentError
 
@@ -135,6 +138,24 @@ class TestLimits:
         assert (await query("SELECT 1 AS one", file="people.csv")).rows == [{"one": 1}]
         assert threading.active_count() <= threads + 2
 
+    async def test_cancelling_just_as_the_query_ends_is_a_cancellation(self) -> None:
+        closed, ends = threading.Event(), threading.Event()
+
+        def work(connection: duckdb.DuckDBPyConnection) -> None:
+            connection.close()
+            closed.set()
+            ends.wait()
+
+        running = asyncio.create_task(calculate(ToolSettings(), work))
+        await asyncio.to_thread(closed.wait)
+        running.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        ends.set()
+
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
 
 @pytest.mark.parametrize(
     "sql",
@@ -197,19 +218,22 @@ async def test_only_a_single_select_is_taken(data: Path, sql: str) -> None:
         ({"sql": "SELECT 1", "file": "people.csv", "files": {"data": "lines.jsonl"}}, "another name"),
         ({"sql": "SELECT nope FROM data", "file": "people.csv"}, 'Referenced column "nope" not found'),
         ({"sql": "SELEC", "file": "people.csv"}, "syntax error"),
-        ({"sql": "SELECT 1 AS a, 2 AS a", "file": "people.csv"}, "two columns have one name"),
-        ({"sql": "SELECT 1", "file": "../outside/secret.csv"}, "outside of the allowed folder"),
+        ({"sql": "SELECT 1 AS a, 2 AS a", "file": "people.csv"}, "two columns have the same name"),
+        ({"sql": "SELECT 1", "file": "../outside/secret.csv"}, "outside the allowed folder"),
         ({"sql": "SELECT 1", "file": "missing.csv"}, "does not exist"),
-        ({"sql": "SELECT 1", "file": "people.txt"}, "no suffix that tells its format; known are .csv"),
+        ({"sql": "SELECT 1", "file": "people.txt"}, "no suffix of a known format: .csv"),
         (
             {"sql": "SELECT 1", "file": "broken.json"},
             "'broken.json' cannot be read as json: .*\"broken.json\"",
         ),
-        ({"sql": "SELECT 1", "file": "prose.log"}, "no access-log line .1 others; the first is 'hello'"),
+        (
+            {"sql": "SELECT 1", "file": "prose.log"},
+            "no access-log line .lines in other formats: 1; the first is 'hello'",
+        ),
         ({"sql": "SELECT 1", "file": "*.csv"}, "one of the characters"),
     ],
 )
-async def test_mistakes_are_explained(data: Path, arguments: dict[str, object], reason: str) -> None:
+async def test_mistakes_are_explained(data: Path, arguments: dict[str, Any], reason: str) -> None:
     (data / "people.txt").write_text("x")
     (data / "broken.json").write_text('{"a":')
     (data / "prose.log").write_text("hello\n")

@@ -15,9 +15,9 @@ from orchestrator.messages import commands, events, types
 from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.identity import derived_id
-from orchestrator.sdk import Context, Service, ToolDefinition, middleware
+from orchestrator.sdk import Service, ServiceContext, ToolDefinition, middleware
 from orchestrator.sdk.definitions import tool_defined
-from orchestrator.sdk.roles import Next
+from orchestrator.sdk.roles.middleware import Next
 from tests.support.workers import TIMEOUT_S, Lab, command, echo, number_of, started, until
 
 
@@ -235,12 +235,12 @@ def test_at_most_once_work_is_committed_before_it_starts(lab: Lab) -> None:
 
 def test_middleware_sees_the_message_first_and_the_outputs_last(lab: Lab) -> None:
     @middleware("echo")
-    async def shout(message: Message, context: Context, call_next: Next) -> Sequence[Message]:
+    async def shout(message: Message, context: ServiceContext, call_next: Next) -> Sequence[Message]:
         outputs = await call_next(message, context)
         return [msgspec.structs.replace(output, tool="ECHO") for output in outputs]
 
     @middleware("another")
-    async def break_everything(_message: Message, _context: Context, _next: Next) -> Sequence[Message]:
+    async def break_everything(_message: Message, _context: ServiceContext, _next: Next) -> Sequence[Message]:
         raise AssertionError("not for this service")
 
     service = echo()
@@ -256,7 +256,7 @@ def test_a_message_can_be_sent_before_the_handler_returns(lab: Lab) -> None:
     service = Service("echo")
 
     @service.on(commands.ExecuteTool)
-    async def run(message: commands.ExecuteTool, context: Context) -> None:
+    async def run(message: commands.ExecuteTool, context: ServiceContext) -> None:
         await context.progress("half way", 0.5)
         seen_before_the_reply.extend(await asyncio.to_thread(lab.messages, Topic.PROGRESS))
 
@@ -323,7 +323,7 @@ def test_outputs_that_are_too_large_are_dead_lettered_and_fail_their_call(lab: L
     service = Service("echo", ordered=ordered)
 
     @service.on(commands.ExecuteTool)
-    async def run(message: commands.ExecuteTool, context: Context) -> Any:
+    async def run(message: commands.ExecuteTool, context: ServiceContext) -> Any:
         large = types.Value(inline=bytes(2_000_000))
         return context.write(events.ToolCompleted, call=message.call, tool="x", output=large)
 

@@ -1,0 +1,36 @@
+"""Evaluators: they judge how far a goal is met."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from orchestrator.messages import types
+from orchestrator.sdk.context import Context
+from orchestrator.sdk.roles.functions import RoleFunction, with_context
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What an evaluator judges. `outputs` and `result` are plain data, references filled."""
+
+    goal: str
+    criteria: Sequence[types.Criterion]
+    outputs: Mapping[str, Any]
+    result: Any
+    point: types.EvaluationPoint
+    remaining_steps: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """A named evaluator: `await evaluate(request, context)`."""
+
+    role: ClassVar[str] = "evaluator"
+
+    name: str
+    evaluate: Callable[[EvaluationRequest, Context], Awaitable[types.Evaluation]]
+
+
+def evaluator(name: str) -> Callable[[RoleFunction[EvaluationRequest, types.Evaluation]], Evaluator]:
+    """Declares `async def f(request) -> Evaluation`, or `f(request, context)`, as an evaluator."""
+    return lambda function: Evaluator(name, with_context(function))

@@ -1,0 +1,42 @@
+"""Planners: they make the plan that a session asks for."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from orchestrator.messages import types
+from orchestrator.sdk.context import Context
+from orchestrator.sdk.planning import Plan
+from orchestrator.sdk.roles.functions import RoleFunction, with_context
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What a planner plans for. `context` and `memory` are the task's JSON, loaded."""
+
+    goal: str
+    context: dict[str, Any]
+    memory: Any
+    playbook: str
+    tools: types.ToolPolicy
+    revision: int
+    previous: types.Plan | None
+    evaluation: types.Evaluation | None
+    feedback: str
+    limits: types.Limits
+    """What is left of the session's limits."""
+
+
+@dataclass(frozen=True)
+class Planner:
+    """A named planner: `await make(request, context)`."""
+
+    role: ClassVar[str] = "planner"
+
+    name: str
+    make: Callable[[PlanRequest, Context], Awaitable[Plan]]
+
+
+def planner(name: str) -> Callable[[RoleFunction[PlanRequest, Plan]], Planner]:
+    """Declares `async def f(request) -> Plan`, or `f(request, context)`, as a planner."""
+    return lambda function: Planner(name, with_context(function))

@@ -1,0 +1,63 @@
+"""Recovery strategies: they decide what follows when a call has failed."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+from orchestrator.messages.types import Call, CallKind, Failure
+from orchestrator.sdk.context import Context
+from orchestrator.sdk.roles.functions import RoleFunction, with_context
+
+
+@dataclass(frozen=True)
+class FailedCall:
+    """A call that failed."""
+
+    call: Call
+    kind: CallKind
+    """What the call waited for when it failed."""
+    failure: Failure
+    alternatives: Sequence[str]
+    """Other tools that could run the step."""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Try again after a delay, milliseconds."""
+
+    delay_ms: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """Try another tool at once, none of `avoid`."""
+
+    avoid: Sequence[str]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Exhausted:
+    """Nothing is left to try."""
+
+    reason: str = ""
+
+
+Recovery: TypeAlias = Retry | Fallback | Exhausted
+
+
+@dataclass(frozen=True)
+class RecoveryStrategy:
+    """A named recovery strategy: `await decide(failed, context)`."""
+
+    role: ClassVar[str] = "recovery strategy"
+
+    name: str
+    decide: Callable[[FailedCall, Context], Awaitable[Recovery]]
+
+
+def recovery(name: str) -> Callable[[RoleFunction[FailedCall, Recovery]], RecoveryStrategy]:
+    """Declares `async def f(failed) -> Retry | Fallback | Exhausted`, or `f(failed, context)`, as a recovery
+    strategy."""
+    return lambda function: RecoveryStrategy(name, with_context(function))

@@ -1,0 +1,157 @@
+"""Settings of plug-ins: declared by the plug-in, read from the environment, checked together."""
+
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, ClassVar, Final, Self, get_args, get_origin
+
+import pydantic
+
+from orchestrator.errors import ConfigurationError
+
+VARIABLES: Final = "ORCHESTRATOR_"
+"""What the names of all variables begin with."""
+_PREFIX: Final = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
+_PASSED_THROUGH: Final = ("KAFKA_", "SCHEMA_REGISTRY_")
+_CLOSE: Final = 0.85
+
+
+class PluginSettings(pydantic.BaseModel):
+    """Settings of a plug-in, found like any other plug-in. Each field is a variable of the environment.
+
+    With `prefix="STOCK"` the field `limit` is `ORCHESTRATOR_STOCK_LIMIT`. A list is written with commas. The
+    text below a field says what it sets. Values of `SecretStr` fields are never shown.
+    """
+
+    model_config = pydantic.ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+    variable_prefix: ClassVar[str] = VARIABLES
+
+    def __init_subclass__(cls, *, prefix: str, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if not _PREFIX.fullmatch(prefix) or f"{prefix}_".startswith(_PASSED_THROUGH):
+            raise ConfigurationError(
+                f"{cls.__name__}: {prefix!r} cannot be a prefix: write upper-case words such as STOCK or "
+                "STOCK_MARKET; KAFKA and SCHEMA_REGISTRY are reserved"
+            )
+        cls.variable_prefix = f"{VARIABLES}{prefix}_"
+
+    @classmethod
+    def variables(cls) -> dict[str, str]:
+        """The variable of each field."""
+        return {name: cls.variable_prefix + name.upper() for name in cls.model_fields}
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """The settings as the environment has them now.
+
+        Raises `ConfigurationError` that names every variable whose value is wrong.
+        """
+        environment = os.environ if environment is None else environment
+        given: dict[str, Any] = {}
+        for name, variable in cls.variables().items():
+            if (text := environment.get(variable)) is not None:
+                given[name] = _entries(text) if _is_list(cls.model_fields[name].annotation) else text
+        try:
+            return cls.model_validate(given)
+        except pydantic.ValidationError as error:
+            problems = [cls._explained(problem, environment) for problem in error.errors(include_url=False)]
+            # Without the cause: it holds the values.
+            raise ConfigurationError(*problems) from None
+
+    def problems(self) -> Iterable[str]:
+        """What is wrong beyond single values, such as a file that cannot be read. Override it if need be.
+
+        Only `orchestrator config check` asks: not every process needs what the settings name.
+        """
+        return ()
+
+    @classmethod
+    def _explained(cls, problem: Any, environment: Mapping[str, str]) -> str:
+        """A problem of validation: the variable, what is wrong with it, and what it sets."""
+        message = str(problem["msg"]).removeprefix("Value error, ")
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        field = cls.model_fields.get(name)
+        if field is None:
+            return f"{cls.variable_prefix}*: {message}"
+        variable = cls.variables()[name]
+        if problem["type"] == "missing":
+            message = "it is required, set it"
+        if _is_secret(field.annotation) and (secret := environment.get(variable)):
+            message = message.replace(secret, "***")
+        return f"{variable}: {message}" + (f" ({field.description})" if field.description else "")
+
+
+@dataclass(frozen=True)
+class SettingsPlugin:
+    """Declared settings, as a plug-in."""
+
+    role: ClassVar[str] = "settings"
+
+    declared: type[PluginSettings]
+
+    @property
+    def name(self) -> str:
+        """Prefix of their variables."""
+        return self.declared.variable_prefix
+
+    def problems(self) -> Iterable[str]:
+        """What `PluginSettings.problems` finds; nothing while single values are wrong."""
+        try:
+            return self.declared.read().problems()
+        except ConfigurationError:
+            return ()
+
+    def shown(self) -> dict[str, Any]:
+        """The settings by lower-case variable without `ORCHESTRATOR_`, as JSON data; secrets are hidden.
+
+        Raises `ConfigurationError` as `PluginSettings.read` does.
+        """
+        values = self.declared.read().model_dump(mode="json")
+        return {
+            variable.removeprefix(VARIABLES).lower(): values[name]
+            for name, variable in self.declared.variables().items()
+        }
+
+
+def settings_problems(
+    declared: Collection[type[PluginSettings]],
+    environment: Mapping[str, str],
+    platform_variables: Collection[str] = (),
+) -> Iterator[str]:
+    """Every mistake in these settings: wrong values, variables that also belong to the platform, and variables
+    under a prefix that are probably misspelled."""
+    known = {variable for one in declared for variable in one.variables().values()}
+    for taken in sorted(known.intersection(platform_variables)):
+        yield f"{taken} is a variable of the platform: the plug-in that declares it needs another prefix"
+    for one in declared:
+        try:
+            one.read(environment)
+        except ConfigurationError as error:
+            yield from error.problems
+    prefixes = tuple(one.variable_prefix for one in declared)
+    for variable in sorted(environment.keys() - known - set(platform_variables)):
+        if variable.startswith(prefixes) and (close := near_miss(variable, known)):
+            yield f"{variable} is not a setting; did you mean {close}?"
+
+
+def near_miss(variable: str, known: Iterable[str]) -> str:
+    """The known variable that was probably meant; empty if none is very close. Others have variables under our
+    prefix too, so a resemblance is not enough."""
+    return next(iter(get_close_matches(variable, list(known), n=1, cutoff=_CLOSE)), "")
+
+
+def _entries(text: str) -> list[str]:
+    return [entry.strip() for entry in text.split(",") if entry.strip()]
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) in (tuple, list, set, frozenset)
+
+
+def _is_secret(annotation: Any) -> bool:
+    secrets = (pydantic.SecretStr, pydantic.SecretBytes)
+    return annotation in secrets or any(_is_secret(part) for part in get_args(annotation))
