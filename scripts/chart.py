@@ -1,4 +1,4 @@
-"""What of the chart follows from other files: its topics from the catalogue, its README from its values."""
+"""Generated parts of the chart: its topics from the catalogue, the table in its README from its values."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _HEAD: Final = "# Generated from the catalogue by `make docs`.\n"
 
 
 def topics() -> str:
-    """The catalogue's topics, as the chart makes KafkaTopic objects of them."""
+    """The catalogue's topics, from which the chart creates KafkaTopic objects."""
     entries: list[dict[str, Any]] = [
         {
             "topic": str(spec.topic),
@@ -28,7 +28,7 @@ def topics() -> str:
 
 
 def values_table() -> str:
-    """Every value of the chart with its default and the comment above it."""
+    """Every value of the chart, with its default and the comment above it."""
     text = (CHART / "values.yaml").read_text(encoding="utf-8")
     rows = _rows(yaml.compose(text, Loader=yaml.SafeLoader), text.splitlines(), "")
     return "\n".join(["| value | default | meaning |", "|---|---|---|", *rows])
@@ -37,22 +37,22 @@ def values_table() -> str:
 def _rows(mapping: Any, lines: list[str], path: str) -> Iterator[str]:
     for key, value in mapping.value:
         name = f"{path}{key.value}"
-        said = _comment(lines, key.start_mark.line)
+        meaning = _comment(lines, key.start_mark.line)
         if isinstance(value, yaml.MappingNode) and not value.flow_style:
-            if said:
-                yield f"| **`{name}`** | | {said} |"
+            if meaning:
+                yield f"| **`{name}`** | | {meaning} |"
             yield from _rows(value, lines, f"{name}.")
         else:
-            yield f"| `{name}` | `{_compact(value)}` | {said} |"
+            yield f"| `{name}` | `{_compact(value)}` | {meaning} |"
 
 
 def _comment(lines: list[str], line: int) -> str:
-    """The comment lines directly above a line, as one text of a table's cell."""
-    said: list[str] = []
+    """The comment directly above a line, as the text of a table cell."""
+    comment: list[str] = []
     while line > 0 and lines[line - 1].lstrip().startswith("#"):
         line -= 1
-        said.insert(0, lines[line].lstrip().removeprefix("#").strip())
-    return " ".join(said).replace("|", "\\|")
+        comment.insert(0, lines[line].lstrip().removeprefix("#").strip())
+    return " ".join(comment).replace("|", "\\|")
 
 
 def _compact(node: Any) -> str:

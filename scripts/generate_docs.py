@@ -1,6 +1,6 @@
-"""Writes what the documentation says of topics, messages, the saga and the chart's values, and the chart's topics.
+"""Generates the sections of the documentation on topics, messages, the saga and the chart, and the chart's topics.
 
-`python scripts/generate_docs.py` writes it, `--check` exits 1 and names the files that differ.
+`python scripts/generate_docs.py` writes them, `--check` exits 1 and names the files that differ.
 """
 
 import sys
@@ -30,7 +30,7 @@ READERS: Final = {
 
 
 def picture() -> str:
-    """A Mermaid flow chart: who writes which topic, and who reads it."""
+    """A Mermaid flow chart of the writers and readers of topics."""
     lines = ["```mermaid", "flowchart LR"]
     shown = [topic for topic in Topic if topic in READERS]
     lines += [f'    {_node(topic)}[("{topic}")]' for topic in shown]
@@ -44,7 +44,7 @@ def picture() -> str:
 
 
 def topics() -> str:
-    """A table of the topics, and one of the messages in each."""
+    """A table of the topics, and one of the messages of each."""
     lines = ["| topic | what lies in it | partitions | kept |", "|---|---|---|---|"]
     lines += [_topic_row(spec) for spec in TOPICS]
     by_topic = groupby(CATALOGUE, key=lambda entry: entry.topic)
@@ -80,11 +80,11 @@ SECTIONS: Final = {
     chart.CHART / "README.md": {"values": chart.values_table},
 }
 FILES: Final = {chart.CHART / "files" / "topics.yaml": chart.topics}
-"""What is generated from its first line to its last."""
+"""Files that are generated as a whole."""
 
 
 def generated() -> dict[Path, str]:
-    """Content of each file, with its generated sections made anew."""
+    """Content of each file, with its sections generated again."""
     texts = {path: make() for path, make in FILES.items()}
     for path, sections in SECTIONS.items():
         text = path.read_text()

@@ -1,4 +1,4 @@
-"""Writes the Python models in `orchestrator/messages/` from the Avro schemas in `avro-schemas/`.
+"""Generates the Python models in `orchestrator/messages/` from the Avro schemas in `avro-schemas/`.
 
 `python scripts/generate_models.py` writes them, `--check` exits 1 and names the files that differ.
 """
@@ -28,7 +28,7 @@ Schema = dict[str, Any]
 
 
 def base_of(schema: Schema) -> tuple[str, tuple[str, ...]]:
-    """Base class of a record's model, and the fields it inherits from there."""
+    """Base class of a record's model, and the fields that it inherits."""
     names = [field["name"] for field in schema["fields"]]
     if "sequence" in names and names[: len(EVENT) + 1] == [*EVENT, "sequence"]:
         return "SessionEvent", (*EVENT, "sequence")
@@ -103,7 +103,7 @@ def named(avro: Any) -> set[str]:
 
 
 def in_order(schemas: list[Schema]) -> list[Schema]:
-    """The schemas with every type after those it refers to; enums first, then by name."""
+    """The schemas, each after the types it refers to; enums first, then by name."""
     waiting = sorted(schemas, key=lambda schema: (schema["type"] != "enum", schema["name"]))
     own = {f"{schema['namespace']}.{schema['name']}" for schema in waiting}
     done: list[Schema] = []

@@ -1,4 +1,4 @@
-"""How a session moves between its phases: found out by asking the saga, for `docs/saga.md`."""
+"""The diagram in `docs/saga.md`: how a session moves between phases, by asking the saga."""
 
 from collections.abc import Iterable, Iterator
 from itertools import product
@@ -39,11 +39,11 @@ _TRIED: Final[tuple[Sentence, ...]] = (
     evaluated(NextMove.GIVE_UP),
     _deadline,
 )
-"""Every input of the table, and those that lead elsewhere than it does."""
+"""Every input of the table, and inputs that lead elsewhere."""
 
 
 def state_of(session: Session | None) -> str:
-    """Where a session is in the diagram."""
+    """The state of a session in the diagram."""
     if session is None:
         return BEGINNING
     return ESCALATED if session.parked and not session.ended else session.phase.value
@@ -69,7 +69,7 @@ def moves() -> set[Move]:
 
 
 def diagram() -> str:
-    """A Mermaid state diagram: phases, and the events that move a session from one to the other."""
+    """A Mermaid state diagram of the phases, and of the events that move a session between them."""
     names: dict[tuple[str, str], list[str]] = {}
     for before, event, after in sorted(moves(), key=lambda move: (_place(move[0]), _place(move[2]), move[1])):
         names.setdefault((before, after), []).append(event)

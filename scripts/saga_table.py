@@ -1,4 +1,4 @@
-"""What a session does with each input in each phase: found out by asking the saga, for `docs/saga.md`."""
+"""The table in `docs/saga.md`: what a session does with each input in each phase, by asking the saga."""
 
 from typing import Final
 
@@ -43,7 +43,7 @@ INPUTS: Final[dict[str, Sentence]] = {
     "EvaluationFailed": evaluation_failed(),
     "time": time_comes(),
 }
-"""Every input, answering the call that is open or was opened last. `time` is when something is due."""
+"""Every input, in answer to the call that is open or was opened last. With `time`, something is due."""
 
 _REVIEWED: Final = agent(reviewers=(ReviewPolicy(reviewer="safety"),))
 _RUNNING: Final = (task(), plan_created("a"), selected("a"))
@@ -66,7 +66,7 @@ SITUATIONS: Final[dict[str, tuple[Sentence, ...]]] = {
     "EVALUATING: an evaluation is asked for": (*_RUNNING, completed("a")),
     "ENDED": (*_RUNNING, completed("a"), evaluated()),
 }
-"""How to get into each phase, and what the session waits for there."""
+"""The inputs that lead to each phase, and what the session waits for there."""
 
 
 def scenario_of(situation: str) -> Scenario:

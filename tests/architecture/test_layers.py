@@ -14,7 +14,7 @@ import orchestrator
 ROOT = Path(__file__).parents[2]
 CORE = ("orchestrator/saga", "orchestrator/messages")
 UUID_PARSING = {"UUID", "uuid5"}
-"""What the core may take from uuid: the rest of it makes ids out of time and chance."""
+"""What the core may import from uuid: the rest of it makes ids from time or chance."""
 LONGEST = 300
 """Lines of a file with one concern."""
 MAY_BE_LONGER = {
@@ -45,10 +45,12 @@ def test_imports_go_down_only() -> None:
 
 
 @pytest.mark.parametrize("path", sources(*CORE), ids=named)
-def test_the_core_makes_no_ids_and_asks_no_clock(path: Path) -> None:
+def test_the_core_makes_no_ids_and_reads_no_clock(path: Path) -> None:
     tree = ast.parse(path.read_text())
     taken = {name for module, name in _imported(tree) if module == "uuid"}
-    assert taken <= UUID_PARSING, f"{named(path)} takes {taken - UUID_PARSING} from uuid"
+    assert taken <= UUID_PARSING, (
+        f"{named(path)} imports {taken - UUID_PARSING} from uuid: ids are derived in messages/identity.py"
+    )
     asked = {
         node.attr
         for node in ast.walk(tree)
@@ -56,24 +58,26 @@ def test_the_core_makes_no_ids_and_asks_no_clock(path: Path) -> None:
         and node.attr in {"now", "today", "utcnow", "uuid1", "uuid4", "uuid7"}
     }
     clocks = asked if any(module == "datetime" for module, _ in _imported(tree)) else asked - {"now"}
-    assert not clocks, f"{named(path)} asks {clocks}: times and ids arrive in messages"
+    assert not clocks, f"{named(path)} calls {clocks}: times and ids arrive in messages"
 
 
 @pytest.mark.parametrize("path", OURS, ids=named)
 def test_every_module_says_what_it_is(path: Path) -> None:
     text = path.read_text()
-    assert not text.strip() or ast.get_docstring(ast.parse(text)), f"{named(path)} has no docstring"
+    assert not text.strip() or ast.get_docstring(ast.parse(text)), (
+        f"{named(path)} has no docstring: say what the module is for"
+    )
 
 
 def test_files_have_one_concern() -> None:
     long = {named(path): lines for path in OURS if (lines := len(path.read_text().splitlines())) > LONGEST}
     unexplained = {name: lines for name, lines in long.items() if name not in MAY_BE_LONGER}
-    assert not unexplained, f"split these by concern, or say here why not: {unexplained}"
+    assert not unexplained, f"split these by concern, or add the reason to MAY_BE_LONGER: {unexplained}"
 
 
 def test_exceptions_are_still_needed() -> None:
     short = [name for name in MAY_BE_LONGER if len((ROOT / name).read_text().splitlines()) <= LONGEST]
-    assert not short, f"these are short enough by now: {short}"
+    assert not short, f"remove these from MAY_BE_LONGER, they are short enough: {short}"
 
 
 def test_every_layer_has_its_package() -> None:
@@ -81,7 +85,9 @@ def test_every_layer_has_its_package() -> None:
     for path in folder.iterdir():
         if path.is_dir() and any(path.glob("*.py")):
             assert find_spec(f"orchestrator.{path.name}") is not None
-            assert (path / "__init__.py").exists(), f"{path.name} is invisible to import-linter without one"
+            assert (path / "__init__.py").exists(), (
+                f"{path.name} needs an __init__.py: import-linter does not see it without one"
+            )
 
 
 def _imported(tree: ast.AST) -> Iterator[tuple[str, str]]:

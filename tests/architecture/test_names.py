@@ -1,4 +1,4 @@
-"""One grammar of names: commands imperative, events past tense, one function for a message named after it."""
+"""One grammar of names: commands are imperative, events past tense, and handlers are named after their message."""
 
 import re
 
@@ -35,24 +35,26 @@ def function_name(message: type[Message]) -> str:
 def test_commands_are_imperative_and_events_past_tense(entry: Entry) -> None:
     name = entry.message.__name__
     if issubclass(entry.message, Command):
-        assert words(name)[0] in IMPERATIVE, f"{name} is no order: begin with a verb"
+        assert words(name)[0] in IMPERATIVE, (
+            f"{name} is not a request: begin with a verb, and add it to IMPERATIVE"
+        )
     elif entry.kind == "event" and name not in NOT_PAST:
         past = [word for word in words(name) if word.endswith("ed") or word in PARTICIPLES]
-        assert past, f"{name} is no fact: say what happened"
+        assert past, f"{name} is not a fact: say what happened, in the past tense"
 
 
 @pytest.mark.parametrize("kind", _APPLIERS, ids=lambda kind: kind.__name__)
-def test_what_an_event_means_is_a_function_of_its_name(kind: type[Event]) -> None:
+def test_the_function_that_applies_an_event_has_its_name(kind: type[Event]) -> None:
     assert _APPLIERS[kind].__name__ == function_name(kind)  # type: ignore[index]
 
 
 @pytest.mark.parametrize("kind", REPLIES, ids=lambda kind: kind.__name__)
-def test_what_a_reply_does_is_a_function_of_its_name(kind: type[Event]) -> None:
+def test_the_handler_of_a_reply_has_its_name(kind: type[Event]) -> None:
     assert _named_after(REPLIES[kind], kind)
 
 
 @pytest.mark.parametrize("kind", REQUESTS, ids=lambda kind: kind.__name__)
-def test_what_a_request_does_is_a_function_of_its_name(kind: type) -> None:
+def test_the_handler_of_a_request_has_its_name(kind: type) -> None:
     assert _named_after(REQUESTS[kind], commands.SubmitTask if kind is Submission else kind)
 
 

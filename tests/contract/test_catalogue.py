@@ -1,4 +1,4 @@
-"""The catalogue ties message, schema, topic, key and writer; everything else is made from it."""
+"""The catalogue has the topic, key, schema and writer of every message; everything else follows from it."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_every_message_has_a_key(entry: Entry) -> None:
 
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_a_sessions_messages_have_its_id_as_key(entry: Entry) -> None:
-    """Keyed otherwise, a session's messages would not meet in one partition."""
+    """With other keys, the messages of a session would be in different partitions."""
     message = sample_of(entry.message)
     if hasattr(message, "correlation_id"):
         assert key_of(message) == message.correlation_id
@@ -74,7 +74,7 @@ def test_the_orchestrator_alone_writes_history() -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_commands_and_events_lie_in_topics_of_their_own(entry: Entry) -> None:
+def test_commands_and_events_have_separate_topics(entry: Entry) -> None:
     for_commands = {
         Topic.TASKS,
         Topic.CONTROL,
@@ -85,7 +85,7 @@ def test_commands_and_events_lie_in_topics_of_their_own(entry: Entry) -> None:
     assert (entry.kind == "command") == (entry.topic in for_commands)
 
 
-def test_definitions_are_kept_for_ever_by_name() -> None:
+def test_definitions_are_compacted_by_name() -> None:
     for entry in CATALOGUE:
         if issubclass(entry.message, Definition):
             assert entry.topic is Topic.DEFINITIONS
@@ -110,5 +110,5 @@ def test_patterns_find_messages_by_short_and_full_name() -> None:
     assert matching("NoSuchThing") == ()
 
 
-def test_names_that_are_not_ours_have_no_entry() -> None:
+def test_unknown_names_have_no_entry() -> None:
     assert entry_named("com.example.Other") is None

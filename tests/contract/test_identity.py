@@ -1,4 +1,4 @@
-"""Ids that can be derived are derived, always to the same value: history refers to them for ever."""
+"""Derived ids never change: history refers to them."""
 
 from uuid import UUID, uuid5
 
@@ -11,7 +11,7 @@ from orchestrator.messages import identity
 SESSION = "0190b5a4-7c1e-7c3a-9d57-6f2f0f6b2a11"
 
 
-def test_ids_are_what_they_were() -> None:
+def test_derived_ids_are_stable() -> None:
     assert str(identity.NAMESPACE) == "c0dc2bf4-96b7-5432-8d95-dcbc051e89bd"
     assert identity.session_of_key("default", "order-17") == "ed92b7ec-bd5d-57d1-8af2-2c8988cfc638"
     assert identity.call_id(SESSION, "TOOL", 1, "a", 2) == "dc8ccb86-c6e1-53e1-a953-e31b5371b377"
@@ -27,12 +27,12 @@ def test_a_derived_id_is_a_version_5_uuid(parts: list[object]) -> None:
 @pytest.mark.parametrize(
     "text", [SESSION, SESSION.upper(), SESSION.replace("-", ""), f"{{{SESSION}}}", f"urn:uuid:{SESSION}"]
 )
-def test_every_way_to_write_a_uuid_is_one_id(text: str) -> None:
+def test_every_spelling_of_a_uuid_is_one_id(text: str) -> None:
     assert identity.canonical_uuid(text) == SESSION
 
 
 @pytest.mark.parametrize("text", ["", "order-17", "0190b5a4"])
-def test_what_is_no_uuid_is_no_id(text: str) -> None:
+def test_a_text_that_is_not_a_uuid_is_refused(text: str) -> None:
     assert identity.canonical_uuid(text) is None
 
 

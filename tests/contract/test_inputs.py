@@ -1,4 +1,4 @@
-"""Every message that the orchestrator reads has a handler in the saga, or is named as one that changes no session."""
+"""Every message that the orchestrator reads has a handler in the saga, or is named in `NOT_REPLIES`."""
 
 from typing import get_args
 
@@ -24,7 +24,7 @@ def test_every_command_of_tasks_and_control_has_a_handler() -> None:
     assert handled <= written_to(Topic.TASKS, Topic.CONTROL)
 
 
-def test_every_event_of_a_service_is_a_reply_or_is_named_as_none() -> None:
+def test_every_event_of_a_service_has_a_handler_or_is_named_as_no_reply() -> None:
     lacking = written_to(Topic.EVENTS) - set(REPLIES) - NOT_REPLIES
     assert not lacking, (
         f"{lacking} would be skipped: add a handler to saga/replies, or name it in NOT_REPLIES"

@@ -1,4 +1,4 @@
-"""What every schema keeps, so that it may evolve under full compatibility and people can read it."""
+"""Rules of all schemas: they evolve under full compatibility, and people can read them."""
 
 import json
 import re
@@ -101,7 +101,7 @@ def test_every_enum_has_the_default_unknown(schema: Schema) -> None:
 
 
 @pytest.mark.parametrize("schema", ENUMS)
-def test_an_old_reader_takes_a_new_symbol_as_unknown(schema: Schema) -> None:
+def test_an_old_reader_reads_a_new_symbol_as_unknown(schema: Schema) -> None:
     newer = fastavro.parse_schema({**schema, "symbols": [*schema["symbols"], "SOMETHING_NEW"]})
     body = written(newer, "SOMETHING_NEW")
     assert fastavro.schemaless_reader(body, newer, fastavro.parse_schema(schema)) == "UNKNOWN"
@@ -143,8 +143,8 @@ def test_every_message_parses_self_contained(entry: Entry) -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_what_has_a_default_may_come_and_go(entry: Entry) -> None:
-    """Full compatibility: a reader that knows fewer or more of the fields with defaults reads it all the same."""
+def test_fields_with_defaults_may_be_added_and_removed(entry: Entry) -> None:
+    """Full compatibility: a reader with more or fewer fields that have defaults can read it."""
     ours = declared(entry.name)
     needed = {**ours, "fields": [field for field in ours["fields"] if "default" not in field]}
     full, bare = parsed(ours), parsed(needed)
@@ -200,7 +200,7 @@ def test_models_are_generated_from_the_schemas() -> None:
 
 
 def parsed(schema: Schema) -> Any:
-    """The schema with its types spelt out and its timestamps as plain numbers."""
+    """The schema with its types inlined and its timestamps as plain numbers."""
     return fastavro.parse_schema(_plain(_inlined(schema, set())))
 
 
@@ -212,7 +212,7 @@ def written(schema: Any, content: Any) -> BytesIO:
 
 
 def least_of(avro: Any) -> Any:
-    """A value that says as little as it may: of a record, the fields without a default."""
+    """The smallest value: of a record, the fields without a default."""
     match avro:
         case str() if avro in EMPTY:
             return EMPTY[avro]

@@ -160,7 +160,7 @@ def test_the_history_alone_is_enough(writer: HistoryWriter) -> None:
     assert replay(logged.events).session == replay(story).session
 
 
-def test_what_was_taken_back_did_not_happen(writer: HistoryWriter) -> None:
+def test_aborted_events_are_not_read(writer: HistoryWriter) -> None:
     story = triage()
     own = [event for event in story if isinstance(event, SessionEvent)]
     writer.writes(*own[:3])
@@ -174,7 +174,7 @@ def test_what_was_taken_back_did_not_happen(writer: HistoryWriter) -> None:
     assert replay(logged.events).problems == ()
 
 
-def test_a_transaction_that_stays_open_is_not_waited_for(writer: HistoryWriter) -> None:
+def test_an_open_transaction_is_not_waited_for(writer: HistoryWriter) -> None:
     story = triage()
     own = [event for event in story if isinstance(event, SessionEvent)]
     writer.writes(*own[:3])
@@ -228,7 +228,7 @@ async def test_a_session_of_another_client_is_found(client: Client, writer: Hist
 async def test_the_end_is_found_behind_markers_that_no_record_follows(
     client: Client, writer: HistoryWriter
 ) -> None:
-    """Markers of transactions take offsets: who waits for the last record's offset waits for ever."""
+    """Markers of transactions take offsets: a reader that waits for a record at the last offset waits for ever."""
     handle = await client.submit("why?")
     story = triage(handle.correlation_id)
     writer.plays(story)

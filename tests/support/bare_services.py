@@ -1,4 +1,4 @@
-"""The least that runs a session: one service of a few lines for each role, without strategies."""
+"""Minimal services that run a session: a few lines for each role, without strategies."""
 
 import inspect
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ recovery = Service("recovery")
 
 SERVICES = (planner, selector, executor, evaluator, recovery)
 
-GIVES_UP_AFTER = 3
+MOST_ATTEMPTS = 3
 """Attempts at a call."""
 
 
@@ -104,7 +104,7 @@ async def recover(message: Any, context: ServiceContext) -> Message | None:
     failure = call.failure if call and isinstance(message, events.CallTimedOut) else message.failure
     if call is None or failure is None:
         return None
-    if failure.kind in (FailureKind.TRANSIENT, FailureKind.UNKNOWN_OUTCOME) and call.attempt < GIVES_UP_AFTER:
+    if failure.kind in (FailureKind.TRANSIENT, FailureKind.UNKNOWN_OUTCOME) and call.attempt < MOST_ATTEMPTS:
         return context.write(events.RetryScheduled, call=call, delay_ms=500 * call.attempt)
     return context.write(
         events.RecoveryExhausted, call=call, failure=failure, reason="nothing is left to try"

@@ -1,4 +1,4 @@
-"""Sessions told event by event, as the orchestrator and the services would write them."""
+"""Stories: sessions written event by event, as the orchestrator and the services write them."""
 
 from typing import Any, TypeVar
 
@@ -43,7 +43,7 @@ class Story:
         self.tenant = tenant
         self.events: list[Event] = []
 
-    def tell(self, kind: type[E], at_ms: float, /, cause: Event | None = None, **fields: Any) -> E:
+    def write(self, kind: type[E], at_ms: float, /, cause: Event | None = None, **fields: Any) -> E:
         """Adds an event; the orchestrator's own get the next sequence."""
         if issubclass(kind, SessionEvent):
             fields["sequence"] = 1 + sum(isinstance(event, SessionEvent) for event in self.events)
@@ -60,7 +60,7 @@ class Story:
         return event
 
     def in_time(self) -> "Story":
-        """The story with its events by time, for one that was told strand by strand."""
+        """The story with its events by time, for one that was written step by step."""
         self.events.sort(key=lambda event: event.occurred_at)
         own = (place for place, event in enumerate(self.events) if isinstance(event, SessionEvent))
         for sequence, place in enumerate(own, start=1):
@@ -92,7 +92,7 @@ UNAVAILABLE = Failure(kind=FailureKind.TRANSIENT, code="unavailable", message="5
 
 
 def received(story: Story, at_ms: float = 0, goal: str = "why did latency rise?") -> events.TaskReceived:
-    return story.tell(
+    return story.write(
         events.TaskReceived,
         at_ms,
         goal=goal,
@@ -117,18 +117,18 @@ def planned(story: Story) -> None:
     """Accepted, planned; both steps are ready at 12 ms."""
     task = received(story)
     planning = story.call(CallKind.PLAN)
-    asked = story.tell(events.PlanRequested, 0, task, call=planning)
+    asked = story.write(events.PlanRequested, 0, task, call=planning)
     used = Usage(tokens_input=900, tokens_output=100, cost_micro_usd=2500, duration_ms=6)
-    made = story.tell(events.PlanCreated, 10, asked, call=planning, plan=PLAN, usage=used)
-    accepted = story.tell(events.PlanAccepted, 12, made, call=planning, plan=PLAN, usage=used)
+    made = story.write(events.PlanCreated, 10, asked, call=planning, plan=PLAN, usage=used)
+    accepted = story.write(events.PlanAccepted, 12, made, call=planning, plan=PLAN, usage=used)
     for step in PLAN.steps:
         call = story.call(CallKind.SELECTION, step.step_id, retry=RETRY)
-        story.tell(events.PlanStepReady, 12, accepted, call=call, step=step, step_timeout_ms=60_000)
+        story.write(events.PlanStepReady, 12, accepted, call=call, step=step, step_timeout_ms=60_000)
 
 
 def _selected(story: Story, step_id: str, tool: str, at_ms: float, attempt: int = 1) -> Call:
     call = story.call(CallKind.SELECTION, step_id, attempt, retry=RETRY)
-    chosen = story.tell(events.ToolSelected, at_ms, call=call, tool=tool, timeout_ms=30_000)
+    chosen = story.write(events.ToolSelected, at_ms, call=call, tool=tool, timeout_ms=30_000)
     # One attempt is one call: its id stays that of the selection.
     running = Call(
         call_id=call.call_id,
@@ -139,7 +139,7 @@ def _selected(story: Story, step_id: str, tool: str, at_ms: float, attempt: int 
         retry=RETRY,
         tool=tool,
     )
-    story.tell(events.StepAssigned, at_ms + 2, chosen, call=running)
+    story.write(events.StepAssigned, at_ms + 2, chosen, call=running)
     return running
 
 
@@ -147,14 +147,14 @@ def _latency(story: Story) -> None:
     call = _selected(story, "latency", "logs.statistics", 15)
     output = json_value({"worst": "/checkout"})
     used = Usage(tool_calls=1, duration_ms=50)
-    done = story.tell(events.ToolCompleted, 70, call=call, tool="logs.statistics", output=output, usage=used)
-    story.tell(events.StepSucceeded, 72, done, call=call, output=output, usage=used)
+    done = story.write(events.ToolCompleted, 70, call=call, tool="logs.statistics", output=output, usage=used)
+    story.write(events.StepSucceeded, 72, done, call=call, output=output, usage=used)
 
 
 def _deploys(story: Story) -> None:
     call = _selected(story, "deploys", "deploys.read", 16)
     used = Usage(tool_calls=1, duration_ms=20)
-    failed = story.tell(
+    failed = story.write(
         events.ToolFailed, 40, call=call, tool="deploys.read", failure=UNAVAILABLE, usage=used
     )
     lost = Call(
@@ -167,9 +167,9 @@ def _deploys(story: Story) -> None:
         retry=RETRY,
         tool="deploys.read",
     )
-    noted = story.tell(events.CallFailed, 42, failed, call=lost, usage=used)
-    retry = story.tell(events.RetryScheduled, 45, noted, call=lost, delay_ms=180)
-    story.tell(
+    noted = story.write(events.CallFailed, 42, failed, call=lost, usage=used)
+    retry = story.write(events.RetryScheduled, 45, noted, call=lost, delay_ms=180)
+    story.write(
         events.RecoveryRecorded,
         47,
         retry,
@@ -178,24 +178,24 @@ def _deploys(story: Story) -> None:
         retry_at=START + 227_000,
     )
     again = story.call(CallKind.SELECTION, "deploys", 2, retry=RETRY)
-    story.tell(events.PlanStepReady, 227, call=again, step=DEPLOYS, step_timeout_ms=60_000)
+    story.write(events.PlanStepReady, 227, call=again, step=DEPLOYS, step_timeout_ms=60_000)
     call = _selected(story, "deploys", "deploys.read", 230, attempt=2)
     output = json_value(["v41"])
-    done = story.tell(events.ToolCompleted, 255, call=call, tool="deploys.read", output=output, usage=used)
-    story.tell(events.StepSucceeded, 257, done, call=call, output=output, usage=used)
+    done = story.write(events.ToolCompleted, 255, call=call, tool="deploys.read", output=output, usage=used)
+    story.write(events.StepSucceeded, 257, done, call=call, output=output, usage=used)
 
 
 def _evaluated(story: Story) -> None:
     call = story.call(CallKind.EVALUATION)
-    asked = story.tell(events.EvaluationRequested, 257, call=call, point=EvaluationPoint.PLAN)
+    asked = story.write(events.EvaluationRequested, 257, call=call, point=EvaluationPoint.PLAN)
     found = Evaluation(goal_met=True, score=1.0, next=NextMove.FINISH)
     result = json_value("/checkout")
     used = Usage(duration_ms=3)
-    told = story.tell(
+    reply = story.write(
         events.TaskEvaluated, 262, asked, call=call, evaluation=found, result=result, usage=used
     )
-    noted = story.tell(
-        events.EvaluationRecorded, 263, told, call=call, evaluation=found, result=result, usage=used
+    noted = story.write(
+        events.EvaluationRecorded, 263, reply, call=call, evaluation=found, result=result, usage=used
     )
     total = Usage(tool_calls=3, tokens_input=900, tokens_output=100, cost_micro_usd=2500, duration_ms=99)
-    story.tell(events.TaskCompleted, 263, noted, result=result, evaluation=found, revision=1, total=total)
+    story.write(events.TaskCompleted, 263, noted, result=result, evaluation=found, revision=1, total=total)

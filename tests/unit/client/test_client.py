@@ -112,7 +112,7 @@ def ended(kind: type[Event], **fields: Any) -> Callable[[str], Story]:
     def tell(name: str) -> Story:
         story = Story(name)
         received(story)
-        story.tell(kind, 5, **fields)
+        story.write(kind, 5, **fields)
         return story
 
     return tell
@@ -120,14 +120,14 @@ def ended(kind: type[Event], **fields: Any) -> Callable[[str], Story]:
 
 def never_began(name: str) -> Story:
     story = Story(name)
-    story.tell(events.TaskRefused, 0, failure=WHY, submitted=received(Story(name)).submitted)
+    story.write(events.TaskRefused, 0, failure=WHY, submitted=received(Story(name)).submitted)
     return story
 
 
 def never_submitted(name: str) -> Story:
     story = Story(name)
-    story.tell(events.CancelRequested, 0, reason="typing error")
-    story.tell(events.RequestRefused, 1, request_type="agents.commands.CancelTask", reason=WHY.message)
+    story.write(events.CancelRequested, 0, reason="typing error")
+    story.write(events.RequestRefused, 1, request_type="agents.commands.CancelTask", reason=WHY.message)
     return story
 
 

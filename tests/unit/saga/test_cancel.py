@@ -1,4 +1,4 @@
-"""Cancel is two facts: it is asked for, and it is done when tools in flight have answered or expired."""
+"""A cancel is two facts: it is requested, and it is done when the tools in flight have replied or timed out."""
 
 import pytest
 
@@ -58,7 +58,7 @@ AT_ONCE = ("CancelRequested", "TaskCancelled")
         "parked",
     ],
 )
-def test_where_no_tool_runs_a_cancel_ends_the_session_at_once(
+def test_without_running_tools_a_cancel_ends_the_session_at_once(
     opening: tuple[Sentence, ...], then: tuple[str, ...]
 ) -> None:
     session = given(*opening).when(cancel("never mind")).then(*then)
@@ -67,7 +67,7 @@ def test_where_no_tool_runs_a_cancel_ends_the_session_at_once(
     assert session.due_in is None
 
 
-def test_a_cancel_waits_for_tools_that_run() -> None:
+def test_a_cancel_waits_for_running_tools() -> None:
     session = given(task(), plan_created("a", "b"), selected("a"))
     session.when(cancel()).then("CancelRequested", "CallsVoided")
     assert session.due_in == 10.0
@@ -76,37 +76,37 @@ def test_a_cancel_waits_for_tools_that_run() -> None:
     assert session.wrote(events.TaskCancelled).total.tool_calls == 2
 
 
-def test_a_cancel_does_not_wait_for_ever() -> None:
+def test_a_cancel_waits_ten_seconds_at_most() -> None:
     session = given(task(), plan_created("a", "b"), selected("a"), cancel())
     session.after("10s").then("CallTimedOut TOOL a", "CallTimedOut SELECTION b", "TaskCancelled")
 
 
-def test_a_selection_on_its_way_does_not_make_a_cancel_wait_longer() -> None:
+def test_a_selection_in_flight_does_not_make_a_cancel_wait_longer() -> None:
     session = given(task(), plan_created("a"), cancel())
     session.when(selected("a")).then("StepAssigned a")
     assert session.due_in == 10.0
     session.after("10s").then("CallTimedOut TOOL a", "TaskCancelled")
 
 
-def test_what_recovery_wants_in_a_cancelled_session_does_not_happen() -> None:
+def test_recovery_retries_nothing_in_a_cancelled_session() -> None:
     session = given(task(), plan_created("a", "b"), cancel(), failed("a"))
     session.when(retry("1s")).then("RecoveryRecorded a")
     assert session.due_in == 10.0
     session.after("1s").then_nothing()
 
 
-def test_calls_that_expire_sooner_than_the_cancel_still_do() -> None:
+def test_calls_that_are_due_before_the_cancel_keep_their_deadline() -> None:
     session = given(task(), plan_created("a")).after("25s")
     session.when(cancel())
     assert session.due_in == 5.0
 
 
-def test_nothing_new_begins_in_a_cancelled_session() -> None:
+def test_nothing_starts_in_a_cancelled_session() -> None:
     session = given(task(profile=bounded(parallel_steps=1)), plan_created("a", "b"), cancel())
     session.when(completed("a")).then("StepSucceeded a", "TaskCancelled")
 
 
-def test_cancelled_twice_is_cancelled_once() -> None:
+def test_a_second_cancel_is_dropped() -> None:
     session = given(task(), plan_created("a"), cancel("first"))
     session.when(cancel("second")).then_nothing()
     assert session.state.cancel == "first"
@@ -129,18 +129,18 @@ def test_evaluations_are_not_waited_for_while_a_tool_is() -> None:
     assert [call.kind for call in session.state.calls.values()] == [CallKind.SELECTION]
 
 
-def test_a_cancel_that_comes_before_its_task_is_remembered() -> None:
+def test_a_cancel_before_its_task_waits_for_it() -> None:
     session = given(cancel("never mind")).then("CancelRequested")
     assert session.state.phase is Phase.AWAITED
     session.when(task()).then("TaskReceived", "TaskCancelled")
     assert session.wrote(events.TaskCancelled).total == Usage()
 
 
-def test_a_cancel_before_its_task_is_asked_twice_and_remembered_once() -> None:
+def test_a_second_cancel_before_the_task_is_dropped() -> None:
     given(cancel()).when(cancel()).then_nothing()
 
 
-def test_a_cancel_whose_task_never_comes_is_refused_after_an_hour() -> None:
+def test_a_cancel_without_a_task_is_refused_after_an_hour() -> None:
     session = given(cancel())
     assert session.due_in == 3600.0
     session.after("59m").then_nothing()
@@ -149,5 +149,5 @@ def test_a_cancel_whose_task_never_comes_is_refused_after_an_hour() -> None:
     assert session.state.outcome is Outcome.REFUSED
 
 
-def test_a_task_that_is_refused_ends_a_session_that_was_cancelled_before() -> None:
+def test_a_refused_task_ends_a_session_that_was_cancelled_before() -> None:
     given(cancel()).when(task_of_nobody()).then("TaskRefused")

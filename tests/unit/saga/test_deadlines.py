@@ -1,4 +1,4 @@
-"""Every call has a deadline: a service that is dead or silent delays a session, it never strands it."""
+"""Every call has a deadline: a dead or silent service delays a session, but never strands it."""
 
 import pytest
 
@@ -24,7 +24,7 @@ from orchestrator.testing.scenario import (
 )
 
 WAY = (QUEUE_MS + GRACE_MS) / 1_000
-"""Seconds that work may wait in its topic, and its reply may take."""
+"""Seconds that work may wait in its topic and its reply may take to arrive."""
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ WAY = (QUEUE_MS + GRACE_MS) / 1_000
         ),
     ],
 )
-def test_silence_is_a_failure_that_recovery_is_asked_about(
+def test_a_call_without_a_reply_fails_and_recovery_is_asked(
     opening: tuple[Sentence, ...], waits_for: CallKind, seconds: float, name: str, kind: FailureKind
 ) -> None:
     session = given(task(), *opening)
@@ -70,12 +70,12 @@ def test_calls_expire_in_the_order_of_their_deadlines() -> None:
     session.after("5m").then("CallTimedOut SELECTION a", "CallTimedOut TOOL b")
 
 
-def test_a_run_that_was_asked_for_counts_although_nobody_tells_of_it() -> None:
+def test_a_requested_run_counts_without_a_reply() -> None:
     session = given(task(), plan_created("a"), selected("a")).after("5m")
     assert session.state.used == Usage(tool_calls=1)
 
 
-def test_usage_that_comes_late_counts_once_and_the_run_not_again() -> None:
+def test_late_usage_counts_once_and_its_run_not_again() -> None:
     session = given(task(), plan_created("a"), selected("a"))
     late = session.prepared(completed("a", usage=Usage(tool_calls=1, tokens_input=10)))
     session.after("5m")
@@ -90,7 +90,7 @@ def test_a_late_reply_with_nothing_new_about_usage_is_dropped() -> None:
     session.after("5m").when(late).then_nothing()
 
 
-def test_a_run_whose_selection_was_given_up_counts_with_all_that_it_used() -> None:
+def test_a_run_whose_selection_timed_out_counts_with_its_usage() -> None:
     session = given(task(), plan_created("a"))
     late_news, late_run = session.prepared(selected("a")), session.prepared(completed("a"))
     session.after("30s").then("CallTimedOut SELECTION a")
@@ -106,7 +106,7 @@ def test_late_usage_of_a_plan_counts() -> None:
     assert session.state.used == Usage(tokens_output=9)
 
 
-def test_a_late_reply_does_not_undo_the_time_out() -> None:
+def test_a_late_reply_does_not_undo_the_timeout() -> None:
     session = given(task(), plan_created("a"), selected("a"))
     late = session.prepared(completed("a", "too late"))
     session.after("5m").when(late)
@@ -116,14 +116,14 @@ def test_a_late_reply_does_not_undo_the_time_out() -> None:
     assert session.wrote(events.StepSucceeded).call.attempt == 2
 
 
-def test_a_reply_that_is_handled_before_its_time_out_wins() -> None:
+def test_a_reply_that_is_handled_before_its_timeout_wins() -> None:
     session = given(task(), plan_created("a"), selected("a"))
     session.now += 200 * SECOND
     session.when(completed("a"))
     assert session.wrote(events.StepSucceeded)
 
 
-def test_the_session_fails_at_its_deadline_whatever_is_open() -> None:
+def test_the_session_fails_at_its_deadline_with_calls_open() -> None:
     session = given(task(profile=bounded(deadline_ms=20_000)), plan_created("a"))
     assert session.due_in == 20.0
     session.after("20s").then("CallsVoided", "TaskFailed")
@@ -142,7 +142,7 @@ def test_the_deadline_holds_while_a_retry_waits() -> None:
     session.after("20s").then("TaskFailed")
 
 
-def test_the_deadline_holds_while_the_task_waits_for_its_time() -> None:
+def test_the_deadline_holds_before_not_before() -> None:
     session = given(task(not_before=0)).state
     assert session.phase is Phase.PLANNING
     later = given(task(profile=agent(), not_before=1_800_000_000_000_000, not_after=1_795_000_000_000_000))
@@ -150,13 +150,13 @@ def test_the_deadline_holds_while_the_task_waits_for_its_time() -> None:
     later.after("0s").then("TaskFailed")
 
 
-def test_what_is_due_never_lies_in_the_past() -> None:
+def test_nothing_stays_due_in_the_past() -> None:
     session = given(task(), plan_created("a", "b")).after("45s")
     assert session.due_in is not None
     assert session.due_in > 0
 
 
-def test_a_reply_wins_over_its_time_out_while_only_replies_are_read() -> None:
+def test_a_reply_wins_over_its_timeout_while_only_replies_are_read() -> None:
     """After an outage a session reads an older reply to something else first."""
     session = given(task(), plan_created("a", "b"))
     session.now += 31 * SECOND

@@ -1,4 +1,4 @@
-"""What the saga gives up on is parked until a person resolves it or its time runs out."""
+"""An escalated session is parked until it is cancelled or its deadline passes."""
 
 import msgspec
 
@@ -27,7 +27,7 @@ def parked() -> Scenario:
     ).when(exhausted("no tool is left"))
 
 
-def test_a_session_that_is_given_up_on_is_parked_and_says_why() -> None:
+def test_an_escalated_session_is_parked_and_says_why() -> None:
     session = parked()
     session.then("RecoveryRecorded a", "StepFailed a", "TaskEscalated", "MessageDeadLettered")
     assert session.state.parked
@@ -38,21 +38,21 @@ def test_a_session_that_is_given_up_on_is_parked_and_says_why() -> None:
     assert session.wrote(events.TaskEscalated).expires_at == session.now + 60 * SECOND
 
 
-def test_the_dead_letter_has_the_task_byte_for_byte_the_reason_the_state_and_the_time() -> None:
+def test_the_dead_letter_has_the_task_byte_for_byte_the_failure_and_the_state() -> None:
     session = parked()
-    letter = session.wrote(events.MessageDeadLettered)
+    dead_letter = session.wrote(events.MessageDeadLettered)
     escalated = session.wrote(events.TaskEscalated)
-    assert letter.event_id == escalated.dead_letter_id
-    assert letter.original == ORIGINAL
-    assert letter.failure == escalated.failure
-    assert (letter.service, letter.stage) == ("orchestrator", "escalate")
-    assert letter.occurred_at == session.now
-    state = msgspec.json.decode(letter.state.inline)
+    assert dead_letter.event_id == escalated.dead_letter_id
+    assert dead_letter.original == ORIGINAL
+    assert dead_letter.failure == escalated.failure
+    assert (dead_letter.service, dead_letter.stage) == ("orchestrator", "escalate")
+    assert dead_letter.occurred_at == session.now
+    state = msgspec.json.decode(dead_letter.state.inline)
     assert state["steps"]["a"]["status"] == "FAILED"
-    assert letter.sequence == state["sequence"] == escalated.sequence - 1
+    assert dead_letter.sequence == state["sequence"] == escalated.sequence - 1
 
 
-def test_a_parked_session_fails_when_its_time_runs_out() -> None:
+def test_a_parked_session_fails_at_its_deadline() -> None:
     session = parked()
     assert session.due_in == 60.0
     session.after("59s").then_nothing()
@@ -65,7 +65,7 @@ def test_a_parked_session_can_be_cancelled() -> None:
     parked().when(cancel()).then("CancelRequested", "TaskCancelled")
 
 
-def test_replies_to_a_parked_session_tell_their_usage_only() -> None:
+def test_only_the_usage_of_replies_to_a_parked_session_counts() -> None:
     session = given(task(), plan_created("a", "b"), selected("b"), failed("a"))
     late = session.prepared(completed("b", usage=Usage(tool_calls=1, tokens_input=4)))
     session.when(exhausted())

@@ -1,4 +1,4 @@
-"""A session from its task to its end, as the flow table of the architecture has it."""
+"""A session from its task to its end."""
 
 import pytest
 
@@ -31,7 +31,7 @@ from orchestrator.testing.scenario import (
 EACH_STEP = agent(evaluation=EvaluationPolicy(after=EvaluationPoint.STEP))
 
 
-def test_a_task_is_accepted_and_a_plan_asked_for() -> None:
+def test_a_task_is_accepted_and_a_plan_requested() -> None:
     session = given(task("find out", context=json_value({"city": "Oslo"}), playbook="trip"))
     session.then("TaskReceived", "PlanRequested plan 1", "CreatePlan plan 1")
     command = session.wrote(commands.CreatePlan)
@@ -54,13 +54,13 @@ def test_one_step_from_ready_to_completed() -> None:
     assert session.due_in is None
 
 
-def test_steps_that_need_nothing_run_side_by_side() -> None:
+def test_steps_without_dependencies_run_in_parallel() -> None:
     given(task()).when(plan_created("a", "b", step("c", needs=("a", "b")))).then(
         "PlanAccepted plan 1", "PlanStepReady a", "PlanStepReady b"
     )
 
 
-def test_a_step_waits_for_all_that_it_needs() -> None:
+def test_a_step_waits_for_all_its_dependencies() -> None:
     session = given(task(), plan_created("a", "b", step("c", needs=("a", "b"))))
     session.when(*done("b")).then("StepAssigned b", "StepSucceeded b")
     session.when(*done("a")).then("StepAssigned a", "StepSucceeded a", "PlanStepReady c")
@@ -74,7 +74,7 @@ def test_a_step_gets_the_outputs_that_its_arguments_name() -> None:
     assert ready.step.arguments.references == (Reference(into="/left", step_id="a"),)
 
 
-def test_a_step_carries_what_its_agent_may_use() -> None:
+def test_a_step_carries_the_tool_policy_and_timeout_of_its_agent() -> None:
     tools = ToolPolicy(allow=("sql.*",), deny=("sql.write",))
     session = given(task(profile=agent(tools=tools))).when(plan_created("a"))
     ready = session.wrote(events.PlanStepReady)
@@ -82,7 +82,7 @@ def test_a_step_carries_what_its_agent_may_use() -> None:
     assert ready.step_timeout_ms == 60_000
 
 
-def test_outputs_that_nothing_names_any_more_are_forgotten() -> None:
+def test_outputs_that_nothing_needs_any_more_are_dropped() -> None:
     plan = plan_created("a", "b", step("c", uses={"x": "a"}), step("d", uses={"x": "c"}), result="d")
     session = given(task(), plan, *done("a"), *done("b"))
     assert kept(session) == {"a"}
@@ -93,7 +93,7 @@ def test_outputs_that_nothing_names_any_more_are_forgotten() -> None:
 
 
 def kept(session: Scenario) -> set[str]:
-    """Steps whose outputs are still there."""
+    """Steps whose outputs are kept."""
     return {name for name, step in session.state.steps.items() if step.output is not None}
 
 
@@ -106,7 +106,7 @@ def test_the_evaluator_gets_what_criteria_and_result_name() -> None:
     assert command.remaining_steps == ()
 
 
-def test_a_run_that_overtakes_the_news_of_its_selection_counts() -> None:
+def test_a_run_that_is_read_before_its_selection_counts() -> None:
     session = given(task(), plan_created("a", "b"))
     late_news = session.prepared(selected("a"))
     session.when(completed("a")).then("StepSucceeded a")
@@ -114,7 +114,7 @@ def test_a_run_that_overtakes_the_news_of_its_selection_counts() -> None:
     session.when(late_news).then_nothing()
 
 
-def test_a_failed_run_that_overtakes_its_selection_counts_and_knows_the_alternatives() -> None:
+def test_a_failed_run_that_is_read_before_its_selection_counts_and_keeps_the_alternatives() -> None:
     session = given(task(), plan_created("a"))
     late_news = session.prepared(selected("a"))
     session.when(failed("a", alternatives=("other",))).then("CallFailed a")
@@ -122,7 +122,7 @@ def test_a_failed_run_that_overtakes_its_selection_counts_and_knows_the_alternat
     session.when(late_news).then_nothing()
 
 
-def test_the_selection_says_which_other_tools_could_do_it() -> None:
+def test_the_selection_names_alternative_tools() -> None:
     session = given(task(), plan_created("a")).when(selected("a", alternatives=("other",)))
     assert session.wrote(events.StepAssigned).call.alternatives == ("other",)
 
@@ -156,7 +156,7 @@ def test_an_evaluation_after_a_step_may_find_the_goal_met_already() -> None:
     session.when(evaluated(NextMove.FINISH)).then("EvaluationRecorded evaluation-1", "TaskCompleted")
 
 
-def test_an_evaluation_asks_for_another_plan() -> None:
+def test_an_evaluation_may_ask_for_another_plan() -> None:
     session = given(task(), plan_created("a"), *done("a"))
     session.when(evaluated(NextMove.REVISE, reason="too cold")).then(
         "EvaluationRecorded evaluation-1", "PlanRequested plan 2", "CreatePlan plan 2"
@@ -170,7 +170,7 @@ def test_an_evaluation_asks_for_another_plan() -> None:
     assert session.wrote(events.TaskCompleted).revision == 2
 
 
-def test_another_plan_voids_what_still_runs_of_the_last() -> None:
+def test_another_plan_voids_the_open_calls_of_the_last() -> None:
     session = given(task(profile=EACH_STEP), plan_created("a", "b"), *done("a"), selected("b"))
     running = session.state.steps["b"]
     assert running.status is StepStatus.RUNNING
@@ -180,7 +180,7 @@ def test_another_plan_voids_what_still_runs_of_the_last() -> None:
     assert session.wrote(commands.CreatePlan).call.revision == 2
 
 
-def test_a_retry_that_is_due_with_the_news_that_the_plan_is_given_up_does_not_begin() -> None:
+def test_a_retry_that_is_due_when_the_plan_is_replaced_does_not_start() -> None:
     session = given(task(profile=EACH_STEP), plan_created("a", "b"), failed("b"), retry("10s"), *done("a"))
     session.now += 10_000_000
     session.when(evaluated(NextMove.REVISE)).then(
@@ -189,7 +189,7 @@ def test_a_retry_that_is_due_with_the_news_that_the_plan_is_given_up_does_not_be
 
 
 @pytest.mark.parametrize("move", [NextMove.FINISH, NextMove.CONTINUE, NextMove.UNKNOWN])
-def test_with_nothing_left_to_run_the_goal_decides(move: NextMove) -> None:
+def test_once_all_steps_are_done_the_goal_decides(move: NextMove) -> None:
     session = given(task(), plan_created("a"), *done("a"))
     session.when(evaluated(move, met=True)).then("EvaluationRecorded evaluation-1", "TaskCompleted")
     session = given(task(), plan_created("a"), *done("a"))
@@ -198,7 +198,7 @@ def test_with_nothing_left_to_run_the_goal_decides(move: NextMove) -> None:
     )
 
 
-def test_an_evaluator_may_give_up() -> None:
+def test_an_evaluator_may_advise_to_give_up() -> None:
     session = given(task(), plan_created("a"), *done("a"))
     session.when(evaluated(NextMove.GIVE_UP, reason="hopeless")).then(
         "EvaluationRecorded evaluation-1", "TaskEscalated", "MessageDeadLettered"
@@ -219,7 +219,7 @@ def test_plans_are_revised_as_often_as_the_agent_allows() -> None:
     assert "still too cold" in session.state.escalated.message
 
 
-def test_a_failed_run_is_retried_when_its_time_has_come() -> None:
+def test_a_failed_run_is_retried_after_its_delay() -> None:
     session = given(task(), plan_created("a"), selected("a"))
     session.when(failed("a")).then("CallFailed a")
     session.when(retry("2s")).then("RecoveryRecorded a")

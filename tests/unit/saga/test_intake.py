@@ -1,4 +1,4 @@
-"""Tasks are accepted with everything resolved that must not change later, or refused with why."""
+"""A task is accepted, with everything resolved that must not change later, or refused with a reason."""
 
 from orchestrator.messages import events
 from orchestrator.messages.types import Failure, FailureKind, Limits
@@ -17,7 +17,7 @@ from orchestrator.testing.scenario import (
 )
 
 
-def test_the_tighter_limit_holds_and_the_platforms_where_nobody_says_any() -> None:
+def test_the_tightest_limit_holds_with_the_platforms_as_default() -> None:
     profile = bounded(tool_calls=5, tokens=1_000, deadline_ms=60_000)
     session = given(task(profile=profile, limits=Limits(tool_calls=3, tokens=9_999, cost_micro_usd=7)))
     received = session.wrote(events.TaskReceived)
@@ -38,12 +38,12 @@ def test_the_deadline_counts_from_acceptance() -> None:
     assert session.wrote(events.TaskReceived).deadline_at == START + 60 * SECOND
 
 
-def test_a_task_may_be_worthless_before_its_agents_deadline() -> None:
+def test_not_after_may_come_before_the_agents_deadline() -> None:
     session = given(task(not_after=START + 5 * SECOND))
     assert session.wrote(events.TaskReceived).deadline_at == START + 5 * SECOND
 
 
-def test_a_task_for_later_begins_later_and_its_deadline_counts_from_then() -> None:
+def test_the_deadline_of_a_task_for_later_counts_from_its_start() -> None:
     session = given(task(profile=bounded(deadline_ms=60_000), not_before=START + 10 * SECOND))
     session.then("TaskReceived")
     assert session.state.task is not None
@@ -63,7 +63,7 @@ def test_a_task_without_a_goal_is_refused() -> None:
     _refused(given(task("  ")), "no_goal", "the task has no goal")
 
 
-def test_a_task_for_an_agent_that_is_not_there_is_refused() -> None:
+def test_a_task_for_an_unknown_agent_is_refused() -> None:
     _refused(given(task_of_nobody()), "unknown_agent", "there is no agent nobody")
 
 
@@ -71,7 +71,7 @@ def test_a_task_that_is_too_late_is_refused() -> None:
     _refused(given(task(not_after=START)), "expired", "not_after had passed")
 
 
-def test_a_task_may_be_refused_before_anything_is_looked_at() -> None:
+def test_a_given_refusal_comes_before_all_checks() -> None:
     failure = Failure(kind=FailureKind.INVALID_INPUT, code="too_large", message="the context is too large")
 
     def say(scenario: Scenario) -> Input:
@@ -82,14 +82,14 @@ def test_a_task_may_be_refused_before_anything_is_looked_at() -> None:
     _refused(given(say), "too_large", "the context is too large")
 
 
-def test_a_second_task_of_the_same_session_starts_nothing() -> None:
+def test_a_second_task_of_the_same_session_is_dropped() -> None:
     session = given(task())
     session.when(task("another")).then_nothing()
     assert session.state.task is not None
     assert session.state.task.goal == "find out"
 
 
-def test_a_refused_task_that_comes_again_stays_refused() -> None:
+def test_a_refused_task_that_is_repeated_stays_refused() -> None:
     given(task_of_nobody()).when(task()).then_nothing()
 
 

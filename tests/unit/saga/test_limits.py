@@ -1,4 +1,4 @@
-"""Limits are kept at the door: what does not fit waits for what runs, or the session is escalated."""
+"""Limits: a call that does not fit waits for running steps, or the session is escalated."""
 
 import pytest
 
@@ -23,13 +23,13 @@ from orchestrator.testing.scenario import (
 EXPENSIVE = Usage(tool_calls=1, tokens_input=300, tokens_output=300)
 
 
-def test_no_more_steps_run_side_by_side_than_allowed() -> None:
+def test_no_more_steps_run_in_parallel_than_allowed() -> None:
     session = given(task(profile=bounded(parallel_steps=2))).when(plan_created("a", "b", "c"))
     session.then("PlanAccepted plan 1", "PlanStepReady a", "PlanStepReady b")
     session.when(*done("b")).then("StepAssigned b", "StepSucceeded b", "PlanStepReady c")
 
 
-def test_tool_runs_are_bounded_retries_included() -> None:
+def test_tool_runs_are_limited_retries_included() -> None:
     session = given(task(profile=bounded(tool_calls=1)), plan_created("a"), failed("a"), retry("1s"))
     session.after("1s").then("TaskEscalated", "MessageDeadLettered")
     failure = session.wrote(events.TaskEscalated).failure
@@ -43,7 +43,7 @@ def test_a_step_that_does_not_fit_beside_another_waits_for_it() -> None:
     session.when(*done("a")).then("StepAssigned a", "StepSucceeded a", "TaskEscalated", "MessageDeadLettered")
 
 
-def test_what_a_step_reserves_is_free_again_when_it_used_less() -> None:
+def test_the_unused_reservation_of_a_step_is_released() -> None:
     reserve = Usage(tokens_input=600)
     session = given(
         task(profile=bounded(tokens=1_000)),
@@ -61,46 +61,46 @@ def test_what_a_step_reserves_is_free_again_when_it_used_less() -> None:
         (Limits(cost_micro_usd=90), Usage(cost_micro_usd=90)),
     ],
 )
-def test_nothing_begins_once_a_limit_is_used_up(limits: Limits, used: Usage) -> None:
+def test_nothing_starts_once_a_limit_is_used_up(limits: Limits, used: Usage) -> None:
     session = given(task(limits=limits)).when(plan_created("a", usage=used))
     session.then("PlanAccepted plan 1", "TaskEscalated", "MessageDeadLettered")
 
 
-def test_a_failed_planning_that_used_the_limit_up_is_not_tried_again() -> None:
+def test_failed_planning_that_used_up_the_limit_is_not_tried_again() -> None:
     session = given(
         task(limits=Limits(tokens=10)), planning_failed(usage=Usage(tokens_input=10)), retry("1s")
     )
     session.after("1s").then("TaskEscalated", "MessageDeadLettered")
 
 
-def test_an_evaluation_needs_room_too() -> None:
+def test_an_evaluation_needs_room_under_the_limits() -> None:
     session = given(task(limits=Limits(tokens=600)), plan_created("a"), selected("a"))
     session.when(completed("a", usage=EXPENSIVE)).then(
         "StepSucceeded a", "TaskEscalated", "MessageDeadLettered"
     )
 
 
-def test_a_limit_of_no_tokens_lets_a_session_run_that_uses_none() -> None:
+def test_a_session_that_uses_no_tokens_runs_under_a_limit_of_zero() -> None:
     session = given(
         task(limits=Limits(tokens=0, cost_micro_usd=0)), plan_created("a"), *done("a"), evaluated()
     )
     assert session.wrote(events.TaskCompleted)
 
 
-def test_planners_are_told_what_is_left() -> None:
+def test_planners_get_what_is_left_of_the_limits() -> None:
     session = given(task(limits=Limits(tool_calls=5, tokens=1_000)), plan_created("a"), selected("a"))
     session.when(completed("a", usage=EXPENSIVE), evaluated(NextMove.REVISE))
     left = session.wrote(commands.CreatePlan).limits
     assert (left.tool_calls, left.tokens) == (4, 400)
 
 
-def test_the_session_knows_what_it_used() -> None:
+def test_the_session_counts_its_usage() -> None:
     session = given(task(), plan_created("a", usage=Usage(tokens_input=5)), *done("a"), evaluated())
     assert session.wrote(events.TaskCompleted).total == Usage(tool_calls=1, tokens_input=5, duration_ms=5)
     assert session.state.used == Usage(tool_calls=1, tokens_input=5, duration_ms=ONE_RUN.duration_ms)
 
 
-def test_the_revision_that_does_not_fit_voids_its_predecessors_calls_once() -> None:
+def test_a_revision_that_does_not_fit_voids_the_open_calls_once() -> None:
     session = given(task(limits=Limits(tokens=600)), plan_created("a"), selected("a"))
     session.when(completed("a", usage=Usage(tool_calls=1, tokens_input=599)))
     session.when(evaluated(NextMove.REVISE, usage=Usage(tokens_input=1))).then(

@@ -1,4 +1,4 @@
-"""Every phase and input: each cell is handled, refused or dropped on purpose, and the docs print the table."""
+"""Every phase and input: each cell is handled, refused or dropped on purpose, and printed in the docs."""
 
 import subprocess
 import sys
@@ -45,24 +45,26 @@ def test_the_table_has_every_phase_and_every_input() -> None:
     assert {kind.__name__ for kind in REPLIES} < set(table.INPUTS)
 
 
-def test_situations_are_called_by_their_phase() -> None:
+def test_situations_are_named_by_their_phase() -> None:
     for situation in table.SITUATIONS:
         session = table.scenario_of(situation).session
         assert session is None or situation.startswith(session.phase.value)
 
 
-def test_every_situation_that_has_not_ended_leads_on_by_time_alone() -> None:
+def test_time_alone_leads_on_from_every_situation_that_has_not_ended() -> None:
     stuck = {situation for situation, row in CELLS.items() if not row["time"]}
     assert stuck == {"unknown", "ENDED"}
 
 
-def test_an_ended_session_hears_nothing() -> None:
+def test_an_ended_session_drops_everything() -> None:
     assert not any(CELLS["ENDED"].values())
 
 
 def test_a_session_that_has_not_ended_can_be_cancelled() -> None:
-    deaf = {situation for situation, row in CELLS.items() if "CancelRequested" not in row["CancelTask"]}
-    assert deaf == {
+    uncancellable = {
+        situation for situation, row in CELLS.items() if "CancelRequested" not in row["CancelTask"]
+    }
+    assert uncancellable == {
         "AWAITED: a cancel came before its task",
         "EXECUTING: a tool runs while the session is being cancelled",
         "ENDED",

@@ -1,4 +1,4 @@
-"""Plans: what makes one valid, who reviews it, and what follows from a refusal."""
+"""Plans: which are valid, who reviews them, and what follows from a rejection."""
 
 import pytest
 
@@ -47,9 +47,7 @@ CYCLE = (step("a", needs=("b",)), step("b", needs=("a",)))
         ((step("a", capability="c", tool="t"),), "step a must name a tool or a capability, and not both"),
     ],
 )
-def test_a_plan_that_cannot_run_is_rejected_and_another_asked_for(
-    steps: tuple[Step, ...], problem: str
-) -> None:
+def test_an_invalid_plan_is_rejected_and_another_requested(steps: tuple[Step, ...], problem: str) -> None:
     session = given(task()).when(plan_created(*steps))
     session.then("PlanRejected plan 1", "PlanRequested plan 2", "CreatePlan plan 2")
     rejected = session.wrote(events.PlanRejected)
@@ -58,14 +56,14 @@ def test_a_plan_that_cannot_run_is_rejected_and_another_asked_for(
     assert problem in session.wrote(commands.CreatePlan).feedback
 
 
-def test_what_a_plan_that_cannot_run_used_counts_once() -> None:
+def test_the_usage_of_an_invalid_plan_counts_once() -> None:
     session = given(task())
     plan = session.prepared(plan_created(*CYCLE, usage=Usage(tokens_output=9)))
     session.when(plan).when(plan).then_nothing()
     assert session.state.used == Usage(tokens_output=9)
 
 
-def test_a_planner_that_only_makes_plans_that_cannot_run_is_given_up_on() -> None:
+def test_a_planner_that_only_makes_invalid_plans_is_escalated() -> None:
     session = given(task(profile=agent(evaluation=EvaluationPolicy(max_revisions=1))))
     session.when(plan_created(*CYCLE)).then("PlanRejected plan 1", "TaskEscalated", "MessageDeadLettered")
     assert "wait for each other" in session.wrote(events.TaskEscalated).failure.message
@@ -78,7 +76,7 @@ def test_a_plan_waits_for_all_reviews_that_the_agent_names() -> None:
     session.when(reviewed("safety")).then("ReviewRecorded safety", "PlanAccepted plan 1", "PlanStepReady a")
 
 
-def test_one_refusal_decides() -> None:
+def test_one_rejection_decides() -> None:
     session = given(task(profile=REVIEWED), plan_created("a"))
     session.when(reviewed("safety", ReviewVerdict.REJECT, "deletes files")).then(
         "ReviewRecorded safety", "PlanRejected plan 1", "PlanRequested plan 2", "CreatePlan plan 2"
@@ -90,13 +88,13 @@ def test_one_refusal_decides() -> None:
     )
 
 
-def test_a_verdict_that_is_not_known_does_not_accept() -> None:
+def test_an_unknown_verdict_does_not_accept() -> None:
     session = given(task(profile=REVIEWED), plan_created("a"))
     session.when(reviewed("safety", ReviewVerdict.UNKNOWN))
     assert session.wrote(events.PlanRejected)
 
 
-def test_a_refused_planner_is_given_up_on_after_the_agents_number_of_plans() -> None:
+def test_rejected_plans_are_escalated_after_the_agents_number_of_revisions() -> None:
     profile = agent(
         reviewers=(ReviewPolicy(reviewer="safety"),), evaluation=EvaluationPolicy(max_revisions=2)
     )
@@ -111,7 +109,7 @@ def test_a_refused_planner_is_given_up_on_after_the_agents_number_of_plans() -> 
     assert session.wrote(events.TaskEscalated).failure.code == "revisions_exhausted"
 
 
-def test_silent_reviewers_have_said_what_the_agent_says_they_have() -> None:
+def test_a_silent_reviewer_counts_as_its_policy_says() -> None:
     session = given(task(profile=REVIEWED), plan_created("a"))
     session.after("10s").then("CallTimedOut REVIEW style", "ReviewRecorded style")
     assert session.wrote(events.ReviewRecorded).review.verdict is ReviewVerdict.ACCEPT
@@ -125,7 +123,7 @@ def test_silent_reviewers_have_said_what_the_agent_says_they_have() -> None:
     assert session.wrote(events.ReviewRecorded).review.verdict is ReviewVerdict.REJECT
 
 
-def test_a_review_that_comes_too_late_changes_nothing_but_its_usage_counts() -> None:
+def test_a_late_review_changes_nothing_but_its_usage_counts() -> None:
     session = given(task(profile=REVIEWED), plan_created("a"))
     late = session.prepared(reviewed("style", ReviewVerdict.REJECT))
     expensive = session.prepared(reviewed("safety", usage=Usage(tokens_input=70)))
@@ -135,12 +133,12 @@ def test_a_review_that_comes_too_late_changes_nothing_but_its_usage_counts() -> 
     assert session.state.used.tokens_input == 70
 
 
-def test_nobody_reviews_whom_the_agent_does_not_name() -> None:
+def test_only_reviewers_that_the_agent_names_count() -> None:
     session = given(task(profile=REVIEWED), plan_created("a"))
     session.when(reviewed("stranger", ReviewVerdict.REJECT)).then_nothing()
 
 
-def test_a_review_of_another_plan_is_none_of_this_one() -> None:
+def test_a_review_of_another_plan_does_not_count() -> None:
     """The first attempt's plan came too late; its review must not let the second attempt's plan pass."""
     session = given(task(profile=REVIEWED))
     session.when(planning_failed(), retry("1s")).after("1s").then(
@@ -156,7 +154,7 @@ def test_a_review_of_another_plan_is_none_of_this_one() -> None:
     )
 
 
-def test_a_failed_planning_is_retried() -> None:
+def test_failed_planning_is_retried() -> None:
     session = given(task())
     session.when(planning_failed()).then("CallFailed plan 1")
     session.when(retry("1s")).then("RecoveryRecorded plan 1")
@@ -164,7 +162,7 @@ def test_a_failed_planning_is_retried() -> None:
     session.when(plan_created("a")).then("PlanAccepted plan 1 #2", "PlanStepReady a")
 
 
-def test_a_planning_that_cannot_succeed_is_escalated() -> None:
+def test_planning_that_cannot_succeed_is_escalated() -> None:
     session = given(task(), planning_failed(FailureKind.INVALID_INPUT))
     session.when(exhausted("no such playbook")).then(
         "RecoveryRecorded plan 1", "TaskEscalated", "MessageDeadLettered"
@@ -172,7 +170,7 @@ def test_a_planning_that_cannot_succeed_is_escalated() -> None:
     assert session.wrote(events.TaskEscalated).failure.message == "it did not work (no such playbook)"
 
 
-def test_a_plan_that_comes_after_the_cancel_is_dropped() -> None:
+def test_a_plan_after_the_cancel_is_dropped() -> None:
     session = given(task())
     late = session.prepared(plan_created("a"))
     session.when(cancel(), late).then("CancelRequested", "CallsVoided", "TaskCancelled")

@@ -1,4 +1,4 @@
-"""What holds for every session, whatever services answer, in which order, how late and how often."""
+"""What holds for every session, whatever services reply, in which order, how late and how often."""
 
 from collections.abc import Sequence
 from random import Random
@@ -27,7 +27,7 @@ def long_script(seed: int) -> list[int]:
 
 
 numbers = st.lists(st.integers(0, 2**16), max_size=100) | st.integers(0, 2**64).map(long_script)
-"""What goes which way: short scripts, which shrink towards sessions in which all goes well, and long ones."""
+"""Choices: short scripts, which shrink towards sessions in which all goes well, and long ones."""
 
 
 MOVES = diagram.moves()
@@ -71,7 +71,7 @@ def test_the_state_is_the_fold_of_the_history_and_survives_a_snapshot(script: Se
 
 @given(numbers)
 def test_a_restored_session_decides_as_the_live_one(script: Sequence[int]) -> None:
-    """To the byte: also the state that a dead letter holds."""
+    """To the byte, including the state in a dead letter."""
     simulation = simulated(script)
     for _ in simulation.walk():
         live, now = simulation.scenario.state, simulation.scenario.now
@@ -146,8 +146,8 @@ def test_a_session_that_gets_no_reply_ends(script: Sequence[int]) -> None:
 
 
 @given(numbers)
-def test_what_is_due_never_lies(script: Sequence[int]) -> None:
-    """Nothing happens before it, and something happens at it."""
+def test_next_due_is_exact(script: Sequence[int]) -> None:
+    """Before that time nothing happens, and at that time something does."""
     simulation = simulated(script)
     for _ in simulation.walk():
         state = simulation.scenario.state
@@ -194,8 +194,8 @@ def test_runs_are_counted_at_most_once_each(script: Sequence[int]) -> None:
 
 
 @given(numbers)
-def test_what_replies_used_counts_once_whatever_becomes_of_them(script: Sequence[int]) -> None:
-    """In time or late, in force or void, once or often."""
+def test_the_usage_of_every_reply_counts_once(script: Sequence[int]) -> None:
+    """In time or late, open or void, once or often."""
     simulation = simulated(script)
     for _ in simulation.walk():
         replies = {input.message_id: input for input in simulation.handled}.values()
@@ -207,7 +207,7 @@ def test_what_replies_used_counts_once_whatever_becomes_of_them(script: Sequence
 def test_any_order_of_independent_replies_gives_the_same_end(
     fates: Sequence[int], one_order: Sequence[int], other_order: Sequence[int]
 ) -> None:
-    """Without limits, which depend on who comes first, and as long as each reply comes in time."""
+    """Without limits, which depend on the order, and while each reply comes in time."""
     profile = replace(some_profile(Choices(fates)), limits=Limits(parallel_steps=1 + len(fates) % 3))
     one, other = FatedSimulation(fates, one_order, profile), FatedSimulation(fates, other_order, profile)
     one.settle()
@@ -218,9 +218,9 @@ def test_any_order_of_independent_replies_gives_the_same_end(
 def end_of(scenario: Scenario) -> dict[str, Any]:
     """What must not depend on the order of replies.
 
-    That is how the session ended, under which plan, with which result and usage, and what became of every
-    step. It does not include the numbers of events, evaluations and feedback of several reviewers; and for a
-    session that was given up on, what other steps had reached at that moment.
+    That is how the session ended, with which plan, result and usage, and the state of every step. It excludes
+    the numbers of events, evaluations and the feedback of several reviewers; and for an escalated session, the
+    progress of its other steps at that moment.
     """
     state = scenario.state
     end: dict[str, Any] = {"outcome": state.outcome, "revision": state.revision, "plan": state.plan}

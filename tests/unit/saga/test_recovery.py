@@ -1,4 +1,4 @@
-"""Failed calls wait for recovery; recovery decides, the orchestrator's clock carries it out."""
+"""Failed calls wait for recovery. It decides; the orchestrator acts on it by its own clock."""
 
 import pytest
 
@@ -47,7 +47,7 @@ def test_a_failed_call_waits_for_recovery_and_keeps_its_policy() -> None:
     assert session.state.steps["a"].status is StepStatus.RUNNING
 
 
-def test_a_fallback_begins_at_once_without_the_tools_that_failed() -> None:
+def test_a_fallback_starts_at_once_without_the_failed_tools() -> None:
     session = given(task(), plan_created("a"), selected("a"), failed("a", FailureKind.PERMANENT))
     session.when(fallback("work")).then("RecoveryRecorded a", "PlanStepReady a #2")
     assert session.wrote(events.RecoveryRecorded).decision is RecoveryDecision.FALLBACK
@@ -55,13 +55,13 @@ def test_a_fallback_begins_at_once_without_the_tools_that_failed() -> None:
     assert (call.avoid, call.tool, call.alternatives) == (("work",), "", ())
 
 
-def test_a_retry_after_a_fallback_still_avoids_what_failed_before() -> None:
+def test_a_retry_after_a_fallback_still_avoids_the_failed_tools() -> None:
     session = given(task(), plan_created("a"), failed("a"), fallback("work"), failed("a"), retry("1s"))
     session.after("1s").then("PlanStepReady a #3")
     assert session.wrote(events.PlanStepReady).call.avoid == ("work",)
 
 
-def test_a_step_that_no_tool_can_do_is_recovered_like_a_run_that_failed() -> None:
+def test_a_failed_selection_is_recovered_like_a_failed_run() -> None:
     session = given(task(), plan_created("a"))
     session.when(selection_failed("a")).then("CallFailed a")
     assert session.wrote(events.CallFailed).call.failed_kind is CallKind.SELECTION
@@ -71,14 +71,14 @@ def test_a_step_that_no_tool_can_do_is_recovered_like_a_run_that_failed() -> Non
     assert session.state.steps["a"].status is StepStatus.FAILED
 
 
-def test_what_recovery_says_about_a_call_that_it_has_decided_already_is_dropped() -> None:
+def test_a_second_decision_of_recovery_about_a_call_is_dropped() -> None:
     session = given(task(), plan_created("a"), failed("a"))
     second, third = session.prepared(retry("5s")), session.prepared(exhausted())
     session.when(retry("1s"), second, third).then("RecoveryRecorded a")
     session.after("1s").then("PlanStepReady a #2")
 
 
-def test_a_failed_evaluation_is_asked_for_again() -> None:
+def test_a_failed_evaluation_is_requested_again() -> None:
     session = given(task(), plan_created("a"), *done("a"))
     session.when(evaluation_failed()).then("CallFailed evaluation-1")
     session.when(retry("1s")).then("RecoveryRecorded evaluation-1")
@@ -91,8 +91,8 @@ def test_an_evaluation_that_cannot_succeed_is_escalated() -> None:
     session.when(exhausted()).then("RecoveryRecorded evaluation-1", "TaskEscalated", "MessageDeadLettered")
 
 
-def test_a_step_may_be_called_like_an_evaluation() -> None:
-    """Both wait for a retry; the step's beginning must not end the evaluation's wait."""
+def test_a_step_may_have_the_name_of_an_evaluation() -> None:
+    """Both wait for a retry; the start of the step must not end the wait of the evaluation."""
     each = agent(evaluation=EvaluationPolicy(after=EvaluationPoint.STEP))
     session = given(task(profile=each), plan_created("a", "evaluation-1"), *done("a"))
     session.when(evaluation_failed(), retry("10s"), failed("evaluation-1"), retry("5s"))
@@ -100,7 +100,7 @@ def test_a_step_may_be_called_like_an_evaluation() -> None:
     session.after("5s").then("EvaluationRequested evaluation-1 #2", "EvaluateTask evaluation-1 #2")
 
 
-def test_recovery_is_asked_again_when_it_is_silent_and_then_the_call_is_lost() -> None:
+def test_silent_recovery_is_asked_again_before_the_session_is_escalated() -> None:
     session = given(task(), plan_created("a"), failed("a"))
     session.after("30s").then("CallTimedOut RECOVERY a")
     assert session.wrote(events.CallTimedOut).next.asked == 2
@@ -113,7 +113,7 @@ def test_recovery_is_asked_again_when_it_is_silent_and_then_the_call_is_lost() -
     assert session.wrote(events.TaskEscalated).failure.message == "it did not work"
 
 
-def test_recovery_that_answers_the_second_time_is_heard() -> None:
+def test_a_reply_to_the_second_request_of_recovery_counts() -> None:
     session = given(task(), plan_created("a"), failed("a")).after("30s")
     session.when(retry("1s")).then("RecoveryRecorded a")
 
@@ -122,20 +122,22 @@ def test_recovery_that_answers_the_second_time_is_heard() -> None:
     ("opening", "failing"),
     [((), planning_failed()), ((plan_created("a"), *done("a")), evaluation_failed())],
 )
-def test_a_call_whose_recovery_is_lost_is_escalated(opening: tuple[Sentence, ...], failing: Sentence) -> None:
+def test_a_call_that_recovery_cannot_save_is_escalated(
+    opening: tuple[Sentence, ...], failing: Sentence
+) -> None:
     session = given(task(), *opening, failing).after("30s").after("30s").after("30s")
     assert session.state.escalated is not None
     assert session.wrote(events.TaskEscalated)
 
 
-def test_while_one_step_waits_for_its_retry_others_go_on() -> None:
+def test_other_steps_go_on_while_one_waits_for_its_retry() -> None:
     session = given(task(), plan_created("a", "b", step("c", needs=("b",))), failed("a"), retry("9s"))
     session.when(*done("b")).then("StepAssigned b", "StepSucceeded b", "PlanStepReady c")
     session.when(*done("c")).then("StepAssigned c", "StepSucceeded c")
     session.after("9s").then("PlanStepReady a #2")
 
 
-def test_when_a_step_is_lost_the_session_stops_the_others() -> None:
+def test_a_failed_step_voids_the_calls_of_the_others() -> None:
     session = given(task(), plan_created("a", "b"), selected("b"), failed("a"))
     running = session.call(CallKind.TOOL, "b")
     session.when(exhausted()).then(
@@ -144,7 +146,7 @@ def test_when_a_step_is_lost_the_session_stops_the_others() -> None:
     assert session.wrote(events.CallsVoided).calls == (running.call_id,)
 
 
-def test_a_retry_that_has_to_wait_for_a_place_is_due_when_there_is_one() -> None:
+def test_a_retry_that_waits_for_a_free_place_is_due_once_one_is_free() -> None:
     session = given(task(profile=bounded(parallel_steps=1)), plan_created("a", "b"))
     session.when(failed("a")).then("CallFailed a", "PlanStepReady b")
     session.when(retry("1s"))
@@ -155,7 +157,7 @@ def test_a_retry_that_has_to_wait_for_a_place_is_due_when_there_is_one() -> None
     session.when(*done("b")).then("StepAssigned b", "StepSucceeded b", "PlanStepReady a #2")
 
 
-def test_a_repeated_message_that_finds_something_due_writes_it_under_ids_of_its_own() -> None:
+def test_a_repeated_message_that_finds_something_due_writes_it_under_other_ids() -> None:
     session = given(task(), plan_created("a"))
     failure = session.prepared(failed("a"))
     session.when(failure)
@@ -166,25 +168,25 @@ def test_a_repeated_message_that_finds_something_due_writes_it_under_ids_of_its_
     assert session.wrote(events.PlanStepReady).event_id != first.event_id
 
 
-def test_a_delay_counts_from_when_the_orchestrator_hears_of_it() -> None:
+def test_a_delay_counts_from_when_the_orchestrator_handles_it() -> None:
     session = given(task(), plan_created("a"), failed("a"))
     said = session.prepared(retry("2s"))
     session.after("5s").when(said)
     assert session.wrote(events.RecoveryRecorded).retry_at == session.now + 2 * SECOND
 
 
-def test_a_failed_run_tells_what_it_used() -> None:
+def test_a_failed_run_reports_its_usage() -> None:
     session = given(task(), plan_created("a"), selected("a"))
     session.when(failed("a", usage=Usage(tool_calls=1, tokens_output=3)))
     assert session.state.used == Usage(tool_calls=1, tokens_output=3)
 
 
-def test_a_planner_that_fails_is_asked_the_same_again() -> None:
+def test_a_failed_planner_gets_the_same_request_again() -> None:
     session = given(task("find out", playbook="trip"), planning_failed(), retry("1s")).after("1s")
     command = session.wrote(commands.CreatePlan)
     assert (command.goal, command.playbook, command.call.attempt) == ("find out", "trip", 2)
 
 
-def test_nothing_is_used_by_a_selection_that_fails() -> None:
+def test_a_failed_selection_uses_nothing() -> None:
     session = given(task(), plan_created("a"), selection_failed("a"))
     assert session.state.used == NO_USAGE

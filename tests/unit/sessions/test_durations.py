@@ -29,7 +29,7 @@ def test_each_piece_of_work_has_its_shares() -> None:
     assert (evaluation.working, evaluation.took) == (3_000, 5_000)
 
 
-def test_the_history_alone_tells_it_too() -> None:
+def test_the_history_alone_is_enough() -> None:
     own = [event for event in completed_triage().events if isinstance(event, SessionEvent)]
 
     shares = where_time_went(own)
@@ -38,7 +38,7 @@ def test_the_history_alone_tells_it_too() -> None:
     assert shares.total == 263_000
 
 
-def test_work_that_is_not_answered_yet_has_taken_no_time() -> None:
+def test_work_without_a_reply_has_taken_no_time() -> None:
     story = Story()
     planned(story)
 

@@ -1,4 +1,4 @@
-"""The recorder keeps each event once, with its positions, whatever is delivered again."""
+"""The recorder stores each event once, with its positions, whatever is redelivered."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ from tests.support.stories import START, Story, completed_triage, planned, recei
 
 
 def delivered(messages: Iterable[Event], partition: int = 0) -> list[Delivery]:
-    """The messages as they lie in their topics, one behind the other."""
+    """The messages as records of their topics, one after the other."""
     following: dict[str, int] = {}
     found = []
     for message in messages:
@@ -131,7 +131,7 @@ def test_a_batch_that_is_written_twice_is_stored_once(store: SessionStore) -> No
     assert sink.positions() == after(batch)
 
 
-def test_a_message_that_lies_in_its_topic_twice_is_stored_once(store: SessionStore) -> None:
+def test_a_message_that_is_in_its_topic_twice_is_stored_once(store: SessionStore) -> None:
     events_told = completed_triage().events
     batch = delivered(events_told + events_told)
     sink = SessionRecorder(store)
@@ -182,7 +182,7 @@ def test_positions_move_on_over_what_is_not_recorded(store: SessionStore) -> Non
     assert recorded_events(store, progress.correlation_id) == []
 
 
-def test_odd_names_hold_nobody_up(store: SessionStore) -> None:
+def test_odd_names_block_nothing(store: SessionStore) -> None:
     odd = sample_of(events.ToolStarted, event_id="a\x00b" + "c" * 400, correlation_id="d" * 400)
     batch = delivered([odd])
 
@@ -208,27 +208,27 @@ def test_an_escalated_session_has_not_ended(store: SessionStore) -> None:
     story = Story()
     received(story)
     why = Failure(code="exhausted", message="gone")
-    story.tell(events.TaskEscalated, 5, failure=why, dead_letter_id="x", expires_at=START)
+    story.write(events.TaskEscalated, 5, failure=why, dead_letter_id="x", expires_at=START)
     assert _row(store, story) == ("escalated", None)
 
 
-def test_a_cancel_without_a_task_is_refused_in_the_end(store: SessionStore) -> None:
+def test_a_cancel_without_a_task_ends_refused(store: SessionStore) -> None:
     story = Story()
-    story.tell(events.CancelRequested, 0, reason="typing error")
-    story.tell(events.RequestRefused, 5, request_type="agents.commands.CancelTask", reason="no such session")
+    story.write(events.CancelRequested, 0, reason="typing error")
+    story.write(events.RequestRefused, 5, request_type="agents.commands.CancelTask", reason="no such session")
     assert _row(store, story) == ("refused", START + 5000)
 
 
 def test_a_run_that_timed_out_is_counted(store: SessionStore) -> None:
     story = Story()
     planned(story)
-    story.tell(events.CallTimedOut, 50, call=story.call(CallKind.TOOL, "latency"), next=None)
+    story.write(events.CallTimedOut, 50, call=story.call(CallKind.TOOL, "latency"), next=None)
     batch = delivered(story.events)
     SessionRecorder(store).write(batch, after(batch))
     assert listed(store, Wanted())[0].tool_calls == 1
 
 
-def test_sessions_are_found_by_what_people_know_of_them(store: SessionStore) -> None:
+def test_sessions_are_found_by_phase_agent_tenant_and_time(store: SessionStore) -> None:
     log = delivered(completed_triage("a", tenant="acme").events)
     log += delivered(completed_triage("b", agent="writer").events, partition=1)
     story = Story("c")

@@ -1,4 +1,4 @@
-"""A session folded again from its own events."""
+"""A session replayed from its own events."""
 
 import random
 
@@ -45,7 +45,7 @@ def test_between_failure_and_retry_the_step_is_still_running() -> None:
 
 
 @pytest.mark.parametrize("at", [0, -1, 17])
-def test_an_event_that_is_not_there_is_refused(at: int) -> None:
+def test_an_event_that_does_not_exist_is_refused(at: int) -> None:
     with pytest.raises(OrchestratorError, match=f"event {at} does not exist: .* numbered from 1 to 16"):
         replay(own(), at)
 
@@ -54,14 +54,14 @@ def test_an_event_that_is_not_there_is_refused(at: int) -> None:
     ("missing", "problem"),
     [({3}, "event 3 is missing"), ({3, 4, 5}, "events 3 to 5 are missing"), ({1}, "event 1 is missing")],
 )
-def test_a_gap_is_told_and_the_state_is_the_one_before_it(missing: set[int], problem: str) -> None:
+def test_a_gap_is_reported_and_the_state_is_the_one_before_it(missing: set[int], problem: str) -> None:
     found = replay(event for event in own() if event.sequence not in missing)
 
     assert found.problems == (problem,)
     assert (found.session.sequence if found.session else 0) == min(missing) - 1
 
 
-def test_an_event_that_lies_there_twice_is_told_and_counts_once() -> None:
+def test_an_event_that_appears_twice_is_reported_and_counts_once() -> None:
     events = own()
 
     found = replay([*events, events[4]])
@@ -70,7 +70,7 @@ def test_an_event_that_lies_there_twice_is_told_and_counts_once() -> None:
     assert found.session == replay(events).session
 
 
-def test_two_histories_of_one_session_are_told() -> None:
+def test_two_histories_of_one_session_are_reported() -> None:
     events = own()
 
     found = replay([*events, replace(events[4], event_id="another")])

@@ -1,4 +1,4 @@
-"""The session store: where it lies, what it refuses, and that it is portable."""
+"""The session store: where it is, what it refuses, and that it is portable."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,9 +15,7 @@ from orchestrator.sessions.store import SessionStore
 from orchestrator.sessions.tables import STORE_VERSION, metadata, offsets, store_version
 
 
-def test_it_lies_in_the_users_state_folder_by_default(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_it_is_in_the_users_state_folder_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert default_url() == f"sqlite:///{tmp_path}/orchestrator/sessions.sqlite"
     monkeypatch.delenv("XDG_STATE_HOME")
@@ -37,7 +35,7 @@ def test_a_second_program_finds_the_tables(url: str) -> None:
     SessionStore(url).close()
 
 
-def test_programs_that_start_at_once_make_the_tables_once(url: str) -> None:
+def test_programs_that_start_together_create_the_tables_once(url: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         for store in pool.map(lambda _: SessionStore(url), range(8)):
             store.close()

@@ -1,4 +1,4 @@
-"""What people read about a session, line by line."""
+"""The timeline of a session, line by line."""
 
 import random
 
@@ -35,7 +35,7 @@ def test_no_summary_shows_the_content_of_a_value(kind: type[Event]) -> None:
     assert "hunter2" not in summary(sample_of(kind, **given))
 
 
-def test_the_story_reads_as_it_happened() -> None:
+def test_the_timeline_is_in_the_order_of_what_happened() -> None:
     story = completed_triage()
 
     lines = [f"{entry.sequence or '·'} {entry.summary}" for entry in timeline(story.events)]
@@ -75,14 +75,14 @@ def _side_by_side() -> list[str]:
     ]
 
 
-def test_an_event_comes_after_what_caused_it_whatever_the_clocks_say() -> None:
+def test_an_event_comes_after_its_cause_whatever_the_clocks_say() -> None:
     story = Story()
     received(story)
     planning = story.call(CallKind.PLAN)
-    asked = story.tell(events.PlanRequested, 5, call=planning)
-    slow_clock = story.tell(events.PlanReviewed, -900, asked, **_reviewed())
-    fast_clock = story.tell(events.PlanCreated, 900, call=planning, plan=sample_of(events.PlanCreated).plan)
-    story.tell(events.PlanAccepted, 20, fast_clock, call=planning, plan=fast_clock.plan)
+    asked = story.write(events.PlanRequested, 5, call=planning)
+    slow_clock = story.write(events.PlanReviewed, -900, asked, **_reviewed())
+    fast_clock = story.write(events.PlanCreated, 900, call=planning, plan=sample_of(events.PlanCreated).plan)
+    story.write(events.PlanAccepted, 20, fast_clock, call=planning, plan=fast_clock.plan)
 
     types = [entry.type for entry in timeline(story.events)]
 
@@ -100,8 +100,8 @@ def test_a_report_whose_command_is_unknown_follows_the_opening_of_its_call() -> 
     received(story)
     call = story.call(CallKind.TOOL, "latency")
     opened = sample_of(events.PlanStepReady)
-    story.tell(events.PlanStepReady, 5, call=call, step=opened.step, step_timeout_ms=1)
-    story.tell(events.ToolHeartbeat, -900, call=call)
+    story.write(events.PlanStepReady, 5, call=call, step=opened.step, step_timeout_ms=1)
+    story.write(events.ToolHeartbeat, -900, call=call)
 
     assert [entry.type for entry in timeline(story.events)] == [
         "TaskReceived",
@@ -119,12 +119,12 @@ def test_the_order_does_not_depend_on_how_the_events_were_read() -> None:
         assert in_order(shuffled) == expected
 
 
-def test_events_that_claim_to_have_caused_each_other_are_shown_all_the_same() -> None:
+def test_events_that_cause_each_other_are_still_shown() -> None:
     story = Story()
     first = received(story)
     call = Call(call_id="one", kind=CallKind.PLAN, due_at=START)
-    report = story.tell(events.ToolStarted, 3, call=call)
-    last = story.tell(events.PlanRequested, 4, report, call=call)
+    report = story.write(events.ToolStarted, 3, call=call)
+    last = story.write(events.PlanRequested, 4, report, call=call)
     circle = sample_of(
         events.ToolStarted, event_id=report.event_id, causation_id=last.event_id, occurred_at=START + 3000
     )

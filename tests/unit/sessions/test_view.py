@@ -97,7 +97,7 @@ def test_a_steps_tool_is_empty_until_one_is_chosen() -> None:
 def _ended(kind: type[Any], **fields: Any) -> Story:
     story = Story()
     received(story)
-    story.tell(kind, 5, **fields)
+    story.write(kind, 5, **fields)
     return story
 
 
@@ -117,22 +117,22 @@ FAILURE = Failure(code="gone", message="it is gone")
     ],
     ids=lambda given: given if isinstance(given, str) else "",
 )
-def test_the_phase_is_the_one_that_people_ask_for(story: Story, phase: str) -> None:
+def test_the_phase_is_the_one_that_people_know(story: Story, phase: str) -> None:
     assert viewed(story)["phase"] == phase
 
 
 def test_a_refused_task_has_no_goal() -> None:
     story = Story()
     submitted = received(Story()).submitted
-    story.tell(events.TaskRefused, 0, failure=FAILURE, submitted=submitted)
+    story.write(events.TaskRefused, 0, failure=FAILURE, submitted=submitted)
     assert (viewed(story)["phase"], viewed(story)["goal"]) == ("refused", "")
 
 
-def test_what_is_bound_late_is_shown_as_a_playbook_writes_it() -> None:
+def test_references_are_shown_as_in_a_playbook() -> None:
     story = Story()
     received(story)
     call = story.call(CallKind.PLAN)
-    story.tell(events.PlanRequested, 1, call=call)
+    story.write(events.PlanRequested, 1, call=call)
     bound = Document(
         body=json_value({"rows": [None], "title": "x"}),
         references=(Reference(into="/rows/0", step_id="a", at="/worst"),),
@@ -143,7 +143,7 @@ def test_what_is_bound_late_is_shown_as_a_playbook_writes_it() -> None:
         Step(step_id="b", tool="t", arguments=bound),
         Step(step_id="c", tool="t", arguments=whole, after=("b",)),
     )
-    story.tell(events.PlanAccepted, 2, call=call, plan=Plan(steps=steps))
+    story.write(events.PlanAccepted, 2, call=call, plan=Plan(steps=steps))
 
     assert viewed(story)["plan"]["steps"][1:] == [
         {"id": "b", "tool": "t", "arguments": {"rows": [{"$from": "a", "at": "/worst"}], "title": "x"}},
@@ -165,7 +165,7 @@ def test_a_value_is_shown_as_what_it_is(value: Value | None, expected: object) -
     assert shown(value) == expected
 
 
-def test_a_large_result_is_read_from_where_it_lies() -> None:
+def test_a_large_result_is_read_from_the_value_store() -> None:
     stored = {"values://1": json_value({"a": 1})}
     assert shown(Value(uri="values://1"), lambda value: stored[value.uri or ""]) == {"a": 1}
 
