@@ -45,7 +45,7 @@ def picture() -> str:
 
 def topics() -> str:
     """A table of the topics, and one of the messages of each."""
-    lines = ["| topic | what lies in it | partitions | kept |", "|---|---|---|---|"]
+    lines = ["| topic | content | partitions | retention |", "|---|---|---|---|"]
     lines += [_topic_row(spec) for spec in TOPICS]
     by_topic = groupby(CATALOGUE, key=lambda entry: entry.topic)
     for topic, entries in by_topic:

@@ -29,7 +29,7 @@ def _deadline(scenario: Scenario) -> Input:
 
 _BEGINNINGS: Final[tuple[tuple[Sentence, ...], ...]] = (
     *SITUATIONS.values(),
-    (*SITUATIONS["EVALUATING: an evaluation is asked for"], evaluation_failed()),
+    (*SITUATIONS["EVALUATING: an evaluation is requested"], evaluation_failed()),
 )
 
 _TRIED: Final[tuple[Sentence, ...]] = (

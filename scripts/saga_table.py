@@ -52,7 +52,7 @@ SITUATIONS: Final[dict[str, tuple[Sentence, ...]]] = {
     "unknown": (),
     "AWAITED: a cancel came before its task": (cancel(),),
     "PLANNING: the task waits for its time": (task(not_before=START + 60 * SECOND),),
-    "PLANNING: a plan is asked for": (task(),),
+    "PLANNING: a plan is requested": (task(),),
     "PLANNING: the plan is reviewed": (task(profile=_REVIEWED), plan_created("a")),
     "PLANNING: planning failed, recovery is asked": (task(), planning_failed()),
     "PLANNING: planning is to be retried": (task(), planning_failed(), retry()),
@@ -63,7 +63,7 @@ SITUATIONS: Final[dict[str, tuple[Sentence, ...]]] = {
     "EXECUTING: a step is to be retried": (*_RUNNING, failed("a"), retry()),
     "EXECUTING: a tool runs while the session is being cancelled": (*_RUNNING, cancel()),
     "EXECUTING: parked": (*_RUNNING, failed("a"), exhausted()),
-    "EVALUATING: an evaluation is asked for": (*_RUNNING, completed("a")),
+    "EVALUATING: an evaluation is requested": (*_RUNNING, completed("a")),
     "ENDED": (*_RUNNING, completed("a"), evaluated()),
 }
 """The inputs that lead to each phase, and what the session waits for there."""

@@ -1,6 +1,6 @@
-"""The table of call kinds: who replies to a call, what its silence means, and what people call it.
+"""The table of call kinds: who replies to a call, what a missing reply means, and its name for people.
 
-A new kind gets a row here. Where kinds are told apart by `match`, mypy names the places that lack its case.
+A new kind gets a row here. Where code matches on the kind, mypy names each place without a case for it.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ class KindOfCall:
     activity: str
     """What happens while the call is open, for people."""
     when_silent: FailureKind = FailureKind.TRANSIENT
-    """The failure of a call that nobody replied to."""
+    """The failure of a call without a reply in time."""
     of_step: bool = False
     """Whether it is an attempt at a step: it counts as a parallel step, and its failure is the step's."""
     in_flight: bool = False
@@ -43,10 +43,10 @@ CALL_KINDS: Final[Mapping[CallKind, KindOfCall]] = {
     ),
     CallKind.RECOVERY: KindOfCall("recovery", "recovering"),
     CallKind.EVALUATION: KindOfCall("evaluator", "evaluating"),
-    # What a newer version wrote and this one does not know.
+    # A kind of a newer version, unknown to this one.
     CallKind.UNKNOWN: KindOfCall("service", "waiting"),
 }
-"""Every kind of call. UNKNOWN is how an older version reads a kind of a newer one."""
+"""Every kind of call. A reader takes a kind that it does not know as UNKNOWN."""
 
 OF_STEPS: Final = tuple(kind for kind in CallKind if CALL_KINDS[kind].of_step)
 """Kinds of calls that are attempts at steps."""

@@ -31,7 +31,7 @@ def read_json(value: Value | None) -> Any:
     if value is None:
         return None
     if value.inline is None:
-        raise ContractError(f"the value lies at {value.uri}: load it from the value store first")
+        raise ContractError(f"the value is stored at {value.uri}: load it from the value store first")
     if not value.media_type.endswith("json"):
         raise ContractError(f"a JSON value was expected, not {value.media_type}")
     try:

@@ -15,7 +15,7 @@ class TimePassed(msgspec.Struct, frozen=True, kw_only=True):
     message_id: str
     until: int
     """Timeouts up to this time (Unix, microseconds) may expire: everything written before it has been read, so
-    a reply that lies behind an outage wins over its timeout."""
+    a reply that an outage has delayed wins over its timeout."""
 
 
 Input: TypeAlias = Request | Reply | TimePassed

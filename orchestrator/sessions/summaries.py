@@ -28,7 +28,7 @@ def _task(event: Event | Definition) -> str | None:
         case events.RequestRefused():
             return f"{event.request_type.rpartition('.')[2]} refused: {event.reason}"
         case events.CancelRequested():
-            return f"cancel asked for{_because(event.reason)}"
+            return f"cancellation requested{_because(event.reason)}"
         case events.TaskCompleted():
             return f"task completed with plan {event.revision}: {_spent(event.total)}"
         case events.TaskFailed():
@@ -44,7 +44,7 @@ def _task(event: Event | Definition) -> str | None:
 def _plan(event: Event | Definition) -> str | None:
     match event:
         case events.PlanRequested():
-            return f"{call_name(event.call)} asked for{_again(event.call)}{_because(event.feedback)}"
+            return f"{call_name(event.call)} requested{_again(event.call)}{_because(event.feedback)}"
         case events.PlanCreated() | events.PlanAccepted():
             verb = "created" if isinstance(event, events.PlanCreated) else "accepted"
             return f"{call_name(event.call)} {verb}: {_steps(event.plan)}"
@@ -91,13 +91,13 @@ def _call(event: Event | Definition) -> str | None:
             return f"{call_name(event.call)} failed {_why(failure)}, attempt {event.call.attempt}"
         case events.CallTimedOut():
             waited = event.call.kind.lower().replace("_", " ")
-            return f"{call_name(event.call)}: no answer in time ({waited}), attempt {event.call.attempt}"
+            return f"{call_name(event.call)}: no reply in time ({waited}), attempt {event.call.attempt}"
         case events.RecoveryRecorded():
             return _recovery(event)
         case events.UsageRecorded():
-            return f"{call_name(event.call)} answered too late, which used {_spent(event.usage)}"
+            return f"{call_name(event.call)} had a late reply, which used {_spent(event.usage)}"
         case events.EvaluationRequested():
-            return f"{call_name(event.call)} asked for{_again(event.call)}"
+            return f"{call_name(event.call)} requested{_again(event.call)}"
         case events.EvaluationRecorded() | events.TaskEvaluated():
             return _evaluation(event.evaluation)
         case events.EvaluationFailed():
@@ -161,7 +161,7 @@ def _recovery(event: events.RecoveryRecorded) -> str:
         case types.RecoveryDecision.FALLBACK:
             return f"{name} again with another tool{_instead(event.avoid)}"
         case _:
-            return f"{name} given up{_because(event.reason)}"
+            return f"{name} is not tried again{_because(event.reason)}"
 
 
 def _evaluation(evaluation: types.Evaluation) -> str:

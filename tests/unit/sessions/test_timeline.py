@@ -42,7 +42,7 @@ def test_the_timeline_is_in_the_order_of_what_happened() -> None:
 
     assert lines == [
         "1 task for triage: why did latency rise?",
-        "2 plan 1 asked for",
+        "2 plan 1 requested",
         "· plan 1 created: 2 steps (latency, deploys)",
         "3 plan 1 accepted: 2 steps (latency, deploys)",
         "4 step latency ready: logs.statistics",
@@ -53,7 +53,7 @@ def test_the_timeline_is_in_the_order_of_what_happened() -> None:
         "12 step deploys runs deploys.read",
         "· step deploys: deploys.read returned 7 bytes of application/json, 20 ms",
         "13 step deploys succeeded: 7 bytes of application/json",
-        "14 evaluation asked for",
+        "14 evaluation requested",
         "· goal met, score 1.0",
         "15 goal met, score 1.0",
         "16 task completed with plan 1: 3 tool calls, 1,000 tokens, $0.0025",
