@@ -48,7 +48,7 @@ def list_dead_letters(
         limit=limit,
         timeout_s=shell.timeout_s,
     )
-    shell.show(found, lambda letters: [dead_letter_document(one) for one in letters], _write_list)
+    shell.show(found, lambda found: [dead_letter_document(one) for one in found], _write_list)
 
 
 @app.command()

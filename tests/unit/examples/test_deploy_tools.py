@@ -60,7 +60,7 @@ def test_an_invalid_history_is_invalid_input(folder: Path, content: str) -> None
 
 @pytest.mark.usefixtures("folder")
 def test_a_history_outside_of_the_allowed_folder_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="outside of the allowed folder"):
+    with pytest.raises(InvalidInput, match="outside the allowed folder"):
         tools.history("../deploys.json", called_with_key("session-1"))
 
 

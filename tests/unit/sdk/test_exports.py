@@ -95,9 +95,11 @@ SDK = {
     "step",
     "steps_in",
     "subscriber",
+    "tokens_of",
     "tool",
     "tool_defined",
     "tool_selector",
+    "total_usage",
 }
 MESSAGES = {
     "Command",
