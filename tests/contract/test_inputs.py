@@ -10,7 +10,7 @@ from orchestrator.messages.catalogue import CATALOGUE, Entry, Topic
 from orchestrator.saga import Input, Reply, Request, Submission, TimePassed, is_direct
 from orchestrator.saga.replies import NOT_REPLIES, REPLIES
 from orchestrator.saga.requests import REQUESTS
-from orchestrator.sdk import discover
+from orchestrator.sdk import Service, discover
 from tests.support.samples import sample_of
 
 
@@ -48,5 +48,5 @@ def test_only_messages_with_a_handler_are_inputs_as_they_are(entry: Entry) -> No
 
 def test_the_cost_tracker_counts_every_reply_that_reports_usage() -> None:
     reporting = {kind for kind in REPLIES if "usage" in kind.__struct_fields__}
-    counted = set(discover().services["cost-tracker"].handlers)
+    counted = set(discover().by_name(Service)["cost-tracker"].handlers)
     assert reporting <= counted, f"add {reporting - counted} to the handlers of the cost tracker"
