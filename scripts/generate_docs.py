@@ -24,7 +24,7 @@ READERS: Final = {
     Topic.EXECUTE_COMMANDS: ("tool-executor",),
     Topic.EVALUATE_COMMANDS: ("evaluator",),
     Topic.SESSIONS: ("tool-selector", "recovery", "subscribers"),
-    Topic.EVENTS: ("orchestrator", "recovery", "subscribers"),
+    Topic.EVENTS: ("orchestrator", "recovery", "reviewer", "subscribers"),
     Topic.DEAD_LETTERS: ("operators",),
 }
 

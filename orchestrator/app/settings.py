@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator
 
 from orchestrator.bus.settings import BusSettings, passed_through
-from orchestrator.client.connection import ClientSettings
+from orchestrator.client.settings import ClientSettings
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages.identity import trace_id
 from orchestrator.sdk.plugins import Plugins, discover
@@ -52,6 +52,7 @@ class Settings(ClientSettings):
     log_format: Literal["auto", "human", "json"] = "auto"
     """`auto` writes text in a terminal and JSON elsewhere."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe log messages that are written."""
     otlp_endpoint: str = ""
     """Where spans are sent, OTLP over gRPC. Empty: nowhere."""
     trace_url: str = ""

@@ -9,12 +9,13 @@ from typing import Any, Final, Self
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Position, Producer
 from orchestrator.bus.standalone import session_partition
-from orchestrator.client.connection import ClientSettings, Connection, connect
+from orchestrator.client.connection import Connection, connect
 from orchestrator.client.dead_letters import DeadLetter, Wanted, every, newest, with_id
 from orchestrator.client.follower import Follower
 from orchestrator.client.handle import Handle, from_beginning
 from orchestrator.client.ids import new_session
 from orchestrator.client.sending import send
+from orchestrator.client.settings import ClientSettings
 from orchestrator.clock import unix_micros
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages import identity

@@ -45,8 +45,10 @@ def error_of(event: Event) -> TaskError | None:
             return TaskCancelledError(session, "was cancelled", _named("cancelled", event.reason))
         case events.TaskEscalated():
             return TaskEscalatedError(session, "waits for a person", event.failure)
-        case _:
+        case events.TaskCompleted():
             return None
+        case _:
+            raise TypeError(f"{type(event).__name__} does not settle a session")
 
 
 def _named(code: str, message: str) -> Failure:

@@ -17,7 +17,8 @@ from orchestrator.bus.kafka.topics import apply, plan
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.standalone import STANDALONE, session_partition
 from orchestrator.client import Client
-from orchestrator.client.connection import ClientSettings, Connected
+from orchestrator.client.connection import Connected
+from orchestrator.client.settings import ClientSettings
 from orchestrator.errors import ConfigurationError
 from orchestrator.local import StackAddress
 from orchestrator.messages import events

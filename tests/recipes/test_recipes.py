@@ -16,7 +16,11 @@ ADD_A_COMMAND, ADD_AN_EVENT = "Add a command to sessions", "Add an event of the 
 PLACES = [
     pytest.param(place, id=f"{recipe}: {place.file}") for recipe in RECIPES for place in RECIPES[recipe]
 ]
-NAMES = {"commands/": "PingSession", "events/": "SessionPinged", "requests/": "ping_session"}
+NAMES = {
+    "commands/NAME": "commands/PingSession",
+    "events/NAME": "events/SessionPinged",
+    "requests/*": "requests/ping_session",
+}
 STEPS = [*((ADD_A_COMMAND, written) for written in COMMAND), *((ADD_AN_EVENT, written) for written in EVENT)]
 
 
@@ -114,7 +118,6 @@ def _check(recipe: str, step: Written) -> str:
 
 def _named(file: str) -> str:
     """A place of the recipe, with the example's name."""
-    for folder, name in NAMES.items():
-        if folder in file:
-            return file.replace("NAME", name)
+    for placeholder, name in NAMES.items():
+        file = file.replace(placeholder, name)
     return file

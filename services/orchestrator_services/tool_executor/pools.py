@@ -5,24 +5,14 @@ reads all commands and skips those of other pools.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Final
 
-from pydantic import Field
-
-from orchestrator.sdk import PluginSettings
+from orchestrator_services.tool_executor.settings import ToolExecutorSettings
 
 COMMON: Final = "common"
 """The pool of tools that name none."""
 
 _GROUP: Final = "tool-executor"
-
-
-class ToolExecutorSettings(PluginSettings, prefix="TOOL_EXECUTOR"):
-    """Which tools run in this process."""
-
-    pool: Annotated[str, Field(pattern="^[a-z0-9-]+$")] | None = None
-    """Pool whose tools run here, lower-case letters, digits and dashes. Unset: those of every pool, so set it for
-    all executors or for none."""
 
 
 @dataclass(frozen=True)

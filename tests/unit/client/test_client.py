@@ -23,8 +23,8 @@ from orchestrator.client import (
     TaskFailedError,
     TaskRefusedError,
 )
-from orchestrator.client.connection import ClientSettings
 from orchestrator.client.ids import new_session
+from orchestrator.client.settings import ClientSettings
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
 from orchestrator.messages import commands, events, identity
 from orchestrator.messages.base import Event, SessionEvent
