@@ -161,7 +161,7 @@ class TestStatistics:
         Traffic(count=100_000, seconds=40_000, rises_at=START).write(root / "large.log")
 
         started = time.process_time()
-        words = sum(1 for line in (root / "large.log").open() for _ in re.finditer(r"\S+", line))
+        words = len(re.findall(r"\S+", (root / "large.log").read_text()))
         plain = time.process_time() - started
         result = await statistics("large.log")
         work = time.process_time() - started - plain
