@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from msgspec import to_builtins
 
 from orchestrator.bus.headers import rfc3339
-from orchestrator.client.errors import TaskError
 from orchestrator.messages.base import Event
 from orchestrator.sessions.timeline import entry_of
 from orchestrator.sessions.view import shown
@@ -65,6 +64,9 @@ def session_document(row: "SessionRow") -> dict[str, Any]:
 
 def outcome_document(outcome: "Outcome") -> dict[str, Any]:
     """What a session settled with; `phase` is null if it did not settle."""
+    # The client imports Kafka's, which most documents do without.
+    from orchestrator.client.errors import TaskError
+
     document = {"phase": outcome.phase, "result": outcome.result}
     if isinstance(outcome.error, TaskError):
         document["failure"] = to_builtins(outcome.error.failure)

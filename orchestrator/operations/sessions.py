@@ -55,7 +55,9 @@ def show_session(events: Sequence[Event], at: int | None, fetch: Fetch) -> Shown
     replayed = replay(events, at)
     warnings = [f"the history is damaged: {problem}" for problem in replayed.problems]
     if replayed.session is None:
-        raise NotFoundError("the session's own history not found: only reports of services about it are left")
+        raise NotFoundError(
+            "; ".join(["the session's history is not readable from its beginning", *warnings])
+        )
     try:
         view = view_of(replayed.session, events, fetch)
     except (ContractError, UnavailableError) as error:

@@ -16,6 +16,7 @@ VARIABLES: Final = "ORCHESTRATOR_"
 _PREFIX: Final = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 _PASSED_THROUGH: Final = ("KAFKA_", "SCHEMA_REGISTRY_")
 _CLOSE: Final = 0.85
+_CLOSE_NAME: Final = 0.75
 
 
 class PluginSettings(pydantic.BaseModel):
@@ -76,13 +77,23 @@ class PluginSettings(pydantic.BaseModel):
         name = str(problem["loc"][0]) if problem["loc"] else ""
         field = cls.model_fields.get(name)
         if field is None:
-            return f"{cls.variable_prefix}*: {message}"
-        variable = cls.variables()[name]
+            return f"{cls.variable_prefix}*: {cls._without_secrets(message, environment)}"
         if problem["type"] == "missing":
             message = "it is required, set it"
-        if _is_secret(field.annotation) and (secret := environment.get(variable)):
-            message = message.replace(secret, "***")
-        return f"{variable}: {message}" + (f" ({field.description})" if field.description else "")
+        elif _is_secret(field.annotation):
+            # A validator's text may hold the value, or a part of it.
+            message = "its value is not valid"
+        purpose = f" ({' '.join(field.description.split())})" if field.description else ""
+        return f"{cls.variables()[name]}: {message}{purpose}"
+
+    @classmethod
+    def _without_secrets(cls, message: str, environment: Mapping[str, str]) -> str:
+        """The text of a check between fields, without the values of secret ones."""
+        for name, variable in cls.variables().items():
+            secret = environment.get(variable, "").strip()
+            if secret and _is_secret(cls.model_fields[name].annotation):
+                message = message.replace(secret, "***")
+        return message
 
 
 @dataclass(frozen=True)
@@ -101,9 +112,13 @@ class SettingsPlugin:
     def problems(self) -> Iterable[str]:
         """What `PluginSettings.problems` finds; nothing while single values are wrong."""
         try:
-            return self.declared.read().problems()
+            settings = self.declared.read()
         except ConfigurationError:
             return ()
+        try:
+            return tuple(settings.problems())
+        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
+            return (f"{self.name}*: the check of these settings failed: {type(error).__name__}",)
 
     def shown(self) -> dict[str, Any]:
         """The settings by lower-case variable without `ORCHESTRATOR_`, as JSON data; secrets are hidden.
@@ -132,16 +147,29 @@ def settings_problems(
             one.read(environment)
         except ConfigurationError as error:
             yield from error.problems
-    prefixes = tuple(one.variable_prefix for one in declared)
     for variable in sorted(environment.keys() - known - set(platform_variables)):
-        if variable.startswith(prefixes) and (close := near_miss(variable, known)):
-            yield f"{variable} is not a setting; did you mean {close}?"
+        if variable.upper() in known:
+            yield f"{variable} is not read: write it as {variable.upper()}"
+        elif meant := _meant(variable, declared):
+            yield f"{variable} is not a setting; did you mean {meant}?"
 
 
 def near_miss(variable: str, known: Iterable[str]) -> str:
     """The known variable that was probably meant; empty if none is very close. Others have variables under our
     prefix too, so a resemblance is not enough."""
     return next(iter(get_close_matches(variable, list(known), n=1, cutoff=_CLOSE)), "")
+
+
+def _meant(variable: str, declared: Iterable[type[PluginSettings]]) -> str:
+    """The setting under the same prefix that was probably meant; empty if none is close. Only what follows the
+    prefix is compared: a long prefix would make everything under it look alike."""
+    for one in declared:
+        if variable.startswith(one.variable_prefix):
+            rest = variable.removeprefix(one.variable_prefix)
+            names = [name.upper() for name in one.model_fields]
+            if close := get_close_matches(rest, names, n=1, cutoff=_CLOSE_NAME):
+                return one.variable_prefix + close[0]
+    return ""
 
 
 def _entries(text: str) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, field_serializer
 
+from orchestrator.errors import ConfigurationError
 from orchestrator.sdk import PluginSettings
 
 
@@ -24,24 +25,16 @@ class SessionsSettings(PluginSettings, prefix="SESSIONS"):
     a password."""
 
     def problems(self) -> Iterable[str]:
-        """Whether the database's driver is installed. Opens nothing."""
-        from sqlalchemy import make_url
-        from sqlalchemy.exc import ArgumentError
+        """Whether it is a URL, and the database's driver is installed. Opens nothing."""
+        from orchestrator.sessions.urls import parsed_url
 
         try:
-            make_url(self.url.get_secret_value()).get_dialect().import_dbapi()
-        except (ArgumentError, ImportError):
-            yield (
-                "ORCHESTRATOR_SESSIONS_URL is not a database URL with an installed driver: write one such as "
-                "sqlite:////var/lib/orchestrator/sessions.sqlite, or install the driver"
-            )
+            parsed_url(self.url.get_secret_value())
+        except ConfigurationError as error:
+            yield from error.problems
 
     @field_serializer("url", when_used="json")
     def _without_password(self, url: SecretStr) -> str:
-        from sqlalchemy import make_url
-        from sqlalchemy.exc import ArgumentError
+        from orchestrator.sessions.urls import shown_url
 
-        try:
-            return make_url(url.get_secret_value()).render_as_string(hide_password=True)
-        except ArgumentError:
-            return str(url)
+        return shown_url(url.get_secret_value())

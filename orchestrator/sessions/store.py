@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.sessions.tables import STORE_VERSION, metadata, store_version
+from orchestrator.sessions.urls import parsed_url
 
 _BUSY_TIMEOUT_S = 30.0
 """How long a SQLite writer waits for another one: far longer than any batch takes."""
@@ -80,22 +81,10 @@ class SessionStore:
 
 
 def _engine(url: str) -> sa.Engine:
-    try:
-        parsed = sa.make_url(url)
-        if parsed.get_backend_name() == "sqlite":
-            return _sqlite(parsed)
-        return sa.create_engine(parsed, pool_pre_ping=True, **_JSON)
-    # A missing dialect is an ArgumentError too, so it comes first.
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise ConfigurationError(
-            f"no driver found for the database in ORCHESTRATOR_SESSIONS_URL ({error}): "
-            "install it beside the platform, or name another driver in the URL"
-        ) from error
-    except ArgumentError as error:
-        raise ConfigurationError(
-            "ORCHESTRATOR_SESSIONS_URL is not a database URL: set it to one such as "
-            "sqlite:////var/lib/orchestrator/sessions.sqlite or postgresql+psycopg://user:password@host/name"
-        ) from error
+    parsed = parsed_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed)
+    return sa.create_engine(parsed, pool_pre_ping=True, **_JSON)
 
 
 def _as_text(content: Any) -> str:

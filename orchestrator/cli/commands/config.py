@@ -1,12 +1,13 @@
 """`orchestrator config`: which settings are in effect, and what is wrong with them."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orchestrator.cli.common import command
-from orchestrator.cli.output import write_fields, write_line
+from orchestrator.cli.output import write_fields, write_line, write_note
 from orchestrator.cli.shell import Shell
 from orchestrator.errors import ConfigurationError
 
@@ -52,12 +53,19 @@ def show(shell: Shell, module: Modules = None) -> None:
 
     Secrets are hidden, and so is all that is passed through to the clients of Kafka and the registry.
     """
+    from orchestrator.app.settings import variables
     from orchestrator.sdk import SettingsPlugin
+    from orchestrator.sdk.plugins import find
 
     settings = shell.settings(modules=tuple(module) if module else None)
     shown: dict[str, Any] = settings.model_dump(mode="json")
-    for plugin in settings.plugins().by_name(SettingsPlugin).values():
-        shown |= plugin.shown()
+    # With a mistake in one of them, the others are wanted all the more.
+    plugins, problems = find(settings.modules, variables())
+    for plugin in plugins.by_name(SettingsPlugin).values():
+        with suppress(ConfigurationError):
+            shown |= plugin.shown()
+    for problem in problems:
+        write_note(f"warning: {problem}")
     shell.show(shown, lambda shown: shown, _write_settings)
 
 

@@ -154,7 +154,9 @@ async def _wait(shell: Shell, handle: "Handle", waiting: _Waiting, submitted: "M
         async with asyncio.timeout(waiting.timeout_s):
             if waiting.progress:
                 await _show_progress(handle)
-            outcome = await outcome_of(handle)
+            await handle.settled()
+        # The result of a settled session may take its time.
+        outcome = await outcome_of(handle)
     except TimeoutError:
         raise TimeoutError(
             f"session {session} did not settle within {waiting.timeout_s:g} s and continues: "

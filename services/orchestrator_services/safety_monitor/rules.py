@@ -59,6 +59,8 @@ def read_rules(file: Path | None) -> CompiledRules:
         content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"the safety rules {file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"the safety rules {file} are not UTF-8 text") from error
     except yaml.YAMLError as error:
         raise ConfigurationError(f"the safety rules {file} are not valid YAML: {error}") from error
     try:

@@ -79,13 +79,29 @@ def test_a_mistake_between_fields_names_the_prefix() -> None:
     assert problems_in(given) == ["ORCHESTRATOR_STOCK_*: a limit above 100 needs shops"]
 
 
-def test_a_secret_is_not_in_what_is_wrong_with_it() -> None:
-    given = {"ORCHESTRATOR_STOCK_URL": "a", "ORCHESTRATOR_STOCK_TOKEN": "hunter2"}
+@pytest.mark.parametrize("token", ["hunter2", "  hunter2  "])
+def test_a_secret_is_not_in_what_is_wrong_with_it(token: str) -> None:
+    given = {"ORCHESTRATOR_STOCK_URL": "a", "ORCHESTRATOR_STOCK_TOKEN": token}
 
-    assert problems_in(given) == ["ORCHESTRATOR_STOCK_TOKEN: *** is too long"]
+    assert problems_in(given) == ["ORCHESTRATOR_STOCK_TOKEN: its value is not valid"]
     with pytest.raises(ConfigurationError) as raised:
         StockSettings.read(given)
     assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize("rest", ["PORT", "URL_FOR_OTHERS", "TTL"])
+def test_a_variable_that_only_shares_the_prefix_is_somebody_elses(rest: str) -> None:
+    given = {"ORCHESTRATOR_STOCK_URL": "a", f"ORCHESTRATOR_STOCK_{rest}": "1"}
+
+    assert problems_in(given) == []
+
+
+def test_a_variable_in_lower_case_is_reported() -> None:
+    given = {"ORCHESTRATOR_STOCK_URL": "a", "orchestrator_stock_limit": "1"}
+
+    assert problems_in(given) == [
+        "orchestrator_stock_limit is not read: write it as ORCHESTRATOR_STOCK_LIMIT"
+    ]
 
 
 @pytest.mark.parametrize(

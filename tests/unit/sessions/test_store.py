@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from pydantic import SecretStr
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -93,3 +94,22 @@ def test_the_tables_can_be_written_in_every_dialect(dialect: object) -> None:
         assert str(CreateTable(table).compile(dialect=dialect.dialect()))  # type: ignore[attr-defined]
         for index in table.indexes:
             assert str(CreateIndex(index).compile(dialect=dialect.dialect()))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "postgresql+psycopg://ada:hunter2/db",
+        "postgresql+psycopg://ada:p@ss:hunter2@db/sessions",
+        "nonsense://ada:hunter2@db/sessions",
+        "hunter2",
+    ],
+)
+def test_a_url_that_is_wrong_is_refused_without_its_password(broken: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        SessionStore(broken)
+    assert "ORCHESTRATOR_SESSIONS_URL" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+    settings = SessionsSettings(url=SecretStr(broken))
+    assert "hunter2" not in str(settings.model_dump(mode="json"))
+    assert "hunter2" not in " ".join(settings.problems())
