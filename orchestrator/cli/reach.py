@@ -1,6 +1,6 @@
 """Checks that servers accept connections, before a command uses them, so that a wrong address fails at once.
 
-A Kafka client retries for ever, and reports only after its timeout that nothing listens at an address.
+A Kafka client retries forever, and reports only after its timeout that nothing listens at an address.
 """
 
 import socket

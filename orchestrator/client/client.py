@@ -191,4 +191,4 @@ def _canonical(correlation_id: str) -> str:
 
 
 def _keep_open() -> None:
-    """Whoever opened the connection closes it."""
+    """The caller that opened the connection closes it."""

@@ -89,7 +89,7 @@ def _engine(url: str) -> sa.Engine:
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigurationError(
             f"no driver found for the database in ORCHESTRATOR_SESSIONS_URL ({error}): "
-            "install it beside the platform, or name another driver in the URL"
+            "install it alongside the platform, or name another driver in the URL"
         ) from error
     except ArgumentError as error:
         raise ConfigurationError(

@@ -173,7 +173,7 @@ class Harness:
             self._loop.fire()
 
     def _delayed_until(self) -> int | None:
-        """When the session that is due first goes on with what it has delayed; None if a timeout is due."""
+        """When the session that is due first continues with what it has delayed; None if a timeout is due."""
         found = self._loop.next_due()
         if found is None:
             return None

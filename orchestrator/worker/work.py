@@ -44,7 +44,7 @@ class Work:
         """Why it is dead-lettered instead of handled; `stage` is the dead letter's."""
         self.stage = stage
         self.at_most_once = False
-        """Its offset is committed before it starts: no other worker runs it, so it goes on after a revocation."""
+        """Its offset is committed before it starts: no other worker runs it, so it continues after a revocation."""
         self.key: bytes | None = None
         """Work of one key is handled in order; None in an unordered service."""
         self.outputs: Sequence[Message] = ()

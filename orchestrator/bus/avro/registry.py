@@ -116,7 +116,7 @@ def registry_error(error: Exception, settings: BusSettings) -> OrchestratorError
             return ConfigurationError(f"{where} does not answer as a registry does: is the URL right?")
         case SchemaRegistryError():
             return ConfigurationError(
-                f"{where} answered: {error.error_message} (HTTP {error.http_status_code})"
+                f"{where} responded: {error.error_message} (HTTP {error.http_status_code})"
             )
         case OAuthTokenError():
             return ConfigurationError(
@@ -129,7 +129,7 @@ def registry_error(error: Exception, settings: BusSettings) -> OrchestratorError
 
 
 def is_missing(error: Exception) -> bool:
-    """Whether a registry answers that a subject or schema does not exist. Any other server at that address, which
+    """Whether a registry reports that a subject or schema does not exist. Any other server at that address, which
     lacks such a page, gives no error code of a registry."""
     return (
         isinstance(error, SchemaRegistryError)

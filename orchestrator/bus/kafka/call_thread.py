@@ -49,7 +49,7 @@ def _make_calls(
     while (attempt := calls.get()) is not None:
         try:
             attempt()
-        except BaseException as error:  # noqa: BLE001 - raised in the thread that asked for the call
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that requested the call
             outcomes.put(error)
         else:
             outcomes.put(None)

@@ -8,7 +8,7 @@ from orchestrator.bus.ports import ValueStore
 
 
 class Location(Protocol):
-    """Where the values of one store lie."""
+    """Where the values of one store are kept."""
 
     def open(self) -> ValueStore:
         """The store. Connects to nothing yet.

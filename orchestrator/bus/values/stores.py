@@ -15,7 +15,7 @@ _FORMS: Final = f"a folder, {', or '.join(backend.form for backend in _BACKENDS)
 
 
 def location_of(url: str) -> Location:
-    """Where the store of a setting lies: a path is a folder's. Raises `ValueError` with what is wrong, without
+    """The location that a setting names: a path is a folder's. Raises `ValueError` with what is wrong, without
     secrets."""
     scheme, separator, _ = url.partition("://")
     if not url:

@@ -243,7 +243,7 @@ class _Restore:
         while at < end:
             if self.deadline.passed and time.monotonic() - moved_at >= STALL_S:
                 raise UnavailableError(
-                    f"partition {number} could not be restored: no broker answers reads of {topic}"
+                    f"partition {number} could not be restored: no broker responds to reads of {topic}"
                 )
             if self.deadline.passed:
                 raise ConfigurationError(

@@ -60,7 +60,7 @@ class Timers:
 
 
 class Horizon:
-    """How far the events topic has been read. A timer fires only once every event that lay in the topic at its due
+    """How far the events topic has been read. A timer fires only once every event that was in the topic at its due
     time has been read, so that replies delayed by an outage win over their timeouts.
 
     `end_offsets` gives the `read_uncommitted` end offsets of the events topic, by partition.

@@ -26,7 +26,7 @@ Reply: TypeAlias = (
     | events.TaskEvaluated
     | events.EvaluationFailed
 )
-"""Events of topic `events` that answer a call."""
+"""Events of topic `events` that reply to a call."""
 
 R = TypeVar("R", bound=Reply)
 Handler: TypeAlias = Callable[[Session, Any, int], Iterable[Draft]]

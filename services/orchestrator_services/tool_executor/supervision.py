@@ -37,7 +37,7 @@ async def supervised(
     started = loop.time()
     next_heartbeat = rhythm.first
     task = asyncio.ensure_future(run)
-    # If the caller is cancelled just as the run fails, nobody retrieves the failure.
+    # If the caller is cancelled just as the run fails, nothing retrieves the failure.
     task.add_done_callback(_retrieved)
     sending: asyncio.Future[None] | None = None
     try:
@@ -74,6 +74,6 @@ def _result(task: "asyncio.Future[Any]") -> Any:
 
 
 def _retrieved(task: "asyncio.Future[Any]") -> None:
-    """Retrieves the exception of a run that nobody awaits, or asyncio would log that it was never retrieved."""
+    """Retrieves the exception of a run that nothing awaits, or asyncio would log that it was never retrieved."""
     if not task.cancelled():
         task.exception()

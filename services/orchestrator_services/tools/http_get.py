@@ -1,4 +1,4 @@
-"""HTTP GET from allowed hosts only, whatever redirects and name lookups say."""
+"""HTTP GET from allowed hosts only, also after redirects and name lookups."""
 
 import asyncio
 import json
@@ -62,7 +62,7 @@ class HttpAnswer(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    url: str = Field(description="Where the answer came from after redirects, without query.")
+    url: str = Field(description="URL of the response after redirects, without query.")
     status: int
     content_type: str
     size: int = Field(description="Bytes of the body.")
@@ -93,7 +93,9 @@ async def fetch(
         async with asyncio.timeout(settings.http_timeout):
             return await _follow(here, dict(headers), settings, AddressPolicy(settings, resolve))
     except TimeoutError:
-        raise TransientError(f"{shown(here)} gave no whole answer in {settings.http_timeout:g} s") from None
+        raise TransientError(
+            f"{shown(here)} did not respond in full within {settings.http_timeout:g} s"
+        ) from None
 
 
 async def _follow(

@@ -75,7 +75,7 @@ def _write(folder: Folder, path: str, text: str) -> str:
 
 
 def _replace(place: Path, content: bytes) -> None:
-    """Readers see the old file or the new one, never a part of it: it is written beside the old one, synced, and
+    """Readers see the old file or the new one, never a part of it: it is written next to the old one, synced, and
     renamed."""
     descriptor, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
     try:
