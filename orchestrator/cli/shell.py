@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_S: Final = 10.0
-"""How long a server may take to answer, unless `--connect-timeout` says otherwise."""
+"""How long a server may take to respond, unless `--connect-timeout` says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Shell:
 
     @property
     def timeout_s(self) -> float:
-        """How long a server may take to answer."""
+        """How long a server may take to respond."""
         given = self.options.connect_timeout
         return CONNECT_TIMEOUT_S if given is None else given
 

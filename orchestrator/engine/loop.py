@@ -57,7 +57,7 @@ class LoopSettings:
     """Time limit of restoring all partitions of one assignment: below the 300 s after which a member that does
     not poll loses its partitions."""
     unavailable_wait_s: float = 1.0
-    """How long to wait before trying again when a registry or broker does not answer."""
+    """How long to wait before trying again when a registry or broker does not respond."""
     aborts_before_halving: int = 3
     """Aborts at the same offsets after which the batch is halved."""
     record_bytes: int = RECORD_BYTES

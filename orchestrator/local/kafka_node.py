@@ -58,7 +58,7 @@ class KafkaNode:
     def await_ready(self, deadline: Deadline, brokers: int = 1) -> None:
         """Wait until the node responds and knows this many living brokers, itself included.
 
-        Raises `UnavailableError` with the end of the log if it dies or does not answer by the deadline.
+        Raises `UnavailableError` with the end of the log if it dies or does not respond by the deadline.
         """
         port = self._settings.ports[self._settings.number - 1].broker
         # A socket first: librdkafka backs off, and logs errors, while nothing listens.

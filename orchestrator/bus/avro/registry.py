@@ -113,7 +113,7 @@ def registry_error(error: Exception, settings: BusSettings) -> OrchestratorError
         case SchemaRegistryError(http_status_code=int(status)) if status >= 500 or status == 429:
             return UnavailableError(f"{where} is unavailable (HTTP {status})")
         case SchemaRegistryError(http_status_code=404) if not is_missing(error):
-            return ConfigurationError(f"{where} does not answer as a registry does: is the URL right?")
+            return ConfigurationError(f"{where} does not respond like a schema registry: is the URL right?")
         case SchemaRegistryError():
             return ConfigurationError(
                 f"{where} responded: {error.error_message} (HTTP {error.http_status_code})"
@@ -123,9 +123,9 @@ def registry_error(error: Exception, settings: BusSettings) -> OrchestratorError
                 f"{where} needs a token, and none was issued (HTTP {error.status_code})"
             )
         case ValueError() | TypeError() | KeyError() | AttributeError():
-            return ConfigurationError(f"{where} does not answer as a registry does: is the URL right?")
+            return ConfigurationError(f"{where} does not respond like a schema registry: is the URL right?")
         case _:
-            return UnavailableError(f"{where} does not answer ({type(error).__name__}): is it running?")
+            return UnavailableError(f"{where} does not respond ({type(error).__name__}): is it running?")
 
 
 def is_missing(error: Exception) -> bool:

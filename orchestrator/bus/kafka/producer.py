@@ -190,7 +190,7 @@ class KafkaTransactionalProducer(_Sender):
                     raise self._failure(failed, doing) from error
                 if deadline.passed or failed.code() == KafkaError._TIMED_OUT:
                     raise UnavailableError(
-                        f"{doing} failed: the cluster at {self._servers} did not answer in time: {failed.str()}"
+                        f"{doing} failed: the cluster at {self._servers} did not respond in time: {failed.str()}"
                     ) from error
             except RuntimeError as error:
                 raise FatalError(f"{doing} failed: the producer is closed") from error

@@ -70,7 +70,7 @@ class TopicPlan:
 def plan(admin: AdminClient, settings: BusSettings, deadline: Deadline) -> tuple[TopicPlan, ...]:
     """Compares every topic of the catalogue with the cluster. Changes nothing.
 
-    Raises `UnavailableError` naming the address if the cluster does not answer by the deadline.
+    Raises `UnavailableError` naming the address if the cluster does not respond by the deadline.
     """
     names = TopicNames(settings.topic_prefix)
     counts = partition_counts(admin, settings, deadline)
@@ -192,5 +192,5 @@ def _result(future: "Future[T]", doing: str, settings: BusSettings, deadline: De
         raise translated(error_of(error), doing, settings.bootstrap_servers) from error
     except FutureTimeout as error:
         raise UnavailableError(
-            f"{doing} failed: the cluster at {settings.bootstrap_servers} did not answer in time"
+            f"{doing} failed: the cluster at {settings.bootstrap_servers} did not respond in time"
         ) from error

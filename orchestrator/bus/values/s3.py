@@ -98,7 +98,7 @@ class S3Values:
     Credentials come from the usual sources of the AWS tools: environment, profile, the role of the machine or pod.
     Rights: `s3:GetObject` and `s3:PutObject`; `s3:ListBucket` too, or a missing value looks like one that may
     not be read. Besides the errors of `ValueStore` it raises `ConfigurationError` if the bucket does not exist or
-    rights or credentials are missing, and `UnavailableError` if the service does not answer.
+    rights or credentials are missing, and `UnavailableError` if the service does not respond.
     """
 
     def __init__(self, location: BucketLocation) -> None:
@@ -191,7 +191,7 @@ class S3Values:
             exceptions.IncompleteReadError,
         ) as error:
             raise UnavailableError(
-                f"{self._place} cannot {action}: the service does not answer ({type(error).__name__})"
+                f"{self._place} cannot {action}: the service does not respond ({type(error).__name__})"
             ) from error
         except exceptions.BotoCoreError as error:
             raise ConfigurationError(

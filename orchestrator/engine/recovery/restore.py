@@ -37,7 +37,7 @@ from orchestrator.saga import STATE_VERSION
 logger: Final = logging.getLogger(__name__)
 
 STALL_S: Final = 30.0
-"""A restore without progress for this long is not slow: the broker does not answer."""
+"""A restore without progress for this long is not slow: the broker does not respond."""
 REPORT_S: Final = 5.0
 """How often progress is logged."""
 _DRAIN: Final = 1_000

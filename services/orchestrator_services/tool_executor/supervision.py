@@ -46,7 +46,7 @@ async def supervised(
             if elapsed >= timeout_s:
                 raise RunTimedOut
             if elapsed >= next_heartbeat:
-                # Not awaited: a broker that does not answer must not extend the timeout.
+                # Not awaited: a broker that does not respond must not extend the timeout.
                 if sending is None or sending.done():
                     sending = asyncio.ensure_future(_sent(heartbeat, elapsed))
                 next_heartbeat += rhythm.every
