@@ -80,7 +80,7 @@ class Shell:
             write_line(text(item))
 
     def show_text(self, write: Callable[[], None]) -> None:
-        """Calls `write` unless the command writes JSON: for what the document holds or does without."""
+        """Calls `write` unless the command writes JSON: for text that its document already holds or does not need."""
         if not self._writes_json:
             write()
 

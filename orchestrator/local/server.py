@@ -97,7 +97,7 @@ class FolderServer(LocalServer):
         self._leases = PortLeases()
 
     def launch(self, deadline: Deadline) -> None:
-        # Before anything that a failure would stop: the folder's owner keeps running.
+        # Locked first: a failed launch stops the server, and must not stop that of another owner of the folder.
         self._lock.acquire()
         super().launch(deadline)
 
@@ -108,7 +108,7 @@ class FolderServer(LocalServer):
 
     @contextmanager
     def _stopped(self) -> Iterator[None]:
-        """Inside, it is stopped, and its files are ours to change."""
+        """Inside, the server is stopped and its files may be changed."""
         self.stop()
         self._lock.acquire()
         try:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Work:
-    """A record to handle, and what became of it so far."""
+    """A record to handle, and its outcome so far."""
 
     __slots__ = (
         "at_most_once",

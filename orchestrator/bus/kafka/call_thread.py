@@ -15,7 +15,7 @@ class CallTimeoutError(Exception):
 class CallThread:
     """Makes calls one after another in a thread of its own. Used by one thread.
 
-    After `CallTimeoutError` it is of no further use; its thread ends with the call, if that ever returns. The
+    After `CallTimeoutError` it cannot be used again; its thread ends with the call, if that ever returns. The
     thread is a daemon, so the process may end first.
     """
 

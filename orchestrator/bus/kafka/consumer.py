@@ -56,7 +56,7 @@ _OFFSET_LOST: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSE
 
 
 class KafkaConsumer:
-    """A consumer of one cluster. `config` is all that its client is set to; `watermarks` are those of what is
+    """A consumer of one cluster. `config` has all settings of its client; `watermarks` are those of what is
     committed, and of everything that was written."""
 
     def __init__(

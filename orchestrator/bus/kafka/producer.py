@@ -26,8 +26,8 @@ _GRACE_S: Final = 1.0
 
 
 class _Sender:
-    """What both producers do: queue a record, waiting while the queue is full. `config` is all that the client is
-    set to."""
+    """What both producers do: queue a record, waiting while the queue is full. `config` has all settings of the
+    client."""
 
     def __init__(self, settings: BusSettings, config: Mapping[str, Any]) -> None:
         self._servers = settings.bootstrap_servers

@@ -1,4 +1,4 @@
-"""Which value store a setting names: one row a backend, found by the scheme of its URLs."""
+"""Which value store a setting names: one row per backend, found by the scheme of its URLs."""
 
 from pathlib import Path
 from typing import Final

@@ -11,7 +11,7 @@ REFRESH_MICROS: Final = 50_000
 
 
 class Timers:
-    """A heap of due times, one armed entry a session. A busy session moves its due time with every message, so stale
+    """A heap of due times, one armed entry per session. A busy session moves its due time with every message, so stale
     entries are skipped when they come up, and removed when they outnumber the armed ones."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Replies: what services report about a session's calls. A table of handlers, one module a concern.
+"""Replies: what services report about a session's calls. A table of handlers, one module per concern.
 
 A handler records the reply as own events; what the session does next is a matter of `saga/moves.py`.
 """

@@ -119,7 +119,7 @@ class Scenario:
         return closed[-1] if closed else NO_CALL
 
     def time_passed(self) -> TimePassed:
-        """That it is now."""
+        """The input that says what time it is now."""
         return TimePassed(message_id=self.new_id(), until=self.now)
 
     def new_id(self) -> str:

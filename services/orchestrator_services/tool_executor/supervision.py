@@ -29,7 +29,7 @@ async def supervised(
     heartbeat: Callable[[float], Awaitable[None]],
     rhythm: Rhythm,
 ) -> Any:
-    """What a run returns within `timeout_s`. Meanwhile `heartbeat(elapsed seconds)` is called in the rhythm.
+    """What a run returns within `timeout_s`. Meanwhile calls `heartbeat(elapsed seconds)` by `rhythm`.
 
     Raises `RunTimedOut`, or what the run raises. Does not wait for a run that timed out or was cancelled.
     """

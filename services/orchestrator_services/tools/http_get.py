@@ -84,7 +84,7 @@ async def get(url: str, headers: dict[str, str] | None = None) -> HttpAnswer:
 async def fetch(
     url: str, headers: Mapping[str, str], settings: ToolSettings, resolve: Resolver
 ) -> HttpAnswer:
-    """One GET with its redirects, within `http_timeout` seconds altogether."""
+    """One GET with its redirects, within `http_timeout` seconds in total."""
     for name in headers:
         if name.lower() in OWN_HEADERS or name.lower().startswith("proxy-"):
             raise InvalidInput(f"the header {name!r} is set by the client; leave it out")

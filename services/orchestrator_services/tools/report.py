@@ -1,4 +1,4 @@
-"""Reports in Markdown, made of what earlier steps returned."""
+"""Reports in Markdown, made from what earlier steps returned."""
 
 import contextlib
 import os
