@@ -40,7 +40,7 @@ class Measurement:
 
 
 def figures(measurements: "Sequence[Measurement]") -> dict[str, float]:
-    """Medians over measurements of the same recording; CPU in microseconds an input."""
+    """Medians over measurements of the same recording; CPU in microseconds per input."""
     return {
         "inputs_per_s": round(median(one.rate for one in measurements)),
         "cpu_us_per_input": round(median(one.cpu / one.inputs for one in measurements) * 1e6, 1),

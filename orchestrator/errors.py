@@ -21,4 +21,4 @@ class ContractError(OrchestratorError):
 
 
 class UnavailableError(OrchestratorError):
-    """A broker, registry or store does not answer. May be retried."""
+    """A broker, registry or store does not respond. May be retried."""

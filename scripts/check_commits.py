@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 LONGEST: Final = 72
-"""Characters that `git log` shows in 80 columns, beside its indentation."""
+"""Characters that `git log` shows in 80 columns, after its indentation."""
 
 UNCHECKED: Final = "dc86471c91c140f2e224dbde35747fcc01c552a8"
 """The last commit that the rules do not hold for: subjects up to here are older than the rules. It is the base where no

@@ -43,7 +43,7 @@ INPUTS: Final[dict[str, Sentence]] = {
     "EvaluationFailed": evaluation_failed(),
     "time": time_comes(),
 }
-"""Every input, in answer to the call that is open or was opened last. With `time`, something is due."""
+"""Every input, in reply to the call that is open or was opened last. With `time`, something is due."""
 
 _REVIEWED: Final = agent(reviewers=(ReviewPolicy(reviewer="safety"),))
 _RUNNING: Final = (task(), plan_created("a"), selected("a"))

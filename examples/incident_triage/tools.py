@@ -63,7 +63,7 @@ class Explanation(BaseModel):
 class DeployService:
     """A stand-in for a company's deploy API that sleeps until a client's first request wakes it up.
 
-    That request gets 503, later ones get the history. The known clients are stored beside the history, so that
+    That request gets 503, later ones get the history. The known clients are stored next to the history, so that
     a retry may come from another process.
     """
 
@@ -93,7 +93,7 @@ def history(path: str, context: Context) -> History:
     try:
         status, body = service.get(context.idempotency_key)
     except OSError as error:
-        raise PermanentError(f"the deploy service cannot store its state beside {path}: {error}") from error
+        raise PermanentError(f"the deploy service cannot store its state next to {path}: {error}") from error
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         raise TransientError("the deploy service answered 503, it is starting; retry", code="http_503")
     try:

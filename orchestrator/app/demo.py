@@ -97,7 +97,7 @@ def _embedded(folder: Path) -> Iterator[Wiring]:
 
 @contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Sets variables of the process environment meanwhile: plug-ins read their settings from it."""
+    """Inside, sets variables of the process environment: plug-ins read their settings from it."""
     before = dict(os.environ)
     os.environ.update(variables)
     try:

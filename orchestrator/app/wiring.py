@@ -12,7 +12,7 @@ from orchestrator.bus.ports import Bus
 from orchestrator.bus.values.message_values import MessageValues
 from orchestrator.telemetry.metrics import ProcessMetrics
 
-# The embedded broker answers a fetch after the full wait, not when a record arrives.
+# The embedded broker responds to a fetch after the full wait, not when a record arrives.
 _EMBEDDED_READING: Final[dict[str, Any]] = {"fetch.wait.max.ms": 5}
 
 

@@ -90,7 +90,7 @@ class Codec:
 
         The name of the body's schema has to equal `ce_type`; on topics that third parties write, a missing
         `ce_type` is taken from the schema. Raises `ContractError` for anything else, and `UnavailableError`
-        if the registry has to be queried and does not answer.
+        if the registry has to be queried and does not respond.
         """
         body = received.value
         if body is None:

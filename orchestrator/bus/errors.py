@@ -15,7 +15,7 @@ class FencedError(FatalError):
     """A newer instance has taken over our transactional id or group instance id.
 
     Make new clients only while the static membership is still ours, and exit otherwise: two processes on one slot
-    would fence each other for ever.
+    would fence each other forever.
     """
 
 
@@ -43,7 +43,7 @@ class OwnershipLost(OrchestratorError):  # noqa: N818 - named after the state it
 
 
 class OffsetLost(OrchestratorError):  # noqa: N818 - named after the state it reports
-    """There is no offset to read from: none was committed, or the log begins later."""
+    """No offset to read from: none was committed, or the log begins later."""
 
     def __init__(self, message: str, topic: Topic, partition: int) -> None:
         super().__init__(message)

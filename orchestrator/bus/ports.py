@@ -1,7 +1,7 @@
 """The ports to a cluster. Topics are the catalogue's: adapters add and strip an installation's prefix, which
 groups and transactional ids get as well, so that several installations can share a cluster.
 
-Every method may raise `UnavailableError` (no answer in time; may be retried), `ConfigurationError` (credentials,
+Every method may raise `UnavailableError` (no response in time; may be retried), `ConfigurationError` (credentials,
 rights, a topic that does not exist) and `FatalError` or `FencedError` (make a new client).
 """
 
@@ -95,7 +95,7 @@ class Consumer(Protocol):
         lost during this very call."""
 
     def commit(self, offsets: Mapping[Position, Commit]) -> None:
-        """Commits and waits for the broker's answer. Raises `OwnershipLost` after a rebalance."""
+        """Commits and waits for the broker's response. Raises `OwnershipLost` after a rebalance."""
 
     def committed(self, positions: Iterable[Position], deadline: Deadline) -> dict[Position, Commit]:
         """What the group has committed, once pending transactions are decided. Positions without a commit are

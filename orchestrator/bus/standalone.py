@@ -13,7 +13,7 @@ STANDALONE = Reading(group="orchestrator-look", start=Start.BEGINNING)
 
 _WAIT_S = 0.1
 _MARKERS_S = 2.0
-"""How long to wait for a transaction that may be committed already: its markers follow the answer to its
+"""How long to wait for a transaction that may be committed already: its markers follow the response to its
 producer, within milliseconds on a healthy cluster. One that stays open longer is not committed yet."""
 _BATCH = 500
 

@@ -34,7 +34,7 @@ def common_options(
     connect_timeout: Annotated[
         float | None,
         typer.Option(
-            metavar="DURATION", parser=seconds, help="How long a server may take to answer. [default: 10s]"
+            metavar="DURATION", parser=seconds, help="How long a server may take to respond. [default: 10s]"
         ),
     ] = None,
     log_level: Annotated[

@@ -16,7 +16,7 @@ class ExitCode(IntEnum):
     CONFIGURATION = 3
     """Settings, a document or the installation (topics, schemas, rights) must be changed."""
     UNAVAILABLE = 4
-    """A server does not answer; the same command may work later."""
+    """A server does not respond; the same command may work later."""
     TIMEOUT = 5
     """The session did not settle in time."""
     INTERRUPTED = 130

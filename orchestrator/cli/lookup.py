@@ -31,7 +31,7 @@ SessionId = Annotated[
 
 @contextmanager
 def store_if_available(shell: Shell) -> Iterator["SessionStore | None"]:
-    """The session store, or None if it does not answer: a session can be found in the log as well."""
+    """The session store, or None if it does not respond: a session can be found in the log as well."""
     try:
         store = shell.open_store()
     except UnavailableError:

@@ -1,6 +1,6 @@
 """Checks that servers accept connections, before a command uses them, so that a wrong address fails at once.
 
-A Kafka client retries for ever, and reports only after its timeout that nothing listens at an address.
+A Kafka client retries forever, and reports only after its timeout that nothing listens at an address.
 """
 
 import socket
@@ -33,12 +33,12 @@ def require_servers(
     missing = []
     if why := broker.result():
         missing.append(
-            f"Kafka does not answer at {settings.bootstrap_servers} ({why}): is it running, and is "
+            f"Kafka does not respond at {settings.bootstrap_servers} ({why}): is it running, and is "
             "--bootstrap-servers (ORCHESTRATOR_BOOTSTRAP_SERVERS) its address?"
         )
     if why := schemas.result():
         missing.append(
-            f"the schema registry does not answer at {settings.schema_registry_url} ({why}): is it running, "
+            f"the schema registry does not respond at {settings.schema_registry_url} ({why}): is it running, "
             "and is --schema-registry-url (ORCHESTRATOR_SCHEMA_REGISTRY_URL) its address?"
         )
     if missing:

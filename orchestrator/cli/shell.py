@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_S: Final = 10.0
-"""How long a server may take to answer, unless `--connect-timeout` says otherwise."""
+"""How long a server may take to respond, unless `--connect-timeout` says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Shell:
 
     @property
     def timeout_s(self) -> float:
-        """How long a server may take to answer."""
+        """How long a server may take to respond."""
         given = self.options.connect_timeout
         return CONNECT_TIMEOUT_S if given is None else given
 
@@ -80,7 +80,7 @@ class Shell:
             write_line(text(item))
 
     def show_text(self, write: Callable[[], None]) -> None:
-        """Calls `write` unless the command writes JSON: for what the document holds or does without."""
+        """Calls `write` unless the command writes JSON: for text that its document already holds or does not need."""
         if not self._writes_json:
             write()
 

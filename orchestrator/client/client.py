@@ -27,7 +27,7 @@ from orchestrator.messages.types import Limits
 SOURCE: Final = "/client"
 """CloudEvents source of what a client writes."""
 TIMEOUT_S: Final = 15.0
-"""How long Kafka may take to answer before it counts as unavailable."""
+"""How long Kafka may take to respond before it counts as unavailable."""
 FLOOR_S: Final = 60.0
 """How long the end offsets of partitions are reused as the start of new sessions: reading from an older end is
 correct, but reads more."""
@@ -81,7 +81,7 @@ class Client:
         The session does not start before `not_before`, and fails if it has not ended by `not_after`; both are
         Unix microseconds. It is new unless `key` (an idempotency key within the tenant) or `correlation_id`
         identifies it. Raises `ConfigurationError` for an id that is not a UUID, `ContractError` for a context
-        that JSON cannot hold, and `UnavailableError` if Kafka or the registry does not answer.
+        that JSON cannot hold, and `UnavailableError` if Kafka or the registry does not respond.
         """
         session = _session(tenant, key, correlation_id)
         value = None if context is None else await self.values.store(dict(context))
@@ -192,4 +192,4 @@ def _canonical(correlation_id: str) -> str:
 
 
 def _keep_open() -> None:
-    """Whoever opened the connection closes it."""
+    """The caller that opened the connection closes it."""

@@ -94,10 +94,10 @@ class Follower:
                     # was written gets it.
                     if not self._serve_waiting():
                         return
-                    # After seeking back, the batch is read again, behind what lies before it.
+                    # After seeking back, the batch is read again, after the records before it.
                     if self._at is assigned:
                         self._give(batch)
-                except Exception as error:  # noqa: BLE001 - no subscription may wait for ever
+                except Exception as error:  # noqa: BLE001 - no subscription may wait forever
                     self._fail(_explained(error))
         finally:
             self._close_consumer()

@@ -57,7 +57,7 @@ class DeadLetterCap:
             await asyncio.sleep(seconds)
 
     def allowed(self, records: int) -> int:
-        """How many of `records` may be read now: all of them if there were no dead letters lately, otherwise as many
+        """How many of `records` may be read now: all of them if no dead letters came recently, otherwise as many
         as there may be dead letters."""
         unspent = self._clock() - self._next
         return records if unspent >= self._ahead else min(records, max(0, int(unspent / self.spacing)))

@@ -117,7 +117,7 @@ class SlotAssignment:
         self, limit: int, max_active: int, timeout_s: float, max_tasks: int | None = None
     ) -> list[Received]:
         """At most `limit` records: events and control first, then up to `max_tasks` tasks while fewer than
-        `max_active` sessions a partition are active. Waits up to `timeout_s` for the records that are likelier to
+        `max_active` sessions per partition are active. Waits up to `timeout_s` for the records that are likelier to
         arrive: tasks if no session is active, events otherwise."""
         max_tasks = limit if max_tasks is None else max_tasks
         is_idle = not any(found.active for found in self.partitions.values())

@@ -91,7 +91,7 @@ class BatchDecider:
             batch.handle(record.partition, routed.correlation_id, input, record, reason)
 
     def _handle_timers(self, batch: StagedBatch, limit: int) -> None:
-        """Handles the timers that are due, once every event that lay in the topic at the due time has been read."""
+        """Handles the timers that are due, once every event that was in the topic at the due time has been read."""
         due = self._assignment.timers.due(batch.now, limit if limit > 1 else 1 - len(batch.inputs))
         if not due:
             return

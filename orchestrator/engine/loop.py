@@ -57,7 +57,7 @@ class LoopSettings:
     """Time limit of restoring all partitions of one assignment: below the 300 s after which a member that does
     not poll loses its partitions."""
     unavailable_wait_s: float = 1.0
-    """How long to wait before trying again when a registry or broker does not answer."""
+    """How long to wait before trying again when a registry or broker does not respond."""
     aborts_before_halving: int = 3
     """Aborts at the same offsets after which the batch is halved."""
     record_bytes: int = RECORD_BYTES
@@ -95,7 +95,7 @@ class SagaLoop:
         self._reported_epoch = 0
         self._limit = settings.batch
         self._dead_letters, self._task_dead_letters = DeadLetterCap(), DeadLetterCap()
-        """Anyone may write tasks and control: their dead letters slow down tasks only, and active sessions go on."""
+        """Anyone may write tasks and control: their dead letters slow down tasks only, and active sessions continue."""
         self._fences = 0
         """How often it was fenced without a fence window of undisturbed work in between."""
 
@@ -144,11 +144,11 @@ class SagaLoop:
             self._rejoin(error)
 
     def _rejoin(self, error: OrchestratorError) -> None:
-        """Replaces all clients and restores what was committed, whatever state the old clients were in.
+        """Replaces all clients and restores what was committed, regardless of the state of the old clients.
 
         This also recovers from being fenced: a static member whose coordinator was unavailable is reported as fenced
         after its own rejoin. A process that is fenced more than `_MAX_FENCES` times without a fence window of work
-        has a rival on its slot, and ends: otherwise the two would fence each other for ever. The older process is
+        has a rival on its slot, and ends: otherwise the two would fence each other forever. The older process is
         fenced first, so it is the one that ends.
         """
         if isinstance(error, FatalError):

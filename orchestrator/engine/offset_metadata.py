@@ -1,4 +1,4 @@
-"""The metadata beside a committed offset: by it, a restart knows the last transaction and the partition count."""
+"""The metadata of a committed offset. From it a restart learns the last transaction and the partition count."""
 
 
 def metadata_of(batch: int, partition_count: int) -> str:

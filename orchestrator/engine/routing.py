@@ -37,7 +37,7 @@ class Routed:
     message: Routable
 
     def input(self, received: Received, profile: Callable[[str], AgentProfile | None]) -> Input:
-        """The session's input. `profile` finds an agent by its name; `received` is where the message lies."""
+        """The session's input. `profile` finds an agent by its name; `received` is its record."""
         if isinstance(self.message, commands.SubmitTask):
             agent = profile(self.message.agent)
             return Submission(task=self.message, profile=agent, original=original(received))

@@ -64,7 +64,7 @@ class StagedBatch:
     # -- inputs
 
     def mark_read(self, received: Received) -> bool:
-        """Moves the position past the record, whatever its outcome. False if the position was past it already."""
+        """Moves the position past the record, regardless of its outcome. False if the position was past it already."""
         place = (received.topic, received.partition)
         position = self._positions.get(place)
         if position is None:
@@ -88,7 +88,7 @@ class StagedBatch:
         received: Received | None = None,
         poison_reason: str = "",
     ) -> None:
-        """Decides one input. A session whose decision fails is quarantined; the others go on.
+        """Decides one input. A session whose decision fails is quarantined; the others continue.
 
         `poison_reason` is why the broker refused the outputs of this input before; empty if it did not.
         """

@@ -1,4 +1,4 @@
-"""Runs one command and ends it when its owner, the process that started it, has ended for whatever reason.
+"""Runs one command and ends it when its owner, the process that started it, has ended for any reason.
 
 A program of its own, `guardian.py OWNER_PID COMMAND...`: it writes the command's process id to standard output,
 sends the command's output to its own standard error, and exits with the command's exit code. It exists because

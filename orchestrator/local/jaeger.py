@@ -17,7 +17,7 @@ PAGE_PORT: Final = 16686
 _CHECKOUT: Final = Path(__file__).parents[2]
 _MAX_TRACES: Final = 100_000
 _BATCH: Final = "200ms"
-"""How long a span waits in a batch before it can be seen: a developer looks at once."""
+"""How long a span waits in a batch before it can be seen: developers look at traces at once."""
 
 
 def jaeger_program(named: str = "") -> Path:

@@ -107,7 +107,7 @@ class LocalKafka(FolderServer):
         chosen.await_ready(deadline)
 
     def pause(self, node: int) -> None:
-        """Freeze a node: its connections stay open and it answers nothing."""
+        """Freeze a node: its connections stay open, but it does not respond."""
         self._running(node).pause()
 
     def resume(self, node: int) -> None:

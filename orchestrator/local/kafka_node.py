@@ -56,9 +56,9 @@ class KafkaNode:
         self.process.start([*command, "kafka.Kafka", str(self._config)])
 
     def await_ready(self, deadline: Deadline, brokers: int = 1) -> None:
-        """Wait until the node answers and knows this many living brokers, itself included.
+        """Wait until the node responds and knows this many living brokers, itself included.
 
-        Raises `UnavailableError` with the end of the log if it dies or does not answer by the deadline.
+        Raises `UnavailableError` with the end of the log if it dies or does not respond by the deadline.
         """
         port = self._settings.ports[self._settings.number - 1].broker
         # A socket first: librdkafka backs off, and logs errors, while nothing listens.
@@ -68,10 +68,10 @@ class KafkaNode:
 
     def _knows(self, brokers: int, admin: AdminClient, deadline: Deadline) -> bool:
         try:
-            answer = admin.list_topics(timeout=min(_ANSWER_SECONDS, deadline.remaining()))
+            metadata = admin.list_topics(timeout=min(_ANSWER_SECONDS, deadline.remaining()))
         except KafkaException:
             return False
-        return self._settings.number in answer.brokers and len(answer.brokers) >= brokers
+        return self._settings.number in metadata.brokers and len(metadata.brokers) >= brokers
 
     def _format(self, deadline: Deadline) -> None:
         format_storage = ["kafka.tools.StorageTool", "format", "--ignore-formatted"]
@@ -89,7 +89,7 @@ class KafkaNode:
             raise UnavailableError(f"Kafka failed to format {self._data}:\n{done.stdout}{done.stderr}")
 
     def pause(self) -> None:
-        """Suspend it, as a machine that hangs: its connections stay open and it answers nothing."""
+        """Suspend it, as a machine that hangs: its connections stay open, but it does not respond."""
         self.process.send(signal.SIGSTOP)
 
     def resume(self) -> None:

@@ -166,7 +166,7 @@ def _command_line(pid: int) -> str:
         except OSError:
             return ""
     listed = subprocess.run(  # noqa: S603 - a number, no shell
-        ["ps", "-ww", "-o", "args=", "-p", str(pid)],  # noqa: S607 - where ps lies differs between systems
+        ["ps", "-ww", "-o", "args=", "-p", str(pid)],  # noqa: S607 - the path of ps differs between systems
         capture_output=True,
         text=True,
         check=False,

@@ -74,7 +74,7 @@ class LocalServer(ABC):
 
     @abstractmethod
     def _stop(self, deadline: Deadline) -> None:
-        """Ends whatever runs: it may be called after half a launch, and again."""
+        """Ends everything that runs. It may be called after a partial launch, and again."""
 
     def _not_running(self) -> UnavailableError:
         return UnavailableError(f"{self.NAME} is not running: call start() first")
@@ -97,7 +97,7 @@ class FolderServer(LocalServer):
         self._leases = PortLeases()
 
     def launch(self, deadline: Deadline) -> None:
-        # Before anything that a failure would stop: the folder's owner keeps running.
+        # Locked first: a failed launch stops the server, and must not stop that of another owner of the folder.
         self._lock.acquire()
         super().launch(deadline)
 
@@ -108,7 +108,7 @@ class FolderServer(LocalServer):
 
     @contextmanager
     def _stopped(self) -> Iterator[None]:
-        """Inside, it is stopped, and its files are ours to change."""
+        """Inside, the server is stopped and its files may be changed."""
         self.stop()
         self._lock.acquire()
         try:
@@ -118,7 +118,7 @@ class FolderServer(LocalServer):
 
 
 def http_answers(url: str) -> bool:
-    """Whether a server answers a GET with 200, within five seconds."""
+    """Whether a server responds to a GET with 200 within five seconds."""
     try:
         with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as response:  # noqa: S310 - our own address
             return bool(response.status == http.client.OK)

@@ -20,7 +20,7 @@ def derived_id(*parts: object) -> str:
 
 
 def output_id(input_id: str, producer: str, index: int) -> str:
-    """Id of the `index`-th message that `producer` writes in answer to the message `input_id`."""
+    """Id of the `index`-th message that `producer` writes in response to the message `input_id`."""
     return derived_id("output", input_id, producer, index)
 
 
@@ -40,7 +40,7 @@ def call_id(correlation_id: str, kind: str, revision: int, step_id: str, attempt
 
 
 def review_call_id(plan_call_id: str, reviewer: str) -> str:
-    """Id of the call for a review of the plan that answered `plan_call_id`, and of no other plan."""
+    """Id of the call for a review of the plan that replied to `plan_call_id`, and of no other plan."""
     return derived_id("review", plan_call_id, reviewer)
 
 

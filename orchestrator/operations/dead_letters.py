@@ -18,7 +18,7 @@ def newest_dead_letters(
     """The newest dead letters that match, newest last.
 
     An empty `service` or `stage` matches any; `since` is Unix time in microseconds. Raises `UnavailableError` if
-    Kafka does not answer within `timeout_s`.
+    Kafka does not respond within `timeout_s`.
     """
 
     def matches(event: MessageDeadLettered) -> bool:

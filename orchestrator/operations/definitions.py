@@ -23,7 +23,7 @@ class Definitions:
 
 
 def read_definitions(connection: Connection, timeout_s: float) -> Definitions:
-    """What the definitions topic holds now. Raises `UnavailableError` if Kafka does not answer in time."""
+    """What the definitions topic holds now. Raises `UnavailableError` if Kafka does not respond in time."""
     table = DefinitionTable()
     warnings: list[str] = []
     for received in read_to_end(connection.bus, all_partitions(connection.bus, Topic.DEFINITIONS), timeout_s):

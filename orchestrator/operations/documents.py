@@ -1,4 +1,4 @@
-"""The JSON form of what operations return: the command line prints it, and an HTTP API would answer with it.
+"""The JSON form of what operations return: the command line prints it, and an HTTP API would return it.
 
 Keys are part of the public interface. Times are ISO 8601 in UTC with microseconds, cost is in US dollars.
 `errors.error_document` is the form of an error.

@@ -69,7 +69,7 @@ def find_session(
     """The session with this id, or the only recorded one whose id begins with it.
 
     The store is searched first, if there is one. The log is searched by the whole id only, because the id
-    determines the partition to read. Raises `NotFoundError`, and `UnavailableError` if Kafka does not answer
+    determines the partition to read. Raises `NotFoundError`, and `UnavailableError` if Kafka does not respond
     within `timeout_s`.
     """
     row = find_recorded(store, given) if store else None

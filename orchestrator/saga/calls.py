@@ -68,7 +68,7 @@ def opened(
 
 
 def matching(session: Session, reply: Call, *kinds: CallKind) -> Call | None:
-    """The open call of one of these kinds that a reply answers; None for a late or repeated reply."""
+    """The open call of one of these kinds that a reply belongs to; None for a late or repeated reply."""
     call = session.calls.get(reply.call_id)
     return call if call is not None and call.kind in kinds else None
 

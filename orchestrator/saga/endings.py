@@ -16,7 +16,7 @@ OUTCOMES: Final[Mapping[type[SessionEvent], Outcome]] = {
 """The outcome of a session, by the event that ended it."""
 
 ENDING: Final[tuple[type[SessionEvent], ...]] = tuple(OUTCOMES)
-"""Events after which a session is over, whatever state it was in."""
+"""Events after which a session is over, regardless of its state before."""
 
 SETTLING: Final[tuple[type[SessionEvent], ...]] = (*ENDING, events.TaskEscalated)
 """Events after which a session is over, or waits for a person."""

@@ -32,7 +32,7 @@ Move: TypeAlias = Callable[[Session, Task, int], Drafts | None]
 
 
 def meet_deadline(session: Session, task: Task, now: int) -> Drafts | None:
-    """The session's deadline has passed: the task fails, whatever is still open."""
+    """The session's deadline has passed: the task fails, even with calls still open."""
     if now < task.deadline_at:
         return None
     if session.cancel is not None:

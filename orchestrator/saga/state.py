@@ -107,7 +107,7 @@ class Session(Record, frozen=True, kw_only=True):
     proposed: Plan | None = None
     """A plan that waits for its reviews."""
     proposal: Call | None = None
-    """The call that it answered."""
+    """The call that it replied to."""
     reviews: tuple[Review, ...] = ()
 
     steps: dict[str, StepState] = {}  # noqa: RUF012 - msgspec copies it

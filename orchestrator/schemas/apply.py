@@ -41,7 +41,7 @@ def apply(client: SchemaRegistryClient, settings: BusSettings) -> tuple[Applied,
     2. Looks up every subject, and registers this version's schema if the subject lacks it.
 
     Raises `ConfigurationError` that names every incompatible subject; compatible ones are registered anyway.
-    Raises `UnavailableError` with the registry's address if it does not answer.
+    Raises `UnavailableError` with the registry's address if it does not respond.
     """
     # 1. Compatibility.
     try:

@@ -21,7 +21,7 @@ class Finding:
 def check(client: SchemaRegistryClient, settings: BusSettings) -> tuple[Finding, ...]:
     """Every difference between the catalogue and the registry. Changes nothing.
 
-    Raises `UnavailableError` with the registry's address if it does not answer.
+    Raises `UnavailableError` with the registry's address if it does not respond.
     """
     try:
         level = client.get_compatibility()

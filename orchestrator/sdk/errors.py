@@ -42,6 +42,6 @@ class InvalidInput(HandlerError):  # noqa: N818 - named after its failure kind
 
 
 class UnknownOutcome(HandlerError):  # noqa: N818 - named after its failure kind
-    """The call may have had its effect, or may not: nobody knows."""
+    """The call may or may not have had its effect."""
 
     kind = FailureKind.UNKNOWN_OUTCOME

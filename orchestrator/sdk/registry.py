@@ -1,4 +1,4 @@
-"""Plug-ins by role and name, whatever the roles are."""
+"""Plug-ins by role and name, for any set of roles."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -8,7 +8,7 @@ from orchestrator.sdk.errors import PermanentError
 
 
 class Plugin(Protocol):
-    """What every plug-in has, of whatever role. A role is a class."""
+    """What a plug-in of any role has. A role is a class."""
 
     role: ClassVar[str]
     """The role as errors name it, such as `planner`. No two roles share it."""

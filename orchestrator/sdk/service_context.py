@@ -38,7 +38,7 @@ class ServiceContext(Context):
         return self.platform.instance
 
     def seconds_left(self, call: Call) -> float:
-        """Seconds until the call is due, at least 0: after that nobody waits for the reply."""
+        """Seconds until the call is due, at least 0: after that its session no longer waits for the reply."""
         return max(0.0, (call.due_at - self.now()) / 1_000_000)
 
     def usage(self, started: int, *, tool_calls: int = 0) -> Usage:

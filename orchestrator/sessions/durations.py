@@ -82,7 +82,7 @@ class _Attempt:
     call: Call
     opened: int
     selected: int | None = None
-    answered: int | None = None
+    replied: int | None = None
     worked: int | None = None
     reported: set[str] = field(default_factory=set)
     """Which of its times a service reported; the later ones of the orchestrator do not replace them."""
@@ -106,7 +106,7 @@ def _attempts(ordered: Iterable[Event]) -> Iterator[_Attempt]:
                     attempt.note("selected", event.occurred_at, event)
             case events.CallTimedOut():
                 if attempt := found.get(event.call.call_id):
-                    attempt.note("answered", event.occurred_at, event)
+                    attempt.note("replied", event.occurred_at, event)
             case events.UsageRecorded():
                 # A late reply: its call was over before.
                 pass
@@ -124,8 +124,8 @@ def _note_reply(event: Event, found: dict[str, _Attempt]) -> None:
     if not isinstance(call, Call) or not isinstance(usage, Usage) or call.call_id not in found:
         return
     attempt = found[call.call_id]
-    if attempt.answered is None or not isinstance(event, SessionEvent):
-        attempt.note("answered", event.occurred_at, event)
+    if attempt.replied is None or not isinstance(event, SessionEvent):
+        attempt.note("replied", event.occurred_at, event)
     if usage.duration_ms:
         attempt.note("worked", usage.duration_ms * 1000, event)
 
@@ -134,14 +134,14 @@ def _work(name: str, attempts: list[_Attempt], start: int) -> Work:
     kind = CALL_KINDS[attempts[0].call.kind]
     selecting = working = 0
     for attempt in attempts:
-        answered = attempt.opened if attempt.answered is None else attempt.answered
+        replied = attempt.opened if attempt.replied is None else attempt.replied
         begun = attempt.opened
         if kind.of_step:
-            begun = min(answered, attempt.opened if attempt.selected is None else attempt.selected)
+            begun = min(replied, attempt.opened if attempt.selected is None else attempt.selected)
         selecting += begun - attempt.opened
-        available = max(0, answered - begun)
+        available = max(0, replied - begun)
         working += available if attempt.worked is None else min(available, attempt.worked)
-    ends = [attempt.answered or attempt.opened for attempt in attempts]
+    ends = [attempt.replied or attempt.opened for attempt in attempts]
     began = attempts[0].opened
     waiting = max(0, max(ends) - began - selecting - working)
     return Work(

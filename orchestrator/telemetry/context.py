@@ -14,8 +14,8 @@ _RANDOM_BITS: Final = 56
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Which sessions are traced: `ratio` of them, from 0 to 1. All processes decide alike, so a session is traced
-    completely or not at all.
+    """Which sessions are traced: `ratio` of them, from 0 to 1. All processes decide the same way, so a session is
+    traced completely or not at all.
 
     Decides by the last 56 bits of the trace id, which W3C Trace Context Level 2 requires to be random and which
     are random in UUIDs of versions 4, 5 and 7. OpenTelemetry's `TraceIdRatioBased` uses the last 64, which hold

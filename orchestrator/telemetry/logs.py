@@ -29,7 +29,7 @@ _SHORTEST_SECRET: Final = 4
 
 @contextmanager
 def session(correlation_id: str) -> Iterator[None]:
-    """Log lines of this thread or task name the session meanwhile."""
+    """Inside, log lines of this thread or task name the session."""
     token = _session.set(correlation_id)
     try:
         yield

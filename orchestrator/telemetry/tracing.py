@@ -79,7 +79,7 @@ class OtlpTracing:
             self._processor.on_end(self._convert(span))
 
     def close(self) -> None:
-        # The SDK exports what is left, and has no timeout while a collector does not answer.
+        # The SDK exports what is left, and has no timeout while a collector does not respond.
         closing = threading.Thread(target=self._processor.shutdown, name="close-tracing", daemon=True)
         closing.start()
         closing.join(_CLOSE_S)

@@ -36,7 +36,7 @@ class Harness:
     is false. `agents`, and the agents and playbooks of `documents` (YAML texts, or paths of files), are defined
     before the first task; an agent called `default` always exists.
 
-    The clock stands still. With `auto_advance` it moves to what a session has delayed (a retry, a task's
+    The clock does not move on its own. With `auto_advance` it moves to what a session has delayed (a retry, a task's
     `not_before`), but never to a timeout: those need `advance`. A tool that sleeps, and a timeout that a service
     enforces, take real time.
 
@@ -57,7 +57,7 @@ class Harness:
         start: int = START,
     ) -> None:
         """`timeout_s`: real time after which running handlers count as hanging, so that only a move of the clock
-        helps. `start`: Unix time in microseconds."""
+        can help. `start`: Unix time in microseconds."""
         self.clock = Clock(start)
         self.plugins = discover() if installed else Plugins()
         for plugin in Plugins.of(*plugins):
@@ -115,7 +115,7 @@ class Harness:
     async def submit(
         self, goal: str, context: Mapping[str, Any] | None = None, **fields: Any
     ) -> HarnessSession:
-        """Submits a task and runs until its session settles, or only a move of the clock helps.
+        """Submits a task and runs until its session settles, or waits for the clock to move.
 
         `fields` are those of `SubmitTask`, such as `agent`, `playbook`, `key`, `limits`, `not_before`.
         """
@@ -150,7 +150,7 @@ class Harness:
         self._publish(message, "/harness")
 
     async def run(self) -> None:
-        """Runs until only a move of the clock helps; with `auto_advance`, also what sessions have delayed."""
+        """Runs until all sessions wait for the clock to move; with `auto_advance`, also what they have delayed."""
         while True:
             await self._handlers.quiet(self._timeout_s)
             if self._loop.fire():
@@ -173,7 +173,7 @@ class Harness:
             self._loop.fire()
 
     def _delayed_until(self) -> int | None:
-        """When the session that is due first goes on with what it has delayed; None if a timeout is due."""
+        """When the session that is due first continues with what it has delayed; None if a timeout is due."""
         found = self._loop.next_due()
         if found is None:
             return None

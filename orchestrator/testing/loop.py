@@ -1,6 +1,6 @@
 """The orchestrator's loop in memory: any number of sessions, fed with records and with the time.
 
-A `Scenario` is one session whose inputs a test says; this one routes records that real services wrote.
+A `Scenario` is one session whose inputs a test states; this one routes records that real services wrote.
 """
 
 from collections.abc import Callable
@@ -56,7 +56,7 @@ class MemoryLoop:
         return min(((due, name) for due, name in dues if due is not None), default=None)
 
     def fire(self) -> bool:
-        """Lets the session that is due first handle that its time has come; False where none is due."""
+        """Lets the session that is due first handle its due time; False if none is due."""
         found = self.next_due()
         if found is None or found[0] > self._now():
             return False

@@ -1,4 +1,4 @@
-"""The partitions that the group assigns to a worker: how they come and go, and which are paused."""
+"""The partitions that the group assigns to a worker: how they are assigned and revoked, and which are paused."""
 
 import logging
 import threading
@@ -35,7 +35,7 @@ class Assignment:
         self.owned: dict[Position, OwnedPartition] = {}
         self.committer = OffsetCommitter(service, consumer)
         self.all_paused = False
-        """Whether all partitions are to be paused, whatever room they have."""
+        """Whether all partitions are to be paused, even those with room."""
         self.joined = threading.Event()
         """Set by the first assignment, even an empty one: with more copies than partitions, some stand by."""
         self._service = service

@@ -48,7 +48,7 @@ class CompletionQueue:
         return True
 
     def arm(self) -> None:
-        """Makes the next report wake `wait`. Check once more for what you wait for between the two calls."""
+        """Makes the next report wake `wait`. Between the two calls, check again for what you wait for."""
         self._wakeup.clear()
         self._is_armed = True
 

@@ -1,4 +1,4 @@
-"""The event loop's side of a worker: runs handlers, sends their outputs, and reports what became of each work."""
+"""The event loop's side of a worker: runs handlers, sends their outputs, and reports the outcome of each."""
 
 import asyncio
 import logging
@@ -89,7 +89,7 @@ class Dispatcher:
         self._loop.call_soon_threadsafe(self._abandon_ready)
 
     def cancel(self, partitions: Collection[OwnedPartition]) -> None:
-        """Cancels the running work of partitions and abandons the rest; at-most-once work goes on, as no other
+        """Cancels the running work of partitions and abandons the rest; at-most-once work continues, as no other
         worker will run it."""
         self._loop.call_soon_threadsafe(self._cancel, partitions)
 
@@ -152,7 +152,7 @@ class Dispatcher:
         try:
             records = await self._outputs(work)
         except asyncio.CancelledError:
-            pass  # nothing awaits this task: whoever cancelled it marked the work or its partition
+            pass  # nothing awaits this task: its canceller has marked the work or its partition
         except Exception as error:
             logger.error(
                 "%s could not dead-letter %s; it is read again after a restart or rebalance",
@@ -230,7 +230,7 @@ class Dispatcher:
             self._send(work, records)
 
     async def _outputs(self, work: Work) -> Sequence[Outgoing]:
-        """What is to be sent for a record: its handler's outputs, or its dead letter."""
+        """What to send for a record: its handler's outputs, or its dead letter."""
         message = work.message
         if work.failure is not None or not isinstance(message, Command | Event):
             return await self._dead_letter(work)

@@ -38,7 +38,7 @@ BROADCAST_GROUP: Final = "orchestrator-broadcast"
 
 @dataclass(frozen=True)
 class ProcessContext:
-    """What the handlers of a process share. `instance` tells copies of a service apart."""
+    """What the handlers of a process share. `instance` distinguishes copies of a service."""
 
     plugins: Plugins
     values: Values
@@ -168,7 +168,7 @@ class Host:
                 self.loop.run_forever()
             except SystemExit as error:
                 # A task that a plug-in started called sys.exit: it ends that task, not all handlers.
-                logger.error("a plug-in's task called sys.exit; the process goes on", exc_info=error)
+                logger.error("a plug-in's task called sys.exit; the process continues", exc_info=error)
 
 
 async def _cancel_tasks() -> None:

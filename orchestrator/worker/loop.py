@@ -107,14 +107,14 @@ class Worker:
     def stop(self, deadline: Deadline) -> None:
         """Drains: takes in no more, lets handlers finish until the deadline, commits and leaves the group.
 
-        May take five seconds longer while Kafka does not answer.
+        May take five seconds longer while Kafka does not respond.
         """
         self._stop_by = deadline
         if self._thread.ident is not None:
             self._thread.join(deadline.remaining() + _LEAVE_S)
         if self._thread.is_alive():
             logger.error(
-                "%s stops without its final commit, as Kafka does not answer: work completed since the last "
+                "%s stops without its final commit, as Kafka does not respond: work completed since the last "
                 "commit runs again",
                 self.service.name,
             )

@@ -13,14 +13,14 @@ from typing import Final
 from orchestrator.errors import ContractError
 
 METADATA_CHARACTERS: Final = 4_096
-"""What a broker stores beside a committed offset (`offset.metadata.max.bytes`)."""
+"""What a broker stores with a committed offset (`offset.metadata.max.bytes`)."""
 INTAKE_CHARACTERS: Final = METADATA_CHARACTERS * 3 // 4
 """Intake stops when the set could need this much; the rest is room for records that were already polled."""
 MAX_INTAKE_RECORDS: Final = 128
-"""Records that may be taken between two looks at `is_full`: a run each, of at most 5 bytes (6.25 characters),
+"""Records that may be taken between two checks of `is_full`: a run each, of at most 5 bytes (6.25 characters),
 fills 800 characters of the quarter that is left."""
 MAX_INCOMPLETE: Final = 1_000
-"""Incomplete offsets at which intake stops in any case: this many fit as runs, whatever the gaps between them,
+"""Incomplete offsets at which intake stops in any case: this many fit as runs, however large the gaps between them,
 where the bit set of a long range does not."""
 
 _ALWAYS_FITS: Final = 400
@@ -101,7 +101,7 @@ class OffsetTracker:
 
     @property
     def is_full(self) -> bool:
-        """Whether intake must stop, so that the metadata stays within its limit whatever completes next."""
+        """Whether intake must stop, so that the metadata stays within its limit no matter what completes next."""
         count = len(self)
         if count <= _ALWAYS_FITS:
             return False
@@ -113,7 +113,7 @@ class OffsetTracker:
         return len(self) <= MAX_INCOMPLETE // 2 and self._worst_case_characters() <= INTAKE_CHARACTERS // 2
 
     def _worst_case_characters(self) -> int:
-        """How long the metadata can become, in whatever order the incomplete offsets complete: n of them split
+        """How long the metadata can become, in any order in which the incomplete offsets complete: n of them split
         the range into at most 2n runs, of which few can be long."""
         count = len(self)
         span = self._end - self._lowest

@@ -66,7 +66,7 @@ class _Retry(NamedTuple):
 class Outbox:
     """Sends records from any thread. Records of a partition keep their order, except those that are retried.
 
-    A record that the broker does not acknowledge is retried without end: ids are derived, so readers drop a
+    A record that the broker does not acknowledge is retried indefinitely: ids are derived, so readers drop a
     duplicate. Only one that the broker refuses (`ContractError`) fails, and only after it was refused alone: a
     broker refuses a whole batch for one bad record in it. A quiet system sends at once; the higher the rate, the
     longer records linger, up to `LINGER_S`.

@@ -39,7 +39,7 @@ class Poller:
 
     def poll_batch(self, timeout_s: float, limit: int) -> Sequence[Received]:
         """Waits for one record, and adds those the client has prefetched: `limit` at most, and no more than a
-        tracker may take in between two looks at `is_full`."""
+        tracker may take in between two checks of `is_full`."""
         first = self.poll(timeout_s)
         if first is None:
             return ()
@@ -48,7 +48,7 @@ class Poller:
         try:
             rest = self._consumer.drain(min(limit, MAX_INTAKE_RECORDS) - 1)
         except OrchestratorError as error:
-            # The first record is kept whatever draining raises: the client would not return it again.
+            # The first record is kept even if draining raises: the client would not return it again.
             self._deferred = error
             rest = []
         if self._owned.get(position) is not before:

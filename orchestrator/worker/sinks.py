@@ -39,7 +39,7 @@ class SinkSettings:
 
 
 class SinkRunner:
-    """One sink in a thread of its own. A batch that cannot be stored is retried without end, with backoff."""
+    """One sink in a thread of its own. A batch that cannot be stored is retried indefinitely, with backoff."""
 
     def __init__(self, plugin: SinkPlugin, host: Host, settings: SinkSettings | None = None) -> None:
         """Raises `ConfigurationError` if no message matches the sink's pattern."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Work:
-    """A record to handle, and what became of it so far."""
+    """A record to handle, and its outcome so far."""
 
     __slots__ = (
         "at_most_once",
@@ -44,7 +44,7 @@ class Work:
         """Why it is dead-lettered instead of handled; `stage` is the dead letter's."""
         self.stage = stage
         self.at_most_once = False
-        """Its offset is committed before it starts: no other worker runs it, so it goes on after a revocation."""
+        """Its offset is committed before it starts: no other worker runs it, so it continues after a revocation."""
         self.key: bytes | None = None
         """Work of one key is handled in order; None in an unordered service."""
         self.outputs: Sequence[Message] = ()

@@ -194,7 +194,7 @@ def test_an_unreachable_registry_is_named() -> None:
     nowhere = BusSettings(schema_registry_url="http://127.0.0.1:1")
     with (
         registry_client(nowhere) as client,
-        pytest.raises(UnavailableError, match=r"http://127\.0\.0\.1:1 does not answer"),
+        pytest.raises(UnavailableError, match=r"http://127\.0\.0\.1:1 does not respond"),
     ):
         apply(client, nowhere)
 

@@ -1,6 +1,6 @@
 """Avro's primitive types, as far as compiled code does not inline them.
 
-Source: Apache Avro 1.12 specification, "Binary encoding": integers are zigzag coded, seven bits a byte, the
+Source: Apache Avro 1.12 specification, "Binary encoding": integers are zigzag coded, seven bits per byte, the
 lowest first; arrays and maps are blocks of a count and items, with a size between if the count is negative.
 """
 
@@ -13,7 +13,7 @@ PackError = struct.error
 _LAST_SHIFT: Final = 63
 
 # Times in microseconds of the years 1978 to 3111 take eight bytes and are in every message: their 56 bits are
-# spread to seven bits a byte by halves, which costs half of what a loop over the bytes does.
+# spread to seven bits per byte by halves, which costs half of what a loop over the bytes does.
 _EIGHT_BYTES: Final = 1 << 48
 _NINE_BYTES: Final = 1 << 55
 _EIGHT_CONTINUED: Final = 0x0080808080808080

@@ -113,23 +113,23 @@ def registry_error(error: Exception, settings: BusSettings) -> OrchestratorError
         case SchemaRegistryError(http_status_code=int(status)) if status >= 500 or status == 429:
             return UnavailableError(f"{where} is unavailable (HTTP {status})")
         case SchemaRegistryError(http_status_code=404) if not is_missing(error):
-            return ConfigurationError(f"{where} does not answer as a registry does: is the URL right?")
+            return ConfigurationError(f"{where} does not respond like a schema registry: is the URL right?")
         case SchemaRegistryError():
             return ConfigurationError(
-                f"{where} answered: {error.error_message} (HTTP {error.http_status_code})"
+                f"{where} responded: {error.error_message} (HTTP {error.http_status_code})"
             )
         case OAuthTokenError():
             return ConfigurationError(
                 f"{where} needs a token, and none was issued (HTTP {error.status_code})"
             )
         case ValueError() | TypeError() | KeyError() | AttributeError():
-            return ConfigurationError(f"{where} does not answer as a registry does: is the URL right?")
+            return ConfigurationError(f"{where} does not respond like a schema registry: is the URL right?")
         case _:
-            return UnavailableError(f"{where} does not answer ({type(error).__name__}): is it running?")
+            return UnavailableError(f"{where} does not respond ({type(error).__name__}): is it running?")
 
 
 def is_missing(error: Exception) -> bool:
-    """Whether a registry answers that a subject or schema does not exist. Any other server at that address, which
+    """Whether a registry reports that a subject or schema does not exist. Any other server at that address, which
     lacks such a page, gives no error code of a registry."""
     return (
         isinstance(error, SchemaRegistryError)

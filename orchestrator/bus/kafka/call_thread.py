@@ -15,7 +15,7 @@ class CallTimeoutError(Exception):
 class CallThread:
     """Makes calls one after another in a thread of its own. Used by one thread.
 
-    After `CallTimeoutError` it is of no further use; its thread ends with the call, if that ever returns. The
+    After `CallTimeoutError` it cannot be used again; its thread ends with the call, if that ever returns. The
     thread is a daemon, so the process may end first.
     """
 
@@ -49,7 +49,7 @@ def _make_calls(
     while (attempt := calls.get()) is not None:
         try:
             attempt()
-        except BaseException as error:  # noqa: BLE001 - raised in the thread that asked for the call
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that requested the call
             outcomes.put(error)
         else:
             outcomes.put(None)

@@ -12,12 +12,12 @@ _CONSUMER_DEFAULTS: Final[Mapping[str, Any]] = {
     "heartbeat.interval.ms": 1_000,
 }
 _WORKER_DEFAULTS: Final[Mapping[str, Any]] = {
-    # A client that was abandoned in a call that does not return goes on sending heartbeats, and keeps its
+    # A client that was abandoned in a call that does not return keeps sending heartbeats, and keeps its
     # partitions for this long. Workers never wait for longer than 30 s; an orchestrator, which restores for
     # minutes, keeps the client's default.
     "max.poll.interval.ms": 120_000,
 }
-# A consumer that is left unpolled keeps little; librdkafka's backoff after a full queue, 1 s by default, would
+# A consumer that is left unpolled prefetches little; librdkafka's backoff after a full queue, 1 s by default, would
 # then delay the next records.
 _SMALL_QUEUE: Final[Mapping[str, Any]] = {
     "queued.min.messages": 500,
@@ -37,13 +37,13 @@ _LONGEST_RETRY_MS: Final = 200
 
 
 def consumer_defaults(reading: Reading) -> dict[str, Any]:
-    """What a consumer is set to unless the installation says otherwise."""
+    """Defaults of a consumer, which an installation may override."""
     is_worker = reading.assignor is Assignor.COOPERATIVE
     return {**_CONSUMER_DEFAULTS, **(_WORKER_DEFAULTS if is_worker else {})}
 
 
 def consumer_config(reading: Reading) -> dict[str, Any]:
-    """What a consumer is set to, whatever else the installation says."""
+    """Settings of a consumer that an installation cannot override."""
     return {
         "group.id": reading.group,
         "auto.offset.reset": reading.start.value,
@@ -59,16 +59,16 @@ def consumer_config(reading: Reading) -> dict[str, Any]:
 
 
 def reports_lag(reading: Reading) -> bool:
-    """Whether a consumer's statistics are its lag.
+    """Whether a consumer's statistics report its lag.
 
     One that starts at the beginning commits for itself and reports how far its commits are behind, or has no lag
-    to report. One that reads to the end is not polled afterwards, and would keep its statistics for ever.
+    to report. One that reads to the end is not polled afterwards, and would keep its statistics forever.
     """
     return reading.start is Start.ERROR and not reading.to_the_end
 
 
 def producer_defaults(transactional_id: str = "") -> dict[str, Any]:
-    """What a producer is set to unless the installation says otherwise."""
+    """Defaults of a producer, which an installation may override."""
     defaults = {"linger.ms": LINGER_MS}
     if transactional_id:
         defaults |= {"retry.backoff.ms": RETRY_MS, "retry.backoff.max.ms": _LONGEST_RETRY_MS}
@@ -76,7 +76,7 @@ def producer_defaults(transactional_id: str = "") -> dict[str, Any]:
 
 
 def producer_config(transactional_id: str = "") -> dict[str, Any]:
-    """What a producer is set to, whatever else the installation says."""
+    """Settings of a producer that an installation cannot override."""
     fixed: dict[str, Any] = {"enable.idempotence": True, "partitioner": PARTITIONER}
     if transactional_id:
         # The commit confirms deliveries, so only failures need a callback: half the cost.

@@ -35,7 +35,7 @@ from orchestrator.messages.catalogue import Topic
 
 logger: Final = logging.getLogger(__name__)
 
-# The client recovers from these by itself; reading resumes once it has.
+# The client recovers from these on its own; reading resumes once it has.
 _TRANSIENT: Final = frozenset(
     {
         KafkaError._ALL_BROKERS_DOWN,
@@ -49,14 +49,14 @@ _TRANSIENT: Final = frozenset(
 )
 _RETRY_S: Final = 0.05
 _COMMIT_S: Final = 30.0
-"""A commit waits for ever for a coordinator that was replaced at the wrong moment."""
+"""A commit may wait forever for a coordinator that was replaced at the wrong moment."""
 _CLOSE_S: Final = 30.0
 """Longer than `on_revoke` may take."""
 _OFFSET_LOST: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
 
 
 class KafkaConsumer:
-    """A consumer of one cluster. `config` is all that its client is set to; `watermarks` are those of what is
+    """A consumer of one cluster. `config` has all settings of its client; `watermarks` are those of what is
     committed, and of everything that was written."""
 
     def __init__(
@@ -189,7 +189,7 @@ class KafkaConsumer:
             try:
                 results = self._committed_now(requested, deadline)
             except UnavailableError:
-                # A coordinator that has moved, or is loading, answers so at once.
+                # A coordinator that has moved, or is loading, says so at once.
                 if deadline.passed:
                     raise
                 time.sleep(_RETRY_S)

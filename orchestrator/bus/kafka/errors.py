@@ -109,5 +109,5 @@ def translated(error: KafkaError, doing: str, servers: str) -> OrchestratorError
     if code in _TOO_LARGE:
         return ContractError(f"{doing} failed: {reason}")
     if code in _UNAVAILABLE or error.retriable():
-        return UnavailableError(f"{doing} failed: the cluster at {servers} does not answer: {reason}")
+        return UnavailableError(f"{doing} failed: the cluster at {servers} does not respond: {reason}")
     return FatalError(f"{doing} failed: {reason}")

@@ -1,4 +1,4 @@
-"""The log of librdkafka, thinned out: every client repeats every problem, and some lines are not one."""
+"""The log of librdkafka, filtered: every client repeats every problem, and some lines report none."""
 
 import logging
 import time
@@ -9,7 +9,7 @@ LOGGER: Final = "orchestrator.kafka"
 QUIET_S: Final = 10.0
 """Each client reports an unreachable broker several times a second; one line in this time is enough."""
 _EXPECTED: Final = ("Coordinator load in progress",)
-"""Answers of a cluster that is starting; the client retries."""
+"""Replies of a cluster that is starting; the client retries."""
 
 
 class _RateLimit(logging.Filter):

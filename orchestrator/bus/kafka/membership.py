@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaException
 CHECK_S: Final = 5.0
 """Between two checks: each waits for the client's thread."""
 REJOIN_TIMEOUT_S: Final = 30.0
-"""Several times what joining takes; a member that was silent for its session timeout, 10 s, rejoins by itself."""
+"""Several times what joining takes; a member that was silent for its session timeout, 10 s, rejoins on its own."""
 _ANSWER_S: Final = 1.0
 
 
@@ -25,7 +25,7 @@ class Membership:
         """The first check that did not find it a member; none is made while records or partitions come."""
 
     def is_lost(self, client: Consumer, topic: str) -> bool:
-        """Whether the client has not rejoined for `REJOIN_TIMEOUT_S`, although the cluster answers it."""
+        """Whether the client has not rejoined for `REJOIN_TIMEOUT_S`, although the cluster responds."""
         now = time.monotonic()
         if now < self._check_at:
             return False

@@ -26,8 +26,8 @@ _GRACE_S: Final = 1.0
 
 
 class _Sender:
-    """What both producers do: queue a record, waiting while the queue is full. `config` is all that the client is
-    set to."""
+    """What both producers do: queue a record, waiting while the queue is full. `config` has all settings of the
+    client."""
 
     def __init__(self, settings: BusSettings, config: Mapping[str, Any]) -> None:
         self._servers = settings.bootstrap_servers
@@ -159,11 +159,11 @@ class KafkaTransactionalProducer(_Sender):
             raise AbortableError(
                 f"{remaining} records of the transaction were not acknowledged by {self._servers} in time"
             )
-        # 2. Commit: from here on a missing answer leaves the outcome open.
+        # 2. Commit: from here on a missing response leaves the outcome unknown.
         try:
             self._until(deadline, "committing a transaction", self._client.commit_transaction)
         except UnavailableError as error:
-            raise AmbiguousCommit(f"{error}; it may be committed or not") from error
+            raise AmbiguousCommit(f"{error}; the transaction may or may not be committed") from error
 
     def abort(self, deadline: Deadline) -> None:
         self._until(deadline, "aborting a transaction", self._client.abort_transaction)
@@ -172,7 +172,7 @@ class KafkaTransactionalProducer(_Sender):
         """Retries what may be retried. Raises `UnavailableError` at the deadline.
 
         A call that timed out is never repeated: with no time left a second `commit_transaction` forgets that it
-        commits, and the answer to the first ends the process by an assertion (librdkafka 2.16,
+        commits, and the response to the first ends the process by an assertion (librdkafka 2.16,
         `rd_kafka_txn_endtxn_complete`). The client counts milliseconds, so that is before the deadline.
         """
         asked_for_cause = False
@@ -190,7 +190,7 @@ class KafkaTransactionalProducer(_Sender):
                     raise self._failure(failed, doing) from error
                 if deadline.passed or failed.code() == KafkaError._TIMED_OUT:
                     raise UnavailableError(
-                        f"{doing} failed: the cluster at {self._servers} did not answer in time: {failed.str()}"
+                        f"{doing} failed: the cluster at {self._servers} did not respond in time: {failed.str()}"
                     ) from error
             except RuntimeError as error:
                 raise FatalError(f"{doing} failed: the producer is closed") from error

@@ -58,7 +58,7 @@ class TopicPlan:
             return ""
         return (
             f"{self.name} has {self.partitions_now} partitions, the settings say {self.partitions}. A session "
-            f"lies in the partition of its id, so a topic's number of partitions never changes: set partitions to "
+            f"is in the partition of its id, so a topic's number of partitions never changes: set partitions to "
             f"{self.partitions_now}, or choose a new topic_prefix and drain this one"
         )
 
@@ -70,7 +70,7 @@ class TopicPlan:
 def plan(admin: AdminClient, settings: BusSettings, deadline: Deadline) -> tuple[TopicPlan, ...]:
     """Compares every topic of the catalogue with the cluster. Changes nothing.
 
-    Raises `UnavailableError` naming the address if the cluster does not answer by the deadline.
+    Raises `UnavailableError` naming the address if the cluster does not respond by the deadline.
     """
     names = TopicNames(settings.topic_prefix)
     counts = partition_counts(admin, settings, deadline)
@@ -131,13 +131,13 @@ def _configs(
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     if not resources:
         return {}
-    answers = admin.describe_configs(resources, request_timeout=deadline.remaining())
+    futures = admin.describe_configs(resources, request_timeout=deadline.remaining())
     return {
         resource.name: {
             name: entry.value
-            for name, entry in _result(answer, "reading the settings of topics", settings, deadline).items()
+            for name, entry in _result(future, "reading the settings of topics", settings, deadline).items()
         }
-        for resource, answer in answers.items()
+        for resource, future in futures.items()
     }
 
 
@@ -184,13 +184,13 @@ def _exists(created: "Future[None]", deadline: Deadline) -> bool:
     return isinstance(error, KafkaException) and error_of(error).code() == KafkaError.TOPIC_ALREADY_EXISTS
 
 
-def _result(answer: "Future[T]", doing: str, settings: BusSettings, deadline: Deadline) -> T:
-    """The result of an admin operation, its failure in our hierarchy."""
+def _result(future: "Future[T]", doing: str, settings: BusSettings, deadline: Deadline) -> T:
+    """The result of an admin operation. Its failure is raised as an error of our hierarchy."""
     try:
-        return answer.result(timeout=deadline.remaining())
+        return future.result(timeout=deadline.remaining())
     except KafkaException as error:
         raise translated(error_of(error), doing, settings.bootstrap_servers) from error
     except FutureTimeout as error:
         raise UnavailableError(
-            f"{doing} failed: the cluster at {settings.bootstrap_servers} did not answer in time"
+            f"{doing} failed: the cluster at {settings.bootstrap_servers} did not respond in time"
         ) from error

@@ -25,14 +25,14 @@ from orchestrator.errors import OrchestratorError, UnavailableError
 
 _DOING: Final = "reading watermarks"
 _TRY_S: Final = 2.0
-"""A dead leader never answers, and its successor may be elected already."""
+"""A dead leader never responds, and its successor may be elected already."""
 _RETRY_S: Final = 0.05
 _FIRST_AND_END: Final = (OFFSET_BEGINNING, OFFSET_END)
 
 
 class Watermarks:
     """Reads through one client of its own, made by `make` when it is first needed: a broker answers the requests
-    of a connection in order, and behind a fetch that waits for records an answer takes half a second. Any thread
+    of a connection in order, and behind a fetch that waits for records a response takes half a second. Any thread
     may call; they wait for each other, which takes a millisecond on a quiet machine.
     """
 
@@ -82,14 +82,14 @@ class Watermarks:
     ) -> dict[tuple[str, int], int]:
         requested = [TopicPartition(topic, number, at) for topic, number in places]
         with self._turn(deadline) as client:
-            answers = client.offsets_for_times(requested, timeout=_timeout(deadline))
-        for answer in answers:
-            if answer.error is not None:
-                raise self._failure(answer.error)
-        return {(answer.topic, answer.partition): answer.offset for answer in answers}
+            found = client.offsets_for_times(requested, timeout=_timeout(deadline))
+        for each in found:
+            if each.error is not None:
+                raise self._failure(each.error)
+        return {(each.topic, each.partition): each.offset for each in found}
 
     def _refresh_leaders(self, places: Iterable[tuple[str, int]], deadline: Deadline) -> None:
-        """Refreshes the client's metadata of leaders, which it does not do by itself for a topic that it
+        """Refreshes the client's metadata of leaders, which it does not do on its own for a topic that it
         knows."""
         for topic in {topic for topic, _ in places}:
             try:

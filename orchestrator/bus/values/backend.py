@@ -1,4 +1,4 @@
-"""What a kind of value store brings along: the scheme of its URLs, and how to read and open one."""
+"""What defines a kind of value store: the scheme of its URLs, and how to read and open one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from orchestrator.bus.ports import ValueStore
 
 
 class Location(Protocol):
-    """Where the values of one store lie."""
+    """Where the values of one store are kept."""
 
     def open(self) -> ValueStore:
         """The store. Connects to nothing yet.

@@ -98,7 +98,7 @@ class S3Values:
     Credentials come from the usual sources of the AWS tools: environment, profile, the role of the machine or pod.
     Rights: `s3:GetObject` and `s3:PutObject`; `s3:ListBucket` too, or a missing value looks like one that may
     not be read. Besides the errors of `ValueStore` it raises `ConfigurationError` if the bucket does not exist or
-    rights or credentials are missing, and `UnavailableError` if the service does not answer.
+    rights or credentials are missing, and `UnavailableError` if the service does not respond.
     """
 
     def __init__(self, location: BucketLocation) -> None:
@@ -135,8 +135,8 @@ class S3Values:
         try:
             self._client.head_object(**self._object(path))
         except ClientError as error:
-            # The answer to HEAD has no text. Whether the bucket or rights are missing shows when the object is
-            # written; and without `s3:ListBucket` a missing object is answered with 403.
+            # The response to HEAD has no text. Whether the bucket or rights are missing shows when the object is
+            # written; and without `s3:ListBucket` a missing object gives 403.
             if _code(error.response) in _NOT_FOUND or _status(error.response) == _FORBIDDEN:
                 return False
             raise
@@ -191,7 +191,7 @@ class S3Values:
             exceptions.IncompleteReadError,
         ) as error:
             raise UnavailableError(
-                f"{self._place} cannot {action}: the service does not answer ({type(error).__name__})"
+                f"{self._place} cannot {action}: the service does not respond ({type(error).__name__})"
             ) from error
         except exceptions.BotoCoreError as error:
             raise ConfigurationError(
@@ -205,15 +205,15 @@ class S3Values:
                 f"{uri} is not in {self._place}: do all services use that bucket and prefix?"
             )
         if status >= _SERVER or status == _TOO_MANY or code in _TRANSIENT:
-            return UnavailableError(f"{self._place} cannot {action}: the service answers {code}")
+            return UnavailableError(f"{self._place} cannot {action}: the service responded with {code}")
         if code == "NoSuchBucket":
             return ConfigurationError(
                 f"{self._place} cannot {action}: the bucket does not exist, create it first"
             )
         hint = "check the credentials, their rights to the bucket, and the region"
         if uri and status == _FORBIDDEN:
-            hint += "; without s3:ListBucket a missing value is answered like this, too"
-        return ConfigurationError(f"{self._place} cannot {action}: the service answers {code}; {hint}")
+            hint += "; without s3:ListBucket a missing value gives the same response"
+        return ConfigurationError(f"{self._place} cannot {action}: the service responded with {code}; {hint}")
 
     @property
     def _place(self) -> str:

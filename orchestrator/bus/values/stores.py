@@ -1,4 +1,4 @@
-"""Which value store a setting names: one row a backend, found by the scheme of its URLs."""
+"""Which value store a setting names: one row per backend, found by the scheme of its URLs."""
 
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ _FORMS: Final = f"a folder, {', or '.join(backend.form for backend in _BACKENDS)
 
 
 def location_of(url: str) -> Location:
-    """Where the store of a setting lies: a path is a folder's. Raises `ValueError` with what is wrong, without
+    """The location that a setting names: a path is a folder's. Raises `ValueError` with what is wrong, without
     secrets."""
     scheme, separator, _ = url.partition("://")
     if not url:

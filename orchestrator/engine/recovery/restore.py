@@ -37,7 +37,7 @@ from orchestrator.saga import STATE_VERSION
 logger: Final = logging.getLogger(__name__)
 
 STALL_S: Final = 30.0
-"""A restore without progress for this long is not slow: the broker does not answer."""
+"""A restore without progress for this long is not slow: the broker does not respond."""
 REPORT_S: Final = 5.0
 """How often progress is logged."""
 _DRAIN: Final = 1_000
@@ -243,7 +243,7 @@ class _Restore:
         while at < end:
             if self.deadline.passed and time.monotonic() - moved_at >= STALL_S:
                 raise UnavailableError(
-                    f"partition {number} could not be restored: no broker answers reads of {topic}"
+                    f"partition {number} could not be restored: no broker responds to reads of {topic}"
                 )
             if self.deadline.passed:
                 raise ConfigurationError(

@@ -70,7 +70,7 @@ def verify(
 ) -> Report:
     """Verifies every partition. Calls `on_progress` with the report so far, every 10,000 events and after a partition.
 
-    Raises `UnavailableError` if the cluster does not answer.
+    Raises `UnavailableError` if the cluster does not respond.
     """
     report = Report(partitions=bus.partitions(Topic.SESSIONS))
     for number in range(report.partitions):

@@ -43,7 +43,7 @@ class TooLarge(ContractError):  # noqa: N818 - named after what is wrong with th
 
 @dataclass(frozen=True)
 class Encoder:
-    """Encodes messages within `limit` bytes a record. The values of a larger message go into the value store, if
+    """Encodes messages within `limit` bytes per record. The values of a larger message go into the value store, if
     they do not affect the state of its session."""
 
     codec: Codec
@@ -77,7 +77,7 @@ class Encoder:
         if not self.fits(outgoing):
             raise TooLarge(
                 f"{type(message).__name__} has {size_of(outgoing)} bytes, more than the limit of {self.limit} "
-                "bytes a message: pass large values through the value store"
+                "bytes per message: pass large values through the value store"
             )
         return outgoing
 

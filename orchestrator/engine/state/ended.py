@@ -1,6 +1,6 @@
 """Recently ended sessions, so that a second submission of one is dropped.
 
-The snapshots topic holds their ids in chunks, 16 bytes an id, written with the checkpoint that moves the low-water
+The snapshots topic holds their ids in chunks, 16 bytes per id, written with the checkpoint that moves the low-water
 mark past their last events. Sessions that ended after the mark are found in the sessions topic itself.
 """
 

@@ -11,7 +11,7 @@ REFRESH_MICROS: Final = 50_000
 
 
 class Timers:
-    """A heap of due times, one armed entry a session. A busy session moves its due time with every message, so stale
+    """A heap of due times, one armed entry per session. A busy session moves its due time with every message, so stale
     entries are skipped when they come up, and removed when they outnumber the armed ones."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Timers:
 
 
 class Horizon:
-    """How far the events topic has been read. A timer fires only once every event that lay in the topic at its due
+    """How far the events topic has been read. A timer fires only once every event that was in the topic at its due
     time has been read, so that replies delayed by an outage win over their timeouts.
 
     `end_offsets` gives the `read_uncommitted` end offsets of the events topic, by partition.

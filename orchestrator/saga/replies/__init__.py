@@ -1,4 +1,4 @@
-"""Replies: what services report about a session's calls. A table of handlers, one module a concern.
+"""Replies: what services report about a session's calls. A table of handlers, one module per concern.
 
 A handler records the reply as own events; what the session does next is a matter of `saga/moves.py`.
 """
@@ -26,7 +26,7 @@ Reply: TypeAlias = (
     | events.TaskEvaluated
     | events.EvaluationFailed
 )
-"""Events of topic `events` that answer a call."""
+"""Events of topic `events` that reply to a call."""
 
 R = TypeVar("R", bound=Reply)
 Handler: TypeAlias = Callable[[Session, Any, int], Iterable[Draft]]

@@ -1,4 +1,4 @@
-"""Requests: what users and operators ask of a session. A table of handlers, one module a concern.
+"""Requests: what users and operators ask of a session. A table of handlers, one module per concern.
 
 A request may come before its session's task, so its handler gets a session that may be None.
 """

@@ -17,7 +17,7 @@ DAY_MS = 86_400_000
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """A submitted task, with the profile of its agent as it is now (None: no such agent) and its record.
 
-    `refusal` says why the task cannot be accepted, whatever its fields say.
+    `refusal` says why the task cannot be accepted, regardless of its fields.
     """
 
     task: commands.SubmitTask

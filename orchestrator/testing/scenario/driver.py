@@ -1,6 +1,6 @@
 """A scenario: one session that handles inputs, without topics, services or a clock of its own.
 
-An input is said by a sentence, a function of the scenario: it answers the call that is open when its turn comes.
+An input is written as a sentence, a function of the scenario: it replies to the call that is open when its turn comes.
 An output is named by its type and what it is about: `PlanStepReady a`, `PlanStepReady a #2` for the second
 attempt.
 """
@@ -28,8 +28,8 @@ Sentence: TypeAlias = "Callable[[Scenario], Input]"
 class Scenario:
     """A session that handles inputs. Every decision is checked to be the fold of its own events.
 
-    With `strict`, a sentence that answers a call raises `AssertionError` where no such call is open. Without, it
-    answers the last such call, or `NO_CALL`: what the session then does with a late reply can be seen.
+    With `strict`, a sentence that replies to a call raises `AssertionError` where no such call is open. Without, it
+    replies to the last such call, or `NO_CALL`: what the session then does with a late reply can be seen.
     """
 
     def __init__(self, *, strict: bool = True) -> None:
@@ -110,7 +110,7 @@ class Scenario:
         return [call for call in found if step_id is None or call.step_id == step_id]
 
     def call(self, kind: CallKind, step_id: str | None = None) -> Call:
-        """The call that a reply of this kind answers."""
+        """The call that a reply of this kind belongs to."""
         if found := self.open_calls(kind, step_id):
             return found[0]
         if self._strict:
@@ -119,7 +119,7 @@ class Scenario:
         return closed[-1] if closed else NO_CALL
 
     def time_passed(self) -> TimePassed:
-        """That it is now."""
+        """The input that says what time it is now."""
         return TimePassed(message_id=self.new_id(), until=self.now)
 
     def new_id(self) -> str:

@@ -31,7 +31,7 @@ class _CatchUp:
 class BroadcastReader:
     """A thread that reads all partitions of a topic and calls `on_record` with each record.
 
-    Retries without end while the broker is unavailable: what was read stays valid meanwhile.
+    Retries indefinitely while the broker is unavailable: what was read stays valid.
     """
 
     def __init__(

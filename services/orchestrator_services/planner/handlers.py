@@ -22,7 +22,7 @@ from orchestrator_services.planner.compilation import SUCCESS_VARIABLES, steps_n
 service = Service("planner")
 
 SMALL: Final = 1024
-"""Values up to this many bytes stay inline without asking the value store, whatever the inline limit is."""
+"""Values up to this many bytes stay inline without asking the value store, regardless of the inline limit."""
 
 
 @service.on(commands.CreatePlan)

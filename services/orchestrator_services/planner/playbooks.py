@@ -100,7 +100,7 @@ def _step(name: str, playbook: Playbook, inputs: Mapping[str, Any]) -> PlanStep:
 
 
 def _same(plan: types.Plan, previous: types.Plan) -> bool:
-    """Whether two plans do the same, whatever made them and wherever their values are stored."""
+    """Whether two plans do the same, regardless of what made them and where their values are stored."""
     return _comparable(plan) == _comparable(previous)
 
 

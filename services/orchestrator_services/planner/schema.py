@@ -1,4 +1,4 @@
-"""Writes the JSON Schema of playbooks beside this file: `python -m orchestrator_services.planner.schema`."""
+"""Writes the JSON Schema of playbooks next to this file: `python -m orchestrator_services.planner.schema`."""
 
 import json
 from pathlib import Path

@@ -44,7 +44,7 @@ async def evaluation_failed(message: events.EvaluationFailed, context: ServiceCo
 
 @service.on(events.CallTimedOut)
 async def call_timed_out(message: events.CallTimedOut, context: ServiceContext) -> Message | None:
-    """Nobody replied in time. `next` is the call as it waits now and says what failed; without it nothing waits."""
+    """No reply came in time. `next` is the call as it waits now and says what failed; without it nothing waits."""
     call = message.next
     if call is None or call.kind is not CallKind.RECOVERY or call.failure is None:
         return None

@@ -4,7 +4,7 @@ from orchestrator.sdk import PluginSettings
 
 
 class RecoverySettings(PluginSettings, prefix="RECOVERY"):
-    """How failed calls are answered."""
+    """How failed calls are handled."""
 
     strategy: str = "default"
     """Name of the recovery strategy that decides."""

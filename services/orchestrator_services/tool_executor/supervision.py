@@ -29,7 +29,7 @@ async def supervised(
     heartbeat: Callable[[float], Awaitable[None]],
     rhythm: Rhythm,
 ) -> Any:
-    """What a run returns within `timeout_s`. Meanwhile `heartbeat(elapsed seconds)` is called in the rhythm.
+    """What a run returns within `timeout_s`. Meanwhile calls `heartbeat(elapsed seconds)` by `rhythm`.
 
     Raises `RunTimedOut`, or what the run raises. Does not wait for a run that timed out or was cancelled.
     """
@@ -37,7 +37,7 @@ async def supervised(
     started = loop.time()
     next_heartbeat = rhythm.first
     task = asyncio.ensure_future(run)
-    # If the caller is cancelled just as the run fails, nobody retrieves the failure.
+    # If the caller is cancelled just as the run fails, nothing retrieves the failure.
     task.add_done_callback(_retrieved)
     sending: asyncio.Future[None] | None = None
     try:
@@ -46,7 +46,7 @@ async def supervised(
             if elapsed >= timeout_s:
                 raise RunTimedOut
             if elapsed >= next_heartbeat:
-                # Not awaited: a broker that does not answer must not extend the timeout.
+                # Not awaited: a broker that does not respond must not extend the timeout.
                 if sending is None or sending.done():
                     sending = asyncio.ensure_future(_sent(heartbeat, elapsed))
                 next_heartbeat += rhythm.every
@@ -74,6 +74,6 @@ def _result(task: "asyncio.Future[Any]") -> Any:
 
 
 def _retrieved(task: "asyncio.Future[Any]") -> None:
-    """Retrieves the exception of a run that nobody awaits, or asyncio would log that it was never retrieved."""
+    """Retrieves the exception of a run that nothing awaits, or asyncio would log that it was never retrieved."""
     if not task.cancelled():
         task.exception()

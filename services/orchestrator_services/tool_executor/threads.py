@@ -1,4 +1,4 @@
-"""Blocking functions, run in threads beside the event loop."""
+"""Blocking functions, run in threads outside the event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -40,7 +40,7 @@ async def in_thread(function: Callable[[], Any], name: str) -> Any:
         try:
             loop.call_soon_threadsafe(settle, result, failed)
         except RuntimeError:
-            # The loop is closed: nobody waits for the result.
+            # The loop is closed: nothing waits for the result.
             return
 
     Thread(target=work, name=name, daemon=True).start()

@@ -97,7 +97,7 @@ def _nothing_left(
             code=NOT_FOUND,
         )
     codes = {one.code for one in rejected}
-    # If a tool was tried already, the fallbacks are used up, whatever is wrong with the other tools.
+    # If a tool was tried already, the fallbacks are used up, regardless of why the other tools do not fit.
     code = NONE_LEFT if NONE_LEFT in codes else rejected[0].code
     kind = InvalidInput if code == DO_NOT_FIT else PermanentError
     return kind("; ".join(one.reason for one in rejected), code=code)

@@ -59,7 +59,7 @@ async def _selection(message: events.PlanStepReady, context: ServiceContext) -> 
 
 
 async def _chosen(selection: Selection, context: ServiceContext) -> ToolDefinition:
-    """What the selector chose. Only the candidates are allowed, whatever it returns."""
+    """What the selector chose. Only the candidates are allowed."""
     name = ToolSelectorSettings.read().strategy
     selector = context.plugins.get(Selector, name)
     chosen = str(getattr(await selector.choose(selection, context), "name", None))

@@ -1,4 +1,4 @@
-"""HTTP GET from allowed hosts only, whatever redirects and name lookups say."""
+"""HTTP GET from allowed hosts only, also after redirects and name lookups."""
 
 import asyncio
 import json
@@ -62,7 +62,7 @@ class HttpAnswer(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    url: str = Field(description="Where the answer came from after redirects, without query.")
+    url: str = Field(description="URL of the response after redirects, without query.")
     status: int
     content_type: str
     size: int = Field(description="Bytes of the body.")
@@ -84,7 +84,7 @@ async def get(url: str, headers: dict[str, str] | None = None) -> HttpAnswer:
 async def fetch(
     url: str, headers: Mapping[str, str], settings: ToolSettings, resolve: Resolver
 ) -> HttpAnswer:
-    """One GET with its redirects, within `http_timeout` seconds altogether."""
+    """One GET with its redirects, within `http_timeout` seconds in total."""
     for name in headers:
         if name.lower() in OWN_HEADERS or name.lower().startswith("proxy-"):
             raise InvalidInput(f"the header {name!r} is set by the client; leave it out")
@@ -93,7 +93,9 @@ async def fetch(
         async with asyncio.timeout(settings.http_timeout):
             return await _follow(here, dict(headers), settings, AddressPolicy(settings, resolve))
     except TimeoutError:
-        raise TransientError(f"{shown(here)} gave no whole answer in {settings.http_timeout:g} s") from None
+        raise TransientError(
+            f"{shown(here)} did not respond in full within {settings.http_timeout:g} s"
+        ) from None
 
 
 async def _follow(

@@ -1,4 +1,4 @@
-"""Reports in Markdown, made of what earlier steps returned."""
+"""Reports in Markdown, made from what earlier steps returned."""
 
 import contextlib
 import os
@@ -75,7 +75,7 @@ def _write(folder: Folder, path: str, text: str) -> str:
 
 
 def _replace(place: Path, content: bytes) -> None:
-    """Readers see the old file or the new one, never a part of it: it is written beside the old one, synced, and
+    """Readers see the old file or the new one, never a part of it: it is written next to the old one, synced, and
     renamed."""
     descriptor, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
     try:

@@ -82,7 +82,7 @@ def _largest_rank_sum(logs: Sequence[float]) -> tuple[int, int]:
 
 
 def _ranks(logs: Sequence[float]) -> list[float]:
-    """Ranks from 1; equal values share the mean of theirs."""
+    """Ranks from 1; equal values share their mean rank."""
     order = sorted(range(len(logs)), key=logs.__getitem__)
     ranks = [0.0] * len(logs)
     first = 0

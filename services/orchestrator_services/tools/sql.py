@@ -45,7 +45,7 @@ async def query(
     files: Annotated[dict[TableName, str] | None, Field(description="Further tables: {name: path}.")] = None,
     max_rows: Annotated[int, Field(ge=1, le=100_000)] = 1_000,
 ) -> QueryResult:
-    """Answers one SQL SELECT (DuckDB's dialect) over CSV, JSON, Parquet or access-log files.
+    """Runs one SQL SELECT (DuckDB's dialect) over CSV, JSON, Parquet or access-log files.
 
     The files are copied into memory and nothing else is in reach. Rows beyond `max_rows`, or beyond the size
     limit of a result, are left out and `truncated` is true.

@@ -53,7 +53,7 @@ def load_tables(
 
 
 def load_log(connection: duckdb.DuckDBPyConnection, path: str, settings: ToolSettings) -> Loaded:
-    """Loads an access log, whatever its suffix, into the table `data`. Raises `InvalidInput` if no line is valid."""
+    """Loads an access log, with any suffix, into the table `data`. Raises `InvalidInput` if no line is valid."""
     place = readable(path, settings)
     try:
         return understood(path, load_access_log(connection, place, "data"))

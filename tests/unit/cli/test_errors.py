@@ -35,8 +35,8 @@ def test_unreachable_servers_are_named_at_once(run: Run, closed: str, words: tup
     assert time.monotonic() - began < 5
     assert ended.code == 4
     assert ended.out == ""
-    assert f"Error: Kafka does not answer at {closed} (Connection refused): is it running" in ended.err
-    assert f"the schema registry does not answer at http://{closed}" in ended.err
+    assert f"Error: Kafka does not respond at {closed} (Connection refused): is it running" in ended.err
+    assert f"the schema registry does not respond at http://{closed}" in ended.err
     assert "`orchestrator dev` starts both on this machine" in ended.err
     assert "Traceback" not in ended.err
 
@@ -46,7 +46,7 @@ def test_only_the_servers_that_a_command_needs_are_checked(run: Run, closed: str
     schemas = run("schemas", "check", "--schema-registry-url", f"http://{closed}")
 
     assert "schema registry" not in topics.err
-    assert "Kafka does not answer" not in schemas.err
+    assert "Kafka does not respond" not in schemas.err
 
 
 def test_errors_are_json_with_json_output(run: Run, closed: str) -> None:

@@ -331,7 +331,7 @@ async def test_an_unreachable_cluster_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("orchestrator.bus.kafka.bus.METADATA_TIMEOUT_S", 0.5)
     nowhere = ClientSettings(bootstrap_servers="127.0.0.1:1", kafka={"log_level": SecretStr("0")})
     async with Client(nowhere) as client:
-        with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1 does not answer"):
+        with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1 does not respond"):
             await client.submit("why?")
 
 
@@ -340,7 +340,7 @@ async def test_an_unreachable_registry_is_named(cluster: BusSettings) -> None:
     settings["schema_registry"] = {"max.retries": SecretStr("0")}
     async with Client(ClientSettings(**settings)) as client:
         with pytest.raises(
-            UnavailableError, match=r"schema registry at http://127\.0\.0\.1:1 does not answer"
+            UnavailableError, match=r"schema registry at http://127\.0\.0\.1:1 does not respond"
         ):
             await client.submit("why?")
 

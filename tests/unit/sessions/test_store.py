@@ -66,7 +66,7 @@ def test_a_url_that_cannot_work_is_explained(url: str, problem: str) -> None:
 
 
 def test_a_database_that_does_not_answer_is_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match="does not answer"):
+    with pytest.raises(UnavailableError, match="does not respond"):
         SessionStore(f"sqlite:///{tmp_path}")
 
 

@@ -45,10 +45,10 @@ def test_a_process_without_problems_is_alive_and_ready(server: StatusServer) -> 
 
 
 def test_a_problem_is_named_and_makes_the_process_unready(server: StatusServer, health: Health) -> None:
-    problems: dict[str, str | None] = {"kafka": "the cluster does not answer"}
+    problems: dict[str, str | None] = {"kafka": "the cluster does not respond"}
     health.add_readiness_check("kafka", lambda: problems["kafka"])
     status, body = get(server, "/readyz")
-    assert (status, json.loads(body)["problems"]) == (503, {"kafka": "the cluster does not answer"})
+    assert (status, json.loads(body)["problems"]) == (503, {"kafka": "the cluster does not respond"})
     assert get(server, "/healthz")[0] == 200
     problems["kafka"] = None
     assert get(server, "/readyz")[0] == 200

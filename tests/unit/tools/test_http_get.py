@@ -99,7 +99,7 @@ class TestAnswers:
         url = web.says("/slow", b"x", content_length="10")
         web.hold["/slow"] = asyncio.Event()
 
-        with pytest.raises(TransientError, match=r"no whole answer in 0.2 s"):
+        with pytest.raises(TransientError, match=r"did not respond in full within 0.2 s"):
             await get(url)
 
     async def test_a_connection_that_breaks_off(self, web: Web) -> None:

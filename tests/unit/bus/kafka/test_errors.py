@@ -156,7 +156,7 @@ def test_a_commit_that_is_not_answered_in_time_is_ambiguous(
     producer.send(RECORD)
     producer.send_offsets(OFFSETS, group, soon())
     assert producer._flushed(soon()) == 0
-    with broker.slow(3_000), pytest.raises(AmbiguousCommit, match="may be committed or not"):
+    with broker.slow(3_000), pytest.raises(AmbiguousCommit, match="may or may not be committed"):
         producer.commit(Deadline.after(0.3))
 
 

@@ -36,9 +36,9 @@ def test_a_stopped_server_is_unavailable_within_seconds() -> None:
         store = value_store(server.url(server.bucket("values")))
         uri = store.write(b"content")
 
-    with refused(UnavailableError, "cannot be read: the service does not answer", server.endpoint_url):
+    with refused(UnavailableError, "cannot be read: the service does not respond", server.endpoint_url):
         store.read(uri)
-    with refused(UnavailableError, "cannot be written to: the service does not answer", "s3://values/"):
+    with refused(UnavailableError, "cannot be written to: the service does not respond", "s3://values/"):
         store.write(b"more content")
 
 
