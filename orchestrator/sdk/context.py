@@ -80,7 +80,8 @@ class Context:
         self.message = message
         self.used = Usage()
         self._runtime = runtime
-        self._writer = MessageWriter(service, message, self.now)
+        # Not `self.now`: that would be a reference cycle, and keep every message until the garbage collector runs.
+        self._writer = MessageWriter(service, message, runtime.now)
 
     @property
     def correlation_id(self) -> str:

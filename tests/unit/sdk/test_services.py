@@ -1,5 +1,8 @@
 """What plug-ins become: services with a consumer group, and messages with derived ids."""
 
+import gc
+import weakref
+
 import pytest
 from orchestrator_services import recovery
 
@@ -151,3 +154,16 @@ def test_an_exception_stands_for_a_failure(error: Exception, kind: FailureKind, 
 
 def test_the_text_of_a_failure_is_bounded() -> None:
     assert len(failure_of(ValueError("x" * 10_000), "mine").message) == 2_000
+
+
+def test_a_context_is_freed_with_its_handler() -> None:
+    """In a reference cycle it would keep its message, up to a megabyte, until the garbage collector runs."""
+    gc.collect()
+    gc.disable()
+    try:
+        context = ServiceContext("svc", created(), World().platform)
+        dropped = weakref.ref(context)
+        del context
+        assert dropped() is None
+    finally:
+        gc.enable()
