@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def session_id(text: str) -> str:
-    """As `operations.lookup.session_id`. Raises `BadParameter`."""
-    from orchestrator.operations.lookup import session_id as parsed
+    """As `operations.session_ids.session_id`. Raises `BadParameter`."""
+    from orchestrator.operations.session_ids import session_id as parsed
 
     try:
         return parsed(text)

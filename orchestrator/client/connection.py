@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from orchestrator.bus.codec import Codec
-from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.bus.ports import Bus
 from orchestrator.client.settings import ClientSettings
 from orchestrator.sdk import Values
@@ -36,8 +35,9 @@ class Connected:
 
 def connect(settings: ClientSettings) -> Connected:
     """The cluster of these settings. Opens no network connection yet."""
-    # The registry's client takes half a second to import, which the embedded cluster does not need.
+    # The clients take half a second to import. Whoever only names a connection, as operations do, needs neither.
     from orchestrator.bus.avro.registry import RegistryIds
+    from orchestrator.bus.kafka.bus import KafkaBus
 
     ids = RegistryIds(settings)
     return Connected(KafkaBus(settings), Codec(ids), settings.values(), ids.close)

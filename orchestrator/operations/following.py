@@ -16,7 +16,8 @@ from orchestrator.errors import ContractError
 from orchestrator.messages.base import Event
 from orchestrator.messages.catalogue import Topic
 from orchestrator.operations.errors import NotFoundError
-from orchestrator.operations.lookup import find_session, is_whole
+from orchestrator.operations.lookup import find_session
+from orchestrator.operations.session_ids import is_whole
 from orchestrator.sessions.store import SessionStore
 
 FIRST_EVENT_S: Final = 3.0

@@ -1,47 +1,16 @@
 """Finding a session by its id or by the beginning of it: in the session store first, then in the log."""
 
-import re
 from dataclasses import dataclass
-from typing import Final
 
 from orchestrator.client.connection import Connection
 from orchestrator.messages.catalogue import Topic
-from orchestrator.messages.identity import canonical_uuid
-from orchestrator.operations.errors import NotFoundError, UsageError
+from orchestrator.operations.errors import NotFoundError
+from orchestrator.operations.session_ids import is_whole
 from orchestrator.sessions.log import logged_events
 from orchestrator.sessions.projection import SessionRow, begun, projected
 from orchestrator.sessions.queries import beginning_with
 from orchestrator.sessions.store import SessionStore
 from orchestrator.sessions.timeline import own_events
-
-SHORTEST_PREFIX: Final = 8
-"""The fewest characters of an id that are looked up."""
-
-_PREFIX: Final = re.compile(r"[0-9a-f][0-9a-f-]{7,35}")
-
-
-def session_id(text: str) -> str:
-    """A session's id, or the beginning of one, in lower case. Raises `UsageError` for anything else."""
-    if found := canonical_uuid(text):
-        return found
-    if _PREFIX.fullmatch(text.lower()):
-        return text.lower()
-    raise UsageError(
-        f"{text!r} is not a session id: write the UUID that submit printed, or at least its first "
-        f"{SHORTEST_PREFIX} characters"
-    )
-
-
-def is_whole(given: str) -> bool:
-    """Whether `given` is an id rather than the beginning of one."""
-    return canonical_uuid(given) == given
-
-
-def whole_id(given: str) -> str:
-    """Returns the id. Raises `NotFoundError` if it is only the beginning of one."""
-    if not is_whole(given):
-        raise NotFoundError(f"{given} is only the beginning of an id: write the whole id")
-    return given
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ def cancel(
 
 
 def _find(shell: Shell, wiring: "Wiring", given: str, *, force: bool) -> "FoundSession":
-    from orchestrator.operations.lookup import FoundSession, find_session, whole_id
+    from orchestrator.operations.lookup import FoundSession, find_session
+    from orchestrator.operations.session_ids import whole_id
 
     if force:
         return FoundSession(whole_id(given), "")
