@@ -15,7 +15,7 @@ from orchestrator.client.settings import ClientSettings
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages.identity import trace_id
 from orchestrator.sdk.plugins import Plugins, discover
-from orchestrator.sdk.settings import VARIABLES, near_miss
+from orchestrator.sdk.settings import VARIABLES
 
 if TYPE_CHECKING:
     from orchestrator.engine.loop import LoopSettings
@@ -27,6 +27,7 @@ TRACE_URL: Final = f"http://127.0.0.1:16686/trace/{TRACE_ID}"
 """The page of a trace in Jaeger."""
 _KAFKA: Final = "ORCHESTRATOR_KAFKA_"
 _REGISTRY: Final = "ORCHESTRATOR_SCHEMA_REGISTRY_"
+_CLOSE: Final = 0.85
 
 
 class Settings(ClientSettings):
@@ -173,6 +174,9 @@ def _from_environment(environment: Mapping[str, str], problems: list[str]) -> di
 
 
 def _slip(variable: str, known: Mapping[str, str]) -> str:
-    """The variable of ours that was probably meant; empty if none was."""
+    """The variable that was probably meant; empty if none is very close: plug-ins have variables under our prefix
+    too, so a resemblance is not enough."""
     is_ours = variable.startswith(VARIABLES) and not variable.startswith((_KAFKA, _REGISTRY))
-    return near_miss(variable, known) if is_ours and variable != CONFIG_VARIABLE else ""
+    if not is_ours or variable == CONFIG_VARIABLE:
+        return ""
+    return next(iter(get_close_matches(variable, list(known), n=1, cutoff=_CLOSE)), "")

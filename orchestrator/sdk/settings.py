@@ -15,8 +15,7 @@ VARIABLES: Final = "ORCHESTRATOR_"
 """What the names of all variables begin with."""
 _PREFIX: Final = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 _PASSED_THROUGH: Final = ("KAFKA_", "SCHEMA_REGISTRY_")
-_CLOSE: Final = 0.85
-_CLOSE_NAME: Final = 0.75
+_CLOSE: Final = 0.75
 
 
 class PluginSettings(pydantic.BaseModel):
@@ -154,12 +153,6 @@ def settings_problems(
             yield f"{variable} is not a setting; did you mean {meant}?"
 
 
-def near_miss(variable: str, known: Iterable[str]) -> str:
-    """The known variable that was probably meant; empty if none is very close. Others have variables under our
-    prefix too, so a resemblance is not enough."""
-    return next(iter(get_close_matches(variable, list(known), n=1, cutoff=_CLOSE)), "")
-
-
 def _meant(variable: str, declared: Iterable[type[PluginSettings]]) -> str:
     """The setting under the same prefix that was probably meant; empty if none is close. Only what follows the
     prefix is compared: a long prefix would make everything under it look alike."""
@@ -167,7 +160,7 @@ def _meant(variable: str, declared: Iterable[type[PluginSettings]]) -> str:
         if variable.startswith(one.variable_prefix):
             rest = variable.removeprefix(one.variable_prefix)
             names = [name.upper() for name in one.model_fields]
-            if close := get_close_matches(rest, names, n=1, cutoff=_CLOSE_NAME):
+            if close := get_close_matches(rest, names, n=1, cutoff=_CLOSE):
                 return one.variable_prefix + close[0]
     return ""
 

@@ -17,7 +17,7 @@ from orchestrator.sdk import (
     described,
 )
 from orchestrator.sdk.messages import Message, events, types
-from orchestrator_services.recovery.settings import RecoverySettings
+from orchestrator_services.recovery.settings import settings
 
 service = Service("recovery")
 
@@ -75,7 +75,7 @@ async def _decided(call: types.Call, kind: CallKind, failure: Failure, context: 
 async def _asked(failed: FailedCall, context: ServiceContext) -> Recovery:
     """The strategy's decision. If the strategy is missing or broken, nothing is left to try: a session must not
     hang."""
-    name = RecoverySettings.read().strategy
+    name = settings().strategy
     try:
         strategy = context.plugins.get(RecoveryStrategy, name)
     except PermanentError as error:

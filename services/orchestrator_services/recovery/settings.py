@@ -1,5 +1,7 @@
 """Settings of recovery."""
 
+from functools import cache
+
 from orchestrator.sdk import PluginSettings
 
 
@@ -8,3 +10,9 @@ class RecoverySettings(PluginSettings, prefix="RECOVERY"):
 
     strategy: str = "default"
     """Name of the recovery strategy that decides."""
+
+
+@cache
+def settings() -> RecoverySettings:
+    """The settings of this process, read once: each message asks for them."""
+    return RecoverySettings.read()

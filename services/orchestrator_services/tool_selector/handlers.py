@@ -13,7 +13,7 @@ from orchestrator.sdk import (
 from orchestrator.sdk.messages import QUEUE_MS, Message, commands, events, idempotency_key, replace, types
 from orchestrator_services.tool_selector.arguments import Arguments
 from orchestrator_services.tool_selector.candidates import candidates
-from orchestrator_services.tool_selector.settings import ToolSelectorSettings
+from orchestrator_services.tool_selector.settings import settings
 
 service = Service("tool-selector")
 
@@ -60,7 +60,7 @@ async def _selection(message: events.PlanStepReady, context: ServiceContext) -> 
 
 async def _chosen(selection: Selection, context: ServiceContext) -> ToolDefinition:
     """What the selector chose. Only the candidates are allowed."""
-    name = ToolSelectorSettings.read().strategy
+    name = settings().strategy
     selector = context.plugins.get(Selector, name)
     chosen = str(getattr(await selector.choose(selection, context), "name", None))
     if chosen not in selection.candidates:

@@ -1,5 +1,7 @@
 """Settings of the tool selector."""
 
+from functools import cache
+
 from orchestrator.sdk import PluginSettings
 
 
@@ -8,3 +10,9 @@ class ToolSelectorSettings(PluginSettings, prefix="TOOL_SELECTOR"):
 
     strategy: str = "default"
     """Name of the selector that chooses among the tools that could do a step."""
+
+
+@cache
+def settings() -> ToolSelectorSettings:
+    """The settings of this process, read once: each message asks for them."""
+    return ToolSelectorSettings.read()

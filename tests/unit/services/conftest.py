@@ -1,11 +1,23 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+from orchestrator_services.recovery.settings import settings as recovery_settings
+from orchestrator_services.tool_selector.settings import settings as selector_settings
 
 Setting = Callable[[str, str], None]
 
 
 @pytest.fixture
-def setting(monkeypatch: pytest.MonkeyPatch) -> Setting:
-    """Sets a variable of the environment."""
-    return monkeypatch.setenv
+def setting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
+    """Sets a variable of the environment, as a process that starts now finds it."""
+
+    def read_again() -> None:
+        recovery_settings.cache_clear()
+        selector_settings.cache_clear()
+
+    def set_variable(name: str, value: str) -> None:
+        monkeypatch.setenv(name, value)
+        read_again()
+
+    yield set_variable
+    read_again()
