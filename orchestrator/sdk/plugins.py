@@ -5,7 +5,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -124,5 +124,11 @@ def _plugin(member: Any) -> Plugin | None:
     """The plug-in that a member of a module is, if it is one."""
     if isinstance(member, type):
         declares = issubclass(member, PluginSettings) and member is not PluginSettings
-        return SettingsPlugin(member) if declares else None
+        return _declared(member) if declares else None
     return member if isinstance(member, ROLES) else None
+
+
+@cache
+def _declared(settings: type[PluginSettings]) -> SettingsPlugin:
+    """One plug-in for a class, however many modules name it."""
+    return SettingsPlugin(settings)

@@ -34,7 +34,7 @@ class PluginRegistry:
     def add(self, plugin: Plugin) -> None:
         """Adds a plug-in. Raises `ConfigurationError` if another one of its role has the same name."""
         known = self._roles.setdefault(plugin.role, {}).setdefault(plugin.name, plugin)
-        if known != plugin:
+        if known is not plugin:
             raise ConfigurationError(
                 f"two plug-ins of the role {plugin.role} have the name {plugin.name}: rename one of them"
             )

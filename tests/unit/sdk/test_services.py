@@ -167,3 +167,8 @@ def test_a_context_is_freed_with_its_handler() -> None:
         assert dropped() is None
     finally:
         gc.enable()
+
+
+def test_two_plug_ins_of_one_name_are_a_mistake_even_if_they_look_alike() -> None:
+    with pytest.raises(ConfigurationError, match="two plug-ins of the role service have the name stock"):
+        Plugins.of(Service("stock"), Service("stock"))
