@@ -21,7 +21,7 @@ class SessionStore:
     """A database with the store's tables, which are created where they are missing. Thread-safe.
 
     Raises `ConfigurationError` for an unusable URL and for tables of another version, `UnavailableError` where
-    the database does not answer. Neither shows the password.
+    the database does not respond. Neither shows the password.
     """
 
     def __init__(self, url: str) -> None:
@@ -75,7 +75,7 @@ class SessionStore:
             yield
         except OperationalError as error:
             raise UnavailableError(
-                f"the session store {self._shown} does not answer: {error.orig}. "
+                f"the session store {self._shown} does not respond: {error.orig}. "
                 "Is the database running, and may this user write to it? ORCHESTRATOR_SESSIONS_URL names it"
             ) from error
 

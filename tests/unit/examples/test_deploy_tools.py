@@ -3,15 +3,16 @@
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from orchestrator.messages.commands import ExecuteTool
 from orchestrator.messages.types import Call, CallKind, Document
 from orchestrator.messages.values import json_value
-from orchestrator.sdk import Context, FailureKind, InvalidInput, Platform, TransientError
+from orchestrator.sdk import Context, FailureKind, InvalidInput, TransientError
 from tests.support import incident_example
+from tests.unit.services.support import World
 
 tools = incident_example.load("tools")
 
@@ -144,4 +145,4 @@ def called_with_key(idempotency_key: str) -> Context:
         idempotency_key=idempotency_key,
         timeout_ms=1000,
     )
-    return Context("tool-executor", command, cast("Platform", None))
+    return Context("tool-executor", command, World().platform)
