@@ -12,6 +12,7 @@ from msgspec import to_builtins
 
 from orchestrator.bus.headers import rfc3339
 from orchestrator.messages.base import Event
+from orchestrator.operations.errors import failure_document
 from orchestrator.sessions.timeline import entry_of
 from orchestrator.sessions.view import shown
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.operations.definitions import Definitions
     from orchestrator.operations.payloads import Payload
     from orchestrator.operations.tasks import Outcome
+    from orchestrator.schemas import Applied, Finding
     from orchestrator.sessions.projection import SessionRow
 
 
@@ -69,7 +71,7 @@ def outcome_document(outcome: "Outcome") -> dict[str, Any]:
 
     document = {"phase": outcome.phase, "result": outcome.result}
     if isinstance(outcome.error, TaskError):
-        document["failure"] = to_builtins(outcome.error.failure)
+        document["failure"] = failure_document(outcome.error.failure)
     return document
 
 
@@ -82,11 +84,7 @@ def dead_letter_document(found: "DeadLetter") -> dict[str, Any]:
         "occurred_at": rfc3339(event.occurred_at),
         "service": event.service,
         "stage": event.stage,
-        "failure": {
-            "kind": event.failure.kind,
-            "code": event.failure.code,
-            "message": event.failure.message,
-        },
+        "failure": failure_document(event.failure),
         "topic": event.original.topic,
         "partition": event.original.partition,
         "offset": event.original.offset,
@@ -137,6 +135,16 @@ def topic_document(plan: "TopicPlan") -> dict[str, Any]:
         "refusal": plan.refusal,
         "in_order": plan.in_order,
     }
+
+
+def applied_schema_document(applied: "Applied") -> dict[str, Any]:
+    """What applying did to one subject."""
+    return {"subject": applied.subject, "id": applied.schema_id, "outcome": applied.outcome}
+
+
+def schema_finding_document(finding: "Finding") -> dict[str, Any]:
+    """How one subject differs from this version."""
+    return {"subject": finding.subject, "problem": finding.problem}
 
 
 def verification_document(report: "Report") -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """Errors of operations, and how programs see any error: a kind and a document."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import ConfigurationError, OrchestratorError
+
+if TYPE_CHECKING:
+    from orchestrator.messages.types import Failure
 
 
 class UsageError(OrchestratorError):
@@ -36,5 +39,10 @@ def error_document(error: Exception) -> dict[str, Any]:
         document["problems"] = list(error.problems)
     if failure := getattr(error, "failure", None):
         document["correlation_id"] = getattr(error, "correlation_id", "")
-        document["failure"] = {"kind": failure.kind, "code": failure.code, "message": failure.message}
+        document["failure"] = failure_document(failure)
     return document
+
+
+def failure_document(failure: "Failure") -> dict[str, Any]:
+    """The JSON form of a failure."""
+    return {"kind": failure.kind, "code": failure.code, "message": failure.message}

@@ -22,16 +22,11 @@ def apply(shell: Shell) -> None:
 
     Idempotent: running it again changes nothing.
     """
+    from orchestrator.operations.documents import applied_schema_document
     from orchestrator.operations.schemas import apply_schemas
 
     applied = apply_schemas(shell.reached(kafka=False).bus)
-    shell.show(
-        applied,
-        lambda applied: [
-            {"subject": one.subject, "id": one.schema_id, "outcome": one.outcome} for one in applied
-        ],
-        _write_applied,
-    )
+    shell.show(applied, lambda applied: [applied_schema_document(one) for one in applied], _write_applied)
 
 
 @app.command()
@@ -41,14 +36,11 @@ def check(shell: Shell) -> None:
 
     Exits with 1 if anything differs.
     """
+    from orchestrator.operations.documents import schema_finding_document
     from orchestrator.operations.schemas import check_schemas
 
     findings = check_schemas(shell.reached(kafka=False).bus)
-    shell.show(
-        findings,
-        lambda findings: [{"subject": one.subject, "problem": one.problem} for one in findings],
-        _write_findings,
-    )
+    shell.show(findings, lambda findings: [schema_finding_document(one) for one in findings], _write_findings)
     if findings:
         raise typer.Exit(ExitCode.NOT_DONE)
 
