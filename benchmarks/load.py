@@ -1,6 +1,5 @@
 """Submits tasks and replies and waits for the resulting events, with a client that does as little as possible."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from orchestrator.bus.headers import TYPE
 from orchestrator.bus.ports import Outgoing, Received
 from orchestrator.bus.standalone import STANDALONE, all_partitions
 from orchestrator.client.ids import new_session
+from orchestrator.clock import unix_micros
 from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic, avro_name
 from orchestrator.messages.commands import SubmitTask
@@ -107,7 +107,7 @@ def _task(number: int, **fields: Any) -> SubmitTask:
     return SubmitTask(
         command_id=derived_id("submit", session),
         correlation_id=session,
-        occurred_at=time.time_ns() // 1000,
+        occurred_at=unix_micros(),
         agent="benchmark",
         goal=f"benchmark {number}",
         context=json_value({"item": number}),

@@ -51,6 +51,16 @@ class Received(msgspec.Struct, frozen=True, gc=False):
                 return value
         return None
 
+    @property
+    def location(self) -> str:
+        """Topic, partition and offset, as one string."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @property
+    def key_text(self) -> str:
+        """The key as text, for names and ids: empty without a key, U+FFFD for what is not UTF-8."""
+        return (self.key or b"").decode("utf-8", "replace")
+
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A record to write. Without `partition` the key decides, by Java's murmur2."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.partitioning import partition_of
+from orchestrator.bus.polling import poll_many
 from orchestrator.bus.ports import Bus, Position, Reading, Received, Start
 from orchestrator.errors import UnavailableError
 from orchestrator.messages.catalogue import Topic
@@ -41,12 +42,12 @@ def read_to_end(bus: Bus, positions: Iterable[Position], timeout_s: float) -> It
         consumer.assign({place: marks[place][0] for place in ends})
         quiet = Deadline.after(_MARKERS_S)
         while ends:
-            first = consumer.poll(min(_WAIT_S, deadline.remaining()))
-            if first is not None:
+            batch = poll_many(consumer, _BATCH, min(_WAIT_S, deadline.remaining()))
+            if batch:
                 deadline, quiet = Deadline.after(timeout_s), Deadline.after(_MARKERS_S)
-                for received in (first, *consumer.drain(_BATCH)):
-                    if received.offset < ends.get((received.topic, received.partition), 0):
-                        yield received
+            for received in batch:
+                if received.offset < ends.get((received.topic, received.partition), 0):
+                    yield received
             # Markers of transactions take offsets too, so the last record is not at the end.
             reached = consumer.position(ends)
             ends = {place: end for place, end in ends.items() if reached.get(place, 0) < end}

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 import typer
 
+from orchestrator.clock import unix_micros
+
 
 def duration_ms(text: str) -> int:
     """`90s`, `15m`, `1.5h` in milliseconds."""
@@ -54,7 +56,7 @@ def _instant(text: str, sign: int) -> int:
     from orchestrator.sdk.durations import milliseconds
 
     try:
-        return round(datetime.now(UTC).timestamp() * 1_000_000) + sign * milliseconds(text) * 1000
+        return unix_micros() + sign * milliseconds(text) * 1000
     except ValueError:
         pass
     try:

@@ -16,6 +16,7 @@ from weakref import WeakSet
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.polling import poll_many
 from orchestrator.bus.ports import Bus, Consumer, Position, Received
 from orchestrator.bus.standalone import STANDALONE
 from orchestrator.client.subscriptions import Mark, Subscription
@@ -161,9 +162,7 @@ class Follower:
         if not self._live():
             self._assign({})
             return []
-        consumer = self._opened()
-        first = consumer.poll(_POLL_S)
-        return [] if first is None else [first, *consumer.drain(_BATCH)]
+        return poll_many(self._opened(), _BATCH, _POLL_S)
 
     def _give(self, batch: list[Received]) -> None:
         followed: dict[bytes, list[Subscription]] = {}

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from orchestrator.bus.settings import BusSettings
-from orchestrator.bus.values.message_values import MessageValues
+from orchestrator.bus.values.message_values import INLINE_LIMIT, MessageValues
 from orchestrator.bus.values.stores import location_of, value_store
 
 
@@ -15,7 +15,7 @@ class ClientSettings(BusSettings):
     values_url: str = ".data/values"
     """Store of values that are too large for messages: a folder, `file:///path`, or `s3://bucket/prefix`, with
     `?endpoint_url=…&region=…` where needed. Clients and services share it."""
-    values_inline_bytes: Annotated[int, Field(ge=0, le=900_000)] = 32 * 1024
+    values_inline_bytes: Annotated[int, Field(ge=0, le=900_000)] = INLINE_LIMIT
     """Values up to this size, in bytes, travel inside messages."""
 
     @field_validator("values_url")

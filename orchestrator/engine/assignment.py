@@ -9,6 +9,7 @@ from typing import Final
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import FatalError, FencedError, OwnershipLost
+from orchestrator.bus.polling import poll_many
 from orchestrator.bus.ports import (
     Assignor,
     Bus,
@@ -20,7 +21,7 @@ from orchestrator.bus.ports import (
     Received,
     Start,
 )
-from orchestrator.engine.linger import poll_lingering, poll_many
+from orchestrator.engine.linger import poll_lingering
 from orchestrator.engine.offset_metadata import batch_number, metadata_of
 from orchestrator.engine.recovery.partition_counts import common_count, refuse_other_count
 from orchestrator.engine.recovery.restore import Progress, restore

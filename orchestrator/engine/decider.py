@@ -8,7 +8,7 @@ from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Outgoing, Received
 from orchestrator.engine.assignment import SlotAssignment
 from orchestrator.engine.routing import Routed, Router
-from orchestrator.engine.staged_batch import StagedBatch, location_of
+from orchestrator.engine.staged_batch import StagedBatch
 from orchestrator.engine.state.encoding import Encoder
 from orchestrator.engine.state.timers import Horizon
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
@@ -80,14 +80,14 @@ class BatchDecider:
             batch.dead_letter(record, str(error), "decode")
             return
         except Exception as error:  # a bug in decoding must not stop the partition
-            logger.exception("decoding the record at %s failed; it is dead-lettered", location_of(record))
+            logger.exception("decoding the record at %s failed; it is dead-lettered", record.location)
             batch.dead_letter(record, f"{type(error).__name__}: {error}", "decode")
             return
         if isinstance(routed, Outgoing):
             batch.forward(record, routed)
         elif isinstance(routed, Routed):
             input = routed.input(record, self._agents.profile)
-            reason = self._poisoned.get(location_of(record), "")
+            reason = self._poisoned.get(record.location, "")
             batch.handle(record.partition, routed.correlation_id, input, record, reason)
 
     def _handle_timers(self, batch: StagedBatch, limit: int) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.headers import TYPE
+from orchestrator.bus.polling import poll_many
 from orchestrator.bus.ports import Consumer, Received
 from orchestrator.messages import events
 from orchestrator.messages.catalogue import Topic, avro_name
@@ -25,12 +26,6 @@ def poll_lingering(consumer: Consumer, limit: int, timeout_s: float) -> list[Rec
     while received and len(received) < limit and may_linger(received) and not linger.passed:
         received += poll_many(consumer, limit - len(received), linger.remaining())
     return received
-
-
-def poll_many(consumer: Consumer, limit: int, timeout_s: float) -> list[Received]:
-    """Waits up to `timeout_s` for one record, and adds those that are fetched already, `limit` in all."""
-    first = consumer.poll(timeout_s)
-    return [] if first is None else [first, *consumer.drain(limit - 1)]
 
 
 def may_linger(records: Iterable[Received]) -> bool:

@@ -95,14 +95,13 @@ class Router:
                 f"the record was forwarded once and is still not in partition {self.home(correlation_id)}, the "
                 "home of its session"
             )
-        came_from = f"{received.topic}/{received.partition}/{received.offset}".encode()
         return Outgoing(
             topic=received.topic,
             key=correlation_id.encode(),
             value=received.value,
             headers=(
                 *((name, value) for name, value in received.headers if value is not None),
-                (FORWARDED, came_from),
+                (FORWARDED, received.location.encode()),
             ),
             partition=self.home(correlation_id),
         )

@@ -72,7 +72,7 @@ class StagedBatch:
         if received.offset < position:
             return False
         self._positions[place] = received.offset + 1
-        self.inputs.append(location_of(received))
+        self.inputs.append(received.location)
         return True
 
     def session(self, partition: int, correlation_id: str) -> Session | None:
@@ -292,8 +292,3 @@ class StagedBatch:
     def _write(self, message: Message, partition: int | None = None) -> None:
         self.messages.append(message)
         self.outgoing.append(self.encoder.encode(message, partition))
-
-
-def location_of(received: Received) -> str:
-    """Topic, partition and offset of a record, as one string."""
-    return f"{received.topic}/{received.partition}/{received.offset}"

@@ -60,6 +60,12 @@ def purpose_of(call: Call) -> CallKind:
     return call.failed_kind if call.kind is CallKind.RECOVERY else call.kind
 
 
+def call_of(message: object) -> Call | None:
+    """The call that a command requests or an event is about; None for a message without one."""
+    call = getattr(message, "call", None)
+    return call if isinstance(call, Call) else None
+
+
 def call_name(call: Call) -> str:
     """What a call is about, for people: `plan 2`, `step deploys`, `evaluation`."""
     match purpose_of(call):

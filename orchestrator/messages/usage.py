@@ -22,6 +22,11 @@ def tokens_of(usage: Usage) -> int:
     return usage.tokens_input + usage.tokens_output
 
 
+def micro_usd(usd: float) -> int:
+    """An amount of US dollars in millionths, the unit of usage and limits."""
+    return round(usd * 1_000_000)
+
+
 def _sum(one: Usage, other: Usage) -> Usage:
     return Usage(
         tool_calls=one.tool_calls + other.tool_calls,

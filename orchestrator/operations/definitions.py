@@ -27,14 +27,10 @@ def read_definitions(connection: Connection, timeout_s: float) -> Definitions:
     table = DefinitionTable()
     warnings: list[str] = []
     for received in read_to_end(connection.bus, all_partitions(connection.bus, Topic.DEFINITIONS), timeout_s):
-        key = (received.key or b"").decode(errors="replace")
-        if received.value is None:
-            table.remove(key)
-            continue
         try:
-            table.put(connection.codec.decode(received))
+            table.apply(received, connection.codec)
         except ContractError as error:
-            warnings.append(f"the definition of {key} cannot be read: {error}")
+            warnings.append(f"the definition of {received.key_text} cannot be read: {error}")
     return Definitions(
         agents=tuple(table.agents[name] for name in sorted(table.agents)),
         playbooks=tuple(table.playbooks[name] for name in sorted(table.playbooks)),

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from orchestrator.bus.polling import poll_many
 from orchestrator.bus.ports import END, Received
 from orchestrator.bus.standalone import STANDALONE, all_partitions
 from orchestrator.client import Client
@@ -78,8 +79,7 @@ def tail(connection: Connection) -> Iterator[Event]:
     try:
         consumer.assign(dict.fromkeys(positions, END))
         while True:
-            first = consumer.poll(_POLL_S)
-            batch = [] if first is None else [first, *consumer.drain(_BATCH)]
+            batch = poll_many(consumer, _BATCH, _POLL_S)
             for received in sorted(batch, key=lambda one: one.timestamp_ms):
                 if event := _event_in(connection, received):
                     yield event

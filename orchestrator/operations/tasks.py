@@ -8,6 +8,7 @@ from orchestrator.client import Client, Handle
 from orchestrator.errors import OrchestratorError
 from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.types import Limits
+from orchestrator.messages.usage import micro_usd
 from orchestrator.operations.errors import NotDoneError
 from orchestrator.operations.lookup import FoundSession
 from orchestrator.sessions.projection import ENDED, PHASES
@@ -43,7 +44,7 @@ class Task:
             step_timeout_ms=self.step_timeout_ms,
             tool_calls=self.tool_calls,
             tokens=self.tokens,
-            cost_micro_usd=None if self.cost_usd is None else round(self.cost_usd * 1_000_000),
+            cost_micro_usd=None if self.cost_usd is None else micro_usd(self.cost_usd),
             parallel_steps=self.parallel_steps,
         )
         return None if limits == Limits() else limits

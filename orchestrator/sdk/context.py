@@ -6,10 +6,11 @@ from typing import Any, Protocol
 
 from orchestrator.messages import identity
 from orchestrator.messages.base import Command, Event, Message
+from orchestrator.messages.call_kinds import call_of
 from orchestrator.messages.commands import ExecuteTool
 from orchestrator.messages.events import PlaybookDefined, ToolProgressed
-from orchestrator.messages.types import AgentProfile, Call, ToolDefinition, Usage, Value
-from orchestrator.messages.usage import total_usage
+from orchestrator.messages.types import AgentProfile, ToolDefinition, Usage, Value
+from orchestrator.messages.usage import micro_usd, total_usage
 from orchestrator.sdk.writing import MessageWriter
 
 
@@ -123,14 +124,13 @@ class Context:
         used = Usage(
             tokens_input=tokens_input,
             tokens_output=tokens_output,
-            cost_micro_usd=round(cost_usd * 1_000_000),
+            cost_micro_usd=micro_usd(cost_usd),
         )
         self.used = total_usage(self.used, used)
 
     async def progress(self, note: str = "", fraction: float | None = None) -> None:
         """Reports how far the running call is, `fraction` from 0.0 to 1.0. For display only: reports may be
         lost and are not kept."""
-        call = getattr(self.message, "call", None)
-        if isinstance(call, Call):
+        if call := call_of(self.message):
             report = self._writer.write(ToolProgressed, call=call, fraction=fraction, note=note)
             await self._runtime.emit(report)

@@ -13,6 +13,7 @@ from orchestrator.messages.types import (
     ReviewVerdict,
     ToolPolicy,
 )
+from orchestrator.messages.usage import micro_usd
 from orchestrator.sdk.grammar import Duration, Grammar, Name, Retry
 
 Amount = Annotated[int, pydantic.Field(ge=0)]
@@ -72,7 +73,7 @@ class LimitsOf(Grammar):
             step_timeout_ms=self.step_timeout,
             tool_calls=self.tool_calls,
             tokens=self.tokens,
-            cost_micro_usd=None if self.cost_usd is None else round(self.cost_usd * 1_000_000),
+            cost_micro_usd=None if self.cost_usd is None else micro_usd(self.cost_usd),
             parallel_steps=self.parallel_steps,
         )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.messages import events
 from orchestrator.messages.base import Event, SessionEvent
-from orchestrator.messages.call_kinds import CALL_KINDS, call_name
+from orchestrator.messages.call_kinds import CALL_KINDS, call_name, call_of
 from orchestrator.messages.types import Call, Usage
 from orchestrator.sessions.summaries import duration
 from orchestrator.sessions.timeline import in_order
@@ -120,8 +120,8 @@ def _attempts(ordered: Iterable[Event]) -> Iterator[_Attempt]:
 
 def _note_reply(event: Event, found: dict[str, _Attempt]) -> None:
     """A reply, or what the orchestrator made of it, reports the usage of its call."""
-    call, usage = getattr(event, "call", None), getattr(event, "usage", None)
-    if not isinstance(call, Call) or not isinstance(usage, Usage) or call.call_id not in found:
+    call, usage = call_of(event), getattr(event, "usage", None)
+    if call is None or not isinstance(usage, Usage) or call.call_id not in found:
         return
     attempt = found[call.call_id]
     if attempt.replied is None or not isinstance(event, SessionEvent):

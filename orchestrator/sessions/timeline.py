@@ -6,7 +6,7 @@ from heapq import heapify, heappop, heappush
 from itertools import pairwise
 
 from orchestrator.messages.base import Event, SessionEvent
-from orchestrator.messages.types import Call
+from orchestrator.messages.call_kinds import call_of
 from orchestrator.sessions.summaries import summary
 
 
@@ -86,17 +86,12 @@ def _edges(events: Sequence[Event]) -> Iterator[tuple[str, str]]:
         yield earlier.event_id, later.event_id
     opened: dict[str, str] = {}
     for fact in own:
-        if (call := _call_of(fact)) is not None:
+        if (call := call_of(fact)) is not None:
             opened.setdefault(call.call_id, fact.event_id)
     known = {event.event_id for event in events}
     history = {fact.event_id for fact in own}
     for event in events:
         if event.causation_id in known and not {event.event_id, event.causation_id} <= history:
             yield event.causation_id, event.event_id
-        elif event.event_id not in history and (call := _call_of(event)) and call.call_id in opened:
+        elif event.event_id not in history and (call := call_of(event)) and call.call_id in opened:
             yield opened[call.call_id], event.event_id
-
-
-def _call_of(event: Event) -> Call | None:
-    call = getattr(event, "call", None)
-    return call if isinstance(call, Call) else None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from orchestrator.bus.ports import Received
 from orchestrator.delivery.dead_letters import HANDLE, dead_letter
 from orchestrator.messages.base import Command, Event, Message
-from orchestrator.messages.types import Call
+from orchestrator.messages.call_kinds import call_of
 from orchestrator.sdk import Middleware, Platform, Plugins, Service, ServiceContext, failure_of
 from orchestrator.worker.middleware import chain
 
@@ -68,9 +68,8 @@ class Handlers:
         earlier = self._last.get((service.name, message.correlation_id)) if service.ordered else None
         work = self._handle(service, received, message, earlier)
         task = asyncio.create_task(work, name=f"{service.name} {type(message).__name__}")
-        call = getattr(message, "call", None)
-        works_for = call.call_id if isinstance(message, Command) and isinstance(call, Call) else ""
-        self._running[task] = works_for
+        call = call_of(message) if isinstance(message, Command) else None
+        self._running[task] = call.call_id if call else ""
         if service.ordered:
             self._last[service.name, message.correlation_id] = task
 

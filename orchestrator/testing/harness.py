@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
+from orchestrator.bus.values.message_values import INLINE_LIMIT
 from orchestrator.messages import commands, events
 from orchestrator.messages.base import Command, Definition, Event, Message, SessionEvent
 from orchestrator.messages.catalogue import Topic
@@ -19,7 +20,7 @@ from orchestrator.sdk.registry import Plugin
 from orchestrator.testing.clock import START, Clock
 from orchestrator.testing.handlers import Handlers
 from orchestrator.testing.loop import MemoryLoop
-from orchestrator.testing.memory import INLINE_BYTES, MemoryDefinitions, MemoryMetrics, MemoryValues
+from orchestrator.testing.memory import MemoryDefinitions, MemoryMetrics, MemoryValues
 from orchestrator.testing.session import HarnessSession
 from orchestrator.testing.topics import Topics
 
@@ -53,7 +54,7 @@ class Harness:
         installed: bool = True,
         auto_advance: bool = True,
         timeout_s: float = 10.0,
-        inline_bytes: int = INLINE_BYTES,
+        inline_bytes: int = INLINE_LIMIT,
         start: int = START,
     ) -> None:
         """`timeout_s`: real time after which running handlers count as hanging, so that only a move of the clock

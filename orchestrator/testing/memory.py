@@ -7,13 +7,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from orchestrator.bus.values.message_values import INLINE_LIMIT
 from orchestrator.errors import ContractError
 from orchestrator.messages import events
 from orchestrator.messages.base import Message
 from orchestrator.messages.types import AgentProfile, ToolDefinition, Value
 from orchestrator.messages.values import json_value, read_json
-
-INLINE_BYTES = 32 * 1024
 
 
 @dataclass
@@ -39,7 +38,7 @@ class MemoryDefinitions:
 class MemoryValues:
     """Values up to the inline size are in messages; larger ones are stored here, by the hash of their bytes."""
 
-    def __init__(self, inline_bytes: int = INLINE_BYTES) -> None:
+    def __init__(self, inline_bytes: int = INLINE_LIMIT) -> None:
         self.stored: dict[str, bytes] = {}
         self._inline_bytes = inline_bytes
 

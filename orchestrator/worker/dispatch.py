@@ -16,7 +16,7 @@ from orchestrator.delivery.dead_letters import HANDLE, DeadLetterCap, dead_lette
 from orchestrator.delivery.failed_replies import failed_reply
 from orchestrator.errors import ContractError, OrchestratorError
 from orchestrator.messages.base import Command, Event, Message
-from orchestrator.messages.types import Call
+from orchestrator.messages.call_kinds import call_of
 from orchestrator.sdk.failures import failure_of
 from orchestrator.sdk.roles.middleware import Next
 from orchestrator.sdk.service_context import Platform, ServiceContext
@@ -153,13 +153,8 @@ class Dispatcher:
             records = await self._outputs(work)
         except asyncio.CancelledError:
             pass  # nothing awaits this task: its canceller has marked the work or its partition
-        except Exception as error:
-            logger.error(
-                "%s could not dead-letter %s; it is read again after a restart or rebalance",
-                self._handling.service,
-                _at(work),
-                exc_info=error,
-            )
+        except Exception as error:  # noqa: BLE001 - reported, and the record is read again
+            self._report_unwritten(work, error)
         finally:
             self._running.discard(work)
             if call:
@@ -206,7 +201,9 @@ class Dispatcher:
             elif work.dead_letters < _MAX_DEAD_LETTERS:
                 work.task = self._loop.create_task(self._dead_letter_outputs(work, error))
             else:
-                logger.error("%s is skipped: even its dead letter cannot be sent: %s", _at(work), error)
+                logger.error(
+                    "%s is skipped: even its dead letter cannot be sent: %s", work.received.location, error
+                )
                 self._complete(work)
         self._start_ready()
 
@@ -218,16 +215,19 @@ class Dispatcher:
             replies = [failed_reply(output, str(error), now) for output in work.outputs]
             failures = await self._encode([reply for reply in replies if reply is not None])
             records = [*await self._dead_letter(work, error), *failures]
-        except Exception as failed:
-            logger.error(
-                "%s could not dead-letter %s; it is read again after a restart or rebalance",
-                self._handling.service,
-                _at(work),
-                exc_info=failed,
-            )
+        except Exception as failed:  # noqa: BLE001 - reported, and the record is read again
+            self._report_unwritten(work, failed)
             self._abandon(work)
         else:
             self._send(work, records)
+
+    def _report_unwritten(self, work: Work, error: Exception) -> None:
+        logger.error(
+            "%s could not dead-letter %s; it is read again after a restart or rebalance",
+            self._handling.service,
+            work.received.location,
+            exc_info=error,
+        )
 
     async def _outputs(self, work: Work) -> Sequence[Outgoing]:
         """What to send for a record: its handler's outputs, or its dead letter."""
@@ -269,7 +269,7 @@ class Dispatcher:
             "%s could not %s %s; the record is dead-lettered: %s",
             handling.service,
             stage,
-            _at(work),
+            work.received.location,
             failure.message,
             exc_info=error,
         )
@@ -326,12 +326,5 @@ class Dispatcher:
 def _call_of(work: Work) -> str:
     """The call that a command requests. Events only mention one: a subscriber that counts calls counts voided
     ones too."""
-    if not isinstance(work.message, Command):
-        return ""
-    call = getattr(work.message, "call", None)
-    return call.call_id if isinstance(call, Call) else ""
-
-
-def _at(work: Work) -> str:
-    received = work.received
-    return f"{received.topic}/{received.partition}/{received.offset}"
+    call = call_of(work.message) if isinstance(work.message, Command) else None
+    return call.call_id if call else ""

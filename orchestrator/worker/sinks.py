@@ -12,6 +12,7 @@ from typing import Final
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import FatalError
 from orchestrator.bus.headers import TYPE
+from orchestrator.bus.polling import poll_many
 from orchestrator.bus.ports import Consumer, Position, Reading, Received, Start
 from orchestrator.bus.standalone import all_partitions
 from orchestrator.delivery.dead_letters import DECODE, UNDECODABLE
@@ -140,10 +141,9 @@ class SinkRunner:
         consumer.assign(offsets)
 
     def _run_once(self, consumer: Consumer, sink: Sink) -> None:
-        first = consumer.poll(self._settings.poll_timeout_s)
-        if first is None:
+        batch = poll_many(consumer, self._settings.batch, self._settings.poll_timeout_s)
+        if not batch:
             return
-        batch = (first, *consumer.drain(self._settings.batch - 1))
         sink.write(
             [delivery for received in batch if (delivery := self._delivery(received)) is not None],
             {(received.topic.value, received.partition): received.offset + 1 for received in batch},

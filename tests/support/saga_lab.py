@@ -11,6 +11,7 @@ from typing import Any
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka.bus import KafkaBus
 from orchestrator.bus.partitioning import partition_of
+from orchestrator.bus.polling import poll_many
 from orchestrator.bus.ports import Bus, Outgoing, Position, Reading, Start
 from orchestrator.bus.values.folder import FolderValues
 from orchestrator.bus.values.message_values import MessageValues
@@ -215,8 +216,7 @@ class SagaLab:
 
         def serve() -> None:
             while not stop.is_set():
-                first = consumer.poll(0.05)
-                for received in [first, *consumer.drain(500)] if first else []:
+                for received in poll_many(consumer, 500, 0.05):
                     output = self.codec.decode(received)
                     for reply in self.replies(output, choices(output)):
                         self.installation.send(self.codec.encode(reply, source="/test/0"))

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from orchestrator.messages import commands, events
 from orchestrator.messages.base import Message
+from orchestrator.messages.call_kinds import call_of
 from orchestrator.messages.types import (
     AgentProfile,
     Call,
@@ -221,9 +222,9 @@ class FatedSimulation(Simulation):
 
     def fate(self, output: Message) -> Choices:
         """Evaluations of steps are numbered in order of arrival, so no call has a fate of its own: all go well."""
-        call = getattr(output, "call", None)
+        call = call_of(output)
         by_step = self._after is EvaluationPoint.STEP and isinstance(output, commands.EvaluateTask)
-        if not isinstance(call, Call) or call.attempt > 3 or by_step or not self._script:
+        if call is None or call.attempt > 3 or by_step or not self._script:
             return Choices()
         places = (number + place for place, number in enumerate(call.call_id.encode()))
         return Choices([self._script[place % len(self._script)] for place in places])

@@ -15,6 +15,7 @@ from typing import Final
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import OffsetLost
+from orchestrator.bus.polling import poll_many
 from orchestrator.bus.ports import Commit, Consumer, Position, Received
 from orchestrator.bus.values.message_values import MessageValues
 from orchestrator.engine.offset_metadata import batch_number, partition_count_in
@@ -41,6 +42,7 @@ STALL_S: Final = 30.0
 REPORT_S: Final = 5.0
 """How often progress is logged."""
 _DRAIN: Final = 1_000
+_POLL_S: Final = 0.1
 
 
 @dataclass
@@ -209,7 +211,7 @@ class _Restore:
                 f"this orchestrator does not know {name}, the type of the event at {place}: run a version at "
                 "least as new as the one that wrote it"
             ) from error
-        correlation_id = canonical_uuid((received.key or b"").decode("utf-8", "replace"))
+        correlation_id = canonical_uuid(received.key_text)
         if correlation_id is None:
             logger.error("skipping an unreadable event without a session id at %s: %s", place, error)
         else:
@@ -263,8 +265,7 @@ class _Restore:
 
     def _next(self) -> Iterable[Received]:
         try:
-            first = self.consumer.poll(0.1)
-            return [] if first is None else [first, *self.consumer.drain(_DRAIN)]
+            return poll_many(self.consumer, _DRAIN, _POLL_S)
         except OffsetLost as error:
             raise ConfigurationError(
                 f"records were deleted while partition {self.partition.number} was being restored: {error}"

@@ -145,7 +145,7 @@ class _Partition:
                 return
             state = snapshots.read(found, self._values)
         except (ContractError, ConfigurationError) as error:
-            self._report_fault(Problem.UNREADABLE, received, _key(received), str(error))
+            self._report_fault(Problem.UNREADABLE, received, received.key_text, str(error))
             return
         self._report.snapshots += 1
         of_session = self._snapshots.setdefault(found.correlation_id, {})
@@ -160,7 +160,7 @@ class _Partition:
             if not isinstance(event, SessionEvent):
                 raise ContractError(f"{type(event).__name__} does not belong in a session's history")
         except ContractError as error:
-            self._report_fault(Problem.UNREADABLE, received, _key(received), str(error))
+            self._report_fault(Problem.UNREADABLE, received, received.key_text, str(error))
         else:
             self._add_event(event, received, is_whole)
 
@@ -223,7 +223,3 @@ class _Partition:
 
     def _report_fault(self, problem: Problem, received: Received, name: str, message: str) -> None:
         self._report.findings.append(Finding(problem, self._number, received.offset, name, message))
-
-
-def _key(received: Received) -> str:
-    return (received.key or b"").decode("utf-8", "replace")

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias, assert_never
 
 from orchestrator.messages import events, identity
 from orchestrator.messages.base import Message, SessionEvent
-from orchestrator.messages.call_kinds import purpose_of
+from orchestrator.messages.call_kinds import call_of, purpose_of
 from orchestrator.messages.types import Call, CallKind
 from orchestrator.saga import Input, Session, TimePassed, decide, evolve, next_due
 from orchestrator.sdk.durations import milliseconds
@@ -66,7 +66,7 @@ class Scenario:
             if isinstance(output, SessionEvent):
                 replayed = evolve(replayed, output)
                 self.history.append(output)
-            if isinstance(call := getattr(output, "call", None), Call):
+            if call := call_of(output):
                 self._calls.append(call)
         if replayed != decision.session:
             raise AssertionError("the session is not the fold of its own events")
@@ -138,8 +138,8 @@ def given(*inputs: Sentence) -> Scenario:
 
 def name_of(message: Message) -> str:
     """Type and subject of a message."""
-    call = getattr(message, "call", None)
-    if not isinstance(call, Call):
+    call = call_of(message)
+    if call is None:
         return type(message).__name__
     waited = f" {call.kind}" if isinstance(message, events.CallTimedOut) else ""
     again = f" #{call.attempt}" if call.attempt > 1 else ""

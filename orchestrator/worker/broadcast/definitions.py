@@ -39,6 +39,14 @@ class DefinitionTable:
     def playbooks(self) -> Mapping[str, PlaybookDefined]:
         return self._tables.get("playbook", _EMPTY)
 
+    def apply(self, received: Received, codec: Codec) -> None:
+        """Puts the definition that a record of the topic holds, or removes the one whose key a record without a
+        value has. Raises as `Codec.decode` does."""
+        if received.value is None:
+            self.remove(received.key_text)
+        else:
+            self.put(codec.decode(received))
+
     def put(self, definition: Message) -> None:
         """Adds or replaces a definition. By one thread at a time."""
         found = _entry_of(definition)
@@ -86,11 +94,8 @@ class DefinitionsReader:
         self._reader.catch_up(deadline)
 
     def _on_record(self, received: Received) -> None:
-        if received.value is None:
-            self.table.remove((received.key or b"").decode(errors="replace"))
-            return
         try:
-            self.table.put(self._codec.decode(received))
+            self.table.apply(received, self._codec)
         except OrchestratorError as error:
             logger.warning(
                 "ignored the definition at offset %d, which cannot be decoded: %s", received.offset, error

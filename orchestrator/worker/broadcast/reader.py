@@ -8,7 +8,9 @@ from typing import Final
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import FatalError
+from orchestrator.bus.polling import poll_many
 from orchestrator.bus.ports import BEGINNING, Bus, Consumer, Position, Reading, Received, Start
+from orchestrator.bus.standalone import all_partitions
 from orchestrator.errors import OrchestratorError, UnavailableError
 from orchestrator.messages.catalogue import Topic
 
@@ -82,7 +84,7 @@ class BroadcastReader:
 
     def _read_with_new_consumer(self) -> None:
         """Reads until stopped, or until the client fails permanently."""
-        positions = [(self._topic, number) for number in range(self._bus.partitions(self._topic))]
+        positions = all_partitions(self._bus, self._topic)
         consumer = self._bus.consumer(Reading(self._group, Start.BEGINNING))
         try:
             consumer.assign(self._offsets(consumer, positions))
@@ -108,11 +110,9 @@ class BroadcastReader:
         return dict(self._next_offsets)
 
     def _run_once(self, consumer: Consumer, positions: list[Position]) -> None:
-        received = consumer.poll(_POLL_TIMEOUT_S)
-        if received is not None:
-            for record in (received, *consumer.drain(_BATCH - 1)):
-                self._on_record(record)
-                self._next_offsets[record.topic, record.partition] = record.offset + 1
+        for record in poll_many(consumer, _BATCH, _POLL_TIMEOUT_S):
+            self._on_record(record)
+            self._next_offsets[record.topic, record.partition] = record.offset + 1
         if self._catch_ups:
             self._finish_catch_ups(consumer, positions)
 

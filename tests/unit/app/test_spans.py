@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.app.session_observer import span_of
 from orchestrator.messages import events
-from orchestrator.messages.call_kinds import purpose_of
+from orchestrator.messages.call_kinds import call_of, purpose_of
 from orchestrator.messages.types import Call, CallKind, Failure
 from tests.golden.record import FOLDER, read
 from tests.support.samples import sample_of
@@ -47,7 +47,7 @@ def test_a_call_that_failed_ends_the_span_of_the_kind_that_failed(kind: CallKind
 
 def test_every_kind_of_call_in_a_history_has_spans() -> None:
     history = [event for path in FOLDER.glob("*.json") for event in read(path.read_bytes())[0]]
-    calls = [call for event in history if isinstance(call := getattr(event, "call", None), Call)]
+    calls = [call for event in history if (call := call_of(event))]
     spans = {span.name.partition(" ")[0] for event in history if (span := span_of(event)) is not None}
     opened = {name.partition(" ")[0] for call in calls if (name := NAMES[purpose_of(call)]) is not None}
     assert opened == spans - {"invoke_agent"}

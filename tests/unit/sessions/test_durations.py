@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.messages.base import SessionEvent
-from orchestrator.messages.call_kinds import call_name
-from orchestrator.messages.types import Call
+from orchestrator.messages.call_kinds import call_name, call_of
 from orchestrator.sessions.durations import where_time_went
 from tests.golden.record import FOLDER, read
 from tests.support.stories import Story, completed_triage, planned
@@ -67,5 +66,5 @@ def test_the_table_lines_up() -> None:
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
 def test_the_work_of_every_call_in_a_history_is_shown(path: Path) -> None:
     history, _ = read(path.read_bytes())
-    calls = [call for event in history if isinstance(call := getattr(event, "call", None), Call)]
+    calls = [call for event in history if (call := call_of(event))]
     assert {work.name for work in where_time_went(history).work} >= {call_name(call) for call in calls}
