@@ -38,6 +38,14 @@ class CreatePlan(Command, frozen=True, kw_only=True):
     """What the evaluation found about it."""
     feedback: str = ""
     """Why another revision is asked for."""
+    turn: int = 1
+    """Number of the turn, from 1; a revision of the same turn corrects its plan."""
+    outcomes: tuple[types.StepOutcome, ...] = ()
+    """What the steps of the plan before came to."""
+    conversation: types.Value | None = None
+    """The planner's conversation up to now: its last segment. It holds context, memory and model, which are left out then."""
+    model: types.ModelPolicy | None = None
+    """How the agent thinks."""
 
 
 class EvaluateTask(Command, frozen=True, kw_only=True):
@@ -49,6 +57,10 @@ class EvaluateTask(Command, frozen=True, kw_only=True):
     """Not to be handled later."""
     evaluator: str
     """Name of the evaluator."""
+    settings: str = "{ }"
+    """Settings of the evaluator, a JSON object."""
+    model: types.ModelPolicy | None = None
+    """The agent's model, without instructions and examples, for evaluators that ask one."""
     point: types.EvaluationPoint
     """Whether the whole plan or one step is looked at."""
     goal: str

@@ -87,6 +87,8 @@ class FallbackChosen(Event, frozen=True, kw_only=True):
     """Tools not to be chosen again."""
     reason: str = ""
     """Why."""
+    usage: types.Usage = types.Usage()
+    """What it used."""
 
 
 class MessageDeadLettered(Event, frozen=True, kw_only=True):
@@ -115,6 +117,8 @@ class PlanAccepted(SessionEvent, frozen=True, kw_only=True):
     """The plan."""
     usage: types.Usage = types.Usage()
     """What it used."""
+    conversation: types.Value | None = None
+    """The planner's conversation after this plan: its last segment."""
 
 
 class PlanCreated(Event, frozen=True, kw_only=True):
@@ -126,6 +130,8 @@ class PlanCreated(Event, frozen=True, kw_only=True):
     """The plan."""
     usage: types.Usage = types.Usage()
     """What it used."""
+    conversation: types.Value | None = None
+    """The planner's conversation after this plan: its last segment."""
 
 
 class PlanProposed(SessionEvent, frozen=True, kw_only=True):
@@ -139,6 +145,8 @@ class PlanProposed(SessionEvent, frozen=True, kw_only=True):
     """The calls that were opened, one a reviewer."""
     usage: types.Usage = types.Usage()
     """What it used."""
+    conversation: types.Value | None = None
+    """The planner's conversation after this plan: its last segment."""
 
 
 class PlanRejected(SessionEvent, frozen=True, kw_only=True):
@@ -152,6 +160,8 @@ class PlanRejected(SessionEvent, frozen=True, kw_only=True):
     """What reviewers said."""
     usage: types.Usage = types.Usage()
     """What it used."""
+    conversation: types.Value | None = None
+    """The planner's conversation after this plan: its last segment."""
 
 
 class PlanRequested(SessionEvent, frozen=True, kw_only=True):
@@ -161,6 +171,8 @@ class PlanRequested(SessionEvent, frozen=True, kw_only=True):
     """The call that was opened."""
     feedback: str = ""
     """Why another revision is asked for."""
+    turn: int = 1
+    """Number of the turn, from 1."""
 
 
 class PlanReviewed(Event, frozen=True, kw_only=True):
@@ -222,6 +234,8 @@ class RecoveryExhausted(Event, frozen=True, kw_only=True):
     """What failed last."""
     reason: str = ""
     """Why nothing is left."""
+    usage: types.Usage = types.Usage()
+    """What it used."""
 
 
 class RecoveryRecorded(SessionEvent, frozen=True, kw_only=True):
@@ -255,8 +269,12 @@ class RetryScheduled(Event, frozen=True, kw_only=True):
     """The call it answers."""
     delay_ms: int
     """After this delay, milliseconds."""
+    arguments: types.Document | None = None
+    """Arguments to try it with instead; null keeps those of the plan."""
     reason: str = ""
     """Why."""
+    usage: types.Usage = types.Usage()
+    """What it used."""
 
 
 class ReviewRecorded(SessionEvent, frozen=True, kw_only=True):
@@ -277,6 +295,8 @@ class SelectionFailed(Event, frozen=True, kw_only=True):
     """The call it answers."""
     failure: types.Failure
     """Why."""
+    usage: types.Usage = types.Usage()
+    """What it used."""
 
 
 class StepAssigned(SessionEvent, frozen=True, kw_only=True):
@@ -485,6 +505,8 @@ class ToolSelected(Event, frozen=True, kw_only=True):
     """Other tools that could do the step, best first."""
     reason: str = ""
     """Why this tool, for people."""
+    usage: types.Usage = types.Usage()
+    """What it used."""
 
 
 class ToolStarted(Event, frozen=True, kw_only=True):

@@ -45,6 +45,14 @@ class NextMove(StrEnum):
     GIVE_UP = "GIVE_UP"
 
 
+class OnExhausted(StrEnum):
+    """What follows in an open plan where recovery has nothing left to try. REPORT: the planner is told with the next turn. ESCALATE: the session waits for a person."""
+
+    UNKNOWN = "UNKNOWN"
+    REPORT = "REPORT"
+    ESCALATE = "ESCALATE"
+
+
 class RecoveryDecision(StrEnum):
     """What recovery decided about a failed call. RETRY: the same again, later. FALLBACK: at once, with other tools. EXHAUSTED: nothing is left to try."""
 
@@ -115,6 +123,8 @@ class EvaluationPolicy(Record, frozen=True, kw_only=True):
     """When to evaluate."""
     evaluator: str = "criteria"
     """Name of the evaluator."""
+    settings: str = "{ }"
+    """Settings of the evaluator, a JSON object, such as a rubric."""
     max_revisions: int = 3
     """How many plan revisions in all, the first one included."""
     timeout_ms: int = 60000
@@ -130,6 +140,8 @@ class Failure(Record, frozen=True, kw_only=True):
     """Stable short name of the reason, such as tool_not_found."""
     message: str
     """What is wrong and what to do, for people. Never holds a secret."""
+    retry_after_ms: int | None = None
+    """How long to wait before the next attempt, milliseconds, where the other side said so."""
 
 
 class Header(Record, frozen=True, kw_only=True):
@@ -156,6 +168,8 @@ class Limits(Record, frozen=True, kw_only=True):
     """Cost in millionths of a US dollar."""
     parallel_steps: int | None = None
     """Steps side by side."""
+    turns: int | None = None
+    """Turns of a planner: how often it is asked again after the steps of an open plan."""
 
 
 class OriginalMessage(Record, frozen=True, kw_only=True):
@@ -292,31 +306,6 @@ class ToolPolicy(Record, frozen=True, kw_only=True):
     """Refused tool names."""
 
 
-class AgentProfile(Record, frozen=True, kw_only=True):
-    """A named agent: how it plans, what it may use, who reviews, and its bounds. Resolved once, at acceptance."""
-
-    name: str
-    """Name of the agent."""
-    description: str = ""
-    """What the agent is for."""
-    planner: str = "playbook"
-    """Name of the planner."""
-    playbook: str = ""
-    """Playbook to use when the task names none; empty lets the planner match one."""
-    planning_timeout_ms: int = 60000
-    """Time limit of one planning call, milliseconds."""
-    tools: ToolPolicy = ToolPolicy()
-    """Which tools it may use."""
-    retry: RetryPolicy = RetryPolicy()
-    """Retry policy of calls that name none."""
-    reviewers: tuple[ReviewPolicy, ...] = ()
-    """Who reviews each plan."""
-    evaluation: EvaluationPolicy = EvaluationPolicy()
-    """When and how results are evaluated."""
-    limits: Limits = Limits()
-    """Bounds of a session."""
-
-
 class Usage(Record, frozen=True, kw_only=True):
     """What work used. Sums are exact: integers only."""
 
@@ -330,6 +319,10 @@ class Usage(Record, frozen=True, kw_only=True):
     """Cost in millionths of a US dollar."""
     duration_ms: int = 0
     """Working time, milliseconds; side-by-side work adds up."""
+    model_requests: int = 0
+    """Requests to models."""
+    tokens_cached: int = 0
+    """Of the tokens read, those that the provider had cached."""
 
 
 class Call(Record, frozen=True, kw_only=True):
@@ -391,6 +384,56 @@ class Document(Record, frozen=True, kw_only=True):
     """What to fill in, and where."""
 
 
+class ModelPolicy(Record, frozen=True, kw_only=True):
+    """How an agent thinks: with which model, on which instructions, and what it is shown."""
+
+    name: str
+    """Model, as PROVIDER:MODEL."""
+    fallback: tuple[str, ...] = ()
+    """Models to ask, in this order, where the first one does not respond."""
+    settings: str = "{ }"
+    """Settings of its requests, a JSON object, such as temperature and max_tokens."""
+    instructions: Value | None = None
+    """What the agent is told about its work, text."""
+    output_schema: str = ""
+    """JSON Schema (2020-12) that the result must fit; empty for text."""
+    examples: Value | None = None
+    """Tasks with their results, a JSON array of objects with goal and result."""
+    context_keys: tuple[str, ...] | None = None
+    """Keys of the task's context that the model is shown; null shows all."""
+    shows_memory: bool = True
+    """Whether the model is shown what the agent remembers."""
+
+
+class AgentProfile(Record, frozen=True, kw_only=True):
+    """A named agent: how it plans, what it may use, who reviews, and its bounds. Resolved once, at acceptance."""
+
+    name: str
+    """Name of the agent."""
+    description: str = ""
+    """What the agent is for."""
+    planner: str = "playbook"
+    """Name of the planner."""
+    playbook: str = ""
+    """Playbook to use when the task names none; empty lets the planner match one."""
+    planning_timeout_ms: int = 60000
+    """Time limit of one planning call, milliseconds."""
+    model: ModelPolicy | None = None
+    """How it thinks, where its planner asks a model."""
+    on_exhausted: OnExhausted = OnExhausted.REPORT
+    """What follows in an open plan where recovery has nothing left to try."""
+    tools: ToolPolicy = ToolPolicy()
+    """Which tools it may use."""
+    retry: RetryPolicy = RetryPolicy()
+    """Retry policy of calls that name none."""
+    reviewers: tuple[ReviewPolicy, ...] = ()
+    """Who reviews each plan."""
+    evaluation: EvaluationPolicy = EvaluationPolicy()
+    """When and how results are evaluated."""
+    limits: Limits = Limits()
+    """Bounds of a session."""
+
+
 class SessionSnapshot(Record, frozen=True, kw_only=True):
     """A session's state after one of its events, so that restoring need not read what came before."""
 
@@ -436,6 +479,8 @@ class Plan(Record, frozen=True, kw_only=True):
     """The steps, in the planner's order."""
     result: Document | None = None
     """What the task returns; null returns nothing."""
+    open: bool = False
+    """Whether the planner is asked for the next turn when its steps have settled. An open plan with a result is done if all steps succeed."""
     criteria: tuple[Criterion, ...] = ()
     """What has to hold for the goal to be met."""
     planner: str = ""
@@ -444,3 +489,18 @@ class Plan(Record, frozen=True, kw_only=True):
     """Name and version of the playbook, as NAME@VERSION, where one was used."""
     rationale: str = ""
     """Why this plan, for people."""
+
+
+class StepOutcome(Record, frozen=True, kw_only=True):
+    """What a step came to. A step that never ran has neither output nor failure."""
+
+    step_id: str
+    """The step."""
+    tool: str = ""
+    """Tool that ran last; empty where none was selected."""
+    attempts: int = 0
+    """How many attempts there were."""
+    output: Value | None = None
+    """What it returned. A closed plan drops what nothing needs any more."""
+    failure: Failure | None = None
+    """Why it failed."""

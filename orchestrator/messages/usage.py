@@ -30,7 +30,9 @@ def micro_usd(usd: float) -> int:
 def _sum(one: Usage, other: Usage) -> Usage:
     return Usage(
         tool_calls=one.tool_calls + other.tool_calls,
+        model_requests=one.model_requests + other.model_requests,
         tokens_input=one.tokens_input + other.tokens_input,
+        tokens_cached=one.tokens_cached + other.tokens_cached,
         tokens_output=one.tokens_output + other.tokens_output,
         cost_micro_usd=one.cost_micro_usd + other.cost_micro_usd,
         duration_ms=one.duration_ms + other.duration_ms,

@@ -89,7 +89,10 @@ class Encoder:
                 return replace(message, outputs=self._stored(message.outputs))
             case commands.CreatePlan():
                 given = {"context": message.context, "memory": message.memory}
-                return replace(message, **self._stored(given))
+                outcomes = tuple(
+                    replace(one, **self._stored({"output": one.output})) for one in message.outcomes
+                )
+                return replace(message, outcomes=outcomes, **self._stored(given))
             case events.MessageDeadLettered():
                 return without_value(message)
             case _:

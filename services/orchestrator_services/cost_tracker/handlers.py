@@ -1,7 +1,8 @@
 """The cost tracker service: counts the usage that replies report, and logs a session's total when it ends.
 
-Counters, by `agent` and `tenant`: `agents_tool_calls`, `agents_tokens` (also by `direction`: input, output),
-`agents_cost_usd`. They start at 0 with the process; the session store keeps the total of each session.
+Counters, by `agent` and `tenant`: `agents_tool_calls`, `agents_model_requests`, `agents_tokens` (also by `direction`:
+input, output), `agents_tokens_cached` (part of the input), `agents_cost_usd`. They start at 0 with the process; the
+session store keeps the total of each session.
 """
 
 import logging
@@ -19,8 +20,13 @@ ledger: Final = Ledger()
 Reply = (
     events.PlanCreated
     | events.PlanningFailed
+    | events.ToolSelected
+    | events.SelectionFailed
     | events.ToolCompleted
     | events.ToolFailed
+    | events.RetryScheduled
+    | events.FallbackChosen
+    | events.RecoveryExhausted
     | events.TaskEvaluated
     | events.EvaluationFailed
 )
@@ -30,8 +36,13 @@ End = events.TaskCompleted | events.TaskFailed | events.TaskCancelled
 @service.on(
     events.PlanCreated,
     events.PlanningFailed,
+    events.ToolSelected,
+    events.SelectionFailed,
     events.ToolCompleted,
     events.ToolFailed,
+    events.RetryScheduled,
+    events.FallbackChosen,
+    events.RecoveryExhausted,
     events.TaskEvaluated,
     events.EvaluationFailed,
 )
@@ -75,6 +86,8 @@ def _count(call: str, usage: Usage, context: ServiceContext) -> None:
     tenant, agent = counted_for
     count = context.metrics.count
     count("agents_tool_calls", usage.tool_calls, agent=agent, tenant=tenant)
+    count("agents_model_requests", usage.model_requests, agent=agent, tenant=tenant)
     count("agents_tokens", usage.tokens_input, agent=agent, tenant=tenant, direction="input")
     count("agents_tokens", usage.tokens_output, agent=agent, tenant=tenant, direction="output")
+    count("agents_tokens_cached", usage.tokens_cached, agent=agent, tenant=tenant)
     count("agents_cost_usd", usage.cost_micro_usd / 1_000_000, agent=agent, tenant=tenant)
