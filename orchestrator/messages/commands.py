@@ -73,6 +73,8 @@ class EvaluateTask(Command, frozen=True, kw_only=True):
     """Outputs that criteria and result name, by step."""
     remaining_steps: tuple[str, ...] = ()
     """Steps of the plan that are not done yet."""
+    conversation: types.Value | None = None
+    """The planner's conversation: its last segment."""
 
 
 class ExecuteTool(Command, frozen=True, kw_only=True):

@@ -171,8 +171,8 @@ class PlanRequested(SessionEvent, frozen=True, kw_only=True):
     """The call that was opened."""
     feedback: str = ""
     """Why another revision is asked for."""
-    turn: int = 1
-    """Number of the turn, from 1."""
+    turn: int = 0
+    """Number of the turn, from 1; 0 for a session that began before there were turns."""
 
 
 class PlanReviewed(Event, frozen=True, kw_only=True):
@@ -249,6 +249,12 @@ class RecoveryRecorded(SessionEvent, frozen=True, kw_only=True):
     """When the call is tried again."""
     avoid: tuple[str, ...] = ()
     """Tools not to be chosen again."""
+    arguments: types.Document | None = None
+    """Arguments to try it with instead; null keeps those of the plan."""
+    spared: bool = False
+    """Whether the failed attempt counts for nothing."""
+    usage: types.Usage = types.Usage()
+    """What it used."""
     reason: str = ""
     """Why."""
 
@@ -271,6 +277,8 @@ class RetryScheduled(Event, frozen=True, kw_only=True):
     """After this delay, milliseconds."""
     arguments: types.Document | None = None
     """Arguments to try it with instead; null keeps those of the plan."""
+    spared: bool = False
+    """Whether the failed attempt counts for nothing, as one that a rate limit refused."""
     reason: str = ""
     """Why."""
     usage: types.Usage = types.Usage()
@@ -304,6 +312,8 @@ class StepAssigned(SessionEvent, frozen=True, kw_only=True):
 
     call: types.Call
     """The call, now waiting for the tool."""
+    usage: types.Usage = types.Usage()
+    """What the selection used."""
 
 
 class StepFailed(SessionEvent, frozen=True, kw_only=True):

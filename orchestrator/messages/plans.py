@@ -16,8 +16,8 @@ def problems_of(plan: Plan) -> list[str]:
     names = [step.step_id for step in plan.steps]
     known = set(names)
     problems = [f"two steps are named {name}" for name in sorted({n for n in names if names.count(n) > 1})]
-    if not plan.steps:
-        problems.append("the plan has no steps")
+    if not plan.steps and plan.result is None:
+        problems.append("the plan has neither steps nor a result")
     for step in plan.steps:
         if not step.step_id:
             problems.append("a step has no name")

@@ -338,6 +338,8 @@ class Call(Record, frozen=True, kw_only=True):
     """The step; for reviews, the reviewer."""
     attempt: int = 1
     """Number of the attempt, from 1."""
+    spared: int = 0
+    """Attempts before it that count for nothing."""
     opened_at: int = 0
     """When the attempt began."""
     due_at: int

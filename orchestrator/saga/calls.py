@@ -48,17 +48,20 @@ def opened(
     retry: RetryPolicy,
     revision: int,
     step_id: str = "",
-    attempt: int = 1,
+    after: Call | None = None,
     avoid: tuple[str, ...] = (),
     reserved: Usage | None = None,
 ) -> Call:
-    """A new call. Its id is derived from its fields, so a decision made twice opens the same call."""
+    """A new call, `after` an attempt that failed. Its id is derived from its fields, so a decision made twice opens
+    the same call."""
+    attempt = after.attempt + 1 if after else 1
     return Call(
         call_id=identity.call_id(session.correlation_id, kind.value, revision, step_id, attempt),
         kind=kind,
         revision=revision,
         step_id=step_id,
         attempt=attempt,
+        spared=after.spared if after else 0,
         opened_at=now,
         due_at=due_at,
         retry=retry,

@@ -13,7 +13,16 @@ from orchestrator.messages import events
 from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.call_kinds import CALL_KINDS, IN_FLIGHT, OF_STEPS
 from orchestrator.messages.plans import dependencies
-from orchestrator.messages.types import Call, CallKind, Failure, Plan, RecoveryDecision, Usage
+from orchestrator.messages.types import (
+    Call,
+    CallKind,
+    Document,
+    Failure,
+    OnExhausted,
+    Plan,
+    RecoveryDecision,
+    Usage,
+)
 from orchestrator.messages.usage import total_usage
 from orchestrator.messages.values import steps_named
 from orchestrator.saga.calls import AWAITED_MS, CANCEL_MS, micros, no_reply
@@ -81,6 +90,7 @@ def plan_requested(session: Session, event: events.PlanRequested) -> Session:
         session,
         phase=Phase.PLANNING,
         revision=event.call.revision,
+        turn=event.turn,
         feedback=event.feedback,
         proposed=None,
         proposal=None,
@@ -97,6 +107,7 @@ def plan_proposed(session: Session, event: events.PlanProposed) -> Session:
         _answered(session, event.call, event.usage),
         proposed=event.plan,
         proposal=event.call,
+        conversation=event.conversation or session.conversation,
         reviews=(),
         calls={call.call_id: call for call in event.reviews},
     )
@@ -119,11 +130,13 @@ def plan_accepted(session: Session, event: events.PlanAccepted) -> Session:
         plan=plan,
         proposed=None,
         proposal=None,
+        conversation=event.conversation or session.conversation,
         steps={name: StepState(missing=count) for name, count in missing.items()},
         dependents=dependents,
         kept=_kept(plan),
         ready=tuple(name for name, count in missing.items() if not count),
         succeeded=0,
+        unevaluated=not plan.steps,
         evaluation=None,
         calls={},
     )
@@ -133,7 +146,14 @@ def plan_rejected(session: Session, event: events.PlanRejected) -> Session:
     """Reviews that are still open are closed."""
     session = _answered(session, event.call, event.usage)
     session = _without_calls(session, *session.calls.values())
-    return replace(session, proposed=None, proposal=None, reviews=(), feedback=event.failure.message)
+    return replace(
+        session,
+        proposed=None,
+        proposal=None,
+        conversation=event.conversation or session.conversation,
+        reviews=(),
+        feedback=event.failure.message,
+    )
 
 
 def plan_step_ready(session: Session, event: events.PlanStepReady) -> Session:
@@ -160,6 +180,7 @@ def step_assigned(session: Session, event: events.StepAssigned) -> Session:
         session,
         steps={**session.steps, name: state},
         calls={**session.calls, event.call.call_id: event.call},
+        used=total_usage(session.used, event.usage),
     )
 
 
@@ -191,9 +212,9 @@ def step_succeeded(session: Session, event: events.StepSucceeded) -> Session:
 def step_failed(session: Session, event: events.StepFailed) -> Session:
     name = event.call.step_id
     state = replace(session.steps[name], status=StepStatus.FAILED, failure=event.failure)
+    session = replace(session, steps={**session.steps, name: state})
     # What recovery said about it explains more than the failure of the tool.
-    give_up = session.give_up or event.failure
-    return replace(session, steps={**session.steps, name: state}, give_up=give_up)
+    return session if session.give_up else _given_up(session, event.call, event.failure)
 
 
 def call_failed(session: Session, event: events.CallFailed) -> Session:
@@ -210,17 +231,23 @@ def call_timed_out(session: Session, event: events.CallTimedOut) -> Session:
     if event.next is not None:
         return replace(session, calls={**session.calls, event.next.call_id: event.next})
     if event.call.kind is CallKind.RECOVERY:
-        return replace(session, give_up=event.call.failure or no_reply(event.call))
+        return _given_up(session, event.call, event.call.failure or no_reply(event.call))
     return session
 
 
 def recovery_recorded(session: Session, event: events.RecoveryRecorded) -> Session:
     call = event.call
-    calls = {key: other for key, other in session.calls.items() if key != call.call_id}
+    session = _answered(session, call, event.usage)
     if event.decision is RecoveryDecision.EXHAUSTED:
-        return replace(session, calls=calls, give_up=_explained(call.failure, event.reason))
+        return _given_up(session, call, _explained(call.failure, event.reason))
+    if event.spared:
+        call = replace(call, spared=call.spared + 1)
     retry = PendingRetry(call=call, retry_at=event.retry_at or event.occurred_at, avoid=event.avoid)
-    return replace(session, calls=calls, retries={**session.retries, call.call_id: retry})
+    return replace(
+        session,
+        plan=_with_arguments(session.plan, call.step_id, event.arguments),
+        retries={**session.retries, call.call_id: retry},
+    )
 
 
 def evaluation_requested(session: Session, event: events.EvaluationRequested) -> Session:
@@ -248,11 +275,12 @@ def evaluation_recorded(session: Session, event: events.EvaluationRecorded) -> S
 
 
 def usage_recorded(session: Session, event: events.UsageRecorded) -> Session:
-    return replace(
-        session,
-        used=total_usage(session.used, event.usage),
-        uncounted={key: runs for key, runs in session.uncounted.items() if key != event.call.call_id},
-    )
+    session = replace(session, used=total_usage(session.used, event.usage))
+    if event.call.kind is CallKind.SELECTION:
+        # The run that it led to has the same id, and may still report what it used.
+        return session
+    uncounted = {key: runs for key, runs in session.uncounted.items() if key != event.call.call_id}
+    return replace(session, uncounted=uncounted)
 
 
 def task_completed(session: Session, _event: events.TaskCompleted) -> Session:
@@ -300,8 +328,9 @@ def _without_calls(session: Session, *closed: Call) -> Session:
 
 
 def _kept(plan: Plan) -> tuple[str, ...]:
+    """Steps whose outputs are kept until the end of the plan: for its evaluation, or for the next turn."""
     steps = tuple(step.step_id for step in plan.steps)
-    if any(not criterion.steps for criterion in plan.criteria):
+    if plan.open or any(not criterion.steps for criterion in plan.criteria):
         return steps
     named = steps_named(plan.result).union(*(criterion.steps for criterion in plan.criteria))
     return tuple(name for name in steps if name in named)
@@ -315,6 +344,23 @@ def _drop_unused_outputs(session: Session, done: str, steps: dict[str, StepState
         users = session.dependents.get(name, ())
         if name not in session.kept and all(steps[user].status is StepStatus.SUCCEEDED for user in users):
             steps[name] = replace(steps[name], output=None)
+
+
+def _given_up(session: Session, call: Call, failure: Failure) -> Session:
+    """The session, to be escalated; unless its planner goes on from the failure of a step."""
+    profile = session.task.profile if session.task else None
+    told = session.plan is not None and session.plan.open and call.failed_kind in OF_STEPS
+    if told and profile is not None and profile.on_exhausted is OnExhausted.REPORT:
+        return session
+    return replace(session, give_up=failure)
+
+
+def _with_arguments(plan: Plan | None, step_id: str, arguments: Document | None) -> Plan | None:
+    """The plan, its step with the arguments that recovery has mended."""
+    if plan is None or arguments is None:
+        return plan
+    steps = (replace(one, arguments=arguments) if one.step_id == step_id else one for one in plan.steps)
+    return replace(plan, steps=tuple(steps))
 
 
 def _explained(failure: Failure | None, reason: str) -> Failure:

@@ -4,7 +4,9 @@ from orchestrator.messages.types import AgentProfile, Failure, FailureKind, Limi
 from orchestrator.messages.usage import tokens_of, total_usage
 from orchestrator.saga.state import Session, Task
 
-PLATFORM_LIMITS = Limits(deadline_ms=3_600_000, step_timeout_ms=60_000, tool_calls=1_000, parallel_steps=10)
+PLATFORM_LIMITS = Limits(
+    deadline_ms=3_600_000, step_timeout_ms=60_000, tool_calls=1_000, parallel_steps=10, turns=100
+)
 """Limits where neither agent nor task sets one. Tokens and cost have none."""
 
 
@@ -25,9 +27,9 @@ def resolved_limits(profile: AgentProfile, task: Limits | None) -> Limits:
     return Limits(**{name: bound(name) for name in Limits.__struct_fields__})
 
 
-def limits_left(session: Session, task: Task) -> Limits:
-    """What is left of the limits, for a planner."""
-    used = session.used
+def limits_left(session: Session, task: Task, turn: int) -> Limits:
+    """What is left of the limits, for a planner in a turn: its turns are those that may follow."""
+    used = total_usage(session.used, reserved(session))
     return Limits(
         deadline_ms=task.limits.deadline_ms,
         step_timeout_ms=task.limits.step_timeout_ms,
@@ -35,6 +37,7 @@ def limits_left(session: Session, task: Task) -> Limits:
         tokens=_left(task.limits.tokens, tokens_of(used)),
         cost_micro_usd=_left(task.limits.cost_micro_usd, used.cost_micro_usd),
         parallel_steps=task.limits.parallel_steps,
+        turns=_left(task.limits.turns, turn),
     )
 
 
@@ -51,12 +54,22 @@ def excess(session: Session, task: Task, wanted: Usage) -> Failure | None:
         # A call that reserves nothing of a limited quantity may start only while some of it is left.
         used_up = extra == 0 and name != "tool_calls" and projected >= (limit or 0) > 0
         if limit is not None and (projected > limit or used_up):
-            return Failure(
-                kind=FailureKind.PERMANENT,
-                code="limit_reached",
-                message=f"the session's limit of {limit} {name} leaves no room for the next call",
-            )
+            return _reached(limit, name)
     return None
+
+
+def excess_of_turns(task: Task, turn: int) -> Failure | None:
+    """Why a turn of this number does not fit under the limits; None where it does."""
+    limit = task.limits.turns
+    return _reached(limit, "turns") if limit is not None and turn > limit else None
+
+
+def _reached(limit: int, name: str) -> Failure:
+    return Failure(
+        kind=FailureKind.PERMANENT,
+        code="limit_reached",
+        message=f"the session's limit of {limit} {name} leaves no room for the next call",
+    )
 
 
 def _lowest(*bounds: int | None) -> int | None:

@@ -131,20 +131,24 @@ def finish(session: Session, task: Task, _now: int) -> Drafts | None:
 
 
 def plan(session: Session, task: Task, now: int) -> Drafts | None:
-    """Requests the first plan, or the next revision where a plan was rejected or did not meet the goal."""
+    """Requests the first plan, the next turn, or a correction where a plan was rejected or missed the goal."""
     if session.revision == 0:
-        return request_plan(session, task, 1, 1, "", now) if now >= task.not_before else None
+        return request_plan(session, task, turn=1, feedback="", now=now) if now >= task.not_before else None
+    if _wants_turn(session, task):
+        return request_plan(session, task, turn=session.turn + 1, feedback="", now=now)
     feedback = _wants_revision(session)
     if feedback is None:
         return None
-    if session.revision >= task.profile.evaluation.max_revisions:
+    # Sessions that began before there were turns are in their first.
+    corrections = session.revision - max(1, session.turn)
+    if corrections + 1 >= task.profile.evaluation.max_revisions:
         failure = Failure(
             kind=FailureKind.PERMANENT,
             code="revisions_exhausted",
-            message=f"not reached within {session.revision} plan revision(s): {feedback}",
+            message=f"not reached within {corrections + 1} plan revision(s): {feedback}",
         )
         return escalation(session, task, failure)
-    return request_plan(session, task, session.revision + 1, 1, feedback, now)
+    return request_plan(session, task, turn=max(1, session.turn), feedback=feedback, now=now)
 
 
 def retry_calls(session: Session, task: Task, now: int) -> Drafts | None:
@@ -163,16 +167,15 @@ def dispatch(session: Session, task: Task, now: int) -> Drafts | None:
     """Starts the next ready step, unless it has to wait for an evaluation."""
     if session.phase is not Phase.EXECUTING or not session.ready or _evaluates_first(session, task):
         return None
-    return start_step(session, task, session.ready[0], 1, (), now)
+    return start_step(session, task, session.ready[0], now)
 
 
 def evaluate(session: Session, task: Task, now: int) -> Drafts | None:
-    if session.phase is not Phase.EXECUTING or session.plan is None or not session.unevaluated:
+    if session.phase is not Phase.EXECUTING or not session.concludes or not session.unevaluated:
         return None
-    done = session.succeeded == len(session.steps)
-    if not done and task.profile.evaluation.after is not EvaluationPoint.STEP:
+    if not session.done and task.profile.evaluation.after is not EvaluationPoint.STEP:
         return None
-    return request_evaluation(session, task, session.evaluations + 1, 1, now)
+    return request_evaluation(session, task, session.evaluations + 1, now)
 
 
 EXPIRING: Final[tuple[Move, ...]] = (meet_deadline, expire_calls)
@@ -197,11 +200,10 @@ def advice(session: Session) -> NextMove | None:
     evaluation = session.evaluation
     if evaluation is None or session.phase is not Phase.EXECUTING or session.unevaluated:
         return None
-    remaining = session.succeeded < len(session.steps)
     match evaluation.next:
         case NextMove.GIVE_UP | NextMove.REVISE:
             return evaluation.next
-        case NextMove.CONTINUE if remaining:
+        case NextMove.CONTINUE if not session.done:
             return None
         case NextMove.FINISH | NextMove.CONTINUE | _:
             return NextMove.FINISH if evaluation.goal_met else NextMove.REVISE
@@ -213,6 +215,17 @@ def _missing_review(session: Session, call: Call) -> Draft:
     verdict = policy.on_timeout if policy else ReviewVerdict.REJECT
     review = Review(reviewer=call.step_id, verdict=verdict, reason="no review in time")
     return draft(events.ReviewRecorded, call=call, review=review)
+
+
+def _wants_turn(session: Session, task: Task) -> bool:
+    """Whether the planner is asked what to do next: the steps of its open plan have settled, and are not all that
+    it wanted."""
+    if session.phase is not Phase.EXECUTING or session.plan is None or not session.plan.open:
+        return False
+    if session.concludes and session.done:
+        return False
+    settled = not session.ready and not session.calls and not session.retries
+    return settled and not _evaluates_first(session, task)
 
 
 def _wants_revision(session: Session) -> str | None:
@@ -227,5 +240,5 @@ def _wants_revision(session: Session) -> str | None:
 
 def _evaluates_first(session: Session, task: Task) -> bool:
     """Whether an evaluation has to come before the next step, or keeps it from running."""
-    each_step = task.profile.evaluation.after is EvaluationPoint.STEP
+    each_step = session.concludes and task.profile.evaluation.after is EvaluationPoint.STEP
     return (each_step and session.unevaluated) or advice(session) is not None

@@ -3,19 +3,28 @@
 A call that does not fit under the session's limits waits for running steps, or the session is escalated.
 """
 
-from typing import assert_never
+from typing import Any, assert_never
 
 from msgspec.structs import replace
 
 from orchestrator.errors import ContractError
 from orchestrator.messages import commands, events
 from orchestrator.messages.call_kinds import OF_STEPS
-from orchestrator.messages.types import CallKind, EvaluationPoint, Step, Usage
+from orchestrator.messages.types import (
+    Call,
+    CallKind,
+    EvaluationPoint,
+    ModelPolicy,
+    Step,
+    StepOutcome,
+    Usage,
+)
+from orchestrator.messages.usage import NO_USAGE
 from orchestrator.messages.values import steps_named
 from orchestrator.saga import calls
 from orchestrator.saga.calls import voided
 from orchestrator.saga.escalation import escalation
-from orchestrator.saga.limits import excess, limits_left
+from orchestrator.saga.limits import excess, excess_of_turns, limits_left
 from orchestrator.saga.outputs import Drafts, draft
 from orchestrator.saga.state import PendingRetry, Session, StepStatus, Task
 
@@ -23,10 +32,10 @@ _ONE_RUN = Usage(tool_calls=1)
 
 
 def request_plan(
-    session: Session, task: Task, revision: int, attempt: int, feedback: str, now: int
+    session: Session, task: Task, *, turn: int, feedback: str, now: int, failed: Call | None = None
 ) -> Drafts:
-    """Requests the plan of a revision. Calls of the revision before are void."""
-    failure = excess(session, task, Usage())
+    """Requests the next plan: of this turn, or again after an attempt that `failed`. Calls before it are void."""
+    failure = excess_of_turns(task, turn) or excess(session, task, NO_USAGE)
     if failure is not None:
         return escalation(session, task, failure)
     profile = task.profile
@@ -36,8 +45,8 @@ def request_plan(
         now=now,
         due_at=calls.work_deadline(now, profile.planning_timeout_ms),
         retry=profile.retry,
-        revision=revision,
-        attempt=attempt,
+        revision=failed.revision if failed else session.revision + 1,
+        after=failed,
     )
     command = draft(
         commands.CreatePlan,
@@ -45,22 +54,48 @@ def request_plan(
         not_after=calls.expires(now),
         planner=profile.planner,
         goal=task.goal,
-        context=task.context,
-        memory=task.memory,
         playbook=task.playbook,
         tools=profile.tools,
-        limits=limits_left(session, task),
-        previous=session.plan,
+        limits=limits_left(session, task, turn),
         evaluation=session.evaluation,
         feedback=feedback,
+        turn=turn,
+        outcomes=_outcomes(session),
+        **_known(session, task),
     )
-    return [*voided(session), draft(events.PlanRequested, call=call, feedback=feedback), command]
+    return [*voided(session), draft(events.PlanRequested, call=call, feedback=feedback, turn=turn), command]
+
+
+def _known(session: Session, task: Task) -> dict[str, Any]:
+    """What a planner has to be told once: a conversation holds it, and no turn carries it again."""
+    if session.conversation is not None:
+        return {"conversation": session.conversation}
+    return {
+        "context": task.context,
+        "memory": task.memory,
+        "model": task.profile.model,
+        "previous": session.plan,
+    }
+
+
+def _outcomes(session: Session) -> tuple[StepOutcome, ...]:
+    """What the steps of the plan before came to, in the plan's order."""
+    return tuple(
+        StepOutcome(
+            step_id=name,
+            tool=state.tool,
+            attempts=state.attempts,
+            output=state.output,
+            failure=state.failure if state.status is StepStatus.FAILED else None,
+        )
+        for name, state in session.steps.items()
+    )
 
 
 def start_step(
-    session: Session, task: Task, step_id: str, attempt: int, avoid: tuple[str, ...], now: int
+    session: Session, task: Task, step_id: str, now: int, after: PendingRetry | None = None
 ) -> Drafts | None:
-    """Starts an attempt at a step; None while it has to wait for running steps."""
+    """Starts an attempt at a step, `after` one that failed; None while it has to wait for running steps."""
     if must_wait(session, task, step_id):
         return None
     step = _step(session, step_id)
@@ -76,8 +111,8 @@ def start_step(
         retry=step.retry or task.profile.retry,
         revision=session.revision,
         step_id=step_id,
-        attempt=attempt,
-        avoid=avoid,
+        after=after.call if after else None,
+        avoid=after.avoid if after else (),
         reserved=wanted,
     )
     inputs = {
@@ -107,9 +142,11 @@ def must_wait(session: Session, task: Task, step_id: str) -> bool:
     return excess(session, task, _wanted(_step(session, step_id))) is not None
 
 
-def request_evaluation(session: Session, task: Task, number: int, attempt: int, now: int) -> Drafts:
-    """Requests the session's evaluation of this number."""
-    failure = excess(session, task, Usage())
+def request_evaluation(
+    session: Session, task: Task, number: int, now: int, failed: Call | None = None
+) -> Drafts:
+    """Requests the session's evaluation of this number, again after an attempt that `failed`."""
+    failure = excess(session, task, NO_USAGE)
     if failure is not None:
         return escalation(session, task, failure)
     assert session.plan is not None  # noqa: S101 - without a plan nothing is evaluated
@@ -127,13 +164,15 @@ def request_evaluation(session: Session, task: Task, number: int, attempt: int, 
         revision=session.revision,
         # One evaluation differs from the next by its number, as steps differ by their names.
         step_id=f"evaluation-{number}",
-        attempt=attempt,
+        after=failed,
     )
     command = draft(
         commands.EvaluateTask,
         call=call,
         not_after=calls.expires(now),
         evaluator=policy.evaluator,
+        settings=policy.settings,
+        model=_bare(task.profile.model),
         point=point,
         goal=task.goal,
         criteria=session.plan.criteria,
@@ -144,27 +183,35 @@ def request_evaluation(session: Session, task: Task, number: int, attempt: int, 
             if name in session.kept and state.output is not None
         },
         remaining_steps=remaining,
+        conversation=session.conversation,
     )
     return [draft(events.EvaluationRequested, call=call, point=point), command]
 
 
 def retry_call(session: Session, task: Task, retry: PendingRetry, now: int) -> Drafts | None:
     """The next attempt at a failed call; None while a step has to wait for running steps."""
-    attempt = retry.call.attempt + 1
-    match retry.call.failed_kind:
+    failed = retry.call
+    match failed.failed_kind:
         case CallKind.PLAN:
-            return request_plan(session, task, retry.call.revision, attempt, session.feedback, now)
+            return request_plan(
+                session, task, turn=session.turn, feedback=session.feedback, now=now, failed=failed
+            )
         case CallKind.EVALUATION:
-            return request_evaluation(session, task, session.evaluations, attempt, now)
+            return request_evaluation(session, task, session.evaluations, now, failed)
         case CallKind.SELECTION | CallKind.TOOL:
-            return start_step(session, task, retry.call.step_id, attempt, retry.avoid, now)
+            return start_step(session, task, failed.step_id, now, retry)
         case CallKind.REVIEW | CallKind.RECOVERY | CallKind.UNKNOWN as kind:
             raise ContractError(
-                f"call {retry.call.call_id} failed as {kind}, which this version cannot try again: "
+                f"call {failed.call_id} failed as {kind}, which this version cannot try again: "
                 "run the version that opened it"
             )
         case kind:
             assert_never(kind)
+
+
+def _bare(model: ModelPolicy | None) -> ModelPolicy | None:
+    """A model without what the agent is told, which may be long."""
+    return replace(model, instructions=None, examples=None) if model else None
 
 
 def _wanted(step: Step) -> Usage:

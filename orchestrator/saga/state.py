@@ -19,7 +19,7 @@ from orchestrator.messages.types import (
     Value,
 )
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 """Version of the state's form; a snapshot of a newer one is refused."""
 
 
@@ -101,6 +101,10 @@ class Session(Record, frozen=True, kw_only=True):
 
     revision: int = 0
     """Of the plan requested last."""
+    turn: int = 0
+    """Of the plan requested last. The revisions of one turn correct each other."""
+    conversation: Value | None = None
+    """What the planner has said and was told: the last segment."""
     feedback: str = ""
     """Why another revision is needed."""
     plan: Plan | None = None
@@ -140,6 +144,16 @@ class Session(Record, frozen=True, kw_only=True):
     """Why it cannot go on, until it is escalated."""
     escalated: Failure | None = None
     """Why it is parked: it waits for a person."""
+
+    @property
+    def concludes(self) -> bool:
+        """Whether the plan leads to a result. An open plan without one leads to the planner's next turn."""
+        return self.plan is not None and (not self.plan.open or self.plan.result is not None)
+
+    @property
+    def done(self) -> bool:
+        """Whether every step of the plan has succeeded."""
+        return self.succeeded == len(self.steps)
 
     @property
     def parked(self) -> bool:

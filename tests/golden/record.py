@@ -18,6 +18,7 @@ from orchestrator.messages.types import (
     ReviewPolicy,
     ReviewVerdict,
     Usage,
+    Value,
 )
 from orchestrator.messages.values import json_value
 from orchestrator.saga import Session
@@ -26,6 +27,7 @@ from orchestrator.testing.scenario import (
     START,
     Scenario,
     agent,
+    answered,
     bounded,
     cancel,
     completed,
@@ -44,9 +46,11 @@ from orchestrator.testing.scenario import (
     step,
     task,
     task_of_nobody,
+    turn,
 )
 
 FOLDER = Path(__file__).parent
+HEAD = Value(uri="values:sha256/1", sha256="1", size=1)
 CYCLE = (step("a", needs=("b",)), step("b", needs=("a",)))
 REVIEWED = agent(
     reviewers=(
@@ -131,6 +135,13 @@ def begun_later() -> Scenario:
     return session.when(plan_created("a"), *done("a"), evaluated(NextMove.GIVE_UP, reason="hopeless"))
 
 
+def thought_around() -> Scenario:
+    session = given(task(), turn("a", "b", conversation=HEAD), selected("a"), selected("b"))
+    session.when(failed("a"), retry("1s", spared=True, arguments=step("a").arguments)).after("1s")
+    session.when(selected("a"), failed("a"), exhausted("no tool is left"), completed("b"))
+    return session.when(answered("found another way", conversation=HEAD), evaluated())
+
+
 def refused() -> Scenario:
     return given(task_of_nobody())
 
@@ -149,6 +160,7 @@ HISTORIES = (
     out_of_budget,
     begun_later,
     refused,
+    thought_around,
 )
 
 

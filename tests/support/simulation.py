@@ -22,11 +22,13 @@ from orchestrator.messages.types import (
     FailureKind,
     Limits,
     NextMove,
+    OnExhausted,
     Plan,
     Review,
     ReviewPolicy,
     ReviewVerdict,
     Usage,
+    Value,
 )
 from orchestrator.messages.values import json_value
 from orchestrator.saga import Input
@@ -165,7 +167,10 @@ class Services:
     def _planned(self, call: Call, choices: Choices) -> Any:
         used = Usage(tokens_output=choices.of(0, 3))
         if choices.of(True, True, True, False):
-            return self._event(events.PlanCreated, call=call, plan=some_plan(choices), usage=used)
+            head = choices.of(None, None, Value(uri=f"values:{call.call_id}", sha256=call.call_id, size=1))
+            return self._event(
+                events.PlanCreated, call=call, plan=some_plan(choices), usage=used, conversation=head
+            )
         return self._event(events.PlanningFailed, call=call, failure=failure(), usage=used)
 
     def _reviewed(self, proposed: events.PlanProposed, asked: Call, choices: Choices) -> Any:
@@ -195,7 +200,13 @@ class Services:
     def _recovered(self, call: Call, choices: Choices) -> Any:
         match choices.of("retry", "retry", "retry", "fallback", "exhausted"):
             case "retry":
-                return self._event(events.RetryScheduled, call=call, delay_ms=choices.of(0, 500, 40_000))
+                return self._event(
+                    events.RetryScheduled,
+                    call=call,
+                    delay_ms=choices.of(0, 500, 40_000),
+                    spared=choices.of(False, False, True),
+                    arguments=choices.of(None, None, step("a").arguments),
+                )
             case "fallback":
                 return self._event(events.FallbackChosen, call=call, avoid=(*call.avoid, call.tool))
             case _:
@@ -247,15 +258,19 @@ def some_profile(choices: Choices) -> AgentProfile:
             tool_calls=choices.of(None, 10, 4),
             tokens=choices.of(None, None, 50),
             cost_micro_usd=choices.of(None, None, 12),
+            turns=choices.of(None, 4, 2),
         ),
+        on_exhausted=choices.of(OnExhausted.REPORT, OnExhausted.ESCALATE),
     )
 
 
 def some_plan(choices: Choices) -> Plan:
-    """One to six steps, each after some of those before it; now and then a plan that cannot run."""
+    """One to six steps, each after some of those before it; now and then open, an answer, or one that cannot run."""
     names = "abcdef"[: choices.of(2, 1, 3, 4, 5, 6)]
     if choices.of(False, False, False, False, False, False, True):
         return plan(step("a", needs=("a",)))
+    if choices.of(False, False, False, False, True):
+        return plan(answer="known")
     steps = []
     for place, name in enumerate(names):
         earlier = names[:place]
@@ -263,4 +278,9 @@ def some_plan(choices: Choices) -> Plan:
         uses = {f"from-{other}": other for other in earlier if choices.of(False, False, True)}
         reserve = choices.of(None, None, RESERVED)
         steps.append(step(name, needs=needs, uses=uses, reserve=reserve))
-    return plan(*steps, result=choices.of(names[-1], ""), criteria=choices.of((), (names[0],)))
+    return plan(
+        *steps,
+        result=choices.of(names[-1], ""),
+        criteria=choices.of((), (names[0],)),
+        open=choices.of(False, False, True),
+    )

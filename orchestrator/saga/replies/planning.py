@@ -15,16 +15,17 @@ def plan_created(session: Session, reply: events.PlanCreated, now: int) -> Itera
     if call is None:
         yield from late_usage(session, reply.call, reply.usage)
         return
+    taken = {"call": call, "usage": reply.usage, "conversation": reply.conversation}
     if problems := problems_of(reply.plan):
         failure = Failure(kind=FailureKind.PERMANENT, code="invalid_plan", message="; ".join(problems))
-        yield draft(events.PlanRejected, call=call, failure=failure, usage=reply.usage)
+        yield draft(events.PlanRejected, failure=failure, **taken)
         return
     reviewers = session.task.profile.reviewers if session.task else ()
     if not reviewers:
-        yield draft(events.PlanAccepted, call=call, plan=reply.plan, usage=reply.usage)
+        yield draft(events.PlanAccepted, plan=reply.plan, **taken)
         return
     reviews = tuple(_review_call(call, policy, now) for policy in reviewers)
-    yield draft(events.PlanProposed, call=call, plan=reply.plan, reviews=reviews, usage=reply.usage)
+    yield draft(events.PlanProposed, plan=reply.plan, reviews=reviews, **taken)
 
 
 def planning_failed(session: Session, reply: events.PlanningFailed, now: int) -> Iterable[Draft]:

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 
 from orchestrator.messages import events
 from orchestrator.messages.call_kinds import OF_STEPS
-from orchestrator.messages.types import Call, CallKind, Failure, RecoveryDecision
+from orchestrator.messages.plans import dependencies
+from orchestrator.messages.types import Call, CallKind, Document, Failure, RecoveryDecision
+from orchestrator.messages.values import steps_named
 from orchestrator.saga.calls import matching, micros
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
@@ -20,7 +22,10 @@ def retry_scheduled(session: Session, reply: events.RetryScheduled, now: int) ->
             decision=RecoveryDecision.RETRY,
             retry_at=now + micros(max(0, reply.delay_ms)),
             avoid=call.avoid,
+            arguments=reply.arguments if _fit(reply.arguments, session, call) else None,
+            spared=reply.spared,
             reason=reply.reason,
+            usage=reply.usage,
         )
 
 
@@ -34,6 +39,7 @@ def fallback_chosen(session: Session, reply: events.FallbackChosen, now: int) ->
             retry_at=now,
             avoid=tuple(sorted({*call.avoid, *reply.avoid})),
             reason=reply.reason,
+            usage=reply.usage,
         )
 
 
@@ -46,8 +52,17 @@ def recovery_exhausted(session: Session, reply: events.RecoveryExhausted, _now: 
             decision=RecoveryDecision.EXHAUSTED,
             avoid=call.avoid,
             reason=reply.reason,
+            usage=reply.usage,
         )
         yield from exhausted(call, call.failure or reply.failure)
+
+
+def _fit(arguments: Document | None, session: Session, call: Call) -> bool:
+    """Whether mended arguments can be bound: to steps that the step of the call waited for already."""
+    if session.plan is None or call.failed_kind not in OF_STEPS:
+        return False
+    step = next((one for one in session.plan.steps if one.step_id == call.step_id), None)
+    return step is not None and steps_named(arguments) <= dependencies(step)
 
 
 def exhausted(call: Call, failure: Failure) -> Iterable[Draft]:

@@ -6,7 +6,6 @@ from msgspec.structs import replace
 
 from orchestrator.messages import events
 from orchestrator.messages.types import CallKind
-from orchestrator.messages.usage import NO_USAGE
 from orchestrator.saga.calls import failed, late_usage, matching, work_deadline
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
@@ -14,19 +13,23 @@ from orchestrator.saga.state import Session
 
 def tool_selected(session: Session, reply: events.ToolSelected, now: int) -> Iterable[Draft]:
     call = matching(session, reply.call, CallKind.SELECTION)
-    if call is not None:
+    if call is None:
+        yield from late_usage(session, reply.call, reply.usage)
+    else:
         # A cancelled session does not wait longer for its calls.
         due_at = call.due_at if session.cancel is not None else work_deadline(now, reply.timeout_ms)
         running = replace(
             call, kind=CallKind.TOOL, tool=reply.tool, alternatives=reply.alternatives, due_at=due_at
         )
-        yield draft(events.StepAssigned, call=running)
+        yield draft(events.StepAssigned, call=running, usage=reply.usage)
 
 
 def selection_failed(session: Session, reply: events.SelectionFailed, now: int) -> Iterable[Draft]:
     call = matching(session, reply.call, CallKind.SELECTION)
-    if call is not None:
-        yield failed(call, reply.failure, NO_USAGE, now)
+    if call is None:
+        yield from late_usage(session, reply.call, reply.usage)
+    else:
+        yield failed(call, reply.failure, reply.usage, now)
 
 
 def tool_completed(session: Session, reply: events.ToolCompleted, _now: int) -> Iterable[Draft]:

@@ -22,6 +22,7 @@ from orchestrator.testing.scenario.plans import (
     step,
 )
 from orchestrator.testing.scenario.sentences import (
+    answered,
     cancel,
     completed,
     done,
@@ -39,6 +40,7 @@ from orchestrator.testing.scenario.sentences import (
     task,
     task_of_nobody,
     time_comes,
+    turn,
 )
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "Scenario",
     "Sentence",
     "agent",
+    "answered",
     "bounded",
     "cancel",
     "completed",
@@ -73,4 +76,5 @@ __all__ = [
     "task",
     "task_of_nobody",
     "time_comes",
+    "turn",
 ]

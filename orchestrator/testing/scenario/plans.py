@@ -46,11 +46,21 @@ def step(
     return Step(step_id=name, arguments=arguments, after=needs, **fields)
 
 
-def plan(*steps: Step | str, result: str = "", criteria: tuple[str, ...] = ()) -> Plan:
-    """A plan of these steps; `result` names the step whose output is the task's result."""
+def plan(
+    *steps: Step | str,
+    result: str = "",
+    answer: Any = None,
+    criteria: tuple[str, ...] = (),
+    open: bool = False,
+) -> Plan:
+    """A plan of these steps; `result` names the step whose output is the task's result, `answer` is one itself."""
+    document = Document(references=(Reference(step_id=result),)) if result else None
+    if answer is not None:
+        document = Document(body=json_value(answer))
     return Plan(
         steps=tuple(step(one) if isinstance(one, str) else one for one in steps),
-        result=Document(references=(Reference(step_id=result),)) if result else None,
+        result=document,
+        open=open,
         criteria=tuple(Criterion(expression=f"outputs.{name}", steps=(name,)) for name in criteria),
     )
 

@@ -16,6 +16,7 @@ from orchestrator.messages.types import (
     ReviewVerdict,
     Step,
     Usage,
+    Value,
 )
 from orchestrator.messages.usage import NO_USAGE
 from orchestrator.messages.values import json_value
@@ -72,10 +73,26 @@ def time_comes() -> Sentence:
 # -- what services report
 
 
-def plan_created(*steps: Step | str, usage: Usage = NO_USAGE, **shape: Any) -> Sentence:
+def plan_created(
+    *steps: Step | str, usage: Usage = NO_USAGE, conversation: Value | None = None, **shape: Any
+) -> Sentence:
     return lambda scenario: scenario.event(
-        events.PlanCreated, call=scenario.call(CallKind.PLAN), plan=plan(*steps, **shape), usage=usage
+        events.PlanCreated,
+        call=scenario.call(CallKind.PLAN),
+        plan=plan(*steps, **shape),
+        usage=usage,
+        conversation=conversation,
     )
+
+
+def turn(*steps: Step | str, **fields: Any) -> Sentence:
+    """An open plan: the planner decides what follows when its steps have settled."""
+    return plan_created(*steps, open=True, **fields)
+
+
+def answered(result: Any = "found", **fields: Any) -> Sentence:
+    """A plan without steps: the planner has the result."""
+    return plan_created(answer=result, **fields)
 
 
 def planning_failed(kind: FailureKind = FailureKind.TRANSIENT, usage: Usage = NO_USAGE) -> Sentence:
@@ -145,9 +162,12 @@ def done(step_id: str, output: Any = "done", usage: Usage = ONE_RUN) -> tuple[Se
     return selected(step_id), completed(step_id, output, usage)
 
 
-def retry(after: str = "1s", step_id: str | None = None) -> Sentence:
+def retry(after: str = "1s", step_id: str | None = None, **fields: Any) -> Sentence:
     return lambda scenario: scenario.event(
-        events.RetryScheduled, call=scenario.call(CallKind.RECOVERY, step_id), delay_ms=milliseconds(after)
+        events.RetryScheduled,
+        call=scenario.call(CallKind.RECOVERY, step_id),
+        delay_ms=milliseconds(after),
+        **fields,
     )
 
 

@@ -28,6 +28,7 @@ def test_the_tightest_limit_holds_with_the_platforms_as_default() -> None:
         tokens=1_000,
         cost_micro_usd=7,
         parallel_steps=10,
+        turns=100,
     )
     assert received.profile == profile
     assert received.submitted == ORIGINAL

@@ -40,7 +40,7 @@ CYCLE = (step("a", needs=("b",)), step("b", needs=("a",)))
     ("steps", "problem"),
     [
         (CYCLE, "the steps wait for each other"),
-        ((), "the plan has no steps"),
+        ((), "the plan has neither steps nor a result"),
         ((step("a"), step("a")), "two steps are named a"),
         ((step("a", needs=("b",)),), "step a needs b, which is not a step of the plan"),
         ((step("a", uses={"x": "b"}),), "step a needs b, which is not a step of the plan"),

@@ -185,6 +185,17 @@ def test_nothing_is_opened_beyond_the_limits(script: Sequence[int]) -> None:
 
 
 @given(numbers)
+def test_turns_are_bounded(script: Sequence[int]) -> None:
+    simulation = simulated(script)
+    for _ in simulation.walk():
+        pass
+    simulation.settle()
+    state = simulation.scenario.state
+    assert state.task is not None
+    assert state.turn <= (state.task.limits.turns or 0)
+
+
+@given(numbers)
 def test_runs_are_counted_at_most_once_each(script: Sequence[int]) -> None:
     simulation = simulated(script)
     for _ in simulation.walk():
