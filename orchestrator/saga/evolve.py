@@ -349,8 +349,8 @@ def _drop_unused_outputs(session: Session, done: str, steps: dict[str, StepState
 def _given_up(session: Session, call: Call, failure: Failure) -> Session:
     """The session, to be escalated; unless its planner goes on from the failure of a step."""
     profile = session.task.profile if session.task else None
-    told = session.plan is not None and session.plan.open and call.failed_kind in OF_STEPS
-    if told and profile is not None and profile.on_exhausted is OnExhausted.REPORT:
+    reported = session.plan is not None and session.plan.open and call.failed_kind in OF_STEPS
+    if reported and profile is not None and profile.on_exhausted is OnExhausted.REPORT:
         return session
     return replace(session, give_up=failure)
 
