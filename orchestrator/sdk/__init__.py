@@ -23,6 +23,7 @@ from orchestrator.messages.types import (
 )
 from orchestrator.messages.usage import tokens_of, total_usage
 from orchestrator.sdk.context import Context, Definitions, Metrics, Values
+from orchestrator.sdk.conversations import Conversation, Conversations, Opening, Segment
 from orchestrator.sdk.definitions import agent_defined, playbook_defined, tool_defined
 from orchestrator.sdk.documents import Documents, PlaybookDocument, parse_documents, parse_playbooks
 from orchestrator.sdk.durations import milliseconds
@@ -65,6 +66,8 @@ __all__ = [
     "ConfigurationError",
     "Context",
     "ContractError",
+    "Conversation",
+    "Conversations",
     "Criterion",
     "CriterionResult",
     "Definitions",
@@ -86,6 +89,7 @@ __all__ = [
     "Middleware",
     "Next",
     "NextMove",
+    "Opening",
     "OrchestratorError",
     "Output",
     "Outputs",
@@ -108,6 +112,7 @@ __all__ = [
     "Review",
     "ReviewVerdict",
     "Reviewer",
+    "Segment",
     "Selection",
     "Selector",
     "Service",

@@ -37,6 +37,10 @@ class Values(Protocol):
     async def store(self, content: Any) -> Value:
         """A value that holds `content` as JSON: inline, or in the value store when it is large."""
 
+    async def keep(self, content: Any) -> Value:
+        """A value in the value store that holds `content` as JSON, whatever its size. Raises `ContractError` where
+        no value store is configured."""
+
 
 class Metrics(Protocol):
     """The counters of a process. Calls are cheap, thread-safe and never fail."""

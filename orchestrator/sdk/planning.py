@@ -116,22 +116,35 @@ def step(
 class Plan:
     """A plan: its steps, what it returns, and what must be true for success.
 
+    With `open`, the planner is asked again when the steps have settled: it sees what they came to, and decides
+    what follows. An open plan that has a result is done if all its steps succeed. A plan without steps ends the
+    session with its result.
+
+    `messages` (JSON data) are added to the session's conversation, which the planner gets with the next turn.
+    `memo` is kept beside it in the process, for as long as there is room.
+
     Raises `InvalidInput` that lists every mistake: cycles, unknown steps, duplicate names.
     """
 
     def __init__(
         self,
-        steps: Iterable[PlanStep],
+        steps: Iterable[PlanStep] = (),
         *,
         result: Any = None,
+        open: bool = False,
         success: str | Iterable[Criterion] = (),
         rationale: str = "",
         playbook: str = "",
+        messages: Iterable[Any] = (),
+        memo: Any = None,
     ) -> None:
+        self.messages = tuple(messages)
+        self.memo = memo
         criteria = (Criterion(expression=success),) if isinstance(success, str) else tuple(success)
         self.plan = types.Plan(
             steps=tuple(planned.step for planned in steps),
             result=None if result is None else document(result),
+            open=open,
             criteria=criteria,
             rationale=rationale,
             playbook=playbook,

@@ -56,7 +56,13 @@ class MemoryValues:
 
     async def store(self, content: Any) -> Value:
         value = json_value(content)
-        if value.inline is None or value.size <= self._inline_bytes:
+        return value if value.size <= self._inline_bytes else self._stored(value)
+
+    async def keep(self, content: Any) -> Value:
+        return self._stored(json_value(content))
+
+    def _stored(self, value: Value) -> Value:
+        if value.inline is None:
             return value
         uri = f"memory:{value.sha256}"
         self.stored[uri] = value.inline

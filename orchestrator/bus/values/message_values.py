@@ -37,6 +37,14 @@ class MessageValues:
             return value
         return await asyncio.to_thread(self.placed, value)
 
+    async def keep(self, content: Any) -> Value:
+        """As `store`, but never inline. Raises `ContractError` where no store is configured."""
+        if self._store is None:
+            raise ContractError(
+                "this has to be kept in a value store, and none is configured: set values_url"
+            )
+        return await asyncio.to_thread(self.stored, json_value(content))
+
     def load_now(self, value: Value | None) -> Any:
         """As `load`, on the calling thread."""
         return None if value is None else read_json(self.fetched(value))

@@ -1,11 +1,12 @@
 """Planners: they make the plan that a session asks for."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orchestrator.messages import types
 from orchestrator.sdk.context import Context
+from orchestrator.sdk.conversations import NEW, Conversation
 from orchestrator.sdk.planning import Plan
 from orchestrator.sdk.roles.functions import RoleFunction, with_context
 
@@ -25,6 +26,14 @@ class PlanRequest:
     feedback: str
     limits: types.Limits
     """What is left of the session's limits."""
+    turn: int = 1
+    """Number of the turn. A revision of the same turn corrects its plan."""
+    outcomes: Sequence[types.StepOutcome] = ()
+    """What the steps of the plan before came to. Outputs are loaded with `context.values.load`."""
+    conversation: Conversation = NEW
+    """What the planner has said and was told up to now: the messages of its plans."""
+    model: types.ModelPolicy | None = None
+    """How the agent thinks, where its profile says so."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,10 @@ from contextlib import suppress
 from typing import Any, Final
 
 from orchestrator.sdk import (
+    Conversation,
+    Conversations,
     InvalidInput,
+    Opening,
     PermanentError,
     Plan,
     Planner,
@@ -21,6 +24,9 @@ from orchestrator_services.planner.compilation import SUCCESS_VARIABLES, steps_n
 
 service = Service("planner")
 
+conversations: Final = Conversations()
+"""Those of this process. A session's turns come to the same copy of the planner, as its key does."""
+
 SMALL: Final = 1024
 """Values up to this many bytes stay inline without asking the value store, regardless of the inline limit."""
 
@@ -30,7 +36,7 @@ async def create_plan(message: commands.CreatePlan, context: ServiceContext) -> 
     """Replies `PlanCreated`, or `PlanningFailed` with the reason."""
     started = context.now()
     try:
-        plan = await _planned(message, context)
+        plan, conversation = await _planned(message, context)
     except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
         return context.write(
             events.PlanningFailed,
@@ -38,10 +44,19 @@ async def create_plan(message: commands.CreatePlan, context: ServiceContext) -> 
             failure=failure_of(error, "planner_error"),
             usage=context.usage(started),
         )
-    return context.write(events.PlanCreated, call=message.call, plan=plan, usage=context.usage(started))
+    return context.write(
+        events.PlanCreated,
+        call=message.call,
+        plan=plan,
+        conversation=conversation,
+        usage=context.usage(started),
+    )
 
 
-async def _planned(message: commands.CreatePlan, context: ServiceContext) -> types.Plan:
+async def _planned(
+    message: commands.CreatePlan, context: ServiceContext
+) -> tuple[types.Plan, types.Value | None]:
+    """The plan, and the conversation after it."""
     if context.now() > message.not_after:
         raise TransientError("the command expired before a planner received it", code="expired")
     planner = context.plugins.get(Planner, message.planner)
@@ -53,7 +68,25 @@ async def _planned(message: commands.CreatePlan, context: ServiceContext) -> typ
             f"the planner {message.planner} returned {type(made).__name__}, not a Plan", code="planner_error"
         )
     plan = replace(made.plan, planner=message.planner, criteria=_with_steps_needed(made.plan))
-    return await _with_large_values_stored(plan, context)
+    head = await _conversation_after(made, message, request.conversation, context)
+    return await _with_large_values_stored(plan, context), head
+
+
+async def _conversation_after(
+    made: Plan, message: commands.CreatePlan, conversation: Conversation, context: ServiceContext
+) -> types.Value | None:
+    if not made.messages:
+        return conversation.head
+    extended = await conversations.extend(
+        conversation,
+        made.messages,
+        context.values,
+        turn=message.turn,
+        revision=message.call.revision,
+        opening=Opening(context=message.context, memory=message.memory, model=message.model),
+        memo=made.memo,
+    )
+    return extended.head
 
 
 def _with_steps_needed(plan: types.Plan) -> tuple[types.Criterion, ...]:
@@ -74,7 +107,9 @@ def _with_steps_needed(plan: types.Plan) -> tuple[types.Criterion, ...]:
 
 
 async def _request(message: commands.CreatePlan, context: ServiceContext) -> PlanRequest:
-    task_context = await context.values.load(message.context)
+    conversation = await conversations.read(message.conversation, context.values)
+    opening = conversation.opening
+    task_context = await context.values.load(message.context or opening.context)
     if task_context is None:
         task_context = {}
     if not isinstance(task_context, dict):
@@ -85,7 +120,7 @@ async def _request(message: commands.CreatePlan, context: ServiceContext) -> Pla
     return PlanRequest(
         goal=message.goal,
         context=task_context,
-        memory=await context.values.load(message.memory),
+        memory=await context.values.load(message.memory or opening.memory),
         playbook=message.playbook,
         tools=message.tools,
         revision=message.call.revision,
@@ -93,6 +128,10 @@ async def _request(message: commands.CreatePlan, context: ServiceContext) -> Pla
         evaluation=message.evaluation,
         feedback=message.feedback,
         limits=message.limits,
+        turn=message.turn,
+        outcomes=message.outcomes,
+        conversation=conversation,
+        model=message.model or opening.model,
     )
 
 

@@ -36,6 +36,9 @@ class MemoryValues:
     async def store(self, content: Any) -> Value:
         return json_value(content)
 
+    async def keep(self, content: Any) -> Value:
+        return json_value(content)
+
 
 class MemoryMetrics:
     def __init__(self) -> None:
