@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from orchestrator.sdk import Context, ToolDefinition
 from orchestrator.sdk.messages import types
@@ -36,6 +36,9 @@ class Budget:
     cost_micro_usd: int | None = None
 
 
+NO_LIMIT: Final = Budget()
+
+
 @dataclass(frozen=True)
 class History:
     """A conversation so far, decoded. Only the client reads what it holds; it never changes, so it can be kept."""
@@ -52,6 +55,15 @@ class History:
         from orchestrator_services.models.conversion import decoded
 
         return cls(decoded(messages))
+
+    @property
+    def open_calls(self) -> Sequence[ToolCall]:
+        """The calls of the last reply, in its order, without those that the client has answered itself."""
+        from orchestrator_services.models.conversion import open_calls
+
+        return [
+            ToolCall(one.tool_call_id, one.tool_name, one.args_as_dict()) for one in open_calls(self.decoded)
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +83,7 @@ class TurnRequest:
     """Tools that the model may ask for."""
     output_schema: dict[str, Any] | None = None
     """JSON Schema (2020-12) that the output must fit; None for text."""
-    budget: Budget = Budget()
+    budget: Budget = NO_LIMIT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +123,6 @@ class ModelClient(Protocol):
         *,
         instructions: str = "",
         output_schema: dict[str, Any] | None = None,
-        budget: Budget = Budget(),
+        budget: Budget = NO_LIMIT,
     ) -> Any:
         """One question without tools or history: data that fits the schema, or text without one."""
