@@ -1,17 +1,15 @@
 """How an agent thinks, in its YAML: with which model, on which instructions, and what it is shown."""
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 import pydantic
 
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages.types import ModelPolicy, Value
-from orchestrator.messages.values import json_value, value_of
+from orchestrator.messages.values import json_value
 from orchestrator.sdk.grammar import Grammar
-
-TEXT: Final = "text/plain"
 
 
 def _short_model(given: Any) -> Any:
@@ -91,7 +89,7 @@ class Thinking(Grammar):
     def _instructions(self, folder: Path | None) -> Value | None:
         given = self.instructions
         text = _read(given.file, folder) if isinstance(given, TextFile) else given
-        return value_of(text.encode(), TEXT) if text.strip() else None
+        return json_value(text) if text.strip() else None
 
 
 def _read(name: str, folder: Path | None) -> str:

@@ -46,8 +46,7 @@ def test_everything_that_an_agent_says_about_its_model_is_read() -> None:
     assert model is not None
     assert (model.name, model.fallback) == ("openai:gpt-5-mini", ("openai:gpt-5",))
     assert json.loads(model.settings) == {"temperature": 0}
-    assert model.instructions is not None
-    assert model.instructions.inline == b"Cite what you found."
+    assert read_json(model.instructions) == "Cite what you found."
     assert json.loads(model.output_schema)["type"] == "object"
     assert read_json(model.examples) == [{"goal": "How many?", "result": {"answer": "three"}}]
     assert (model.context_keys, model.shows_memory) == (("customer",), False)
@@ -72,8 +71,7 @@ def test_instructions_may_stand_in_a_file_beside_the_definition(tmp_path: Path) 
     model = profile_of(definition.read_text(), str(definition)).model
 
     assert model is not None
-    assert model.instructions is not None
-    assert model.instructions.inline == b"Be brief."
+    assert read_json(model.instructions) == "Be brief."
 
 
 def test_changed_instructions_have_another_hash() -> None:
