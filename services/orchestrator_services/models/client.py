@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic_ai import Agent, DeferredToolRequests, DeferredToolResults, ModelRetry, UsageLimits
+from pydantic_ai import (
+    Agent,
+    DeferredToolRequests,
+    DeferredToolResults,
+    ModelRetry,
+    UsageLimits,
+    capture_run_messages,
+)
 from pydantic_ai.agent import AgentRunResult
 from pydantic_ai.exceptions import (
     OutputTokenLimitExceeded,
@@ -17,7 +24,7 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.settings import ModelSettings
 
-from orchestrator.sdk import Context, InvalidInput, PermanentError
+from orchestrator.sdk import Context, HandlerError, InvalidInput, PermanentError
 from orchestrator.sdk.messages import types
 from orchestrator_services.models.budget import Wallet
 from orchestrator_services.models.candidates import Candidate, candidate, require_price
@@ -27,12 +34,12 @@ from orchestrator_services.models.conversion import (
     encoded,
     last_response,
     open_calls,
+    problem_of,
     text_of,
 )
 from orchestrator_services.models.errors import failed
 from orchestrator_services.models.metering import Meter, MeteredModel
 from orchestrator_services.models.names import SameNames, ToolNames
-from orchestrator_services.models.observation import Observer, counted
 from orchestrator_services.models.outputs import Output
 from orchestrator_services.models.port import (
     NO_LIMIT,
@@ -51,16 +58,16 @@ from orchestrator_services.models.toolset import PlatformTools
 class PydanticModelClient:
     """Asks models by pydantic-ai. It has no state but the clients of providers, which all turns share."""
 
-    def __init__(self, observe: Observer = counted) -> None:
-        self._observe = observe
-
     async def turn(self, request: TurnRequest, context: Context) -> TurnReply:
         """As `ModelClient.turn` says."""
-        run = _Run.of(request, context, settings(), self._observe)
-        try:
-            result = await run.result()
-        except Exception as error:
-            raise run.explained(error) from error
+        run = _Run.of(request, context, settings())
+        with capture_run_messages() as seen:
+            try:
+                result = await run.result()
+            except Exception as error:  # noqa: BLE001 - a model may raise anything
+                explained = run.explained(error, seen)
+                # What a provider says about refused credentials may hold a part of them.
+                raise explained from (None if explained.code == "bad_credentials" else error)
         return run.reply(result)
 
     async def ask(
@@ -95,7 +102,7 @@ class _Run:
     max_requests: int
 
     @classmethod
-    def of(cls, request: TurnRequest, context: Context, given: ModelsSettings, observe: Observer) -> "_Run":
+    def of(cls, request: TurnRequest, context: Context, given: ModelsSettings) -> "_Run":
         """Raises `PermanentError` for what can be seen to be wrong before anything is sent."""
         policy = request.model
         candidates = [candidate(name, context, given) for name in (policy.name, *policy.fallback)]
@@ -112,7 +119,7 @@ class _Run:
             names=SameNames() if scripted else ToolNames(tool.name for tool in request.tools),
             output=None if request.output_schema is None else Output(request.output_schema),
             settings=request_settings(policy.settings, [one.model for one in candidates], given),
-            meter=Meter(Wallet.of(request.budget), context, observe),
+            meter=Meter(Wallet.of(request.budget), context),
             max_requests=given.max_requests,
         )
 
@@ -177,15 +184,15 @@ class _Run:
                 code="content_refused",
             )
 
-    def explained(self, error: Exception) -> Exception:
+    def explained(self, error: Exception, seen: Sequence[ModelMessage]) -> HandlerError:
         """The error that the turn raises."""
         cut = self.meter.last is not None and self.meter.last.finish_reason == "length"
         if cut and isinstance(error, OutputTokenLimitExceeded | UsageLimitExceeded | UnexpectedModelBehavior):
             return self._cut()
         if isinstance(error, UsageLimitExceeded):
             return PermanentError(
-                f"{self.request.model.name} did not give an output that fits, nor a call of its tools, in "
-                f"{self.max_requests} requests: simplify the schema, or set ORCHESTRATOR_MODELS_MAX_REQUESTS",
+                f"{self.request.model.name} gave neither an output that fits nor a call that a tool takes, in "
+                f"{self.max_requests} requests; the last problem: {problem_of(seen)}",
                 code="output_does_not_fit",
             )
         return failed(error, {one.model.model_name: one.name for one in self.candidates})

@@ -7,7 +7,9 @@ from pydantic import ValidationError
 from pydantic_ai.messages import (
     ModelMessage,
     ModelMessagesTypeAdapter,
+    ModelRequest,
     ModelResponse,
+    RetryFeedbackPart,
     TextPart,
     ToolCallPart,
     ToolReturnPart,
@@ -19,6 +21,7 @@ from orchestrator.sdk import ContractError, described
 # Sent with every request as they are then; ids and times of a run say nothing to a model.
 _DROPPED: Final = frozenset({"instructions", "run_id", "conversation_id", "failed_attempts"})
 _DROPPED_IN_PARTS: Final = frozenset({"timestamp"})
+_LONGEST_PROBLEM: Final = 500
 
 
 def as_text(content: Any) -> str:
@@ -63,6 +66,20 @@ def text_of(response: ModelResponse | None) -> str:
     if response is None:
         return ""
     return "".join(part.content for part in response.parts if isinstance(part, TextPart))
+
+
+def problem_of(messages: Sequence[ModelMessage]) -> str:
+    """What the model was last told to be wrong with its response; bounded."""
+    last = messages[-1] if messages else None
+    if not isinstance(last, ModelRequest):
+        return "none"
+    problems = [
+        part.model_response() if isinstance(part, RetryFeedbackPart) else part.model_response_str()
+        for part in last.parts
+        if isinstance(part, RetryFeedbackPart)
+        or (isinstance(part, ToolReturnPart) and part.outcome == "retried")
+    ]
+    return "; ".join(problems)[:_LONGEST_PROBLEM]
 
 
 def _with_text(message: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -9,7 +9,15 @@ from typing import Any, Final
 
 from pydantic_ai import exceptions as client
 
-from orchestrator.sdk import HandlerError, PermanentError, TransientError, described, readable
+from orchestrator.sdk import (
+    FailureKind,
+    HandlerError,
+    PermanentError,
+    TransientError,
+    described,
+    failure_of,
+    readable,
+)
 
 logger: Final = logging.getLogger(__name__)
 
@@ -17,6 +25,8 @@ _SECRET_VARIABLE: Final = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL)", 
 _SHORTEST_SECRET: Final = 8
 _LONGEST_REASON: Final = 500
 _SECRET_TEXT: Final = re.compile(r"\b(sk-|Bearer\s+|key[-_])[A-Za-z0-9*._-]{4,}", re.IGNORECASE)
+_REJECTED: Final = frozenset(range(400, 500)) - {408, 409, 425, 429}
+"""Statuses of HTTP with which the same request fails again."""
 # The first type that fits holds: more special ones come first.
 _PERMANENT: Final[tuple[tuple[type[Exception], str, str], ...]] = (
     (
@@ -67,11 +77,18 @@ def failed(error: Exception, names: Mapping[str, str]) -> HandlerError:
         if isinstance(error, kind):
             reason = _reason(error)
             return TransientError(f"{model}: {text}{reason}", code=code, retry_after_ms=_wait_ms(error))
+    if getattr(error, "status_code", 500) in _REJECTED:
+        return PermanentError(
+            f"{model}: the provider rejected the request{_reason(error)}", code="request_rejected"
+        )
     if isinstance(error, client.ModelAPIError | client.UnexpectedModelBehavior):
         # No category, or a response that cannot be read: a broken stream, a proxy's page.
         text = "the provider's response could not be used"
         return TransientError(f"{model}: {text}{_reason(error)}", code="model_unavailable")
-    return PermanentError(f"{model}: {without_secrets(described(error))}", code="model_error")
+    text = f"{model}: {without_secrets(described(error))}"
+    if failure_of(error, "model_error").kind is FailureKind.TRANSIENT:
+        return TransientError(text, code="model_unavailable")
+    return PermanentError(text, code="model_error")
 
 
 def variable_of(model: str) -> str:

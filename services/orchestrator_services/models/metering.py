@@ -1,6 +1,8 @@
 """A model whose requests stay within what is left, and are counted."""
 
+from asyncio import CancelledError
 from dataclasses import replace
+from typing import Any
 
 from pydantic_ai.exceptions import (
     ModelAPIError,
@@ -13,12 +15,12 @@ from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
-from orchestrator.sdk import Context
+from orchestrator.sdk import Context, ModelRequest
 from orchestrator_services.models.bounds import most_input, most_output, stamp
 from orchestrator_services.models.budget import Wallet
 from orchestrator_services.models.candidates import Candidate
 from orchestrator_services.models.errors import report_refused
-from orchestrator_services.models.observation import Observer, RequestDone
+from orchestrator_services.models.observation import observe
 from orchestrator_services.models.prices import Tokens
 from orchestrator_services.models.responses import with_distinct_calls
 
@@ -26,10 +28,9 @@ from orchestrator_services.models.responses import with_distinct_calls
 class Meter:
     """What the requests of one turn use together, whichever of its models they go to."""
 
-    def __init__(self, wallet: Wallet, context: Context, observe: Observer) -> None:
+    def __init__(self, wallet: Wallet, context: Context) -> None:
         self.wallet = wallet
         self.context = context
-        self.observe = observe
         self.last: ModelResponse | None = None
         self.shortened = 0
         """Tokens that the last answer was allowed, if that is fewer than were wanted; else 0."""
@@ -62,7 +63,7 @@ class MeteredModel(WrapperModel):
         started = meter.context.now()
         try:
             response = await super().request(messages, settings, model_request_parameters)
-        except Exception as error:
+        except (Exception, CancelledError) as error:
             self._lost(error, read + allowed, candidate.most(read, allowed), started)
             raise
         # 3. Settle: count what was used.
@@ -80,6 +81,10 @@ class MeteredModel(WrapperModel):
         )
         return meter.last
 
+    def request_stream(self, *_arguments: Any, **_options: Any) -> Any:
+        """Requests are not streamed: what a stream used would not be counted."""
+        raise NotImplementedError(f"requests to {self._candidate.name} are not streamed")
+
     def _settle(self, response: ModelResponse, tokens: Tokens, cost: int, started: int, allowed: int) -> None:
         meter = self._meter
         meter.wallet.pay(tokens.input + tokens.output, cost)
@@ -90,37 +95,39 @@ class MeteredModel(WrapperModel):
             tokens_output=tokens.output,
             cost_usd=cost / 1_000_000,
         )
-        done = RequestDone(
-            model=self._candidate.name,
+        self._observe(
+            started,
             responded_as=response.model_name or "",
-            provider=self.system,
-            started_at=started,
-            ended_at=meter.context.now(),
-            tokens=tokens,
+            tokens_input=tokens.input,
+            tokens_cached=tokens.cache_read,
+            tokens_output=tokens.output,
             cost_micro_usd=cost,
             finish_reason=response.finish_reason or "",
             max_tokens=allowed,
         )
-        meter.observe(done, meter.context)
 
-    def _lost(self, error: Exception, tokens: int, cost: int, started: int) -> None:
+    def _lost(self, error: BaseException, tokens: int, cost: int, started: int) -> None:
         """A request without a response. If the provider may have worked on it, the reservation is not given back."""
         meter = self._meter
         if isinstance(error, ModelAuthenticationError):
             report_refused(self._candidate.name)
         if _may_be_billed(error):
             meter.wallet.pay(tokens, cost)
-        done = RequestDone(
+        self._observe(started, error=type(error).__name__)
+
+    def _observe(self, started: int, **known: Any) -> None:
+        context = self._meter.context
+        done = ModelRequest(
             model=self._candidate.name,
             provider=self.system,
             started_at=started,
-            ended_at=meter.context.now(),
-            error=type(error).__name__,
+            ended_at=context.now(),
+            **known,
         )
-        meter.observe(done, meter.context)
+        observe(done, context)
 
 
-def _may_be_billed(error: Exception) -> bool:
+def _may_be_billed(error: BaseException) -> bool:
     if isinstance(error, ModelConnectionError):
         return error.phase not in ("pool", "connect")
     return isinstance(error, ModelRequestTimeout) or (isinstance(error, ModelAPIError) and error.in_stream)

@@ -106,10 +106,15 @@ class ModelClient(Protocol):
     """Asks models. Any number of turns may be asked at the same time on one event loop.
 
     Every request that a model answered is counted by `context.use`, also if the turn fails after it. Nothing is
-    sent that could exceed the request's budget. Both methods raise `TransientError` with the codes `rate_limited`,
-    `overloaded` and `model_unavailable`, and `PermanentError` with `limit_reached`, `no_price`,
-    `output_does_not_fit`, `context_too_long`, `content_refused`, `bad_credentials`, `unknown_model`,
-    `request_rejected`, `model_settings` and `unanswered_calls`. After an error the conversation is as it was.
+    sent that could exceed the request's budget. After an error the conversation is as it was. Both methods raise
+
+    - `TransientError` with `rate_limited`, `overloaded` or `model_unavailable`, and the wait that the provider asks
+      for;
+    - `PermanentError` with `limit_reached` (nothing was sent, or the answer was cut), `output_does_not_fit`,
+      `output_too_long`, `context_too_long`, `content_refused`, `request_rejected`, `quota_exceeded`; for what has to
+      be configured `no_price`, `model_settings`, `output_schema`, `unknown_model`, `provider_not_installed`,
+      `bad_credentials`; else `model_error`;
+    - `InvalidInput` with `unanswered_calls` or `nothing_asked`.
     """
 
     async def turn(self, request: TurnRequest, context: Context) -> TurnReply:

@@ -25,9 +25,6 @@ class Tokens:
     cache_written_1h: int = 0
 
 
-NO_TOKENS: Final = Tokens()
-
-
 class Price(Protocol):
     """The price of one model."""
 

@@ -26,9 +26,7 @@ _SECRET_KEY: Final = re.compile(
 _SECRET_VALUE: Final = re.compile(r"^(sk-|bearer\s|basic\s)", re.IGNORECASE)
 
 
-def request_settings(
-    given: str, models: Iterable[ClientModel], settings: ModelsSettings, *, retries_off: bool = True
-) -> ModelSettings:
+def request_settings(given: str, models: Iterable[ClientModel], settings: ModelsSettings) -> ModelSettings:
     """The settings of a policy, a JSON object, with the platform's bounds.
 
     Raises `PermanentError` with `model_settings` that names every setting that is unknown, that the platform sets
@@ -43,8 +41,7 @@ def request_settings(
         "request_timeout": settings.request_timeout,
     }
     # Recovery retries, where it counts attempts and can wait; a provider's client would do so unseen.
-    ours = {"max_retries": 0} if retries_off else {}
-    return cast(ModelSettings, {**bounds, **found, **ours})
+    return cast(ModelSettings, {**bounds, **found, "max_retries": 0})
 
 
 def _object(given: str) -> dict[str, Any]:

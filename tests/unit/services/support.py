@@ -12,7 +12,7 @@ from orchestrator.messages import commands, events, types
 from orchestrator.messages.base import Command, Event, Message, SessionEvent
 from orchestrator.messages.types import AgentProfile, Call, CallKind, ToolDefinition, Value
 from orchestrator.messages.values import json_value, read_json
-from orchestrator.sdk import Platform, Plugins, Service, ServiceContext
+from orchestrator.sdk import ModelRequest, Platform, Plugins, Service, ServiceContext
 from orchestrator.sdk.service import as_messages
 
 SESSION = str(UUID(int=7))
@@ -57,6 +57,7 @@ class World:
     def __init__(self, *plugins: Any, tools: Mapping[str, ToolDefinition] | None = None) -> None:
         self.time = START
         self.emitted: list[Message] = []
+        self.traced: list[ModelRequest] = []
         self.definitions = MemoryDefinitions(tools=dict(tools or {}))
         self.metrics = MemoryMetrics()
         self.values: Any = MemoryValues()
@@ -71,6 +72,7 @@ class World:
             emit=self._emit,
             now=lambda: self.time,
             metrics=self.metrics,
+            trace=lambda _message, _number, request: self.traced.append(request),
             instance="test-0",
         )
 
