@@ -15,11 +15,10 @@ from orchestrator_services.models import (
     scripted_model,
 )
 from orchestrator_services.models.client import PydanticModelClient
-from orchestrator_services.models.observation import RequestDone
 
 from orchestrator.messages import commands
 from orchestrator.messages.types import CallKind, ModelPolicy, ToolDefinition, Usage
-from orchestrator.sdk import Context, ServiceContext
+from orchestrator.sdk import Context, ModelRequest, ServiceContext
 from tests.unit.services.support import World, call, command
 
 STOCK = ToolDefinition(
@@ -46,7 +45,6 @@ class Talk:
         **policy: Any,
     ) -> None:
         self.asked: list[Asked] = []
-        self.done: list[RequestDone] = []
         self.tools = tools
         self.history: History | None = None
         self._says = list(says)
@@ -54,7 +52,7 @@ class Talk:
         self.world = World(plugin)
         self.policy = ModelPolicy(name="script", **policy)
         self.context = context_in(self.world)
-        self.client: ModelClient = PydanticModelClient(lambda done, _context: self.done.append(done))
+        self.client: ModelClient = PydanticModelClient()
 
     def _respond(self, asked: Asked) -> Says:
         self.asked.append(asked)
@@ -86,6 +84,11 @@ class Talk:
         )
         self.history = reply.history
         return reply
+
+    @property
+    def done(self) -> list[ModelRequest]:
+        """Requests to models that are over, as the session's trace has them."""
+        return self.world.traced
 
     @property
     def used(self) -> Usage:

@@ -220,7 +220,6 @@ async def test_settings_of_the_provider_are_known() -> None:
 
 async def test_requests_are_counted_by_model() -> None:
     talk = Talk(Says(text="yes", tokens_input=10, tokens_output=5))
-    talk.client = PydanticModelClient()
 
     await talk.turn("count")
 
