@@ -75,7 +75,7 @@ class Says:
     output: Any = NOTHING
     """Structured output, where a schema asks for it."""
     tokens_input: int | None = None
-    """What it reports to have read; by default a quarter of the bytes."""
+    """What it reports to have read; by default a quarter of the characters."""
     tokens_output: int | None = None
     tokens_cached: int = 0
     finish_reason: Literal["stop", "length", "content_filter"] | None = None

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from inspect import isawaitable
 from typing import Any
 
@@ -39,23 +40,36 @@ class ScriptedModel(FunctionModel):
         super().__init__(self._respond, model_name=name)
 
     async def _respond(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-        reply: Any = self._script(_asked(messages, info))
+        asked = _asked(messages, info)
+        reply: Any = self._script(asked)
         if isawaitable(reply):
             reply = await reply
         says = Says(text=reply) if isinstance(reply, str) else reply
         turn = sum(isinstance(message, ModelResponse) for message in messages)
-        parts = list(_parts(says, turn, info))
-        most = (info.model_settings or {}).get("max_tokens")
-        written = says.tokens_output if says.tokens_output is not None else _tokens(parts)
-        reason = says.finish_reason or "stop"
-        if most is not None and written > most:
-            written, reason = most, "length"
-            parts = [TextPart(says.text[: most * _BYTES_PER_TOKEN])] if says.text else []
-        read = says.tokens_input
-        if read is None:
-            read = len(to_json([info.instructions, encoded(messages)])) // _BYTES_PER_TOKEN
-        usage = RequestUsage(input_tokens=read, output_tokens=written, cache_read_tokens=says.tokens_cached)
-        return ModelResponse(parts=parts, usage=usage, finish_reason=reason)
+        return _cut(_response(says, asked, turn, info), (info.model_settings or {}).get("max_tokens"))
+
+
+def _response(says: Says, asked: Asked, turn: int, info: AgentInfo) -> ModelResponse:
+    parts = list(_parts(says, turn, info))
+    usage = RequestUsage(
+        input_tokens=_read(asked) if says.tokens_input is None else says.tokens_input,
+        output_tokens=_written(parts) if says.tokens_output is None else says.tokens_output,
+        cache_read_tokens=says.tokens_cached,
+    )
+    return ModelResponse(parts=parts, usage=usage, finish_reason=says.finish_reason or "stop")
+
+
+def _cut(response: ModelResponse, most: int | None) -> ModelResponse:
+    """The response as a provider cuts it that allows `most` tokens."""
+    if most is None or response.usage.output_tokens <= most:
+        return response
+    text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
+    return replace(
+        response,
+        parts=[TextPart(text[: most * _BYTES_PER_TOKEN])] if text else [],
+        usage=replace(response.usage, output_tokens=most),
+        finish_reason="length",
+    )
 
 
 def _parts(says: Says, turn: int, info: AgentInfo) -> Iterator[ModelResponsePart]:
@@ -80,7 +94,12 @@ def _wrapped(output: Any, schema: dict[str, Any]) -> Any:
     return {"result": output}
 
 
-def _tokens(parts: Sequence[ModelResponsePart]) -> int:
+def _read(asked: Asked) -> int:
+    said = sum(len(one.text) + len(str(one.arguments or "")) for one in asked.messages)
+    return (len(asked.instructions) + said) // _BYTES_PER_TOKEN
+
+
+def _written(parts: Sequence[ModelResponsePart]) -> int:
     return 1 + len(to_json(encoded([ModelResponse(parts=parts)])[0]["parts"])) // _BYTES_PER_TOKEN
 
 
