@@ -212,7 +212,7 @@ async def uses_of_a_context(context: Context) -> None:
     assert_type(context.definitions, Definitions)
     assert_type(context.values, Values)
     assert_type(context.metrics, Metrics)
-    context.use(tokens_input=10, cost_usd=0.01)
+    context.use(model_requests=1, tokens_input=10, tokens_cached=4, cost_usd=0.01)
     await context.progress("half of it", 0.5)
 
 

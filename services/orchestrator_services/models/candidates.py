@@ -33,7 +33,11 @@ class Candidate:
     def cost(self, tokens: Tokens, response: ModelResponse) -> int:
         """What a response cost, micro USD; 0 if nobody knows."""
         if self.price is not None:
-            return self.price.of(tokens)
+            try:
+                return self.price.of(tokens)
+            except ValueError:
+                # Counts that contradict each other, such as more cached tokens than tokens.
+                return self.price.most(tokens.input, tokens.output)
         return round((response.usage.cost or 0) * 1_000_000)
 
     def most(self, input_tokens: int, output_tokens: int) -> int:

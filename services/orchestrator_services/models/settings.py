@@ -16,7 +16,7 @@ class ModelsSettings(PluginSettings, prefix="MODELS"):
     """Seconds for one request to a model, until its whole response has come."""
     max_requests: Annotated[int, Field(ge=1)] = 3
     """Most requests of one turn: the first, and those that ask again because tools or output did not fit."""
-    max_tokens: Annotated[int, Field(ge=16)] = 8192
+    max_tokens: Annotated[int, Field(ge=16)] = 4096
     """Most tokens of one response, where the agent's model settings do not say."""
     prices: tuple[str, ...] = ()
     """Prices that the built-in table does not know or has wrong, in US dollars for a million tokens:

@@ -12,6 +12,7 @@ from orchestrator_services.models.client import PydanticModelClient
 from orchestrator_services.models.prices import TablePrice, Tokens, configured_price
 from orchestrator_services.models.settings import ModelsSettings
 from pydantic_ai.exceptions import ModelConnectionError
+from pydantic_ai.messages import ModelResponse
 
 from orchestrator.messages.types import ModelPolicy
 from orchestrator.sdk import ConfigurationError, Model, PermanentError
@@ -130,6 +131,16 @@ def test_no_request_costs_more_than_its_bound(
 
     assert price.of(tokens) <= price.most(input, output)
     assert price.most(input, output) <= price.most(input + 1, output + 1)
+
+
+@pytest.mark.usefixtures("key")
+async def test_counts_that_contradict_each_other_cost_the_most() -> None:
+    asked = await found(OPENAI)
+    response = ModelResponse(parts=[])
+
+    cost = asked.cost(Tokens(input=10, output=10, cache_read=1_000), response)
+
+    assert cost == asked.most(10, 10)
 
 
 def test_costs_are_rounded_up() -> None:
