@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Sessions: list them, show one, watch events.", no_args_is_help=True)
 
+FromLog = Annotated[bool, typer.Option("--from-log", help="Read the topics instead of the session store.")]
+At = Annotated[
+    int | None,
+    typer.Option(metavar="SEQUENCE", min=1, help="Show the session as it was after this event."),
+]
+
 
 @app.command("list")
 @command
@@ -60,13 +66,8 @@ def list_sessions(
 def show(
     shell: Shell,
     session: SessionId,
-    from_log: Annotated[
-        bool, typer.Option("--from-log", help="Read the topics instead of the session store.")
-    ] = False,
-    at: Annotated[
-        int | None,
-        typer.Option(metavar="SEQUENCE", min=1, help="Show the session as it was after this event."),
-    ] = None,
+    from_log: FromLog = False,
+    at: At = None,
 ) -> None:
     """Shows one session.
 
@@ -77,7 +78,7 @@ def show(
     from orchestrator.operations.documents import with_trace
     from orchestrator.operations.sessions import show_session
 
-    events = _logged(shell, session) if from_log else _recorded(shell, session)
+    events = _events(shell, session, from_log)
     settings = shell.settings()
     shown = show_session(events, at, settings.values().fetched)
     write_warnings(shown.warnings)
@@ -88,6 +89,32 @@ def show(
         lambda view: with_trace(to_builtins(view), trace),
         lambda view: _write_view(view, trace),
     )
+
+
+@app.command()
+@command
+def conversation(
+    shell: Shell,
+    session: SessionId,
+    from_log: FromLog = False,
+    at: At = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Show everything that was said, and the values it refers to.")
+    ] = False,
+) -> None:
+    """Shows the conversation of a session's planner.
+
+    What the user, the model and the tools said, turn by turn. Long texts are cut, and large values are
+    shown by their size and place, unless --full is given.
+    """
+    from orchestrator.cli.conversations import write_conversation
+    from orchestrator.operations.conversations import show_conversation
+    from orchestrator.operations.documents import conversation_document
+
+    events = _events(shell, session, from_log)
+    found = show_conversation(events, at, shell.settings().values().fetched, full=full)
+    write_warnings(found.warnings)
+    shell.show(found, conversation_document, lambda found: write_conversation(found, full=full))
 
 
 @app.command()
@@ -108,6 +135,10 @@ def watch(
         _watch_all(shell, wiring)
     else:
         _watch_one(shell, wiring, session)
+
+
+def _events(shell: Shell, given: str, from_log: bool) -> "Sequence[Event]":
+    return _logged(shell, given) if from_log else _recorded(shell, given)
 
 
 def _recorded(shell: Shell, given: str) -> "list[Event]":

@@ -88,6 +88,24 @@ def test_the_error_that_is_shown_has_the_fields_of_one(tmp_path: Path) -> None:
     assert shown["type"] == real["type"]
 
 
+def test_the_conversation_that_is_shown_is_printed_like_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shown,) = [text for text in blocks(CLI, "console") if "sessions conversation" in text]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("ORCHESTRATOR_SESSIONS_URL", f"sqlite:///{tmp_path / 'sessions.sqlite'}")
+    session, history = asyncio.run(history_of("analyst", tmp_path / ".data" / "values"))
+    with closing(SessionStore(f"sqlite:///{tmp_path / 'sessions.sqlite'}")) as store:
+        record(store, history)
+
+    command, _, text = shown.partition("\n")
+    words = [session if word == "ID" else word for word in shlex.split(command)]
+    ended = CliRunner().invoke(app, words[2:])
+
+    assert ended.stdout == text
+
+
 def test_plug_ins_in_values_can_be_loaded(tmp_path: Path) -> None:
     sources = [source for text in blocks(DEPLOY, "yaml") for source in python_files(yaml.safe_load(text))]
     assert sources
