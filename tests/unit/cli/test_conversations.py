@@ -15,9 +15,9 @@ from orchestrator.sdk import Conversations, Opening
 from orchestrator.sdk.conversations import NEW
 from orchestrator.sessions.store import SessionStore
 from tests.support.analysts import history_of
+from tests.support.recording import record
 from tests.support.stories import completed_triage
 from tests.unit.cli.conftest import Installation, Run
-from tests.unit.cli.test_sessions import record
 
 VALUES = Path(".data/values")
 """Where the settings' default has values, below the folder that commands run in."""
@@ -31,7 +31,7 @@ def thought(store: SessionStore, place: Path) -> str:
 
 def recorded(planner: str, store: SessionStore, place: Path) -> str:
     session, history = asyncio.run(history_of(planner, place / VALUES))
-    record(store, history, 0)
+    record(store, history)
     return session
 
 
@@ -110,9 +110,7 @@ def test_a_conversation_is_shown_as_it_was_after_an_event(run: Run, thought: str
     assert [turn["turn"] for turn in document["turns"]] == [1]
 
 
-def test_a_conversation_is_read_from_the_topics(
-    run: Run, installation: Installation, place: Path
-) -> None:
+def test_a_conversation_is_read_from_the_topics(run: Run, installation: Installation, place: Path) -> None:
     session, history = asyncio.run(history_of("analyst", place / VALUES))
     installation.writes(*history)
 
@@ -194,7 +192,7 @@ def saying(text: Any, place: Path) -> list[Event]:
 
 def test_messages_of_another_form_are_shown_as_json(run: Run, store: SessionStore, place: Path) -> None:
     history = saying({"role": "oracle", "says": ["wait"]}, place)
-    record(store, history, 0)
+    record(store, history)
 
     ended = run("sessions", "conversation", history[0].correlation_id)
 
@@ -203,7 +201,7 @@ def test_messages_of_another_form_are_shown_as_json(run: Run, store: SessionStor
 
 def test_what_is_long_is_cut_and_says_how_to_see_it(run: Run, store: SessionStore, place: Path) -> None:
     history = saying("x" * 5000, place)
-    record(store, history, 0)
+    record(store, history)
     session = history[0].correlation_id
 
     cut = run("sessions", "conversation", session).out

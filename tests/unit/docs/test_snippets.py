@@ -4,11 +4,13 @@
 """
 
 import ast
+import asyncio
 import inspect
 import json
 import re
 import shlex
 import tomllib
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,11 @@ from orchestrator.cli.main import app
 from orchestrator.client import Client
 from orchestrator.sdk import parse_documents
 from orchestrator.sdk.plugins import ENTRY_POINT_GROUP, load_module
+from orchestrator.sessions.store import SessionStore
 from orchestrator.testing import Harness
+from tests.support.analysts import history_of
 from tests.support.pages import ROOT, blocks, commands, inline
+from tests.support.recording import record
 
 README = ROOT / "README.md"
 EXTENDING = ROOT / "docs" / "extending.md"
