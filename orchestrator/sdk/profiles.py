@@ -66,6 +66,9 @@ class LimitsOf(Grammar):
     tokens: Amount | None = None
     cost_usd: float | None = pydantic.Field(default=None, ge=0)
     parallel_steps: int | None = pydantic.Field(default=None, ge=1)
+    turns: int | None = pydantic.Field(
+        default=None, ge=1, description="How often the planner is asked, corrections not counted."
+    )
 
     def limits(self) -> Limits:
         return Limits(
@@ -75,6 +78,7 @@ class LimitsOf(Grammar):
             tokens=self.tokens,
             cost_micro_usd=None if self.cost_usd is None else micro_usd(self.cost_usd),
             parallel_steps=self.parallel_steps,
+            turns=self.turns,
         )
 
 
