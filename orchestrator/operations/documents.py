@@ -60,8 +60,11 @@ def session_document(row: "SessionRow") -> dict[str, Any]:
         "updated_at": rfc3339(row.updated_at),
         "ended_at": None if row.ended_at is None else rfc3339(row.ended_at),
         "revision": row.revision,
+        "turn": row.turn,
         "tool_calls": row.tool_calls,
+        "model_requests": row.model_requests,
         "tokens": row.tokens,
+        "tokens_cached": row.tokens_cached,
         "cost": row.cost_micro_usd / 1_000_000,
     }
 

@@ -189,7 +189,9 @@ def _of_call(
 def _used(usage: Usage) -> dict[str, Attribute]:
     used: dict[str, Attribute] = {
         names.TOKENS_INPUT: usage.tokens_input,
+        names.TOKENS_CACHED: usage.tokens_cached,
         names.TOKENS_OUTPUT: usage.tokens_output,
+        names.MODEL_REQUESTS: usage.model_requests,
         names.TOOL_CALLS: usage.tool_calls,
         names.COST_USD: usage.cost_micro_usd / 1_000_000,
     }

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from orchestrator.bus.values.folder import FolderValues
 from orchestrator.messages.base import Event
-from orchestrator.messages.types import AgentProfile, StepOutcome, Value
+from orchestrator.messages.types import AgentProfile, StepOutcome, Usage, Value
 from orchestrator.sdk import Context, Plan, PlanRequest, planner, step, tool
 from orchestrator.testing import Harness, harness
 from orchestrator.testing.memory import MemoryValues
@@ -54,7 +54,9 @@ def text(content: str) -> dict[str, Any]:
 @planner("analyst")
 async def analyst(request: PlanRequest, context: Context) -> Plan:
     """Asks for many rows and for few, then answers."""
-    context.use(tokens_input=900, tokens_output=100, cost_usd=0.0025)
+    context.used = Usage(
+        model_requests=1, tokens_input=900, tokens_cached=600, tokens_output=100, cost_micro_usd=2500
+    )
     if request.turn == 1:
         return Plan(
             [step("turn1-1", shop_rows, rows=100), step("turn1-2", shop_rows, rows=1)],

@@ -1,6 +1,6 @@
 """`orchestrator sessions`: lists sessions, shows one, and watches events."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,7 +19,7 @@ from orchestrator.cli.output import (
 from orchestrator.cli.shell import Shell
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from orchestrator.app.wiring import Wiring
     from orchestrator.messages.base import Event
@@ -213,20 +213,14 @@ def _cells(row: "SessionRow") -> tuple[str, ...]:
 
 
 def _write_view(view: "SessionView", trace: str) -> None:
-    used = f"{view.tool_calls} tool calls, {view.tokens:,} tokens, ${view.cost:.4f}"
-    plan = (
-        f"revision {view.plan['revision']}, {view.plan['playbook'] or view.plan['planner']}"
-        if view.plan
-        else ""
-    )
     write_fields(
         [
             ("session", view.correlation_id),
             ("phase", view.phase),
             ("agent", view.agent),
             ("goal", view.goal),
-            ("plan", plan),
-            ("used", used),
+            ("plan", _plan(view.plan) if view.plan else ""),
+            ("used", _used(view)),
             ("trace", trace),
         ]
     )
@@ -243,3 +237,14 @@ def _write_view(view: "SessionView", trace: str) -> None:
     if view.result is not None:
         write_line("")
         write_result(view.result)
+
+
+def _plan(plan: "Mapping[str, Any]") -> str:
+    turn = f", turn {plan['turn']}" if plan["turn"] > 1 else ""
+    return f"revision {plan['revision']}{turn}, {plan['playbook'] or plan['planner']}"
+
+
+def _used(view: "SessionView") -> str:
+    requests = f"{view.model_requests} model requests, " if view.model_requests else ""
+    cached = f" ({view.tokens_cached:,} cached)" if view.tokens_cached else ""
+    return f"{view.tool_calls} tool calls, {requests}{view.tokens:,} tokens{cached}, ${view.cost:.4f}"

@@ -56,7 +56,7 @@ def test_a_conversation_is_shown_as_text(run: Run, thought: str) -> None:
     ]
     assert opening.splitlines() == ["opening", '  context: {"shop":"web"}']
     assert first.splitlines() == [
-        "turn 1, plan 1, 00:00:00.000: 1,000 tokens, $0.0025",
+        "turn 1, plan 1, 00:00:00.000: 1 model request, 1,000 tokens (600 cached), $0.0025",
         "  system: You are an analyst.",
         "  user: Which route is slow?",
         "  model: I look at both tables.",
@@ -64,7 +64,7 @@ def test_a_conversation_is_shown_as_text(run: Run, thought: str) -> None:
         '  model calls shop.rows #2: {"rows":1}',
     ]
     heading, reference, *rest = second.splitlines()
-    assert heading == "turn 2, plan 2, 00:00:00.000: 1,000 tokens, $0.0025"
+    assert heading == "turn 2, plan 2, 00:00:00.000: 1 model request, 1,000 tokens (600 cached), $0.0025"
     assert reference.startswith(
         "  shop.rows #1 returns: 3,091 bytes of application/json, output of step turn1-1, values:sha256/"
     )
@@ -91,6 +91,27 @@ def test_a_conversation_is_shown_as_json(run: Run, thought: str) -> None:
     output = second["messages"][0]["parts"][0]["content"]
     assert (output["step"], output["$value"]["size"]) == ("turn1-1", 3091)
     assert "content" not in output
+
+
+def test_the_session_says_in_which_turn_it_is(run: Run, thought: str) -> None:
+    text = run("sessions", "show", thought).out
+    shown = run("sessions", "show", thought, "-o", "json").document
+    before = run("sessions", "show", thought, "--at", "9", "-o", "json").document
+    (row,) = run("sessions", "list", "-o", "json").document
+
+    assert "plan     revision 2, turn 2, analyst\n" in text
+    assert "used     2 tool calls, 2 model requests, 2,000 tokens (1,200 cached), $0.0050\n" in text
+    assert (shown["plan"]["turn"], shown["plan"]["open"]) == (2, False)
+    assert (before["plan"]["turn"], before["plan"]["open"]) == (1, True)
+    summaries = [entry["summary"] for entry in shown["timeline"]]
+    assert "plan 1 accepted: 2 steps (turn1-1, turn1-2), open" in summaries
+    assert "plan 2 (turn 2) requested" in summaries
+    assert "plan 2 accepted: no steps" in summaries
+    assert (
+        summaries[-1]
+        == "task completed with plan 2: 2 tool calls, 2 model requests, 2,000 tokens (1,200 cached), $0.0050"
+    )
+    assert (row["turn"], row["model_requests"], row["tokens_cached"]) == (2, 2, 1200)
 
 
 def test_values_are_loaded_where_everything_is_wanted(run: Run, thought: str) -> None:

@@ -100,7 +100,9 @@ def test_a_session_is_shown_as_json(run: Run, triage: Story) -> None:
         "result",
         "steps",
         "tool_calls",
+        "model_requests",
         "tokens",
+        "tokens_cached",
         "cost",
         "timeline",
     ]
