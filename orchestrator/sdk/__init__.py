@@ -40,6 +40,7 @@ from orchestrator.sdk.playbooks import Playbook, is_of_type, playbook_schema
 from orchestrator.sdk.plugins import Plugins, discover
 from orchestrator.sdk.roles.evaluator import EvaluationRequest, Evaluator, evaluator
 from orchestrator.sdk.roles.middleware import Middleware, Next, middleware
+from orchestrator.sdk.roles.model import Model
 from orchestrator.sdk.roles.planner import Planner, PlanRequest, planner
 from orchestrator.sdk.roles.recovery import (
     Exhausted,
@@ -87,6 +88,7 @@ __all__ = [
     "InvalidInput",
     "Metrics",
     "Middleware",
+    "Model",
     "Next",
     "NextMove",
     "Opening",

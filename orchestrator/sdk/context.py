@@ -123,10 +123,20 @@ class Context:
         """Unix time in microseconds. Plug-ins read the clock here, so that tests can move it."""
         return self._runtime.now()
 
-    def use(self, *, tokens_input: int = 0, tokens_output: int = 0, cost_usd: float = 0.0) -> None:
-        """Adds to what this call used; the reply reports the sum."""
+    def use(
+        self,
+        *,
+        model_requests: int = 0,
+        tokens_input: int = 0,
+        tokens_cached: int = 0,
+        tokens_output: int = 0,
+        cost_usd: float = 0.0,
+    ) -> None:
+        """Adds to what this call used; the reply reports the sum. `tokens_cached` are among `tokens_input`."""
         used = Usage(
+            model_requests=model_requests,
             tokens_input=tokens_input,
+            tokens_cached=tokens_cached,
             tokens_output=tokens_output,
             cost_micro_usd=micro_usd(cost_usd),
         )

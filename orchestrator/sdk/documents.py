@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pydantic
 
@@ -46,7 +47,7 @@ def parse_documents(text: str, file: str = "text") -> Documents:
                 playbooks.append(PlaybookDocument(parsed, document.text))
                 problems += _twice(document, "playbook", parsed.playbook, seen)
             case Agent():
-                profiles.append(parsed.profile())
+                profiles += _profile(parsed, document, problems)
                 problems += _twice(document, "agent", parsed.agent, seen)
     if problems:
         raise ConfigurationError(*problems)
@@ -76,6 +77,15 @@ def _parsed(document: YamlDocument, problems: list[str]) -> Playbook | Agent | N
         problems += found
         return None
     return found
+
+
+def _profile(agent: Agent, document: YamlDocument, problems: list[str]) -> list[AgentProfile]:
+    path = Path(document.file)
+    try:
+        return [agent.profile(path.parent if path.is_file() else None)]
+    except ConfigurationError as error:
+        problems += [document.problem(("agent",), problem) for problem in error.problems]
+        return []
 
 
 def _checked(kind: type[Playbook] | type[Agent], document: YamlDocument) -> Playbook | Agent | list[str]:

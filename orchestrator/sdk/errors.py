@@ -10,17 +10,19 @@ class HandlerError(OrchestratorError):
     """Says how a call failed; becomes the `Failure` of the reply. Raise one of the subclasses.
 
     `code` is a stable short name for programs (the kind in lower case by default), the message is for people.
+    `retry_after_ms` is how long to wait before the next attempt, where the other side said so.
     """
 
     kind: ClassVar[FailureKind] = FailureKind.UNKNOWN
 
-    def __init__(self, message: str, *, code: str = "") -> None:
+    def __init__(self, message: str, *, code: str = "", retry_after_ms: int | None = None) -> None:
         super().__init__(message)
         self.code = code or self.kind.lower()
+        self.retry_after_ms = retry_after_ms
 
     @property
     def failure(self) -> Failure:
-        return Failure(kind=self.kind, code=self.code, message=str(self))
+        return Failure(kind=self.kind, code=self.code, message=str(self), retry_after_ms=self.retry_after_ms)
 
 
 class TransientError(HandlerError):

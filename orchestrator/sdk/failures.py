@@ -6,6 +6,8 @@ import socket
 from collections.abc import Iterator
 from typing import Final
 
+from msgspec.structs import replace
+
 from orchestrator.errors import ContractError, UnavailableError
 from orchestrator.messages.types import Failure, FailureKind
 from orchestrator.sdk.errors import HandlerError
@@ -26,7 +28,7 @@ def failure_of(error: BaseException, code: str) -> Failure:
     exception's type and message, never its stack.
     """
     if isinstance(error, HandlerError):
-        return Failure(kind=error.kind, code=error.code, message=readable(str(error)))
+        return replace(error.failure, message=readable(str(error)))
     if any(_is_transient(cause) for cause in _causes(error)):
         return Failure(kind=FailureKind.TRANSIENT, code="unavailable", message=described(error))
     if isinstance(error, ContractError):

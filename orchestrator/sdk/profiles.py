@@ -1,6 +1,7 @@
 """Agents: their profiles, written in YAML."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -9,12 +10,14 @@ from orchestrator.messages.types import (
     EvaluationPoint,
     EvaluationPolicy,
     Limits,
+    OnExhausted,
     ReviewPolicy,
     ReviewVerdict,
     ToolPolicy,
 )
 from orchestrator.messages.usage import micro_usd
 from orchestrator.sdk.grammar import Duration, Grammar, Name, Retry
+from orchestrator.sdk.thinking import Thinking, json_text
 
 Amount = Annotated[int, pydantic.Field(ge=0)]
 
@@ -43,6 +46,9 @@ class Evaluate(Grammar):
 
     after: Literal["plan", "step"] = "plan"
     evaluator: Name = "criteria"
+    settings: dict[str, Any] = pydantic.Field(
+        default_factory=dict, description="Settings of the evaluator, such as the rubric of a judge."
+    )
     max_revisions: int = pydantic.Field(
         default=3, ge=1, description="Plan revisions in total, including the first."
     )
@@ -52,6 +58,7 @@ class Evaluate(Grammar):
         return EvaluationPolicy(
             after=EvaluationPoint.STEP if self.after == "step" else EvaluationPoint.PLAN,
             evaluator=self.evaluator,
+            settings=json_text(self.settings),
             max_revisions=self.max_revisions,
             timeout_ms=self.timeout,
         )
@@ -66,9 +73,7 @@ class LimitsOf(Grammar):
     tokens: Amount | None = None
     cost_usd: float | None = pydantic.Field(default=None, ge=0)
     parallel_steps: int | None = pydantic.Field(default=None, ge=1)
-    turns: int | None = pydantic.Field(
-        default=None, ge=1, description="How often the planner is asked, corrections not counted."
-    )
+    turns: int | None = pydantic.Field(default=None, ge=1)
 
     def limits(self) -> Limits:
         return Limits(
@@ -82,8 +87,8 @@ class LimitsOf(Grammar):
         )
 
 
-class Agent(Grammar):
-    """An agent: how it plans, which tools it may use, who reviews its plans, and its limits."""
+class Agent(Thinking):
+    """An agent: how it plans and thinks, which tools it may use, who reviews its plans, and its limits."""
 
     agent: Name
     description: str = ""
@@ -92,6 +97,10 @@ class Agent(Grammar):
         default="", description="Playbook for tasks that name none. Empty: the one whose match is true."
     )
     planning_timeout: Duration = pydantic.Field(default=60_000, description="Timeout of one planning call.")
+    on_exhausted: Literal["report", "escalate"] = pydantic.Field(
+        default="report",
+        description="What follows in an open plan when a step cannot be done: the planner is told, or a person.",
+    )
     tools: Tools = Tools()
     retry: Retry = Retry()
     reviewers: list[ReviewerOf] = pydantic.Field(default_factory=list)
@@ -105,14 +114,19 @@ class Agent(Grammar):
             raise ValueError(f"these reviewers are listed twice: {', '.join(twice)}")
         return self
 
-    def profile(self) -> AgentProfile:
-        """The profile as messages carry it."""
+    def profile(self, folder: Path | None = None) -> AgentProfile:
+        """The profile as messages carry it. `folder` is where the paths of files start.
+
+        Raises `ConfigurationError` for a file that cannot be read, and for what needs a model where none is named.
+        """
         return AgentProfile(
             name=self.agent,
             description=self.description,
             planner=self.planner,
             playbook=self.playbook,
             planning_timeout_ms=self.planning_timeout,
+            model=self.thinking(folder),
+            on_exhausted=OnExhausted.ESCALATE if self.on_exhausted == "escalate" else OnExhausted.REPORT,
             tools=ToolPolicy(allow=tuple(self.tools.allow), deny=tuple(self.tools.deny)),
             retry=self.retry.policy(),
             reviewers=tuple(reviewer.policy() for reviewer in self.reviewers),

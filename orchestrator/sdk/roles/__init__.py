@@ -5,6 +5,7 @@ from typing import Final
 from orchestrator.sdk.registry import Plugin
 from orchestrator.sdk.roles.evaluator import Evaluator
 from orchestrator.sdk.roles.middleware import Middleware
+from orchestrator.sdk.roles.model import Model
 from orchestrator.sdk.roles.planner import Planner
 from orchestrator.sdk.roles.recovery import RecoveryStrategy
 from orchestrator.sdk.roles.reviewer import Reviewer
@@ -22,6 +23,7 @@ ROLES: Final[tuple[type[Plugin], ...]] = (
     Evaluator,
     RecoveryStrategy,
     Middleware,
+    Model,
     Service,
     Reviewer,
     Subscriber,

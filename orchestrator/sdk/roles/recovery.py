@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
-from orchestrator.messages.types import Call, CallKind, Failure
+from orchestrator.messages.types import Call, CallKind, Document, Failure
 from orchestrator.sdk.context import Context
 from orchestrator.sdk.roles.functions import RoleFunction, with_context
 
@@ -23,10 +23,16 @@ class FailedCall:
 
 @dataclass(frozen=True)
 class Retry:
-    """Try again after a delay, milliseconds."""
+    """Try again after a delay, milliseconds.
+
+    A `spared` attempt counts for nothing. `arguments` replace those of the step, from now on; they may bind outputs
+    of steps that it waited for anyway.
+    """
 
     delay_ms: int
     reason: str = ""
+    spared: bool = False
+    arguments: Document | None = None
 
 
 @dataclass(frozen=True)

@@ -52,22 +52,34 @@ async def call_timed_out(message: events.CallTimedOut, context: ServiceContext) 
 
 
 async def _decided(call: types.Call, kind: CallKind, failure: Failure, context: ServiceContext) -> Message:
+    started = context.now()
     failed = FailedCall(call=call, kind=kind, failure=failure, alternatives=call.alternatives)
     decision = await _asked(failed, context)
+    # Rules use nothing, and their time is not worth a field in every message.
+    usage = context.usage(started) if context.used.model_requests else context.used
     match decision:
         case Retry():
             return context.write(
                 events.RetryScheduled,
                 call=call,
                 delay_ms=max(0, decision.delay_ms),
+                arguments=decision.arguments,
+                spared=decision.spared,
                 reason=decision.reason,
+                usage=usage,
             )
         case Fallback():
             return context.write(
-                events.FallbackChosen, call=call, avoid=tuple(decision.avoid), reason=decision.reason
+                events.FallbackChosen,
+                call=call,
+                avoid=tuple(decision.avoid),
+                reason=decision.reason,
+                usage=usage,
             )
         case Exhausted():
-            return context.write(events.RecoveryExhausted, call=call, failure=failure, reason=decision.reason)
+            return context.write(
+                events.RecoveryExhausted, call=call, failure=failure, reason=decision.reason, usage=usage
+            )
         case _:
             assert_never(decision)
 

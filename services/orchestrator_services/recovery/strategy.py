@@ -1,6 +1,6 @@
 """The default strategy: what follows each kind of failure."""
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from orchestrator.sdk import (
     CallKind,
@@ -15,10 +15,16 @@ from orchestrator.sdk import (
 )
 from orchestrator_services.recovery.backoff import backoff_ms
 
+NOT_BEGUN: Final = frozenset({"rate_limited", "overloaded", "model_unavailable"})
+"""Codes of transient failures after which nothing has been done and nothing spent."""
+
 
 @recovery("default")
 async def by_class_of_failure(failed: FailedCall, context: Context) -> Recovery:
     """TRANSIENT: retries with backoff, then another tool. PERMANENT: another tool at once.
+
+    A request that nothing has begun to work on, because its other side is away or takes no more, spends no attempt:
+    it is tried again until the session's deadline.
 
     INVALID_INPUT: exhausted, because the arguments would be the same. UNKNOWN_OUTCOME: like TRANSIENT if the call
     may run twice, exhausted otherwise. A failure of an unknown kind is treated as PERMANENT.
@@ -38,13 +44,14 @@ async def by_class_of_failure(failed: FailedCall, context: Context) -> Recovery:
 
 def _again(failed: FailedCall) -> Retry | None:
     """A retry while the call has attempts left. Attempts count across all tools of a step."""
-    call = failed.call
-    if call.attempt >= call.retry.attempts:
+    call, failure = failed.call, failed.failure
+    delay = max(backoff_ms(call.retry, call.attempt, call.call_id), failure.retry_after_ms or 0)
+    if failure.code in NOT_BEGUN:
+        return Retry(delay, f"{failure.code}: the attempt counts for nothing", spared=True)
+    attempt = call.attempt - call.spared
+    if attempt >= call.retry.attempts:
         return None
-    return Retry(
-        backoff_ms(call.retry, call.attempt, call.call_id),
-        f"attempt {call.attempt} of {call.retry.attempts} failed: {failed.failure.code}",
-    )
+    return Retry(delay, f"attempt {attempt} of {call.retry.attempts} failed: {failure.code}")
 
 
 def _otherwise(failed: FailedCall) -> Fallback | Exhausted:

@@ -3,20 +3,16 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
-from referencing import Registry
-from referencing.exceptions import Unresolvable
+from jsonschema.exceptions import ValidationError
 
 from orchestrator.sdk.messages import types
+from orchestrator_services.json_schemas import InvalidSchemaError, explained, mismatches
 
 _ABOUT_NAMES: Final = frozenset(
     {"required", "additionalProperties", "unevaluatedProperties", "propertyNames"}
 )
-_MOST_PROBLEMS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -55,12 +51,10 @@ class Arguments:
         if () in self.holes:
             return []
         try:
-            errors = list(_validator(tool.arguments_schema).iter_errors(self.content))
-        except (ValueError, SchemaError, Unresolvable) as error:
+            errors = mismatches(tool.arguments_schema, self.content)
+        except InvalidSchemaError as error:
             return [f"the tool's arguments schema is invalid: {error}"]
-        found = [error for error in errors if self._counts(error)]
-        found.sort(key=lambda error: [str(token) for token in error.absolute_path])
-        return [_explained(error) for error in found[:_MOST_PROBLEMS]]
+        return explained(error for error in errors if self._counts(error))
 
     def _counts(self, error: ValidationError) -> bool:
         """Whether a problem is about what is known, and not about a hole or something that contains one."""
@@ -77,19 +71,6 @@ def parameters(tool: types.ToolDefinition) -> frozenset[str]:
     except (ValueError, AttributeError):
         return frozenset()
     return frozenset(properties)
-
-
-@lru_cache(maxsize=1024)
-def _validator(schema: str) -> Draft202012Validator:
-    loaded = json.loads(schema)
-    Draft202012Validator.check_schema(loaded)
-    # An empty registry: without it jsonschema fetches a $ref from wherever it points.
-    return Draft202012Validator(loaded, registry=Registry())
-
-
-def _explained(error: ValidationError) -> str:
-    place = ".".join(map(str, error.absolute_path))
-    return f"{place}: {error.message}" if place else error.message
 
 
 def _tokens(pointer: str) -> tuple[str, ...]:

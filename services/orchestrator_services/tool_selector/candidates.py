@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from typing import Final
 
 from orchestrator.sdk import InvalidInput, PermanentError
 from orchestrator.sdk.messages import types
+from orchestrator_services.policies import refusal
 from orchestrator_services.tool_selector.arguments import Arguments
 
 NOT_FOUND: Final = "tool_not_found"
@@ -68,23 +68,13 @@ def _judged(
 ) -> types.ToolDefinition | Rejected:
     if name in tried:
         return Rejected(NONE_LEFT, f"{name} failed already")
-    if refusal := _refusal(name, policy):
-        return Rejected(NOT_ALLOWED, refusal)
+    if denied := refusal(name, policy):
+        return Rejected(NOT_ALLOWED, denied)
     if name not in tools:
         return Rejected(NOT_FOUND, _unknown(name, tools))
     if problems := arguments.problems(tools[name]):
         return Rejected(DO_NOT_FIT, f"invalid arguments for {name}: {'; '.join(problems)}")
     return tools[name]
-
-
-def _refusal(name: str, policy: types.ToolPolicy) -> str:
-    """Why a policy denies a tool; empty if it does not. Deny wins over allow; an empty allow-list allows all."""
-    denied = next((pattern for pattern in policy.deny if fnmatchcase(name, pattern)), None)
-    if denied:
-        return f"the agent may not use {name}: its tools.deny has {denied}"
-    if policy.allow and not any(fnmatchcase(name, pattern) for pattern in policy.allow):
-        return f"the agent may not use {name}: its tools.allow has only {', '.join(policy.allow)}"
-    return ""
 
 
 def _nothing_left(

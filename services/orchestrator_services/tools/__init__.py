@@ -10,6 +10,7 @@ from orchestrator_services.tools.logs import change_point, statistics
 from orchestrator_services.tools.report import markdown
 from orchestrator_services.tools.settings import ToolSettings
 from orchestrator_services.tools.sql import query
+from orchestrator_services.tools.values import read_value
 
 __all__ = [
     "ToolSettings",
@@ -19,6 +20,7 @@ __all__ = [
     "markdown",
     "query",
     "read",
+    "read_value",
     "search",
     "statistics",
 ]

@@ -34,6 +34,7 @@ SDK = {
     "InvalidInput",
     "Metrics",
     "Middleware",
+    "Model",
     "Next",
     "NextMove",
     "Opening",

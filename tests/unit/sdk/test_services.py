@@ -17,6 +17,8 @@ from orchestrator.sdk import (
     Review,
     Service,
     ServiceContext,
+    TransientError,
+    Usage,
     agent_defined,
     failure_of,
     parse_documents,
@@ -150,6 +152,26 @@ def test_an_exception_stands_for_a_failure(error: Exception, kind: FailureKind, 
     found = failure_of(error, "mine")
 
     assert (found.kind, found.code) == (kind, code)
+
+
+def test_a_failure_says_how_long_to_wait_where_the_error_does() -> None:
+    error = TransientError("too many requests", code="rate_limited", retry_after_ms=1500)
+
+    found = failure_of(error, "mine")
+
+    assert (found.code, found.retry_after_ms) == ("rate_limited", 1500)
+    assert failure_of(TransientError("busy"), "mine").retry_after_ms is None
+
+
+def test_what_a_call_used_of_models_adds_up() -> None:
+    context = ServiceContext("svc", created(), World().platform)
+
+    context.use(model_requests=1, tokens_input=100, tokens_cached=60, tokens_output=5, cost_usd=0.000_001)
+    context.use(model_requests=1, tokens_input=10)
+
+    assert context.usage(START) == Usage(
+        model_requests=2, tokens_input=110, tokens_cached=60, tokens_output=5, cost_micro_usd=1
+    )
 
 
 def test_the_text_of_a_failure_is_bounded() -> None:

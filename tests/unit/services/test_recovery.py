@@ -9,8 +9,9 @@ from orchestrator_services import recovery
 from orchestrator_services.recovery.backoff import backoff_ms, bound_ms
 
 from orchestrator.messages import events
-from orchestrator.messages.types import CallKind, FailureKind, RetryPolicy, ToolDefinition
-from orchestrator.sdk import FailedCall, Retry
+from orchestrator.messages.types import CallKind, Document, Failure, FailureKind, RetryPolicy, ToolDefinition
+from orchestrator.messages.values import json_value
+from orchestrator.sdk import Context, FailedCall, Retry
 from orchestrator.sdk import recovery as declare_recovery
 from tests.unit.services.conftest import Setting
 from tests.unit.services.support import World, call, event, failure
@@ -37,6 +38,44 @@ async def test_a_transient_failure_is_tried_again_while_there_are_attempts(attem
     assert isinstance(decision, events.RetryScheduled)
     assert decision.call.attempt == attempt
     assert decision.reason == f"attempt {attempt} of 3 failed: broken"
+
+
+@pytest.mark.parametrize("code", ["rate_limited", "overloaded", "model_unavailable"])
+async def test_an_attempt_that_was_never_begun_counts_for_nothing(code: str) -> None:
+    busy = Failure(kind=FailureKind.TRANSIENT, code=code, message="later", retry_after_ms=90_000)
+    planning = call(kind=CallKind.PLAN, attempt=7, retry=RetryPolicy(attempts=3))
+
+    decision = await world().reply(
+        recovery.service, event(events.PlanningFailed, call=planning, failure=busy)
+    )
+
+    assert isinstance(decision, events.RetryScheduled)
+    assert decision.spared
+    assert decision.delay_ms == 90_000
+
+
+async def test_attempts_that_count_for_nothing_leave_the_others() -> None:
+    decision = await decision_on(FailureKind.TRANSIENT, attempt=7, spared=5)
+
+    assert isinstance(decision, events.RetryScheduled)
+    assert decision.reason == "attempt 2 of 3 failed: broken"
+    assert not decision.spared
+
+
+async def test_a_strategy_may_mend_arguments_and_reports_what_it_used(setting: Setting) -> None:
+    mended = Document(body=json_value({"text": "SELECT 1"}))
+
+    @declare_recovery("adviser")
+    async def advise(failed: FailedCall, context: Context) -> Retry:
+        context.use(tokens_input=7)
+        return Retry(0, "mended", arguments=mended)
+
+    setting("ORCHESTRATOR_RECOVERY_STRATEGY", "adviser")
+    decision = await decision_on(FailureKind.INVALID_INPUT, World(recovery, advise))
+
+    assert isinstance(decision, events.RetryScheduled)
+    assert decision.arguments == mended
+    assert decision.usage.tokens_input == 7
 
 
 async def test_when_attempts_are_used_up_another_tool_is_tried() -> None:

@@ -16,6 +16,7 @@ CAPABILITIES = {
     "logs.statistics": "log-statistics",
     "report.markdown": "report",
     "sql.query": "sql",
+    "values.read": "value-read",
 }
 TOOLS = Plugins.of(tools).by_name(Tool)
 

@@ -1,0 +1,44 @@
+"""Whether data fits a JSON Schema (2020-12), and what about it does not, for people and for models."""
+
+import json
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, Final
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+_MOST_PROBLEMS: Final = 5
+
+
+class InvalidSchemaError(ValueError):
+    """A schema that nothing can be checked against."""
+
+
+def mismatches(schema: str, content: Any) -> list[ValidationError]:
+    """Everything in `content` that does not fit the schema, a JSON text. Raises `InvalidSchemaError`."""
+    try:
+        return list(_validator(schema).iter_errors(content))
+    except (ValueError, SchemaError, Unresolvable) as error:
+        raise InvalidSchemaError(str(error)) from error
+
+
+def explained(errors: Iterable[ValidationError]) -> list[str]:
+    """The first few of these, in the order of their places."""
+    found = sorted(errors, key=lambda error: [str(token) for token in error.absolute_path])
+    return [_explained(error) for error in found[:_MOST_PROBLEMS]]
+
+
+@lru_cache(maxsize=1024)
+def _validator(schema: str) -> Draft202012Validator:
+    loaded = json.loads(schema)
+    Draft202012Validator.check_schema(loaded)
+    # An empty registry: without it jsonschema fetches a $ref from wherever it points.
+    return Draft202012Validator(loaded, registry=Registry())
+
+
+def _explained(error: ValidationError) -> str:
+    place = ".".join(map(str, error.absolute_path))
+    return f"{place}: {error.message}" if place else error.message

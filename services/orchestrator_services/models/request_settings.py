@@ -1,0 +1,100 @@
+"""Settings of requests that an agent's profile gives, checked before anything is sent."""
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, cast
+
+from pydantic_ai.models import Model as ClientModel
+from pydantic_ai.settings import ModelSettings
+
+from orchestrator.sdk import PermanentError
+from orchestrator_services.models.settings import ModelsSettings
+
+_OURS: Final = {
+    "max_retries": "recovery repeats failed requests",
+    "tool_choice": "a turn chooses among its tools, or answers",
+    "extra_headers": "headers carry credentials",
+    "extra_body": "it would bypass the checks of settings",
+}
+"""Settings of the library that agents may not set, and why."""
+_SECRET_KEY: Final = re.compile(
+    r"(^|_|-)(api_?key|key|token|secret|password|passwd|credentials?|authorization|auth|bearer)($|_|-)",
+    re.IGNORECASE,
+)
+_SECRET_VALUE: Final = re.compile(r"^(sk-|bearer\s|basic\s)", re.IGNORECASE)
+
+
+def request_settings(
+    given: str, models: Iterable[ClientModel], settings: ModelsSettings, *, retries_off: bool = True
+) -> ModelSettings:
+    """The settings of a policy, a JSON object, with the platform's bounds.
+
+    Raises `PermanentError` with `model_settings` that names every setting that is unknown, that the platform sets
+    itself, or that looks like a credential. A credential's value is not repeated.
+    """
+    found = _object(given)
+    known = {name for model in models for name in _names(model)} | set(ModelSettings.__annotations__)
+    if problems := list(_problems(found, known)):
+        raise PermanentError("the agent's model settings: " + "; ".join(problems), code="model_settings")
+    bounds: dict[str, Any] = {
+        "max_tokens": settings.max_tokens,
+        "request_timeout": settings.request_timeout,
+    }
+    # Recovery retries, where it counts attempts and can wait; a provider's client would do so unseen.
+    ours = {"max_retries": 0} if retries_off else {}
+    return cast(ModelSettings, {**bounds, **found, **ours})
+
+
+def _object(given: str) -> dict[str, Any]:
+    try:
+        found = json.loads(given or "{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise PermanentError("the agent's model settings are not a JSON object", code="model_settings")
+    return found
+
+
+def _problems(found: dict[str, Any], known: set[str]) -> Iterator[str]:
+    for name, value in found.items():
+        if _secret(name, value):
+            yield f"{name} looks like a credential: those come from the environment of the planner's process"
+        elif name in _OURS:
+            yield f"{name} cannot be set: {_OURS[name]}"
+        elif name not in known:
+            yield f"{name} is not a setting of these models; settings are {', '.join(sorted(_usual()))}"
+    if "max_tokens" in found and not _positive(found["max_tokens"]):
+        yield "max_tokens must be a positive whole number"
+    if "request_timeout" in found and not _seconds(found["request_timeout"]):
+        yield "request_timeout must be a positive number of seconds"
+
+
+def _usual() -> set[str]:
+    return set(ModelSettings.__annotations__) - set(_OURS)
+
+
+def _secret(name: str, value: Any) -> bool:
+    looks_so = isinstance(value, str) and _SECRET_VALUE.search(value)
+    return bool(looks_so or (_SECRET_KEY.search(name) and name not in ModelSettings.__annotations__))
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def _names(model: ClientModel) -> set[str]:
+    """Settings that the provider of a model has on its own: those that the modules of its class declare."""
+    modules = (sys.modules.get(one.__module__) for one in type(model).__mro__ if one is not object)
+    return {
+        name
+        for module in modules
+        for declared, settings in vars(module).items()
+        if declared.endswith("ModelSettings") and isinstance(settings, type)
+        for name in getattr(settings, "__annotations__", {})
+    }

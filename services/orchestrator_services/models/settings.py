@@ -1,0 +1,51 @@
+"""Settings of the model client."""
+
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from orchestrator.sdk import PluginSettings
+
+
+class ModelsSettings(PluginSettings, prefix="MODELS"):
+    """How models are asked. Credentials of providers stay in their own variables, such as OPENAI_API_KEY."""
+
+    request_timeout: Annotated[float, Field(gt=0)] = 120.0
+    """Seconds for one request to a model, until its whole response has come."""
+    max_requests: Annotated[int, Field(ge=1)] = 3
+    """Most requests of one turn: the first, and those that ask again because tools or output did not fit."""
+    max_tokens: Annotated[int, Field(ge=16)] = 8192
+    """Most tokens of one response, where the agent's model settings do not say."""
+    prices: tuple[str, ...] = ()
+    """Prices that the built-in table does not know or has wrong, in US dollars for a million tokens:
+    `MODEL=INPUT/OUTPUT`, or `MODEL=INPUT/OUTPUT/CACHED` with cached input apart, as in `openai:gpt-x=1.25/10/0.125`."""
+
+    @field_validator("prices")
+    @classmethod
+    def _readable(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in entries:
+            price_entry(entry)
+        return entries
+
+
+def price_entry(entry: str) -> tuple[str, tuple[Decimal, ...]]:
+    """Model and prices (input, output, cached input) of an entry. Raises `ValueError`."""
+    model, found, amounts = entry.rpartition("=")
+    try:
+        prices = tuple(Decimal(amount) for amount in amounts.split("/"))
+    except InvalidOperation:
+        prices = ()
+    valid = all(price.is_finite() and price >= 0 for price in prices)
+    if not (model and found and valid and len(prices) in (2, 3)):
+        raise ValueError(
+            f"{entry!r} is not a price: write MODEL=INPUT/OUTPUT, in US dollars for a million tokens"
+        )
+    return model, prices if len(prices) == 3 else (*prices, prices[0])
+
+
+@cache
+def settings() -> ModelsSettings:
+    """The settings of this process, read once: each request asks for them."""
+    return ModelsSettings.read()

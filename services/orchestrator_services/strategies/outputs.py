@@ -1,0 +1,87 @@
+"""Outputs of tools, as models are shown them: whole where they are small, their beginning and shape otherwise."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from orchestrator.sdk import ContractError, Values
+from orchestrator.sdk.messages import types
+from orchestrator_services.strategies.data import data, json_text
+
+MOST_SHOWN: Final = 16_000
+"""Largest output that is shown whole, characters of its JSON."""
+_HEAD: Final = 4_000
+"""Characters that are shown of a larger one."""
+_KEYS: Final = 20
+_DEPTH: Final = 3
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An output in a conversation: where it lies, and the step whose output it is."""
+
+    value: types.Value
+    step: str
+    tool: str
+
+    def content(self) -> dict[str, Any]:
+        """As it stands in the messages of a conversation, in place of the output."""
+        return {"$value": msgspec.to_builtins(self.value), "step": self.step, "tool": self.tool}
+
+    @classmethod
+    def of(cls, content: Any) -> "Reference | None":
+        """The reference that stands in a message; None for anything else. Raises `ContractError` if it is damaged."""
+        if not isinstance(content, Mapping) or "$value" not in content:
+            return None
+        try:
+            value = msgspec.convert(content["$value"], types.Value)
+        except msgspec.ValidationError as error:
+            raise ContractError(f"a reference in the conversation cannot be read: {error}") from error
+        return cls(value, str(content.get("step", "")), str(content.get("tool", "")))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An output as the model reads it, and what stands for it in the conversation."""
+
+    text: str
+    reference: Reference | None
+    """None where the text itself is kept."""
+
+
+async def shown(value: types.Value, step: str, tool: str, values: Values) -> Shown:
+    """An output that a model sees for the first time. What is not shown whole is kept in the value store."""
+    content = await values.load(value)
+    text = rendered(content, step, tool)
+    if value.uri is None and len(json_text(content)) <= MOST_SHOWN:
+        return Shown(text, None)
+    kept = value if value.uri is not None else await values.keep(content)
+    return Shown(text, Reference(kept, step, tool))
+
+
+def rendered(content: Any, step: str, tool: str) -> str:
+    """The same output always reads the same, so that a restart changes nothing in a conversation."""
+    text = content if isinstance(content, str) else json_text(content)
+    if len(text) <= MOST_SHOWN:
+        return data(text, tool=tool, step=step)
+    beginning = data(text[:_HEAD], tool=tool, step=step, shown=f"{_HEAD} of {len(text)} characters")
+    return f"{beginning}\nIts shape: {json_text(shape(content))}"
+
+
+def shape(content: Any, depth: int = _DEPTH) -> Any:
+    """What a large value is made of: the types of its keys, and of the first item of its lists."""
+    if isinstance(content, Mapping):
+        if not depth:
+            return f"object of {len(content)} keys"
+        names = list(content)[:_KEYS]
+        described = {name: shape(content[name], depth - 1) for name in names}
+        more = len(content) - len(names)
+        return {**described, "…": f"{more} more keys"} if more else described
+    if isinstance(content, list):
+        first = [shape(content[0], depth - 1)] if content and depth else []
+        return [*first, f"{len(content)} items"]
+    if isinstance(content, str):
+        return f"text of {len(content)} characters"
+    return type(content).__name__
