@@ -94,6 +94,5 @@ def _as_json(content: Any, full: bool) -> str:
 
 def _indented(text: str) -> str:
     """The text with its lines after the first below what is said, not below who says it."""
-    return "\n".join(
-        [line if number == 0 else f"    {line}" for number, line in enumerate(text.splitlines())]
-    )
+    first, *rest = text.splitlines() or [""]
+    return "\n".join([first, *(f"    {line}".rstrip() for line in rest)])

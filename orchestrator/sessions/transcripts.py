@@ -66,6 +66,8 @@ class Transcript:
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
+        """Of the last call with an id: some servers use the same ids in every response."""
+        self._calls = 0
         self._instructions = ""
 
     def said_in(self, messages: Iterable[Any]) -> Iterator[Said]:
@@ -100,7 +102,7 @@ class Transcript:
             case "thinking":
                 return Said("model thinks", content)
             case "tool-call" | "builtin-tool-call":
-                return Said(f"model calls {self._name(part)}", _arguments(part.get("args")), Kind.ARGUMENTS)
+                return Said(f"model calls {self._called(part)}", _arguments(part.get("args")), Kind.ARGUMENTS)
             case "tool-return" | "builtin-tool-return":
                 outcome = _OUTCOMES.get(part.get("outcome") or "", "returns")
                 return Said(f"{self._name(part)} {outcome}", content, Kind.DATA)
@@ -112,12 +114,16 @@ class Transcript:
                 speaker = "model" if kind == "response" else "user"
                 return Said(f"{speaker}, {other or 'something'}", _without_bytes(part), Kind.DATA)
 
+    def _called(self, part: Mapping[str, Any]) -> str:
+        if call := part.get("tool_call_id"):
+            self._calls += 1
+            self._numbers[str(call)] = self._calls
+        return self._name(part)
+
     def _name(self, part: Mapping[str, Any]) -> str:
         tool = part.get("tool_name") or "a tool"
-        call = part.get("tool_call_id")
-        if not call:
-            return str(tool)
-        return f"{tool} #{self._numbers.setdefault(str(call), len(self._numbers) + 1)}"
+        number = self._numbers.get(str(part.get("tool_call_id")))
+        return f"{tool} #{number}" if number else str(tool)
 
 
 _OUTCOMES: Final = {"retried": "is refused", "failed": "fails", "denied": "is denied"}

@@ -1,5 +1,6 @@
 """A session whose planner thinks in turns, with its conversation in a folder, as commands read it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from orchestrator.bus.values.folder import FolderValues
 from orchestrator.messages.base import Event
 from orchestrator.messages.types import AgentProfile, StepOutcome, Usage, Value
 from orchestrator.sdk import Context, Plan, PlanRequest, planner, step, tool
+from orchestrator.sdk.registry import Plugin
 from orchestrator.testing import Harness, harness
 from orchestrator.testing.memory import MemoryValues
 
@@ -106,14 +108,25 @@ class _FolderValues(MemoryValues):
 
 
 async def history_of(
-    planner_name: str, folder: Path, goal: str = "Which route is slow?"
+    agent: str, folder: Path, *plugins: Plugin, documents: Iterable[str] = ()
 ) -> tuple[str, list[Event]]:
-    """The id and the events of a session that a planner of this module has planned; its values are in the folder."""
+    """The id and the events of a session; its values are in the folder.
+
+    `agent` is a planner of this module, or an agent of the documents.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_FolderValues, "folder", folder)
         patch.setattr(harness, "MemoryValues", _FolderValues)
-        agents = [AgentProfile(name=planner_name, planner=planner_name)]
-        async with Harness(shop_rows, analyst, quiet, agents=agents, inline_bytes=INLINE_BYTES) as platform:
-            session = await platform.submit(goal, {"shop": "web"}, agent=planner_name)
+        agents = [AgentProfile(name=name, planner=name) for name in ("analyst", "quiet")]
+        async with Harness(
+            shop_rows,
+            analyst,
+            quiet,
+            *plugins,
+            agents=agents,
+            documents=documents,
+            inline_bytes=INLINE_BYTES,
+        ) as platform:
+            session = await platform.submit("Which route is slow?", {"shop": "web"}, agent=agent)
     assert session.outcome == "COMPLETED", session.reason
     return session.correlation_id, session.events

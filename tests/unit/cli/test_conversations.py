@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from orchestrator_services.models import Asked, Says, scripted_model
 
 from orchestrator.bus.values.message_values import MessageValues
 from orchestrator.bus.values.stores import value_store
@@ -196,6 +197,40 @@ def test_a_missing_output_does_not_hide_the_conversation(run: Run, thought: str,
     shown = ended.document["turns"][1]["messages"][0]["parts"][0]["content"]["content"]
     assert shown == {"uri": output["uri"], "size": 3091}
     assert f"warning: a value of the conversation cannot be read: {output['uri']}" in ended.err
+
+
+DESK = """
+agent: desk
+planner: react
+model: scripted:clerk
+instructions: Count what is in stock.
+"""
+
+
+@scripted_model("scripted:clerk")
+def clerk(asked: Asked) -> Says:
+    """Asks for what exists and what does not, then answers."""
+    if asked.turn == 0:
+        return Says(calls=[("shop.rows", {"rows": 1000}), ("shop.lines", {})])
+    return Says(text="A thousand.")
+
+
+def test_the_conversation_of_the_planner_react_is_readable(
+    run: Run, store: SessionStore, place: Path
+) -> None:
+    session, history = asyncio.run(history_of("desk", place / VALUES, clerk, documents=[DESK]))
+    record(store, history)
+
+    ended = run("sessions", "conversation", session)
+
+    lines = ended.out.splitlines()
+    assert "model    scripted:clerk" in lines
+    assert "  instructions: Count what is in stock." in lines
+    assert "  user: Which route is slow?" in lines
+    assert '  model calls shop.rows #1: {"rows":1000}' in lines
+    assert any(line.startswith("  shop.lines #2 is refused: ") for line in lines)
+    assert any(line.startswith("  shop.rows #1 returns: 31,891 bytes of application/json") for line in lines)
+    assert "  model: A thousand." in lines
 
 
 def saying(text: Any, place: Path) -> list[Event]:

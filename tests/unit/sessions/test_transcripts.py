@@ -95,13 +95,24 @@ def test_an_output_has_the_number_of_its_call() -> None:
     ]
 
 
+def test_ids_that_are_used_again_are_other_calls() -> None:
+    once = (responds(calls("sql", "call_0", {})), request(returns("sql", "call_0", [])))
+
+    assert [speaker for speaker, _ in said(*once, *once)] == [
+        "model calls sql #1",
+        "sql #1 returns",
+        "model calls sql #2",
+        "sql #2 returns",
+    ]
+
+
 @pytest.mark.parametrize(
     ("outcome", "shown"),
     [
-        ("success", "sql #1 returns"),
-        ("failed", "sql #1 fails"),
-        ("denied", "sql #1 is denied"),
-        ("retried", "sql #1 is refused"),
+        ("success", "sql returns"),
+        ("failed", "sql fails"),
+        ("denied", "sql is denied"),
+        ("retried", "sql is refused"),
     ],
 )
 def test_what_a_tool_did_not_return_is_called_so(outcome: str, shown: str) -> None:
