@@ -18,6 +18,8 @@ from orchestrator.testing.memory import MemoryValues
 
 INLINE_BYTES = 500
 """Outputs of more bytes are in the value store."""
+LOADING_S = 120.0
+"""How long a handler may take: the first one that asks a model loads the client's library."""
 
 
 @tool("shop.rows", capability="rows", timeout="5s")
@@ -126,6 +128,7 @@ async def history_of(
             agents=agents,
             documents=documents,
             inline_bytes=INLINE_BYTES,
+            timeout_s=LOADING_S,
         ) as platform:
             session = await platform.submit("Which route is slow?", {"shop": "web"}, agent=agent)
     assert session.outcome == "COMPLETED", session.reason
