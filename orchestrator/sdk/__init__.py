@@ -35,6 +35,7 @@ from orchestrator.sdk.errors import (
     UnknownOutcome,
 )
 from orchestrator.sdk.failures import described, failure_of, readable
+from orchestrator.sdk.model_requests import ModelRequest
 from orchestrator.sdk.planning import Output, Plan, PlanStep, document, retry_policy, step
 from orchestrator.sdk.playbooks import Playbook, is_of_type, playbook_schema
 from orchestrator.sdk.plugins import Plugins, discover
@@ -89,6 +90,7 @@ __all__ = [
     "Metrics",
     "Middleware",
     "Model",
+    "ModelRequest",
     "Next",
     "NextMove",
     "Opening",

@@ -11,6 +11,7 @@ from orchestrator.messages.commands import ExecuteTool
 from orchestrator.messages.events import PlaybookDefined, ToolProgressed
 from orchestrator.messages.types import AgentProfile, ToolDefinition, Usage, Value
 from orchestrator.messages.usage import micro_usd, total_usage
+from orchestrator.sdk.model_requests import ModelRequest
 from orchestrator.sdk.writing import MessageWriter
 
 
@@ -59,6 +60,10 @@ class NoMetrics:
         """Does nothing."""
 
 
+def _untraced(_message: Command | Event, _number: int, _request: ModelRequest) -> None:
+    pass
+
+
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
     """What a process gives to every plug-in that it runs."""
@@ -70,6 +75,8 @@ class Runtime:
     now: Callable[[], int]
     """Unix time in microseconds."""
     metrics: Metrics = field(default_factory=NoMetrics)
+    trace: Callable[[Command | Event, int, ModelRequest], None] = _untraced
+    """Adds a request to a model to the trace: of which message, and which of its requests it is, from 1."""
     instance: str = ""
     """Name of this process among the copies of its services."""
 
@@ -85,6 +92,7 @@ class Context:
         self.message = message
         self.used = Usage()
         self._runtime = runtime
+        self._model_requests = 0
         # Not `self.now`: that would be a reference cycle, and keep every message until the garbage collector runs.
         self._writer = MessageWriter(service, message, runtime.now)
 
@@ -141,6 +149,11 @@ class Context:
             cost_micro_usd=micro_usd(cost_usd),
         )
         self.used = total_usage(self.used, used)
+
+    def trace(self, request: ModelRequest) -> None:
+        """Adds a finished request to a model to the session's trace, below the call that is being handled."""
+        self._model_requests += 1
+        self._runtime.trace(self.message, self._model_requests, request)
 
     async def progress(self, note: str = "", fraction: float | None = None) -> None:
         """Reports how far the running call is, `fraction` from 0.0 to 1.0. For display only: reports may be

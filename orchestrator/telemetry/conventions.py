@@ -14,8 +14,15 @@ OPERATION: Final = "gen_ai.operation.name"
 AGENT: Final = "gen_ai.agent.name"
 TOOL: Final = "gen_ai.tool.name"
 TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
-TOKENS_INPUT: Final = "gen_ai.usage.input_tokens"
+PROVIDER: Final = "gen_ai.provider.name"
+REQUEST_MODEL: Final = "gen_ai.request.model"
+REQUEST_MAX_TOKENS: Final = "gen_ai.request.max_tokens"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+FIRST_CHUNK_SECONDS: Final = "gen_ai.response.time_to_first_chunk"
 TOKENS_CACHED: Final = "gen_ai.usage.cache_read.input_tokens"
+ERROR_TYPE: Final = "error.type"
+TOKENS_INPUT: Final = "gen_ai.usage.input_tokens"
 TOKENS_OUTPUT: Final = "gen_ai.usage.output_tokens"
 
 MESSAGING_SYSTEM: Final = "messaging.system"
@@ -48,6 +55,10 @@ def session_ended(agent: str) -> str:
 
 def step(step_id: str) -> str:
     return f"step {step_id}"
+
+
+def chat(model: str) -> str:
+    return f"chat {model}"
 
 
 def execute_tool(tool: str) -> str:

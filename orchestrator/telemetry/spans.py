@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from orchestrator.messages.types import Call, Usage
+from orchestrator.sdk.model_requests import ModelRequest
 from orchestrator.telemetry import conventions as names
 from orchestrator.telemetry.context import root_span_id, span_id
 
-Attribute = str | int | float | bool
+Attribute = str | int | float | bool | tuple[str, ...]
 
 
 class Kind(StrEnum):
@@ -133,6 +134,41 @@ def tool_call(
     )
 
 
+def model_request(
+    correlation_id: str, message_id: str, call_id: str, number: int, request: ModelRequest
+) -> Span:
+    """One request to a model, created by the service that sent it; its parent is the call that it is for."""
+    waited = request.first_token_at - request.started_at if request.first_token_at else 0
+    attributes: dict[str, Attribute] = {
+        names.OPERATION: "chat",
+        names.CONVERSATION_ID: correlation_id,
+        names.REQUEST_MODEL: request.model,
+    }
+    known: dict[str, Attribute] = {
+        names.PROVIDER: request.provider,
+        names.RESPONSE_MODEL: request.responded_as,
+        names.REQUEST_MAX_TOKENS: request.max_tokens,
+        names.FINISH_REASONS: (request.finish_reason,) if request.finish_reason else (),
+        names.FIRST_CHUNK_SECONDS: waited / 1_000_000,
+        names.TOKENS_INPUT: request.tokens_input,
+        names.TOKENS_CACHED: request.tokens_cached,
+        names.TOKENS_OUTPUT: request.tokens_output,
+        names.COST_USD: request.cost_micro_usd / 1_000_000,
+        names.ERROR_TYPE: request.error,
+    }
+    return Span(
+        names.chat(request.model),
+        correlation_id,
+        span_id(message_id, "model", str(number)),
+        span_id(call_id) if call_id else root_span_id(correlation_id),
+        request.started_at,
+        request.ended_at,
+        Kind.CLIENT,
+        {**attributes, **{name: value for name, value in known.items() if value}},
+        request.error,
+    )
+
+
 def processing(
     correlation_id: str,
     message_id: str,
@@ -189,8 +225,8 @@ def _of_call(
 def _used(usage: Usage) -> dict[str, Attribute]:
     used: dict[str, Attribute] = {
         names.TOKENS_INPUT: usage.tokens_input,
-        names.TOKENS_CACHED: usage.tokens_cached,
         names.TOKENS_OUTPUT: usage.tokens_output,
+        names.TOKENS_CACHED: usage.tokens_cached,
         names.MODEL_REQUESTS: usage.model_requests,
         names.TOOL_CALLS: usage.tool_calls,
         names.COST_USD: usage.cost_micro_usd / 1_000_000,

@@ -109,17 +109,18 @@ class Host:
     def handling(self, service: Service) -> Handling:
         """How this process handles the messages of a service."""
         source = self._source(service.name)
+        observer = self._observer(service)
         return Handling(
             service=service.name,
             call=chain(service, self.context.plugins.by_name(Middleware).values()),
             ordered=service.ordered,
             concurrency=service.concurrency,
-            platform=self._platform(source),
+            platform=self._platform(source, observer),
             codec=self.codec,
             outbox=self.outbox,
             dead_letters=self._dead_letters,
             voided_calls=self.voided_calls,
-            observer=self._observer(service),
+            observer=observer,
             source=source,
         )
 
@@ -127,7 +128,7 @@ class Host:
         tracing = self.context.tracings.get(service.name, NoTracing())
         return Observer(service.name, self.context.metrics, tracing, service.consumer_group)
 
-    def _platform(self, source: str) -> Platform:
+    def _platform(self, source: str, observer: Observer) -> Platform:
         context = self.context
         return Platform(
             plugins=context.plugins,
@@ -136,6 +137,7 @@ class Host:
             emit=self._emitter(source),
             now=context.now,
             metrics=context.metrics,
+            trace=observer.model_requested,
             instance=context.instance,
         )
 

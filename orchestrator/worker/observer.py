@@ -10,12 +10,14 @@ from typing import Final
 from orchestrator.bus.headers import TRACEPARENT
 from orchestrator.bus.ports import Outgoing, Position, Received
 from orchestrator.messages.base import Command, Event, Message
+from orchestrator.messages.call_kinds import call_of
 from orchestrator.messages.events import ToolCompleted, ToolFailed
+from orchestrator.sdk.model_requests import ModelRequest
 from orchestrator.telemetry import metrics as names
 from orchestrator.telemetry.context import parent_of, span_id, traceparent
 from orchestrator.telemetry.lags import Lags
 from orchestrator.telemetry.metrics import ProcessMetrics
-from orchestrator.telemetry.spans import processing, tool_call
+from orchestrator.telemetry.spans import model_request, processing, tool_call
 from orchestrator.telemetry.tracing import Tracing
 
 MEASURE_INTERVAL_S: Final = 10.0
@@ -75,6 +77,14 @@ class Observer:
             times = ended_at - round(seconds * 1_000_000), ended_at
             place = (message.correlation_id, message.message_id, self.service, received.topic.value)
             self.tracing.emit(processing(*place, parent, *times, error))
+
+    def model_requested(self, message: Command | Event, number: int, request: ModelRequest) -> None:
+        """A handler has asked a model, for the `number`th time."""
+        if not self.tracing.enabled:
+            return
+        call = call_of(message)
+        call_id = call.call_id if call else ""
+        self.tracing.emit(model_request(message.correlation_id, message.message_id, call_id, number, request))
 
     def wrote(self, outputs: Sequence[Message], ended_at: int) -> None:
         """Emits the spans of the tool runs that `outputs` report."""

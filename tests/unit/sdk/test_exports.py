@@ -35,6 +35,7 @@ SDK = {
     "Metrics",
     "Middleware",
     "Model",
+    "ModelRequest",
     "Next",
     "NextMove",
     "Opening",

@@ -4,13 +4,15 @@ import asyncio
 from typing import Any
 
 from orchestrator.bus.deadline import Deadline
+from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic
-from orchestrator.sdk import Plugins
+from orchestrator.sdk import Context, ModelRequest, Plugins
+from orchestrator.sdk.context import Runtime
 from orchestrator.telemetry.context import EVERY_SESSION, root_span_id, span_id, traceparent
 from orchestrator.telemetry.metrics import ProcessMetrics
-from orchestrator.telemetry.spans import Span
+from orchestrator.telemetry.spans import Kind, Span
 from orchestrator.telemetry.tracing import NoTracing
-from orchestrator.testing.memory import MemoryValues
+from orchestrator.testing.memory import MemoryDefinitions, MemoryValues
 from orchestrator.worker.host import Host, ProcessContext
 from orchestrator.worker.observer import Observer
 from tests.support.workers import TIMEOUT_S, Lab, command, echo, started, until
@@ -60,6 +62,63 @@ def test_spans_of_the_handler_and_the_tool_run_join_the_sessions_trace(lab: Lab)
     assert run.name == "execute_tool echo"
     assert {span.correlation_id for span in tracing.spans} == {session}
     assert reply.header("traceparent") == traceparent(session, own).encode()
+
+
+def test_a_request_to_a_model_is_a_span_below_its_call() -> None:
+    tracing = MemoryTracing()
+    observer = Observer("planner", ProcessMetrics(), tracing, "planner")
+    asked = command(1)
+    first = ModelRequest(
+        model="openai:gpt-5-mini",
+        provider="openai",
+        started_at=1_000_000,
+        first_token_at=1_500_000,
+        ended_at=3_000_000,
+        tokens_input=100,
+        tokens_output=20,
+        cost_micro_usd=350,
+        finish_reason="stop",
+    )
+    lost = ModelRequest(
+        model="openai:gpt-5-mini", started_at=3_000_000, ended_at=4_000_000, error="ModelTimeoutError"
+    )
+    context = Context("planner", asked, runtime(observer))
+
+    context.trace(first)
+    context.trace(lost)
+
+    one, other = tracing.spans
+    assert (one.name, one.kind, one.parent_id) == (
+        "chat openai:gpt-5-mini",
+        Kind.CLIENT,
+        span_id(asked.call.call_id),
+    )
+    assert one.attributes == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.conversation.id": asked.correlation_id,
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": "openai:gpt-5-mini",
+        "gen_ai.response.finish_reasons": ("stop",),
+        "gen_ai.response.time_to_first_chunk": 0.5,
+        "gen_ai.usage.input_tokens": 100,
+        "gen_ai.usage.output_tokens": 20,
+        "agents.usage.cost_usd": 0.00035,
+    }
+    assert other.error == other.attributes["error.type"] == "ModelTimeoutError"
+    assert one.span_id != other.span_id
+
+
+def runtime(observer: Observer) -> Runtime:
+    async def emit(_message: Message) -> None:
+        raise AssertionError("nothing is sent")
+
+    return Runtime(
+        definitions=MemoryDefinitions(),
+        values=MemoryValues(),
+        emit=emit,
+        now=lambda: 0,
+        trace=observer.model_requested,
+    )
 
 
 def test_without_tracing_replies_still_name_the_sessions_root(lab: Lab) -> None:

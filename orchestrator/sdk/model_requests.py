@@ -1,0 +1,29 @@
+"""Requests to models, as traces show them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRequest:
+    """One request to a model, when it is over. Never what was asked or answered."""
+
+    model: str
+    """Its name, as agents use it."""
+    responded_as: str = ""
+    """The name that the provider gives the model, often with a date."""
+    provider: str = ""
+    """Name of the provider, such as openai."""
+    started_at: int
+    """Unix time in microseconds, as `ended_at`."""
+    ended_at: int
+    first_token_at: int = 0
+    """When the first part of a streamed response came; 0 for one that came at once."""
+    tokens_input: int = 0
+    tokens_cached: int = 0
+    tokens_output: int = 0
+    cost_micro_usd: int = 0
+    max_tokens: int = 0
+    """Most tokens that the response was allowed; 0 for no bound."""
+    finish_reason: str = ""
+    error: str = ""
+    """Type of the error, for a request without a response."""
