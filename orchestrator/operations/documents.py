@@ -12,6 +12,7 @@ from msgspec import to_builtins
 
 from orchestrator.bus.headers import rfc3339
 from orchestrator.messages.base import Event
+from orchestrator.messages.usage import tokens_of
 from orchestrator.operations.errors import failure_document
 from orchestrator.sessions.timeline import entry_of
 from orchestrator.sessions.view import shown
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from orchestrator.bus.kafka.topics import TopicPlan
     from orchestrator.client.dead_letters import DeadLetter
     from orchestrator.engine.recovery.verify import Report
-    from orchestrator.messages.types import ToolDefinition
+    from orchestrator.messages.types import ToolDefinition, Usage
+    from orchestrator.operations.conversations import ShownConversation, ShownOpening
     from orchestrator.operations.definitions import Definitions
     from orchestrator.operations.payloads import Payload
     from orchestrator.operations.tasks import Outcome
@@ -58,9 +60,68 @@ def session_document(row: "SessionRow") -> dict[str, Any]:
         "updated_at": rfc3339(row.updated_at),
         "ended_at": None if row.ended_at is None else rfc3339(row.ended_at),
         "revision": row.revision,
+        "turn": row.turn,
         "tool_calls": row.tool_calls,
+        "model_requests": row.model_requests,
         "tokens": row.tokens,
+        "tokens_cached": row.tokens_cached,
         "cost": row.cost_micro_usd / 1_000_000,
+    }
+
+
+def conversation_document(found: "ShownConversation") -> dict[str, Any]:
+    """A conversation. Messages are in the form of the planner that wrote them."""
+    opening = found.opening
+    return {
+        "correlation_id": found.correlation_id,
+        "agent": found.agent,
+        "goal": found.goal,
+        "sequence": found.sequence,
+        "opening": {
+            "context": opening.context,
+            "memory": opening.memory,
+            "model": _model_document(opening),
+        },
+        "turns": [
+            {
+                "turn": turn.turn,
+                "revision": turn.revision,
+                "planned_at": None if turn.planned_at is None else rfc3339(turn.planned_at),
+                "used": usage_document(turn.used),
+                "segment": {
+                    "uri": turn.segment.uri,
+                    "size": turn.segment.size,
+                    "sha256": turn.segment.sha256,
+                },
+                "messages": list(turn.messages),
+            }
+            for turn in found.turns
+        ],
+    }
+
+
+def usage_document(used: "Usage") -> dict[str, Any]:
+    """What was used; `tokens` are input and output together, of which `tokens_cached` were cached."""
+    return {
+        "tool_calls": used.tool_calls,
+        "model_requests": used.model_requests,
+        "tokens": tokens_of(used),
+        "tokens_cached": used.tokens_cached,
+        "cost": used.cost_micro_usd / 1_000_000,
+    }
+
+
+def _model_document(opening: "ShownOpening") -> dict[str, Any] | None:
+    """The model of an agent, with its settings as JSON, and its instructions and examples as they are."""
+    model = opening.model
+    if model is None:
+        return None
+    return {
+        **to_builtins(model),
+        "settings": json.loads(model.settings),
+        "output_schema": json.loads(model.output_schema) if model.output_schema else None,
+        "instructions": opening.instructions,
+        "examples": opening.examples,
     }
 
 

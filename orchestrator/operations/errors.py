@@ -13,7 +13,7 @@ class UsageError(OrchestratorError):
 
 
 class NotFoundError(OrchestratorError):
-    """A session or a dead letter that does not exist, or a prefix that matches several."""
+    """A session, a conversation or a dead letter that does not exist, or a prefix that matches several."""
 
 
 class NotDoneError(OrchestratorError):

@@ -1,6 +1,6 @@
 """Showing one session, from the session store or from the log. `sessions.queries.listed` lists them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.client.connection import Connection
@@ -8,6 +8,7 @@ from orchestrator.errors import ContractError, UnavailableError
 from orchestrator.messages.base import Event
 from orchestrator.operations.errors import NotFoundError
 from orchestrator.operations.lookup import find_recorded, find_session
+from orchestrator.saga import Session
 from orchestrator.sessions import log, queries
 from orchestrator.sessions.log import Logged
 from orchestrator.sessions.replay import replay
@@ -32,9 +33,9 @@ def recorded_events(store: SessionStore, given: str) -> list[Event]:
     row = find_recorded(store, given)
     if row is None:
         raise NotFoundError(
-            f"session {given} not found in the session store: `orchestrator sessions show --from-log` reads the "
-            "topics instead, `orchestrator sessions list` shows the recorded sessions, "
-            "`orchestrator run session-recorder` records them"
+            f"session {given} not found in the session store: --from-log reads the topics instead, "
+            "`orchestrator sessions list` shows the recorded sessions, `orchestrator run session-recorder` records "
+            "them"
         )
     return queries.recorded_events(store, row.correlation_id)
 
@@ -52,15 +53,21 @@ def show_session(events: Sequence[Event], at: int | None, fetch: Fetch) -> Shown
     the number `at`.
     """
     events = events if at is None else until(events, at)
+    session, warnings = replayed_session(events, at)
+    try:
+        view = view_of(session, events, fetch)
+    except (ContractError, UnavailableError) as error:
+        warnings = (*warnings, f"the result cannot be read: {error}")
+        view = view_of(session, events)
+    return ShownSession(view, warnings)
+
+
+def replayed_session(events: Iterable[Event], at: int | None) -> tuple[Session, tuple[str, ...]]:
+    """The state after all events, or after the event numbered `at`, and warnings. Raises as `show_session` does."""
     replayed = replay(events, at)
-    warnings = [f"the history is damaged: {problem}" for problem in replayed.problems]
+    warnings = tuple(f"the history is damaged: {problem}" for problem in replayed.problems)
     if replayed.session is None:
         raise NotFoundError(
             "; ".join(["the session's history is not readable from its beginning", *warnings])
         )
-    try:
-        view = view_of(replayed.session, events, fetch)
-    except (ContractError, UnavailableError) as error:
-        warnings.append(f"the result cannot be read: {error}")
-        view = view_of(replayed.session, events)
-    return ShownSession(view, tuple(warnings))
+    return replayed.session, warnings

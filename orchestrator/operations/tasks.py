@@ -34,6 +34,7 @@ class Task:
     tokens: int | None = None
     cost_usd: float | None = None
     parallel_steps: int | None = None
+    turns: int | None = None
     not_before: int | None = None
     not_after: int | None = None
 
@@ -46,6 +47,7 @@ class Task:
             tokens=self.tokens,
             cost_micro_usd=None if self.cost_usd is None else micro_usd(self.cost_usd),
             parallel_steps=self.parallel_steps,
+            turns=self.turns,
         )
         return None if limits == Limits() else limits
 

@@ -78,7 +78,7 @@ class Conversations:
         """
         missing: list[tuple[Value, Segment]] = []
         while head is not None and head.sha256 not in self._kept:
-            segment = await _segment(head, values)
+            segment = segment_of(head, await values.load(head))
             missing.append((head, segment))
             head = segment.previous
         found = self._kept[head.sha256] if head is not None else NEW
@@ -131,8 +131,8 @@ class Conversations:
             self._bytes -= self._kept.pop(conversation.head.sha256).size
 
 
-async def _segment(value: Value, values: Values) -> Segment:
-    content = await values.load(value)
+def segment_of(value: Value, content: Any) -> Segment:
+    """The segment that a value holds, from its content. Raises `ContractError` for content of another kind."""
     try:
         return msgspec.convert(content, Segment)
     except msgspec.ValidationError as error:

@@ -14,7 +14,8 @@ from orchestrator.saga import OUTCOMES, Outcome
 
 
 class SessionRow(Struct, frozen=True, kw_only=True):
-    """One session in the list. Times are Unix time in microseconds, `tokens` are input and output together."""
+    """One session in the list. Times are Unix time in microseconds, `tokens` are input and output together, with
+    those that were cached."""
 
     correlation_id: str
     phase: str
@@ -28,8 +29,11 @@ class SessionRow(Struct, frozen=True, kw_only=True):
     ended_at: int | None = None
     sequence: int = 0
     revision: int = 0
+    turn: int = 0
     tool_calls: int = 0
+    model_requests: int = 0
     tokens: int = 0
+    tokens_cached: int = 0
     cost_micro_usd: int = 0
     result: Value | None = None
     failure: Failure | None = None
@@ -89,7 +93,7 @@ def _detailed(row: SessionRow, event: SessionEvent) -> SessionRow:
         case events.TaskReceived():
             return replace(row, goal=event.goal, agent=event.agent, tenant=event.tenant)
         case events.PlanRequested():
-            return replace(row, revision=event.call.revision)
+            return replace(row, revision=event.call.revision, turn=max(1, event.turn))
         case events.TaskCompleted():
             return replace(row, result=event.result, failure=None)
         case events.TaskFailed() | events.TaskEscalated() | events.TaskRefused():
@@ -104,7 +108,9 @@ def _counted(row: SessionRow, event: SessionEvent) -> SessionRow:
         return replace(
             row,
             tool_calls=total.tool_calls,
+            model_requests=total.model_requests,
             tokens=tokens_of(total),
+            tokens_cached=total.tokens_cached,
             cost_micro_usd=total.cost_micro_usd,
         )
     used = getattr(event, "usage", None)
@@ -115,6 +121,8 @@ def _counted(row: SessionRow, event: SessionEvent) -> SessionRow:
     return replace(
         row,
         tool_calls=row.tool_calls + used.tool_calls,
+        model_requests=row.model_requests + used.model_requests,
         tokens=row.tokens + tokens_of(used),
+        tokens_cached=row.tokens_cached + used.tokens_cached,
         cost_micro_usd=row.cost_micro_usd + used.cost_micro_usd,
     )

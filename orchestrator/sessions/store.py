@@ -18,9 +18,9 @@ _BUSY_TIMEOUT_S = 30.0
 
 
 class SessionStore:
-    """A database with the store's tables, which are created where they are missing. Thread-safe.
+    """A database with the store's tables, which are created or completed where they are missing. Thread-safe.
 
-    Raises `ConfigurationError` for an unusable URL and for tables of another version, `UnavailableError` where
+    Raises `ConfigurationError` for an unusable URL and for tables of a newer version, `UnavailableError` where
     the database does not respond. Neither shows the password.
     """
 
@@ -61,8 +61,10 @@ class SessionStore:
             if found is None:
                 metadata.create_all(connection)
                 connection.execute(store_version.insert().values(version=STORE_VERSION))
-                return
-        if found != STORE_VERSION:
+            elif found < STORE_VERSION:
+                _add_columns(connection)
+                connection.execute(store_version.update().values(version=STORE_VERSION))
+        if found is not None and found > STORE_VERSION:
             self.close()
             raise ConfigurationError(
                 f"the session store {self._shown} has version {found}, this program needs {STORE_VERSION}: "
@@ -78,6 +80,16 @@ class SessionStore:
                 f"the session store {self._shown} does not respond: {error.orig}. "
                 "Is the database running, and may this user write to it? ORCHESTRATOR_SESSIONS_URL names it"
             ) from error
+
+
+def _add_columns(connection: sa.Connection) -> None:
+    """Adds the columns that an older version did not have: each has a default."""
+    for table in metadata.sorted_tables:
+        known = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in known:
+                added = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {added}")
 
 
 def _engine(url: str) -> sa.Engine:

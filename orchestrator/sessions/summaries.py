@@ -30,7 +30,7 @@ def _task(event: Event | Definition) -> str | None:
         case events.CancelRequested():
             return f"cancellation requested{_because(event.reason)}"
         case events.TaskCompleted():
-            return f"task completed with plan {event.revision}: {_spent(event.total)}"
+            return f"task completed with plan {event.revision}: {spent(event.total, _runs(event.total))}"
         case events.TaskFailed():
             return f"task failed {_why(event.failure)}"
         case events.TaskCancelled():
@@ -44,7 +44,8 @@ def _task(event: Event | Definition) -> str | None:
 def _plan(event: Event | Definition) -> str | None:
     match event:
         case events.PlanRequested():
-            return f"{call_name(event.call)} requested{_again(event.call)}{_because(event.feedback)}"
+            turn = f" (turn {event.turn})" if event.turn > 1 else ""
+            return f"{call_name(event.call)}{turn} requested{_again(event.call)}{_because(event.feedback)}"
         case events.PlanCreated() | events.PlanAccepted():
             verb = "created" if isinstance(event, events.PlanCreated) else "accepted"
             return f"{call_name(event.call)} {verb}: {_steps(event.plan)}"
@@ -95,7 +96,7 @@ def _call(event: Event | Definition) -> str | None:
         case events.RecoveryRecorded():
             return _recovery(event)
         case events.UsageRecorded():
-            return f"{call_name(event.call)} had a late reply, which used {_spent(event.usage)}"
+            return f"{call_name(event.call)} had a late reply, which used {spent(event.usage, _runs(event.usage))}"
         case events.EvaluationRequested():
             return f"{call_name(event.call)} requested{_again(event.call)}"
         case events.EvaluationRecorded() | events.TaskEvaluated():
@@ -109,7 +110,7 @@ def _call(event: Event | Definition) -> str | None:
 def _service(event: Event | Definition) -> str | None:
     match event:
         case events.ToolCompleted():
-            used = _spent(event.usage, event.usage.duration_ms)
+            used = spent(event.usage, duration(event.usage.duration_ms))
             return f"{call_name(event.call)}: {event.tool} returned {_size(event.output)}, {used}"
         case events.ToolFailed():
             return f"{call_name(event.call)} failed {_why(event.failure)}, attempt {event.call.attempt}"
@@ -196,21 +197,31 @@ def _again(call: types.Call) -> str:
 
 
 def _steps(plan: types.Plan) -> str:
-    return f"{_counted(len(plan.steps), 'step')} ({', '.join(step.step_id for step in plan.steps)})"
+    if not plan.steps:
+        return "no steps"
+    names = ", ".join(step.step_id for step in plan.steps)
+    return f"{_counted(len(plan.steps), 'step')} ({names}){', open' if plan.open else ''}"
 
 
 def _size(value: types.Value) -> str:
     return f"{value.size:,} bytes of {value.media_type}"
 
 
-def _spent(usage: types.Usage, duration_ms: int | None = None) -> str:
+def spent(usage: types.Usage, *before: str) -> str:
+    """What models used, behind other figures; without those, empty if no model was asked."""
     tokens = tokens_of(usage)
+    cached = f" ({usage.tokens_cached:,} cached)" if usage.tokens_cached else ""
     parts = [
-        _counted(usage.tool_calls, "tool call") if duration_ms is None else duration(duration_ms),
-        f"{tokens:,} tokens" if tokens else "",
+        *before,
+        _counted(usage.model_requests, "model request") if usage.model_requests else "",
+        f"{tokens:,} tokens{cached}" if tokens else "",
         f"${usage.cost_micro_usd / 1_000_000:.4f}" if usage.cost_micro_usd else "",
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _runs(usage: types.Usage) -> str:
+    return _counted(usage.tool_calls, "tool call")
 
 
 def _counted(count: int, noun: str) -> str:

@@ -5,8 +5,8 @@ from typing import Final
 from sqlalchemy import JSON, BigInteger, Column, Index, Integer, MetaData, String, Table, Text
 from sqlalchemy.dialects import mysql
 
-STORE_VERSION: Final = 1
-"""Version of these tables; a store of another version is refused."""
+STORE_VERSION: Final = 2
+"""Version of these tables. An older store gets the columns that it lacks, a newer one is refused."""
 
 NAME_LENGTH: Final = 255
 """Characters of ids and names: MySQL indexes no more than 3,072 bytes."""
@@ -29,8 +29,11 @@ sessions: Final = Table(
     # The last own event that the row contains.
     Column("sequence", BigInteger, nullable=False),
     Column("revision", Integer, nullable=False),
+    Column("turn", Integer, nullable=False, server_default="0"),
     Column("tool_calls", BigInteger, nullable=False),
+    Column("model_requests", BigInteger, nullable=False, server_default="0"),
     Column("tokens", BigInteger, nullable=False),
+    Column("tokens_cached", BigInteger, nullable=False, server_default="0"),
     Column("cost_micro_usd", BigInteger, nullable=False),
     Column("result", JSON(none_as_null=True)),
     Column("failure", JSON(none_as_null=True)),

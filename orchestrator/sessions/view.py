@@ -9,7 +9,7 @@ from jsonpointer import JsonPointerException, set_pointer
 from orchestrator.bus.headers import rfc3339
 from orchestrator.errors import ContractError
 from orchestrator.messages.base import Event
-from orchestrator.messages.events import PlanAccepted
+from orchestrator.messages.events import PlanAccepted, PlanRequested
 from orchestrator.messages.types import Document, Step, Value
 from orchestrator.messages.usage import tokens_of
 from orchestrator.saga import Phase, Session
@@ -39,7 +39,8 @@ class EntryView(msgspec.Struct, frozen=True):
 
 
 class SessionView(msgspec.Struct, frozen=True):
-    """`cost` is in US dollars; `plan` and `result` are plain JSON; `phase` as in `phase_of`."""
+    """`cost` is in US dollars, `tokens` has `tokens_cached` in it; `plan` and `result` are plain JSON; `phase` as in
+    `phase_of`."""
 
     correlation_id: str
     phase: str
@@ -49,7 +50,9 @@ class SessionView(msgspec.Struct, frozen=True):
     result: Any
     steps: tuple[StepView, ...]
     tool_calls: int
+    model_requests: int
     tokens: int
+    tokens_cached: int
     cost: float
     timeline: tuple[EntryView, ...]
 
@@ -70,7 +73,9 @@ def view_of(session: Session, events: Iterable[Event], fetch: Fetch | None = Non
         result=shown(session.result, fetch),
         steps=_steps(session),
         tool_calls=used.tool_calls,
+        model_requests=used.model_requests,
         tokens=tokens_of(used),
+        tokens_cached=used.tokens_cached,
         cost=used.cost_micro_usd / 1_000_000,
         timeline=tuple(
             EntryView(entry.sequence, entry.type, rfc3339(entry.occurred_at), entry.summary)
@@ -120,12 +125,23 @@ _OPTIONAL: Final = ("tool", "capability", "after")
 
 def _plan(ordered: Iterable[Event]) -> dict[str, Any] | None:
     """The plan accepted last. The state may already be at the revision that it has requested next."""
-    accepted = [event for event in ordered if isinstance(event, PlanAccepted)]
-    if not accepted:
+    accepted: PlanAccepted | None = None
+    turns: dict[int, int] = {}
+    for event in ordered:
+        match event:
+            case PlanRequested():
+                turns[event.call.revision] = event.turn
+            case PlanAccepted():
+                accepted = event
+            case _:
+                pass
+    if accepted is None:
         return None
-    plan = accepted[-1].plan
+    plan, revision = accepted.plan, accepted.call.revision
     return {
-        "revision": accepted[-1].call.revision,
+        "revision": revision,
+        "turn": max(1, turns.get(revision, 1)),
+        "open": plan.open,
         "planner": plan.planner,
         "playbook": plan.playbook,
         "rationale": plan.rationale,

@@ -28,6 +28,7 @@ from tests.unit.sessions.test_store import (  # noqa: F401 - tests
     test_a_reader_sees_one_state_while_a_writer_writes,
     test_a_second_program_finds_the_tables,
     test_a_transaction_that_fails_leaves_nothing,
+    test_an_older_store_gets_what_it_lacks,
     test_programs_that_start_together_create_the_tables_once,
 )
 

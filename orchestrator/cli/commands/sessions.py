@@ -1,6 +1,6 @@
 """`orchestrator sessions`: lists sessions, shows one, and watches events."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,7 +19,7 @@ from orchestrator.cli.output import (
 from orchestrator.cli.shell import Shell
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from orchestrator.app.wiring import Wiring
     from orchestrator.messages.base import Event
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from orchestrator.sessions.view import SessionView
 
 app = typer.Typer(help="Sessions: list them, show one, watch events.", no_args_is_help=True)
+
+FromLog = Annotated[bool, typer.Option("--from-log", help="Read the topics instead of the session store.")]
+At = Annotated[
+    int | None,
+    typer.Option(metavar="SEQUENCE", min=1, help="Show the session as it was after this event."),
+]
 
 
 @app.command("list")
@@ -60,13 +66,8 @@ def list_sessions(
 def show(
     shell: Shell,
     session: SessionId,
-    from_log: Annotated[
-        bool, typer.Option("--from-log", help="Read the topics instead of the session store.")
-    ] = False,
-    at: Annotated[
-        int | None,
-        typer.Option(metavar="SEQUENCE", min=1, help="Show the session as it was after this event."),
-    ] = None,
+    from_log: FromLog = False,
+    at: At = None,
 ) -> None:
     """Shows one session.
 
@@ -77,7 +78,7 @@ def show(
     from orchestrator.operations.documents import with_trace
     from orchestrator.operations.sessions import show_session
 
-    events = _logged(shell, session) if from_log else _recorded(shell, session)
+    events = _events(shell, session, from_log)
     settings = shell.settings()
     shown = show_session(events, at, settings.values().fetched)
     write_warnings(shown.warnings)
@@ -88,6 +89,32 @@ def show(
         lambda view: with_trace(to_builtins(view), trace),
         lambda view: _write_view(view, trace),
     )
+
+
+@app.command()
+@command
+def conversation(
+    shell: Shell,
+    session: SessionId,
+    from_log: FromLog = False,
+    at: At = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Show everything that was said, and the values it refers to.")
+    ] = False,
+) -> None:
+    """Shows the conversation of a session's planner.
+
+    What the user, the model and the tools said, turn by turn. Long texts are cut, and large values are
+    shown by their size and place, unless --full is given.
+    """
+    from orchestrator.cli.conversations import write_conversation
+    from orchestrator.operations.conversations import show_conversation
+    from orchestrator.operations.documents import conversation_document
+
+    events = _events(shell, session, from_log)
+    found = show_conversation(events, at, shell.settings().values().fetched, full=full)
+    write_warnings(found.warnings)
+    shell.show(found, conversation_document, lambda found: write_conversation(found, full=full))
 
 
 @app.command()
@@ -108,6 +135,10 @@ def watch(
         _watch_all(shell, wiring)
     else:
         _watch_one(shell, wiring, session)
+
+
+def _events(shell: Shell, given: str, from_log: bool) -> "Sequence[Event]":
+    return _logged(shell, given) if from_log else _recorded(shell, given)
 
 
 def _recorded(shell: Shell, given: str) -> "list[Event]":
@@ -182,20 +213,14 @@ def _cells(row: "SessionRow") -> tuple[str, ...]:
 
 
 def _write_view(view: "SessionView", trace: str) -> None:
-    used = f"{view.tool_calls} tool calls, {view.tokens:,} tokens, ${view.cost:.4f}"
-    plan = (
-        f"revision {view.plan['revision']}, {view.plan['playbook'] or view.plan['planner']}"
-        if view.plan
-        else ""
-    )
     write_fields(
         [
             ("session", view.correlation_id),
             ("phase", view.phase),
             ("agent", view.agent),
             ("goal", view.goal),
-            ("plan", plan),
-            ("used", used),
+            ("plan", _plan(view.plan) if view.plan else ""),
+            ("used", _used(view)),
             ("trace", trace),
         ]
     )
@@ -212,3 +237,14 @@ def _write_view(view: "SessionView", trace: str) -> None:
     if view.result is not None:
         write_line("")
         write_result(view.result)
+
+
+def _plan(plan: "Mapping[str, Any]") -> str:
+    turn = f", turn {plan['turn']}" if plan["turn"] > 1 else ""
+    return f"revision {plan['revision']}{turn}, {plan['playbook'] or plan['planner']}"
+
+
+def _used(view: "SessionView") -> str:
+    requests = f"{view.model_requests} model requests, " if view.model_requests else ""
+    cached = f" ({view.tokens_cached:,} cached)" if view.tokens_cached else ""
+    return f"{view.tool_calls} tool calls, {requests}{view.tokens:,} tokens{cached}, ${view.cost:.4f}"

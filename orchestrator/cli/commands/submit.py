@@ -71,6 +71,7 @@ def submit(
     parallel_steps: Annotated[
         int | None, typer.Option(min=1, help="Maximum number of steps in parallel.")
     ] = None,
+    turns: Annotated[int | None, typer.Option(min=1, help="Maximum number of turns of the planner.")] = None,
     not_before: Annotated[
         int | None,
         typer.Option(metavar="TIME", parser=times.ahead, help="Do not start before then: 10m, or a time."),
@@ -115,6 +116,7 @@ def submit(
         tokens=tokens,
         cost_usd=cost_usd,
         parallel_steps=parallel_steps,
+        turns=turns,
         not_before=not_before,
         not_after=not_after,
     )

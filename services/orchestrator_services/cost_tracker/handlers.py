@@ -71,7 +71,9 @@ async def task_ended(message: End, context: ServiceContext) -> None:
             "agent": context.agent,
             "tenant": context.tenant,
             "tool_calls": total.tool_calls,
+            "model_requests": total.model_requests,
             "tokens": tokens,
+            "tokens_cached": total.tokens_cached,
             "cost_micro_usd": total.cost_micro_usd,
         },
     )

@@ -5,7 +5,7 @@ import pytest
 from orchestrator.app.session_observer import span_of
 from orchestrator.messages import events
 from orchestrator.messages.call_kinds import call_of, purpose_of
-from orchestrator.messages.types import Call, CallKind, Failure
+from orchestrator.messages.types import Call, CallKind, Failure, Usage
 from tests.golden.record import FOLDER, read
 from tests.support.samples import sample_of
 
@@ -43,6 +43,19 @@ def test_a_call_that_failed_ends_the_span_of_the_kind_that_failed(kind: CallKind
     span = span_of(sample_of(events.CallFailed, call=lost))
     assert (span and span.name) == NAMES[kind]
     assert span is None or span.error == "broken"
+
+
+def test_a_span_says_what_models_used() -> None:
+    used = Usage(model_requests=2, tokens_input=900, tokens_cached=600, tokens_output=100)
+    call = Call(call_id="id", kind=CallKind.PLAN, opened_at=1, due_at=2)
+    span = span_of(sample_of(events.PlanAccepted, call=call, usage=used))
+    assert span is not None
+    assert {name: amount for name, amount in span.attributes.items() if ".usage." in name} == {
+        "gen_ai.usage.input_tokens": 900,
+        "gen_ai.usage.cache_read.input_tokens": 600,
+        "gen_ai.usage.output_tokens": 100,
+        "agents.usage.model_requests": 2,
+    }
 
 
 def test_every_kind_of_call_in_a_history_has_spans() -> None:

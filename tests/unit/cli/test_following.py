@@ -90,6 +90,8 @@ def test_a_submitted_task_has_everything_that_was_given(
             "0.5",
             "--parallel-steps",
             "2",
+            "--turns",
+            "7",
         ),
         *("--not-before", "2026-03-01T09:30:00Z", "--not-after", "2026-03-02T09:30:00Z"),
     )
@@ -107,6 +109,7 @@ def test_a_submitted_task_has_everything_that_was_given(
         tokens=9,
         cost_micro_usd=500_000,
         parallel_steps=2,
+        turns=7,
     )
     assert (task.not_before, task.not_after) == (1_772_357_400_000_000, 1_772_443_800_000_000)
 

@@ -1,29 +1,17 @@
 """`sessions list` and `sessions show`, from the session store."""
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from orchestrator.messages import events
-from orchestrator.messages.base import Event
-from orchestrator.messages.catalogue import entry_of
 from orchestrator.messages.types import Value
-from orchestrator.sdk import Delivery
-from orchestrator.sessions.recorder import SessionRecorder
 from orchestrator.sessions.store import SessionStore
+from tests.support.recording import record
 from tests.support.stories import Story, completed_triage, received
 from tests.unit.cli.conftest import Run
-
-
-def record(store: SessionStore, history: Iterable[Event], partition: int) -> None:
-    batch = [
-        Delivery(entry_of(type(event)).topic, partition, offset, event.occurred_at // 1000, event)
-        for offset, event in enumerate(history)
-    ]
-    SessionRecorder(store).write(batch, {(one.topic, partition): one.offset + 1 for one in batch})
 
 
 @pytest.fixture
@@ -112,7 +100,9 @@ def test_a_session_is_shown_as_json(run: Run, triage: Story) -> None:
         "result",
         "steps",
         "tool_calls",
+        "model_requests",
         "tokens",
+        "tokens_cached",
         "cost",
         "timeline",
     ]

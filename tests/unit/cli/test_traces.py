@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.sessions.store import SessionStore
+from tests.support.recording import record
 from tests.support.stories import completed_triage
 from tests.unit.cli.conftest import Installation, Run
-from tests.unit.cli.test_sessions import record
 
 PAGE = "http://127.0.0.1:16686/trace/"
 

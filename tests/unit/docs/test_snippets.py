@@ -4,11 +4,13 @@
 """
 
 import ast
+import asyncio
 import inspect
 import json
 import re
 import shlex
 import tomllib
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,11 @@ from orchestrator.cli.main import app
 from orchestrator.client import Client
 from orchestrator.sdk import parse_documents
 from orchestrator.sdk.plugins import ENTRY_POINT_GROUP, load_module
+from orchestrator.sessions.store import SessionStore
 from orchestrator.testing import Harness
+from tests.support.analysts import history_of
 from tests.support.pages import ROOT, blocks, commands, inline
+from tests.support.recording import record
 
 README = ROOT / "README.md"
 EXTENDING = ROOT / "docs" / "extending.md"
@@ -86,6 +91,24 @@ def test_the_error_that_is_shown_has_the_fields_of_one(tmp_path: Path) -> None:
     real = json.loads(ended.stderr)["error"]
     assert shown.keys() == real.keys()
     assert shown["type"] == real["type"]
+
+
+def test_the_conversation_that_is_shown_is_printed_like_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shown,) = [text for text in blocks(CLI, "console") if "sessions conversation" in text]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("ORCHESTRATOR_SESSIONS_URL", f"sqlite:///{tmp_path / 'sessions.sqlite'}")
+    session, history = asyncio.run(history_of("analyst", tmp_path / ".data" / "values"))
+    with closing(SessionStore(f"sqlite:///{tmp_path / 'sessions.sqlite'}")) as store:
+        record(store, history)
+
+    command, _, text = shown.partition("\n")
+    words = [session if word == "ID" else word for word in shlex.split(command)]
+    ended = CliRunner().invoke(app, words[2:])
+
+    assert ended.stdout == text
 
 
 def test_plug_ins_in_values_can_be_loaded(tmp_path: Path) -> None:

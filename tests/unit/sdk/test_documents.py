@@ -26,7 +26,8 @@ tools: {allow: ["sql.*"], deny: [sql.drop]}
 retry: {attempts: 5, initial: 1s, max: 1m, multiplier: 3}
 reviewers: [{name: safety, timeout: 10s, on_timeout: accept}, {name: boss}]
 evaluate: {after: step, max_revisions: 2, evaluator: judge}
-limits: {deadline: 15m, step_timeout: 60s, tool_calls: 40, tokens: 200000, cost_usd: 2.5, parallel_steps: 4}
+limits: {deadline: 15m, step_timeout: 60s, tool_calls: 40, tokens: 200000, cost_usd: 2.5, parallel_steps: 4,
+         turns: 30}
 """
 
 
@@ -59,6 +60,7 @@ def test_an_agent_is_read() -> None:
             tokens=200_000,
             cost_micro_usd=2_500_000,
             parallel_steps=4,
+            turns=30,
         ),
     )
 

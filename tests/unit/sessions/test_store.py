@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from orchestrator.errors import ConfigurationError, UnavailableError
+from orchestrator.sessions.queries import Wanted, listed
 from orchestrator.sessions.settings import SessionsSettings, default_url
 from orchestrator.sessions.store import SessionStore
 from orchestrator.sessions.tables import STORE_VERSION, metadata, offsets, store_version
@@ -45,8 +46,32 @@ def test_programs_that_start_together_create_the_tables_once(url: str) -> None:
 def test_a_newer_store_is_refused(url: str, store: SessionStore) -> None:
     with store.writing() as connection:
         connection.execute(store_version.update().values(version=STORE_VERSION + 1))
-    with pytest.raises(ConfigurationError, match="has version 2, this program needs 1"):
+    with pytest.raises(ConfigurationError, match="has version 3, this program needs 2"):
         SessionStore(url)
+
+
+def test_an_older_store_gets_what_it_lacks(url: str, store: SessionStore) -> None:
+    # Given a store of version 1, with a session.
+    with store.writing() as connection:
+        for column in ("turn", "model_requests", "tokens_cached"):
+            connection.execute(sa.text(f"ALTER TABLE sessions DROP COLUMN {column}"))
+        connection.execute(store_version.update().values(version=1))
+        connection.execute(
+            sa.text(
+                "INSERT INTO sessions (correlation_id, phase, goal, agent, tenant, started_at, updated_at, sequence,"
+                " revision, tool_calls, tokens, cost_micro_usd)"
+                " VALUES ('a', 'completed', 'tea', 'cook', 'default', 1, 2, 3, 1, 4, 5, 6)"
+            )
+        )
+    # When a program of this version opens it, and another one after it.
+    SessionStore(url).close()
+    SessionStore(url).close()
+    # Then the session is there, and what was not counted then is zero.
+    (row,) = listed(store, Wanted())
+    assert (row.correlation_id, row.tokens, row.turn) == ("a", 5, 0)
+    assert (row.model_requests, row.tokens_cached) == (0, 0)
+    with store.reading() as reader:
+        assert reader.scalar(sa.select(store_version.c.version)) == STORE_VERSION
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,8 @@ def test_a_completed_session_in_full() -> None:
         "agent": "triage",
         "plan": {
             "revision": 1,
+            "turn": 1,
+            "open": False,
             "planner": "playbook",
             "playbook": "incident-triage@1",
             "rationale": "",
@@ -58,7 +60,9 @@ def test_a_completed_session_in_full() -> None:
             {"id": "deploys", "tool": "deploys.read", "status": "succeeded", "attempts": 2},
         ],
         "tool_calls": 3,
+        "model_requests": 0,
         "tokens": 1000,
+        "tokens_cached": 0,
         "cost": 0.0025,
     }
     assert timeline[0] == {
@@ -180,7 +184,9 @@ def test_the_fields_are_exactly_these() -> None:
         "result",
         "steps",
         "tool_calls",
+        "model_requests",
         "tokens",
+        "tokens_cached",
         "cost",
         "timeline",
     )
