@@ -37,6 +37,7 @@ from orchestrator.sdk.failures import described, failure_of, readable
 from orchestrator.sdk.planning import Output, Plan, PlanStep, document, retry_policy, step
 from orchestrator.sdk.playbooks import Playbook, is_of_type, playbook_schema
 from orchestrator.sdk.plugins import Plugins, discover
+from orchestrator.sdk.registry import Bundle, Plugin
 from orchestrator.sdk.roles.evaluator import EvaluationRequest, Evaluator, evaluator
 from orchestrator.sdk.roles.middleware import Middleware, Next, middleware
 from orchestrator.sdk.roles.planner import Planner, PlanRequest, planner
@@ -61,6 +62,7 @@ from orchestrator.sdk.templates import rendered, steps_in
 from orchestrator.sdk.tools import Tool, ToolFunction, tool
 
 __all__ = [
+    "Bundle",
     "CallKind",
     "ConfigurationError",
     "Context",
@@ -98,6 +100,7 @@ __all__ = [
     "Platform",
     "Playbook",
     "PlaybookDocument",
+    "Plugin",
     "PluginSettings",
     "Plugins",
     "Positions",

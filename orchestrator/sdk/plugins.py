@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, Final, Protocol, Self, runtime_checkable
 
 from orchestrator.errors import ConfigurationError
-from orchestrator.sdk.registry import Plugin, PluginRegistry
+from orchestrator.sdk.registry import Bundle, Plugin, PluginRegistry
 from orchestrator.sdk.roles import ROLES
 from orchestrator.sdk.service import Service
 from orchestrator.sdk.settings import PluginSettings, SettingsPlugin, settings_problems
@@ -33,14 +33,15 @@ class Plugins(PluginRegistry):
     """The plug-ins of one process, by role and name."""
 
     @classmethod
-    def of(cls, *sources: ModuleType | Plugin | type[PluginSettings]) -> Self:
-        """The plug-ins of these modules and objects. Raises `ConfigurationError` as `add` does."""
+    def of(cls, *sources: ModuleType | Plugin | Bundle | type[PluginSettings]) -> Self:
+        """The plug-ins of these modules and objects. Raises `ConfigurationError` as `add` does, and for what is no
+        plug-in."""
         found = cls()
         for source in sources:
-            plugins = _in_module(source) if isinstance(source, ModuleType) else [_plugin(source)]
+            plugins = _in_module(source) if isinstance(source, ModuleType) else _plugins(source)
+            if plugins is None:
+                raise ConfigurationError(f"{source!r} is neither a module nor a plug-in")
             for plugin in plugins:
-                if plugin is None:
-                    raise ConfigurationError(f"{source!r} is neither a module nor a plug-in")
                 found.add(plugin)
         return found
 
@@ -134,12 +135,25 @@ def _name_of(file: Path) -> str:
 
 def _in_module(module: ModuleType) -> Iterator[Plugin]:
     for _, member in sorted(vars(module).items()):
-        if (plugin := _plugin(member)) is not None:
-            yield plugin
+        yield from _plugins(member) or ()
+
+
+def _plugins(member: Any) -> Iterable[Plugin] | None:
+    """The plug-ins that a member of a module stands for; None if it is neither a plug-in nor a bundle."""
+    if isinstance(member, Bundle):
+        return _bundled(member)
+    return None if (plugin := _plugin(member)) is None else (plugin,)
+
+
+def _bundled(bundle: Bundle) -> Iterator[Plugin]:
+    for member in bundle.plugins():
+        if (plugin := _plugin(member)) is None:
+            raise ConfigurationError(f"{bundle!r} has {member!r}, which is not a plug-in: remove it")
+        yield plugin
 
 
 def _plugin(member: Any) -> Plugin | None:
-    """The plug-in that a member of a module is, if it is one."""
+    """The plug-in that an object is, if it is one."""
     if isinstance(member, type):
         declares = issubclass(member, PluginSettings) and member is not PluginSettings
         return _declared(member) if declares else None

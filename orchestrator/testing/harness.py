@@ -16,7 +16,7 @@ from orchestrator.messages.values import json_value
 from orchestrator.operations.definition_files import definitions_of
 from orchestrator.sdk import Platform, Plugins, agent_defined, discover
 from orchestrator.sdk.documents import parse_documents
-from orchestrator.sdk.registry import Plugin
+from orchestrator.sdk.registry import Bundle, Plugin
 from orchestrator.testing.clock import START, Clock
 from orchestrator.testing.handlers import Handlers
 from orchestrator.testing.loop import MemoryLoop
@@ -33,7 +33,7 @@ _INPUTS = frozenset({Topic.TASKS, Topic.CONTROL, Topic.EVENTS})
 class Harness:
     """A platform in one process, without a broker. Use it as an async context manager.
 
-    `plugins` are modules or single plug-ins; the installed ones (entry points) are added unless `installed`
+    `plugins` are modules, bundles or single plug-ins; the installed ones (entry points) are added unless `installed`
     is false. `agents`, and the agents and playbooks of `documents` (YAML texts, or paths of files), are defined
     before the first task; an agent called `default` always exists.
 
@@ -48,7 +48,7 @@ class Harness:
 
     def __init__(
         self,
-        *plugins: ModuleType | Plugin,
+        *plugins: ModuleType | Plugin | Bundle,
         agents: Iterable[AgentProfile] = (),
         documents: Iterable[str | Path] = (),
         installed: bool = True,

@@ -1,16 +1,16 @@
-"""Plug-ins in files: each is a module of its own, which takes the place of no other."""
+"""Plug-ins in files and bundles. A file is a module of its own, which takes the place of no other."""
 
 import importlib
 import json
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from orchestrator.sdk import ConfigurationError, Tool, discover
+from orchestrator.sdk import Bundle, ConfigurationError, Plugin, Plugins, Service, Tool, discover, tool
 from orchestrator.sdk.plugins import load_module
 
 WEATHER = """
@@ -126,3 +126,74 @@ def test_a_file_that_does_not_exist_is_a_mistake(tmp_path: Path) -> None:
 
 def registered(module: ModuleType) -> bool:
     return sys.modules.get(module.__name__) is module
+
+
+class Pair(Bundle):
+    """A tool and the service that needs it, or whatever else a test says."""
+
+    def __init__(self, *members: object) -> None:
+        self.members = members
+
+    def plugins(self) -> Iterable[Plugin]:
+        return self.members  # type: ignore[return-value]
+
+
+@tool("rain")
+def rain() -> bool:
+    return True
+
+
+def module(**members: object) -> ModuleType:
+    made = ModuleType("acme")
+    vars(made).update(members)
+    return made
+
+
+def test_a_bundle_stands_for_its_plug_ins() -> None:
+    service = Service("weather")
+
+    plugins = Plugins.of(module(pair=Pair(rain, service)))
+
+    assert list(plugins) == [rain, service]
+
+
+def test_a_bundle_can_be_given_by_itself_even_without_plug_ins() -> None:
+    assert list(Plugins.of(Pair(rain), Pair())) == [rain]
+
+
+def test_a_bundle_that_several_modules_name_counts_once() -> None:
+    pair = Pair(rain)
+
+    plugins = Plugins.of(module(pair=pair, rain=rain), module(imported=pair))
+
+    assert list(plugins) == [rain]
+
+
+def test_the_class_of_a_bundle_and_a_module_with_plug_ins_are_no_bundles() -> None:
+    assert not list(Plugins.of(module(Bundle=Bundle, Pair=Pair, other=module(plugins=Plugins))))
+
+
+def test_a_bundle_with_something_else_is_a_mistake() -> None:
+    with pytest.raises(ConfigurationError, match=r"Pair object .* has 'rain', which is not a plug-in"):
+        Plugins.of(Pair(rain, "rain"))
+
+
+def test_a_bundle_that_cannot_tell_its_plug_ins_is_reported_with_its_module(tmp_path: Path) -> None:
+    source = """
+from orchestrator.sdk import Bundle
+
+class Broken(Bundle):
+    def plugins(self):
+        raise RuntimeError("no licence")
+
+broken = Broken()
+"""
+    with pytest.raises(ConfigurationError, match=r"acme\.py cannot be loaded: RuntimeError\('no licence'\)"):
+        discover([written(tmp_path / "acme.py", source)])
+
+
+def test_names_in_bundles_are_unique_as_all_are() -> None:
+    other = tool("rain")(lambda: False)
+
+    with pytest.raises(ConfigurationError, match="two plug-ins of the role tool have the name rain"):
+        Plugins.of(Pair(rain), Pair(other))
