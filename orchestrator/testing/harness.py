@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
+from orchestrator.app.agents import DEFAULT_AGENT
 from orchestrator.bus.values.message_values import INLINE_LIMIT
 from orchestrator.messages import commands, events
 from orchestrator.messages.base import Command, Definition, Event, Message, SessionEvent
@@ -63,15 +64,13 @@ class Harness:
         self.plugins = discover() if installed else Plugins()
         for plugin in Plugins.of(*plugins):
             self.plugins.add(plugin)
-        self.definitions = MemoryDefinitions(agents={"default": AgentProfile(name="default")})
+        self.definitions = MemoryDefinitions()
         self.values = MemoryValues(inline_bytes)
         self.metrics = MemoryMetrics()
         self._auto_advance = auto_advance
         self._timeout_s = timeout_s
         self._topics = Topics(self.clock.read)
-        self._loop = MemoryLoop(
-            self._topics.codec, self.clock.read, self.definitions.agents.get, self._publish
-        )
+        self._loop = MemoryLoop(self._topics.codec, self.clock.read, self._profile, self._publish)
         self._handlers = Handlers(self.plugins, self._platform(), self._publish)
         self._undelivered: deque[tuple[Received, Message]] = deque()
         self._delivering = False
@@ -184,6 +183,11 @@ class Harness:
         if session.task is not None and session.revision == 0:
             delayed.append(session.task.not_before)
         return due if due in delayed else None
+
+    def _profile(self, name: str) -> AgentProfile | None:
+        """As `app.agents.DefinedAgents` finds it."""
+        default = AgentProfile(name=DEFAULT_AGENT) if name == DEFAULT_AGENT else None
+        return self.definitions.agents.get(name, default)
 
     def _publish(self, message: Message, source: str) -> None:
         received, decoded = self._topics.append(message, source)
