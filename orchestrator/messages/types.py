@@ -434,6 +434,8 @@ class AgentProfile(Record, frozen=True, kw_only=True):
     """When and how results are evaluated."""
     limits: Limits = Limits()
     """Bounds of a session."""
+    announced: bool = False
+    """Whether a planner's code brings it, rather than a person who applied it."""
 
 
 class SessionSnapshot(Record, frozen=True, kw_only=True):

@@ -39,6 +39,7 @@ from orchestrator.sdk.model_requests import ModelRequest
 from orchestrator.sdk.planning import Output, Plan, PlanStep, document, retry_policy, step
 from orchestrator.sdk.playbooks import Playbook, is_of_type, playbook_schema
 from orchestrator.sdk.plugins import Plugins, discover
+from orchestrator.sdk.registry import Bundle, Plugin
 from orchestrator.sdk.roles.evaluator import EvaluationRequest, Evaluator, evaluator
 from orchestrator.sdk.roles.middleware import Middleware, Next, middleware
 from orchestrator.sdk.roles.model import Model
@@ -64,6 +65,7 @@ from orchestrator.sdk.templates import rendered, steps_in
 from orchestrator.sdk.tools import Tool, ToolFunction, tool
 
 __all__ = [
+    "Bundle",
     "CallKind",
     "ConfigurationError",
     "Context",
@@ -106,6 +108,7 @@ __all__ = [
     "Platform",
     "Playbook",
     "PlaybookDocument",
+    "Plugin",
     "PluginSettings",
     "Plugins",
     "Positions",

@@ -3,16 +3,18 @@
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache, partial
+from hashlib import sha256
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Protocol, Self, runtime_checkable
 
 from orchestrator.errors import ConfigurationError
-from orchestrator.sdk.registry import Plugin, PluginRegistry
+from orchestrator.sdk.registry import Bundle, Plugin, PluginRegistry
 from orchestrator.sdk.roles import ROLES
 from orchestrator.sdk.service import Service
 from orchestrator.sdk.settings import PluginSettings, SettingsPlugin, settings_problems
@@ -31,14 +33,15 @@ class Plugins(PluginRegistry):
     """The plug-ins of one process, by role and name."""
 
     @classmethod
-    def of(cls, *sources: ModuleType | Plugin | type[PluginSettings]) -> Self:
-        """The plug-ins of these modules and objects. Raises `ConfigurationError` as `add` does."""
+    def of(cls, *sources: ModuleType | Plugin | Bundle | type[PluginSettings]) -> Self:
+        """The plug-ins of these modules and objects. Raises `ConfigurationError` as `add` does, and for what is no
+        plug-in."""
         found = cls()
         for source in sources:
-            plugins = _in_module(source) if isinstance(source, ModuleType) else [_plugin(source)]
+            plugins = _in_module(source) if isinstance(source, ModuleType) else _plugins(source)
+            if plugins is None:
+                raise ConfigurationError(f"{source!r} is neither a module nor a plug-in")
             for plugin in plugins:
-                if plugin is None:
-                    raise ConfigurationError(f"{source!r} is neither a module nor a plug-in")
                 found.add(plugin)
         return found
 
@@ -98,30 +101,59 @@ def _sources(modules: Iterable[str]) -> Iterator[tuple[str, Callable[[], Any]]]:
 
 
 def load_module(name: str) -> ModuleType:
-    """Imports a module by its name, or by the path of its file."""
+    """Imports a module by its name, or by the path of its file. A file is run once, however often it is named."""
     if not name.endswith(".py"):
         return importlib.import_module(name)
     path = Path(name).resolve()
     if not path.exists():
         raise FileNotFoundError(f"{name} does not exist")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    own = _name_of(path)
+    if own in sys.modules:
+        return sys.modules[own]
+    spec = importlib.util.spec_from_file_location(own, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{name} is not a Python module")
     module = importlib.util.module_from_spec(spec)
-    # Registered before it runs: pydantic and typing look names up in sys.modules.
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
+    # Registered before it runs: pydantic, typing and pickle look names up in sys.modules.
+    sys.modules[own] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[own]
+        raise
     return module
+
+
+def _name_of(file: Path) -> str:
+    """The name of a file's module: the same in every process, and no other module's.
+
+    Under its bare stem, `json.py` would take the place of the standard library's module in the whole process.
+    """
+    stem = re.sub(r"\W", "_", file.stem)
+    return f"orchestrator_plugin_{stem}_{sha256(os.fsencode(file)).hexdigest()[:12]}"
 
 
 def _in_module(module: ModuleType) -> Iterator[Plugin]:
     for _, member in sorted(vars(module).items()):
-        if (plugin := _plugin(member)) is not None:
-            yield plugin
+        yield from _plugins(member) or ()
+
+
+def _plugins(member: Any) -> Iterable[Plugin] | None:
+    """The plug-ins that a member of a module stands for; None if it is neither a plug-in nor a bundle."""
+    if isinstance(member, Bundle):
+        return _bundled(member)
+    return None if (plugin := _plugin(member)) is None else (plugin,)
+
+
+def _bundled(bundle: Bundle) -> Iterator[Plugin]:
+    for member in bundle.plugins():
+        if (plugin := _plugin(member)) is None:
+            raise ConfigurationError(f"{bundle!r} has {member!r}, which is not a plug-in: remove it")
+        yield plugin
 
 
 def _plugin(member: Any) -> Plugin | None:
-    """The plug-in that a member of a module is, if it is one."""
+    """The plug-in that an object is, if it is one."""
     if isinstance(member, type):
         declares = issubclass(member, PluginSettings) and member is not PluginSettings
         return _declared(member) if declares else None

@@ -1,6 +1,7 @@
 """Plug-ins by role and name, for any set of roles."""
 
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from orchestrator.errors import ConfigurationError
@@ -16,6 +17,17 @@ class Plugin(Protocol):
     @property
     def name(self) -> str:
         """Unique within the role."""
+
+
+class Bundle(ABC):
+    """One member of a module that stands for several plug-ins, such as a planner and the tools that it needs.
+
+    A base class, not a protocol: a module may import another one that has something called `plugins`.
+    """
+
+    @abstractmethod
+    def plugins(self) -> Iterable[Plugin]:
+        """Its plug-ins. Several modules may name one bundle, so they are the same objects whenever it is asked."""
 
 
 P = TypeVar("P", bound=Plugin)

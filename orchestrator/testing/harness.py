@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
+from orchestrator.app.agents import DEFAULT_AGENT
 from orchestrator.bus.values.message_values import INLINE_LIMIT
 from orchestrator.messages import commands, events
 from orchestrator.messages.base import Command, Definition, Event, Message, SessionEvent
@@ -16,7 +17,7 @@ from orchestrator.messages.values import json_value
 from orchestrator.operations.definition_files import definitions_of
 from orchestrator.sdk import Platform, Plugins, agent_defined, discover
 from orchestrator.sdk.documents import parse_documents
-from orchestrator.sdk.registry import Plugin
+from orchestrator.sdk.registry import Bundle, Plugin
 from orchestrator.testing.clock import START, Clock
 from orchestrator.testing.handlers import Handlers
 from orchestrator.testing.loop import MemoryLoop
@@ -33,7 +34,7 @@ _INPUTS = frozenset({Topic.TASKS, Topic.CONTROL, Topic.EVENTS})
 class Harness:
     """A platform in one process, without a broker. Use it as an async context manager.
 
-    `plugins` are modules or single plug-ins; the installed ones (entry points) are added unless `installed`
+    `plugins` are modules, bundles or single plug-ins; the installed ones (entry points) are added unless `installed`
     is false. `agents`, and the agents and playbooks of `documents` (YAML texts, or paths of files), are defined
     before the first task; an agent called `default` always exists.
 
@@ -48,7 +49,7 @@ class Harness:
 
     def __init__(
         self,
-        *plugins: ModuleType | Plugin,
+        *plugins: ModuleType | Plugin | Bundle,
         agents: Iterable[AgentProfile] = (),
         documents: Iterable[str | Path] = (),
         installed: bool = True,
@@ -63,15 +64,13 @@ class Harness:
         self.plugins = discover() if installed else Plugins()
         for plugin in Plugins.of(*plugins):
             self.plugins.add(plugin)
-        self.definitions = MemoryDefinitions(agents={"default": AgentProfile(name="default")})
+        self.definitions = MemoryDefinitions()
         self.values = MemoryValues(inline_bytes)
         self.metrics = MemoryMetrics()
         self._auto_advance = auto_advance
         self._timeout_s = timeout_s
         self._topics = Topics(self.clock.read)
-        self._loop = MemoryLoop(
-            self._topics.codec, self.clock.read, self.definitions.agents.get, self._publish
-        )
+        self._loop = MemoryLoop(self._topics.codec, self.clock.read, self._profile, self._publish)
         self._handlers = Handlers(self.plugins, self._platform(), self._publish)
         self._undelivered: deque[tuple[Received, Message]] = deque()
         self._delivering = False
@@ -184,6 +183,11 @@ class Harness:
         if session.task is not None and session.revision == 0:
             delayed.append(session.task.not_before)
         return due if due in delayed else None
+
+    def _profile(self, name: str) -> AgentProfile | None:
+        """As `app.agents.DefinedAgents` finds it."""
+        default = AgentProfile(name=DEFAULT_AGENT) if name == DEFAULT_AGENT else None
+        return self.definitions.agents.get(name, default)
 
     def _publish(self, message: Message, source: str) -> None:
         received, decoded = self._topics.append(message, source)

@@ -52,7 +52,7 @@ from orchestrator.sdk import (
     tool,
     tool_selector,
 )
-from orchestrator.sdk.messages import Message, commands, events
+from orchestrator.sdk.messages import Message, commands, events, types
 
 
 @tool("stock.level", capability="stock")
@@ -79,7 +79,7 @@ async def uses_of_an_async_tool(context: Context) -> None:
     assert_type(await reserve("apple", context=context), str)
 
 
-@planner("short")
+@planner("short", profile=types.AgentProfile(name="hurried"))
 async def short(request: PlanRequest) -> Plan:
     level = step("level", stock_level, item=request.context["item"])
     assert_type(level, PlanStep)

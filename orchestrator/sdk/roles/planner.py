@@ -44,8 +44,16 @@ class Planner:
 
     name: str
     make: Callable[[PlanRequest, Context], Awaitable[Plan]]
+    profile: types.AgentProfile | None = None
+    """The agent that comes with it, planned by this planner whatever the profile says. It is announced when the
+    planner service starts, unless somebody applied an agent of that name."""
 
 
-def planner(name: str) -> Callable[[RoleFunction[PlanRequest, Plan]], Planner]:
-    """Declares `async def f(request) -> Plan`, or `f(request, context)`, as a planner."""
-    return lambda function: Planner(name, with_context(function))
+def planner(
+    name: str, *, profile: types.AgentProfile | None = None
+) -> Callable[[RoleFunction[PlanRequest, Plan]], Planner]:
+    """Declares `async def f(request) -> Plan`, or `f(request, context)`, as a planner.
+
+    `profile` is an agent that comes with it, so that nobody needs to apply one.
+    """
+    return lambda function: Planner(name, with_context(function), profile)

@@ -20,9 +20,10 @@ from orchestrator.sdk import (
 )
 from orchestrator.sdk.messages import Message, commands, events, read_json, replace, steps_named, types
 from orchestrator_services.expressions import ExpressionError, compiled
+from orchestrator_services.planner.agents import agents_of_this_process
 from orchestrator_services.planner.compilation import SUCCESS_VARIABLES, steps_needed
 
-service = Service("planner")
+service = Service("planner", announcement=agents_of_this_process)
 
 conversations: Final = Conversations()
 """Those of this process. A session's turns come to the same copy of the planner, as its key does."""

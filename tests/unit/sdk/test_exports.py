@@ -9,6 +9,7 @@ from orchestrator.sdk import messages
 from orchestrator.sdk.roles import ROLES
 
 SDK = {
+    "Bundle",
     "CallKind",
     "ConfigurationError",
     "Context",
@@ -51,6 +52,7 @@ SDK = {
     "Platform",
     "Playbook",
     "PlaybookDocument",
+    "Plugin",
     "PluginSettings",
     "Plugins",
     "Positions",

@@ -6,13 +6,23 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from msgspec.structs import replace
 from orchestrator_services import planner
 from orchestrator_services.planner.schema import SCHEMA_FILE, schema_text
 
 from orchestrator.messages import commands, events
-from orchestrator.messages.types import CallKind, Criterion, FailureKind, Reference, RetryPolicy, Value
+from orchestrator.messages.types import (
+    AgentProfile,
+    CallKind,
+    Criterion,
+    FailureKind,
+    Limits,
+    Reference,
+    RetryPolicy,
+    Value,
+)
 from orchestrator.messages.values import json_value
-from orchestrator.sdk import Context, PlanRequest, TransientError, step
+from orchestrator.sdk import ConfigurationError, Context, PlanRequest, TransientError, step
 from orchestrator.sdk import Plan as PlannedPlan
 from orchestrator.sdk import planner as declare_planner
 from tests.support import incident_example
@@ -79,6 +89,59 @@ async def failure_on(message: commands.CreatePlan, *sources: str) -> tuple[Failu
     failed = await plan(message, *sources)
     assert isinstance(failed, events.PlanningFailed)
     return failed.failure.kind, failed.failure.code, failed.failure.message
+
+
+def bringing(agent: AgentProfile, name: str = "buying") -> Any:
+    """A planner that brings an agent."""
+
+    @declare_planner(name, profile=agent)
+    async def make(asked: PlanRequest) -> PlannedPlan:
+        return PlannedPlan([])
+
+    return make
+
+
+def announced(world: World) -> list[AgentProfile]:
+    return [
+        message.profile
+        for message in planner.service.announcement(world.platform)
+        if isinstance(message, events.AgentDefined)
+    ]
+
+
+BUYER = AgentProfile(name="buyer", description="buys", limits=Limits(tool_calls=5))
+OF_CODE = replace(BUYER, planner="buying", announced=True)
+
+
+def test_a_planner_s_agent_is_announced_as_planned_by_it() -> None:
+    assert announced(World(planner, bringing(BUYER))) == [OF_CODE]
+
+
+def test_a_planner_without_an_agent_announces_none() -> None:
+    assert announced(World(planner)) == []
+
+
+def test_what_the_code_says_now_replaces_what_it_said_before() -> None:
+    world = World(bringing(BUYER))
+    world.definitions.agents["buyer"] = replace(OF_CODE, limits=Limits())
+
+    assert announced(world) == [OF_CODE]
+
+
+def test_an_applied_agent_is_left_as_it_is() -> None:
+    world = World(bringing(BUYER))
+    world.definitions.agents["buyer"] = replace(OF_CODE, announced=False)
+
+    assert announced(world) == []
+
+
+def test_two_planners_cannot_bring_one_agent() -> None:
+    world = World(bringing(BUYER), bringing(BUYER, "selling"))
+
+    with pytest.raises(
+        ConfigurationError, match="planners buying and selling both bring an agent buyer: rename one"
+    ):
+        announced(world)
 
 
 async def test_a_playbook_becomes_a_plan() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -88,6 +89,34 @@ async def test_a_session_runs_to_its_result(travelling: Harness) -> None:
     assert [event.sequence for event in session.history] == list(range(1, len(session.history) + 1))
     assert session.reason == ""
     assert travelling.dead_letters == []
+
+
+def bringing(profile: AgentProfile) -> Sequence[Any]:
+    """Tools and a planner that brings an agent, for services that are installed."""
+    forecast, pack, travel, *_ = Weather().plugins
+    return forecast, pack, replace(travel, profile=profile)
+
+
+async def test_an_agent_that_its_planner_brings_needs_no_document() -> None:
+    async with Harness(*bringing(AgentProfile(name="tourist"))) as running:
+        session = await running.submit("pack", {"city": "Oslo"}, agent="tourist")
+    assert session.result == ["umbrella", "rain in Oslo"]
+    (received,) = session.of(events.TaskReceived)
+    assert received.profile == AgentProfile(name="tourist", planner="travel", announced=True)
+
+
+async def test_an_applied_agent_has_precedence_over_one_that_a_planner_brings() -> None:
+    applied = AgentProfile(name="tourist", planner="travel", limits=Limits(tool_calls=2))
+    async with Harness(*bringing(AgentProfile(name="tourist")), agents=[applied]) as running:
+        session = await running.submit("pack", {"city": "Oslo"}, agent="tourist")
+    (received,) = session.of(events.TaskReceived)
+    assert received.profile == applied
+
+
+async def test_the_default_agent_can_be_one_that_a_planner_brings() -> None:
+    async with Harness(*bringing(AgentProfile(name="default"))) as running:
+        session = await running.submit("pack", {"city": "Oslo"})
+    assert session.result == ["umbrella", "rain in Oslo"]
 
 
 async def test_a_retry_happens_and_moves_the_clock_by_its_delay() -> None:
