@@ -60,6 +60,10 @@ class NoMetrics:
         """Does nothing."""
 
 
+def _everything() -> float:
+    return 1.0
+
+
 def _untraced(_message: Command | Event, _number: int, _request: ModelRequest) -> None:
     pass
 
@@ -77,6 +81,8 @@ class Runtime:
     metrics: Metrics = field(default_factory=NoMetrics)
     trace: Callable[[Command | Event, int, ModelRequest], None] = _untraced
     """Adds a request to a model to the trace: of which message, and which of its requests it is, from 1."""
+    share: Callable[[], float] = _everything
+    """The part of the service's partitions that this process has, from 0.0 to 1.0."""
     instance: str = ""
     """Name of this process among the copies of its services."""
 
@@ -126,6 +132,12 @@ class Context:
     @property
     def metrics(self) -> Metrics:
         return self._runtime.metrics
+
+    @property
+    def share(self) -> float:
+        """The part of the service's work that comes to this process, from 0.0 to 1.0: what it may take of a limit
+        that holds for all copies together."""
+        return self._runtime.share()
 
     def now(self) -> int:
         """Unix time in microseconds. Plug-ins read the clock here, so that tests can move it."""

@@ -13,6 +13,7 @@ from orchestrator.worker.commits import OffsetCommitter
 from orchestrator.worker.completions import CompletionQueue
 from orchestrator.worker.dispatch import Dispatcher
 from orchestrator.worker.partition import OwnedPartition
+from orchestrator.worker.share import Share
 
 logger: Final = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class Assignment:
         dispatcher: Dispatcher,
         completions: CompletionQueue,
         revoke_timeout_s: float,
+        share: Share,
     ) -> None:
         """`revoke_timeout_s` bounds a revocation; running handlers get half of it to finish."""
         self.owned: dict[Position, OwnedPartition] = {}
@@ -43,6 +45,7 @@ class Assignment:
         self._dispatcher = dispatcher
         self._completions = completions
         self._revoke_timeout_s = revoke_timeout_s
+        self._share = share
         self._close_by: Deadline | None = None
 
     @property
@@ -61,6 +64,7 @@ class Assignment:
                 self.owned[position] = OwnedPartition(position, committed.get(position))
             except ContractError as error:
                 raise ContractError(f"{self._service} cannot resume {_name(position)}: {error}") from error
+        self._share.owns(len(self.owned))
         self.joined.set()
         return {position: offset for position, (offset, _) in committed.items()}
 
@@ -135,6 +139,7 @@ class Assignment:
         self._cancel(partitions)
         for partition in partitions:
             del self.owned[partition.position]
+        self._share.owns(len(self.owned))
 
     def _cancel(self, partitions: Iterable[OwnedPartition]) -> None:
         """From here on nothing of these partitions is started or sent."""

@@ -26,6 +26,7 @@ from orchestrator.worker.completions import CompletionQueue
 from orchestrator.worker.observer import Observer
 from orchestrator.worker.outbox import Outbox
 from orchestrator.worker.partition import OwnedPartition
+from orchestrator.worker.share import Share
 from orchestrator.worker.work import Work
 
 logger: Final = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ class Handling:
     dead_letters: DeadLetterCap
     voided_calls: VoidedCalls
     observer: Observer
+    share: Share
+    """How much of the service's work comes to this process."""
     source: str
     """CloudEvents source of what it writes."""
 

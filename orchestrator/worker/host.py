@@ -29,6 +29,7 @@ from orchestrator.worker.dispatch import Handling
 from orchestrator.worker.middleware import chain
 from orchestrator.worker.observer import Observer
 from orchestrator.worker.outbox import Outbox
+from orchestrator.worker.share import Share
 
 logger: Final = logging.getLogger(__name__)
 
@@ -110,12 +111,14 @@ class Host:
         """How this process handles the messages of a service."""
         source = self._source(service.name)
         observer = self._observer(service)
+        share = Share(service, self.bus)
         return Handling(
             service=service.name,
             call=chain(service, self.context.plugins.by_name(Middleware).values()),
             ordered=service.ordered,
             concurrency=service.concurrency,
-            platform=self._platform(source, observer),
+            platform=self._platform(source, observer, share),
+            share=share,
             codec=self.codec,
             outbox=self.outbox,
             dead_letters=self._dead_letters,
@@ -128,7 +131,7 @@ class Host:
         tracing = self.context.tracings.get(service.name, NoTracing())
         return Observer(service.name, self.context.metrics, tracing, service.consumer_group)
 
-    def _platform(self, source: str, observer: Observer) -> Platform:
+    def _platform(self, source: str, observer: Observer, share: Share) -> Platform:
         context = self.context
         return Platform(
             plugins=context.plugins,
@@ -138,6 +141,7 @@ class Host:
             now=context.now,
             metrics=context.metrics,
             trace=observer.model_requested,
+            share=share,
             instance=context.instance,
         )
 

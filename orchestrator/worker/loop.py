@@ -71,7 +71,12 @@ class Worker:
         self._dispatcher = Dispatcher(self._handling, self._completions, host.loop)
         self._consumer = host.bus.consumer(Reading(service.consumer_group, Start.BEGINNING, small_queue=True))
         self._assignment = Assignment(
-            service.name, self._consumer, self._dispatcher, self._completions, self._settings.revoke_timeout_s
+            service.name,
+            self._consumer,
+            self._dispatcher,
+            self._completions,
+            self._settings.revoke_timeout_s,
+            self._handling.share,
         )
         self._committer = self._assignment.committer
         self._poller = Poller(service.name, self._consumer, self._assignment.owned)
@@ -123,6 +128,7 @@ class Worker:
         assignment, on_voided = self._assignment, self._dispatcher.cancel_voided
         try:
             self._announce()
+            self._handling.share.look_up()
             self._host.voided_calls.subscribe(self._host.loop, on_voided)
             self._consumer.subscribe(
                 self.service.topics, assignment.on_assign, assignment.on_revoke, assignment.on_lost

@@ -103,6 +103,18 @@ def test_a_rebalance_does_not_repeat_completed_work(lab: Lab) -> None:
     assert sorted(lab.committed("echo").values())[-1][1] == ""
 
 
+def test_the_copies_of_a_service_share_its_work(lab: Lab) -> None:
+    """What each sees as its part adds up to all of it, whoever joins and leaves."""
+    service = echo()
+    with lab.host(service) as here, lab.host(service) as there, started(service, here) as old:
+        shares = [worker._handling.platform.share for worker in (old,)]
+        assert [share() for share in shares] == [1.0]
+        with started(service, there) as new:
+            shares.append(new._handling.platform.share)
+            until(lambda: [share() for share in shares] == [0.5, 0.5], "they share")
+        until(lambda: [share() for share in shares] == [1.0, 0.0], "the first has all again")
+
+
 def test_work_that_finishes_within_the_revocation_is_not_repeated(lab: Lab) -> None:
     """Short handlers finish inside the revocation, so that a rebalance repeats nothing."""
     ran: Counter[int] = Counter()

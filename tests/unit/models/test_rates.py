@@ -1,0 +1,125 @@
+"""Rates of models: how fast one copy may ask, given its share of the work."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from orchestrator_services.models.rates import Pace, Rate
+
+from orchestrator.sdk import TransientError
+
+LONG = 1e9
+
+
+class Time:
+    """A clock that sleeping moves."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.now = 1_000.0
+        patch.setattr(asyncio, "sleep", self._sleep)
+
+    async def _sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    return Time(monkeypatch)
+
+
+def pace(time: Time, requests: int | None = None, tokens: int | None = None) -> Pace:
+    return Pace(Rate(requests, tokens), lambda: time.now)
+
+
+async def test_requests_wait_for_their_turn_once_the_minute_is_used_up(time: Time) -> None:
+    begun = time.now
+    limited = pace(time, requests=60)
+    for _ in range(60):
+        await limited.turn(1, 1.0, LONG)
+    assert time.now == begun
+
+    await limited.turn(1, 1.0, LONG)
+
+    assert time.now == pytest.approx(begun + 1.0)
+
+
+async def test_half_of_the_partitions_is_half_of_the_rate(time: Time) -> None:
+    begun = time.now
+    limited = pace(time, requests=60)
+    for _ in range(90):
+        await limited.turn(1, 0.5, LONG)
+
+    assert time.now == pytest.approx(begun + 120.0)
+
+
+async def test_tokens_that_were_not_used_are_given_back(time: Time) -> None:
+    begun = time.now
+    limited = pace(time, tokens=1_000)
+    await limited.turn(1_000, 1.0, LONG)
+    limited.settle(1_000, 100)
+
+    await limited.turn(900, 1.0, LONG)
+
+    assert time.now == begun
+
+
+async def test_a_request_larger_than_a_minute_goes_when_nothing_else_has_been_used(time: Time) -> None:
+    begun = time.now
+    limited = pace(time, tokens=1_000)
+    await limited.turn(5_000, 1.0, LONG)
+    assert time.now == begun
+
+    await limited.turn(1, 1.0, LONG)
+
+    assert time.now > begun + 200
+
+
+async def test_a_refusal_makes_everybody_wait(time: Time) -> None:
+    begun = time.now
+    limited = pace(time)
+    limited.pause(7)
+
+    await limited.turn(1, 1.0, LONG)
+
+    assert time.now == begun + 7
+
+
+async def test_who_cannot_wait_is_told_when_to_come_back(time: Time) -> None:
+    limited = pace(time)
+    limited.pause(90)
+
+    with pytest.raises(TransientError) as raised:
+        await limited.turn(1, 1.0, 30)
+
+    assert raised.value.code == "rate_limited"
+    assert raised.value.failure.retry_after_ms == 90_000
+
+
+Wait = Callable[[], Awaitable[Any]]
+
+
+@given(
+    st.lists(st.integers(1, 400), min_size=1, max_size=50),
+    st.lists(st.floats(0.01, 1.0), min_size=1, max_size=5),
+)
+def test_copies_together_stay_within_the_rate(amounts: list[int], weights: list[float]) -> None:
+    """Over any time, at most the minute's worth of each second plus one full bucket."""
+    shares = [weight / sum(weights) for weight in weights]
+
+    async def all_of() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            used = 0
+            longest = 0.0
+            for share in shares:
+                time = Time(patch)
+                limited, begun = pace(time, tokens=1_000), time.now
+                for amount in amounts:
+                    await limited.turn(min(amount, round(1_000 * share)), share, LONG)
+                    used += min(amount, round(1_000 * share))
+                longest = max(longest, time.now - begun)
+            assert used <= 1_000 + longest * 1_000 / 60 + len(shares) + 1
+
+    asyncio.run(all_of())
