@@ -18,6 +18,7 @@ from orchestrator.engine.loop import GROUP, SagaLoop
 from orchestrator.errors import ConfigurationError
 from orchestrator.sdk.plugins import Plugins
 from orchestrator.sdk.sinks import SinkPlugin
+from orchestrator.sessions.history import HistoryReader
 from orchestrator.telemetry.http import Health, StatusServer
 from orchestrator.telemetry.tracing import Tracing, tracing_of
 from orchestrator.worker.host import Host, ProcessContext
@@ -61,7 +62,15 @@ class Process:
         self._services = plugins.every_service()
         self._tracings = {name: _tracing(name, wiring) for name in self.names}
         instance = str(wiring.settings.slot)
-        context = ProcessContext(plugins, wiring.values, instance, self.metrics, self._tracings)
+        self._histories = HistoryReader(wiring.bus, wiring.codec)
+        context = ProcessContext(
+            plugins,
+            wiring.values,
+            instance,
+            self.metrics,
+            self._tracings,
+            history=self._histories.read,
+        )
         self._host = Host(wiring.bus, wiring.codec, context)
         self._components: dict[str, Component] = {}
         self._status: StatusServer | None = None
@@ -102,6 +111,8 @@ class Process:
         deadline = Deadline.after(self.wiring.settings.drain_s)
         _run_concurrently([partial(component.stop, deadline) for component in self._components.values()])
         self._host.stop(Deadline.after(_OUTBOX_DRAIN_S))
+        # After the host, which cancels the handlers that still run: to them this would look like a failure.
+        self._histories.close()
         _run_concurrently([tracing.close for tracing in self._tracings.values()])
         if self._status is not None:
             self._status.__exit__(None, None, None)

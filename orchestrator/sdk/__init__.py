@@ -35,6 +35,7 @@ from orchestrator.sdk.errors import (
     UnknownOutcome,
 )
 from orchestrator.sdk.failures import described, failure_of, readable
+from orchestrator.sdk.history import History, TimelineEntry
 from orchestrator.sdk.model_requests import ModelRequest
 from orchestrator.sdk.planning import Output, Plan, PlanStep, document, retry_policy, step
 from orchestrator.sdk.playbooks import Playbook, is_of_type, playbook_schema
@@ -88,6 +89,7 @@ __all__ = [
     "FailureKind",
     "Fallback",
     "HandlerError",
+    "History",
     "InvalidInput",
     "Metrics",
     "Middleware",
@@ -128,6 +130,7 @@ __all__ = [
     "Sink",
     "SinkPlugin",
     "Subscriber",
+    "TimelineEntry",
     "Tool",
     "ToolDefinition",
     "ToolFunction",

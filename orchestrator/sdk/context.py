@@ -11,6 +11,7 @@ from orchestrator.messages.commands import ExecuteTool
 from orchestrator.messages.events import PlaybookDefined, ToolProgressed
 from orchestrator.messages.types import AgentProfile, ToolDefinition, Usage, Value
 from orchestrator.messages.usage import micro_usd, total_usage
+from orchestrator.sdk.history import History, ReadHistory, no_history
 from orchestrator.sdk.model_requests import ModelRequest
 from orchestrator.sdk.writing import MessageWriter
 
@@ -85,6 +86,8 @@ class Runtime:
     """The part of the service's partitions that this process has, from 0.0 to 1.0."""
     instance: str = ""
     """Name of this process among the copies of its services."""
+    history: ReadHistory = no_history
+    """Reads what happened in a session so far."""
 
 
 class Context:
@@ -138,6 +141,20 @@ class Context:
         """The part of the service's work that comes to this process, from 0.0 to 1.0: what it may take of a limit
         that holds for all copies together."""
         return self._runtime.share()
+
+    async def history(self) -> History:
+        """The session up to now: its own events, the plan that was accepted last, and its timeline.
+
+        It shows what was committed when it was called, which includes the message being handled and all that led
+        to it, and does not follow what comes later. It costs: the session's partition is read back to the
+        session's beginning, with all that other sessions wrote there meanwhile, and nothing of it is kept. So ask
+        once per decision, or when a session ends, not for each event. A task that no session has accepted yet
+        reads the whole partition.
+
+        Raises `UnavailableError` if the reading takes longer than 30 seconds, `ConfigurationError` where there is
+        nothing to read.
+        """
+        return await self._runtime.history(self.correlation_id)
 
     def now(self) -> int:
         """Unix time in microseconds. Plug-ins read the clock here, so that tests can move it."""

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from orchestrator.messages import commands, events, types
-from orchestrator.messages.base import Command, Definition, Event, Message
+from orchestrator.messages.base import Command, Definition, Event, Message, SessionEvent
 from orchestrator.messages.identity import derived_id, idempotency_key
 from orchestrator.messages.plans import dependencies
 from orchestrator.messages.timeouts import QUEUE_MS
@@ -15,6 +15,7 @@ __all__ = [
     "Definition",
     "Event",
     "Message",
+    "SessionEvent",
     "commands",
     "dependencies",
     "derived_id",

@@ -1,28 +1,20 @@
 """The timeline of a session: its events in causal order, one entry each."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
 
 from orchestrator.messages.base import Event, SessionEvent
-from orchestrator.messages.call_kinds import call_of
+from orchestrator.messages.call_kinds import CALL_KINDS, call_of, purpose_of
+from orchestrator.sdk.history import TimelineEntry
 from orchestrator.sessions.summaries import summary
-
-
-@dataclass(frozen=True)
-class TimelineEntry:
-    """One event. `sequence` is None for events of services; `occurred_at` is Unix time in microseconds."""
-
-    sequence: int | None
-    type: str
-    occurred_at: int
-    summary: str
 
 
 def entry_of(event: Event) -> TimelineEntry:
     sequence = event.sequence if isinstance(event, SessionEvent) else None
-    return TimelineEntry(sequence, type(event).__name__, event.occurred_at, summary(event))
+    call = call_of(event)
+    step = call.step_id if call and CALL_KINDS[purpose_of(call)].of_step else ""
+    return TimelineEntry(sequence, type(event).__name__, event.occurred_at, summary(event), step)
 
 
 def timeline(events: Iterable[Event]) -> list[TimelineEntry]:

@@ -10,14 +10,15 @@ from orchestrator.app.agents import DEFAULT_AGENT
 from orchestrator.bus.values.message_values import INLINE_LIMIT
 from orchestrator.messages import commands, events
 from orchestrator.messages.base import Command, Definition, Event, Message, SessionEvent
-from orchestrator.messages.catalogue import Topic
+from orchestrator.messages.catalogue import Topic, entry_of
 from orchestrator.messages.identity import derived_id, session_of_key
 from orchestrator.messages.types import AgentProfile
 from orchestrator.messages.values import json_value
 from orchestrator.operations.definition_files import definitions_of
-from orchestrator.sdk import Platform, Plugins, agent_defined, discover
+from orchestrator.sdk import History, Platform, Plugins, agent_defined, discover
 from orchestrator.sdk.documents import parse_documents
 from orchestrator.sdk.registry import Bundle, Plugin
+from orchestrator.sessions.history import history_of
 from orchestrator.testing.clock import START, Clock
 from orchestrator.testing.handlers import Handlers
 from orchestrator.testing.loop import MemoryLoop
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.bus.ports import Received
 
 _INPUTS = frozenset({Topic.TASKS, Topic.CONTROL, Topic.EVENTS})
+_HISTORY = frozenset({Topic.SESSIONS, Topic.EVENTS})
 
 
 class Harness:
@@ -225,6 +227,17 @@ class Harness:
             now=self.clock.read,
             metrics=self.metrics,
             instance="harness-0",
+            history=self._history,
+        )
+
+    async def _history(self, correlation_id: str) -> History:
+        """As `sessions.history.HistoryReader` reads it: what was written before the call."""
+        return history_of(
+            message
+            for message in self._topics.messages
+            if isinstance(message, Event)
+            and message.correlation_id == correlation_id
+            and entry_of(type(message)).topic in _HISTORY
         )
 
     def _next_id(self) -> str:

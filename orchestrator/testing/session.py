@@ -8,7 +8,8 @@ from orchestrator.messages.events import MessageDeadLettered, StepSucceeded
 from orchestrator.messages.types import Failure, Usage
 from orchestrator.messages.values import read_json
 from orchestrator.saga import Outcome, Phase, Session
-from orchestrator.sessions.timeline import TimelineEntry, entry_of
+from orchestrator.sdk import TimelineEntry
+from orchestrator.sessions.timeline import entry_of
 from orchestrator.testing.memory import MemoryValues
 
 M = TypeVar("M", bound=Message)

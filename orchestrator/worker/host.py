@@ -17,6 +17,7 @@ from orchestrator.errors import ContractError, OrchestratorError
 from orchestrator.messages.base import Message
 from orchestrator.messages.types import Failure
 from orchestrator.sdk.context import Values
+from orchestrator.sdk.history import ReadHistory, no_history
 from orchestrator.sdk.plugins import Plugins
 from orchestrator.sdk.roles.middleware import Middleware
 from orchestrator.sdk.service import Service
@@ -48,6 +49,7 @@ class ProcessContext:
     tracings: Mapping[str, Tracing] = field(default_factory=dict)
     """Tracing by service: in a trace each is a service of its own, even if one process runs several."""
     now: Callable[[], int] = unix_micros
+    history: ReadHistory = no_history
 
 
 class Host:
@@ -143,6 +145,7 @@ class Host:
             trace=observer.model_requested,
             share=share,
             instance=context.instance,
+            history=context.history,
         )
 
     def _emitter(self, source: str) -> Callable[[Message], Awaitable[None]]:

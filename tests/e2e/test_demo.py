@@ -9,7 +9,8 @@ import pytest
 
 from orchestrator.app.demo import GOAL, Outcome, run_demo
 from orchestrator.messages import events
-from orchestrator.sessions.timeline import TimelineEntry, own_events, timeline
+from orchestrator.sdk import TimelineEntry
+from orchestrator.sessions.timeline import own_events, timeline
 from tests.support.incident_figures import expected_findings, finding_lines
 from tests.support.pages import ROOT, blocks
 

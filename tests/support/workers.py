@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 from pydantic import SecretStr
@@ -65,7 +65,7 @@ class Lab:
         self.producer = self.bus.producer()
 
     @classmethod
-    def on(cls, bootstrap_servers: str, *, partitions: int = 4) -> "Lab":
+    def on(cls, bootstrap_servers: str, *, partitions: int = 4) -> Self:
         """A lab with new topics on a real cluster."""
         prefix = f"{uuid4().hex[:8]}."
         # A member learns of a rebalance from its heartbeat, by default every 3 seconds.

@@ -36,6 +36,7 @@ from orchestrator.sdk import (
     Sink,
     SinkPlugin,
     Subscriber,
+    TimelineEntry,
     Tool,
     ToolDefinition,
     Usage,
@@ -52,7 +53,7 @@ from orchestrator.sdk import (
     tool,
     tool_selector,
 )
-from orchestrator.sdk.messages import Message, commands, events, types
+from orchestrator.sdk.messages import Message, SessionEvent, commands, events, types
 
 
 @tool("stock.level", capability="stock")
@@ -214,6 +215,10 @@ async def uses_of_a_context(context: Context) -> None:
     assert_type(context.metrics, Metrics)
     context.use(model_requests=1, tokens_input=10, tokens_cached=4, cost_usd=0.01)
     await context.progress("half of it", 0.5)
+    history = await context.history()
+    assert_type(history.events, tuple[SessionEvent, ...])
+    assert_type(history.plan, types.Plan | None)
+    assert_type(history.timeline, tuple[TimelineEntry, ...])
 
 
 class StockSettings(PluginSettings, prefix="STOCK"):

@@ -35,6 +35,20 @@ def test_no_summary_shows_the_content_of_a_value(kind: type[Event]) -> None:
     assert "hunter2" not in summary(sample_of(kind, **given))
 
 
+def test_an_entry_names_the_step_that_it_is_about() -> None:
+    about = {
+        entry.type: entry.step for entry in timeline(completed_triage().events) if entry.step != "latency"
+    }
+
+    assert {kind for kind, step in about.items() if step == "deploys"} >= {
+        "PlanStepReady",
+        "ToolFailed",
+        "RecoveryRecorded",
+        "StepSucceeded",
+    }
+    assert {about[kind] for kind in ("TaskReceived", "PlanCreated", "EvaluationRequested")} == {""}
+
+
 def test_the_timeline_is_in_the_order_of_what_happened() -> None:
     story = completed_triage()
 

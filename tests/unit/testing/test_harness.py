@@ -16,6 +16,7 @@ from orchestrator.saga import Outcome
 from orchestrator.sdk import (
     Context,
     Event,
+    History,
     Plan,
     PlanRequest,
     Review,
@@ -29,6 +30,7 @@ from orchestrator.sdk import (
     subscriber,
     tool,
 )
+from orchestrator.sessions.timeline import timeline
 from orchestrator.testing import Harness
 from tests.support.bare_services import SERVICES
 
@@ -224,6 +226,34 @@ async def test_tasks_of_one_key_are_one_session(travelling: Harness) -> None:
     assert second.correlation_id == first.correlation_id
     assert second.outputs["rain"] == {"summary": "rain in Oslo"}
     assert travelling.dropped == 1
+
+
+async def test_plug_ins_read_what_happened_before_them() -> None:
+    weather = Weather()
+    forecast, pack, travel, *services = weather.plugins
+    seen: dict[str, History] = {}
+
+    async def make(request: PlanRequest, context: Context) -> Plan:
+        seen["planner"] = await context.history()
+        return await travel.make(request, context)
+
+    @subscriber("Task*", group="watch")
+    async def watch(event: Event, context: Context) -> None:
+        seen[event.type] = await context.history()
+
+    planning = replace(travel, make=make)
+    async with harness(forecast, pack, planning, watch, *services) as running:
+        await running.submit("pack for Bergen", {"city": "Bergen"}, agent="traveller")
+        session = await running.submit("pack for Oslo", {"city": "Oslo"}, agent="traveller")
+
+    asked, ended = seen["planner"], seen["TaskCompleted"]
+    assert [entry.type for entry in asked.timeline] == ["TaskReceived", "PlanRequested"]
+    assert asked.plan is None
+    assert list(ended.events) == session.history
+    assert ended.plan is not None
+    assert [one.step_id for one in ended.plan.steps] == ["rain", "packing"]
+    assert list(ended.timeline) == timeline(session.events)
+    assert {entry.step for entry in ended.timeline} == {"", "rain", "packing"}
 
 
 async def test_reviewers_subscribers_and_middleware_take_part() -> None:
