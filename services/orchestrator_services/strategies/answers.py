@@ -1,5 +1,6 @@
 """What the steps of the turn before came to, as answers to the calls of the model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.sdk import FailureKind, PlanRequest, Values
@@ -22,7 +23,7 @@ def step_name(turn: int, place: int) -> str:
     return f"turn{turn}-{place}"
 
 
-async def answers_to(calls: list[ToolCall], request: PlanRequest, values: Values) -> Answers:
+async def answers_to(calls: Sequence[ToolCall], request: PlanRequest, values: Values) -> Answers:
     """An answer to each call of the last turn: what its step came to, or why there was none."""
     outcomes = {one.step_id: one for one in request.outcomes}
     answers = Answers()
@@ -31,7 +32,7 @@ async def answers_to(calls: list[ToolCall], request: PlanRequest, values: Values
         if outcome is not None and outcome.output is not None:
             seen = await shown(outcome.output, outcome.step_id, outcome.tool, values)
             answers.by_call[call.call_id] = ToolAnswer(content=seen.text)
-            if seen.reference is not None:
+            if seen.reference is not None and seen.reference.is_stored:
                 answers.references[call.call_id] = seen.reference
         else:
             answers.by_call[call.call_id] = ToolAnswer(problem=_problem(outcome, request.feedback))
@@ -39,9 +40,14 @@ async def answers_to(calls: list[ToolCall], request: PlanRequest, values: Values
 
 
 def _problem(outcome: types.StepOutcome | None, feedback: str) -> str:
-    if outcome is None:
-        # The plan that the call was in did not run.
-        return f"It was not run. {feedback}" if feedback else "It was not run."
+    if outcome is not None:
+        return problem_of(outcome)
+    # The plan that the call was in did not run.
+    return f"It was not run. {feedback}" if feedback else "It was not run."
+
+
+def problem_of(outcome: types.StepOutcome) -> str:
+    """Why a step has no output, as a model is told it."""
     if outcome.failure is None:
         return "It was not run, because a step that it waits for failed."
     failure = outcome.failure

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from orchestrator.sdk import ContractError, Values
-from orchestrator.sdk.messages import types
+from orchestrator.sdk.messages import json_value, read_json, types
 from orchestrator_services.strategies.data import data, json_text
 
 MOST_SHOWN: Final = 16_000
@@ -20,23 +20,35 @@ _DEPTH: Final = 3
 
 @dataclass(frozen=True)
 class Reference:
-    """An output in a conversation: where it lies, and the step whose output it is."""
+    """An output in a conversation: its value, and the step whose output it is."""
 
     value: types.Value
     step: str
     tool: str
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether the value lies in the value store."""
+        return self.value.uri is not None
+
     def content(self) -> dict[str, Any]:
         """As it stands in the messages of a conversation, in place of the output."""
-        return {"$value": msgspec.to_builtins(self.value), "step": self.step, "tool": self.tool}
+        names = {"step": self.step, "tool": self.tool}
+        if self.is_stored:
+            return {"$value": msgspec.to_builtins(self.value), **names}
+        return {"$inline": read_json(self.value), **names}
 
     @classmethod
     def of(cls, content: Any) -> "Reference | None":
         """The reference that stands in a message; None for anything else. Raises `ContractError` if it is damaged."""
-        if not isinstance(content, Mapping) or "$value" not in content:
+        if not isinstance(content, Mapping) or not {"$value", "$inline"} & content.keys():
             return None
         try:
-            value = msgspec.convert(content["$value"], types.Value)
+            value = (
+                json_value(content["$inline"])
+                if "$inline" in content
+                else msgspec.convert(content["$value"], types.Value)
+            )
         except msgspec.ValidationError as error:
             raise ContractError(f"a reference in the conversation cannot be read: {error}") from error
         return cls(value, str(content.get("step", "")), str(content.get("tool", "")))
@@ -44,21 +56,33 @@ class Reference:
 
 @dataclass(frozen=True)
 class Shown:
-    """An output as the model reads it, and what stands for it in the conversation."""
+    """Something as the model reads it, and what stands for it in the conversation."""
 
     text: str
-    reference: Reference | None
-    """None where the text itself is kept."""
+    reference: Reference | None = None
+    """Of an output; None where the text itself is kept."""
 
 
 async def shown(value: types.Value, step: str, tool: str, values: Values) -> Shown:
     """An output that a model sees for the first time. What is not shown whole is kept in the value store."""
     content = await values.load(value)
-    text = rendered(content, step, tool)
-    if value.uri is None and len(json_text(content)) <= MOST_SHOWN:
-        return Shown(text, None)
-    kept = value if value.uri is not None else await values.keep(content)
-    return Shown(text, Reference(kept, step, tool))
+    if value.uri is None and len(json_text(content)) > MOST_SHOWN:
+        value = await values.keep(content)
+    return Shown(rendered(content, step, tool), Reference(value, step, tool))
+
+
+def kept(piece: Shown) -> Any:
+    """What stands for it in the conversation."""
+    return piece.text if piece.reference is None else piece.reference.content()
+
+
+async def shown_again(content: Any, values: Values) -> Shown:
+    """The same, from what stands for it in the conversation."""
+    reference = Reference.of(content)
+    if reference is None:
+        return Shown(str(content))
+    output = await values.load(reference.value)
+    return Shown(rendered(output, reference.step, reference.tool), reference)
 
 
 def rendered(content: Any, step: str, tool: str) -> str:

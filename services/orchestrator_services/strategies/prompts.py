@@ -1,12 +1,26 @@
 """What a model is told about a task."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from orchestrator.sdk import Context, InvalidInput, PermanentError, PlanRequest
 from orchestrator.sdk.messages import types
 from orchestrator_services.strategies.data import RULE, data, json_text
+
+LAST_TURN: Final = (
+    "This is the last turn: no more tools will run. Answer with what you know, and say what is missing."
+)
+
+
+def not_accepted(what: str, feedback: str) -> str:
+    """What a model is told whose plan or answer was rejected."""
+    return f"Your {what} was not accepted. {feedback}"
+
+
+def listed(text: str, items: Iterable[str]) -> str:
+    """A text with a list below it."""
+    return "\n- ".join([text, *items])
 
 
 def model_of(request: PlanRequest) -> types.ModelPolicy:

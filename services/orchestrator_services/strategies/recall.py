@@ -1,13 +1,16 @@
 """What a planner's process remembers of a conversation between turns, and how it is read back without it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from orchestrator.sdk import Conversation, Values
 from orchestrator.sdk.messages import types
 from orchestrator_services.models import History
-from orchestrator_services.strategies.outputs import Reference, rendered
+from orchestrator_services.strategies.notes import is_said
+from orchestrator_services.strategies.outputs import Reference, Shown, kept, shown_again
+
+_PARAGRAPH: Final = "\n\n"
 
 
 @dataclass(frozen=True)
@@ -17,34 +20,51 @@ class Recalled:
     history: History | None = None
     """None before the first turn."""
     outputs: Mapping[str, types.Value] = field(default_factory=dict)
-    """Outputs that lie in the value store, by step: those that can be read on in."""
+    """Outputs that references in the conversation stand for, by step, oldest first."""
 
 
 async def recalled(conversation: Conversation, values: Values) -> Recalled:
     """The conversation up to now. Raises `ContractError` where a value of it is missing."""
     if isinstance(conversation.memo, Recalled):
         return conversation.memo
-    if conversation.head is None:
+    said = [message for message in conversation.messages if is_said(message)]
+    if not said:
         return Recalled()
     outputs: dict[str, types.Value] = {}
-    messages = [await _with_outputs(message, values, outputs) for message in conversation.messages]
+    messages = [await _with_outputs(message, values, outputs) for message in said]
     return Recalled(History.of(messages), outputs)
 
 
+def in_words(prompt: Iterable[Shown]) -> str:
+    """A prompt as the model reads it."""
+    return _PARAGRAPH.join(piece.text for piece in prompt)
+
+
 def referenced(
-    messages: Sequence[Mapping[str, Any]], references: Mapping[str, Reference]
-) -> Iterable[Mapping[str, Any]]:
-    """New messages of a conversation, with references in place of the outputs that lie in the value store.
+    messages: Iterable[Mapping[str, Any]], answers: Mapping[str, Reference], prompt: Sequence[Shown] = ()
+) -> Iterator[Mapping[str, Any]]:
+    """New messages of a conversation, with references in place of outputs.
 
-    `references` are by the call of the model that they answer.
+    `answers` are by the call of the model that they answer. Of answers to calls only what lies in the value store
+    has one, of the `prompt` every output.
     """
+    has_outputs = any(piece.reference for piece in prompt)
+    prompts = {in_words(prompt): [kept(piece) for piece in prompt]} if has_outputs else {}
     for message in messages:
-        yield {**message, "parts": [_referenced(part, references) for part in message.get("parts", ())]}
+        parts = [_referenced(part, answers, prompts) for part in message.get("parts", ())]
+        yield {**message, "parts": parts}
 
 
-def _referenced(part: Mapping[str, Any], references: Mapping[str, Reference]) -> Mapping[str, Any]:
-    found = references.get(part.get("tool_call_id", "")) if part.get("part_kind") == "tool-return" else None
-    return part if found is None else {**part, "content": found.content()}
+def _referenced(
+    part: Mapping[str, Any], answers: Mapping[str, Reference], prompts: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    match part.get("part_kind"):
+        case "tool-return" if part.get("tool_call_id") in answers:
+            return {**part, "content": answers[part["tool_call_id"]].content()}
+        case "user-prompt" if part.get("content") in prompts:
+            return {**part, "content": prompts[part["content"]]}
+        case _:
+            return part
 
 
 async def _with_outputs(
@@ -52,10 +72,17 @@ async def _with_outputs(
 ) -> Mapping[str, Any]:
     parts = []
     for part in message.get("parts", ()):
-        reference = Reference.of(part.get("content"))
-        if reference is not None:
-            outputs[reference.step] = reference.value
-            content = await values.load(reference.value)
-            part = {**part, "content": rendered(content, reference.step, reference.tool)}
+        content = part.get("content")
+        if part.get("part_kind") == "user-prompt" and isinstance(content, list):
+            part = {**part, "content": in_words([await _again(one, values, outputs) for one in content])}
+        elif Reference.of(content) is not None:
+            part = {**part, "content": (await _again(content, values, outputs)).text}
         parts.append(part)
     return {**message, "parts": parts}
+
+
+async def _again(content: Any, values: Values, outputs: dict[str, types.Value]) -> Shown:
+    seen = await shown_again(content, values)
+    if seen.reference is not None:
+        outputs[seen.reference.step] = seen.reference.value
+    return seen

@@ -36,7 +36,7 @@ _READ_ON: Final = ToolDefinition(
 def reading_on(arguments: Mapping[str, Any], outputs: Mapping[str, types.Value]) -> dict[str, Any]:
     """The arguments of `READ_ON` as it runs: a model names the step of an output, never a place in the value store."""
     value = outputs.get(arguments["step"])
-    return {**arguments, "value": None if value is None else _stored(value)}
+    return {**arguments, "value": None if value is None or value.uri is None else _stored(value)}
 
 
 def _stored(value: types.Value) -> dict[str, Any]:

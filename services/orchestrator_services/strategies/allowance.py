@@ -1,0 +1,32 @@
+"""What the requests of one planning call may use together."""
+
+from orchestrator.sdk import Context, tokens_of
+from orchestrator.sdk.messages import replace, types
+from orchestrator_services.models import Budget
+
+
+class Allowance:
+    """What was left of the session's limits when the call began, less what the call has used since."""
+
+    def __init__(self, limits: types.Limits, context: Context) -> None:
+        self._limits = limits
+        self._context = context
+        self._before = context.used
+
+    def limits(self) -> types.Limits:
+        """The limits that are left now."""
+        used, before = self._context.used, self._before
+        return replace(
+            self._limits,
+            tokens=_left(self._limits.tokens, tokens_of(used) - tokens_of(before)),
+            cost_micro_usd=_left(self._limits.cost_micro_usd, used.cost_micro_usd - before.cost_micro_usd),
+        )
+
+    def budget(self) -> Budget:
+        """The same, for the next request."""
+        limits = self.limits()
+        return Budget(limits.tokens, limits.cost_micro_usd)
+
+
+def _left(limit: int | None, used: int) -> int | None:
+    return None if limit is None else max(0, limit - used)
