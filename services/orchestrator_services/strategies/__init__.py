@@ -1,5 +1,6 @@
 """Strategies of planners that ask a model: how an agent thinks."""
 
+from orchestrator_services.strategies.plan_execute import plan_execute
 from orchestrator_services.strategies.react import react
 
-__all__ = ["react"]
+__all__ = ["plan_execute", "react"]

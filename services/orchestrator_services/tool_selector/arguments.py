@@ -44,17 +44,20 @@ class Arguments:
         return frozenset(self.content) | self.bound if isinstance(self.content, dict) else self.bound
 
     def problems(self, tool: types.ToolDefinition) -> list[str]:
-        """What does not fit the tool's schema; empty if everything known does.
+        """What does not fit the tool's schema; empty if everything known does."""
+        try:
+            return self.misfits(tool.arguments_schema)
+        except InvalidSchemaError as error:
+            return [f"the tool's arguments schema is invalid: {error}"]
+
+    def misfits(self, schema: str) -> list[str]:
+        """What does not fit a JSON Schema. Raises `InvalidSchemaError`.
 
         Of holes only the names are checked: their values are not known yet.
         """
         if () in self.holes:
             return []
-        try:
-            errors = mismatches(tool.arguments_schema, self.content)
-        except InvalidSchemaError as error:
-            return [f"the tool's arguments schema is invalid: {error}"]
-        return explained(error for error in errors if self._counts(error))
+        return explained(error for error in mismatches(schema, self.content) if self._counts(error))
 
     def _counts(self, error: ValidationError) -> bool:
         """Whether a problem is about what is known, and not about a hole or something that contains one."""

@@ -1,0 +1,89 @@
+"""References to outputs, as models write them into plans: `{"$output": "step", "at": "/pointer"}`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from orchestrator.sdk import ContractError, Output, Values
+from orchestrator.sdk.messages import fill_content, types
+
+OUTPUT: Final = "$output"
+_AT: Final = "at"
+
+
+def planned_step(revision: int, name: str) -> str:
+    """The step that a plan calls `name`: no other plan of the session has a step of that name."""
+    return f"plan{revision}-{name}"
+
+
+def is_of_plan(step: str, revision: int) -> bool:
+    """Whether a step belongs to the plan of a revision."""
+    return step.startswith(planned_step(revision, ""))
+
+
+def earlier_step(name: str, outputs: Mapping[str, Any]) -> str | None:
+    """The step of an earlier plan that is meant: by its own name, or the last one that its plan called so."""
+    if name in outputs:
+        return name
+    return next((step for step in reversed(list(outputs)) if step.partition("-")[2] == name), None)
+
+
+class Binding:
+    """Fills in what a plan refers to: outputs of its own steps when they run, those of earlier plans at once."""
+
+    def __init__(self, steps: Mapping[str, str], earlier: Mapping[str, Any]) -> None:
+        """`steps` are those of the plan by the names that it gives them; `earlier` are loaded outputs by step."""
+        self.problems: list[str] = []
+        self._steps = steps
+        self._earlier = earlier
+
+    def bound(self, content: Any, place: str) -> Any:
+        """The content, with an `Output` or a literal value for each reference in it."""
+        match content:
+            case {"$output": name}:
+                return self._output(str(name), content, place)
+            case Mapping():
+                return {key: self.bound(value, f"{place}.{key}") for key, value in content.items()}
+            case list():
+                return [self.bound(value, f"{place}.{index}") for index, value in enumerate(content)]
+            case _:
+                return content
+
+    def _output(self, name: str, reference: Mapping[str, Any], place: str) -> Any:
+        at = reference.get(_AT) or ""
+        if reference.keys() - {OUTPUT, _AT} or not isinstance(at, str) or (at and not at.startswith("/")):
+            self.problems.append(
+                f'{place}: a reference is {{"{OUTPUT}": "STEP"}}, with "{_AT}": "/POINTER" for a part of the output'
+            )
+            return None
+        if name in self._steps:
+            return Output(self._steps[name], at)
+        step = earlier_step(name, self._earlier)
+        if step is None:
+            known = ", ".join((*self._steps, *self._earlier)) or "none"
+            self.problems.append(f"{place}: there is no output of a step {name}; there are those of {known}")
+            return None
+        try:
+            return fill_content(None, [types.Reference(step_id=step, at=at)], self._earlier)
+        except ContractError as error:
+            self.problems.append(f"{place}: {error}")
+            return None
+
+
+async def loaded(content: Any, outputs: Mapping[str, types.Value], values: Values) -> dict[str, Any]:
+    """The earlier outputs that the content may refer to, by step. The others are not loaded, and null."""
+    wanted = {earlier_step(name, outputs) for name in _names(content)}
+    return {step: await values.load(value) if step in wanted else None for step, value in outputs.items()}
+
+
+def _names(content: Any) -> Iterator[str]:
+    match content:
+        case {"$output": name}:
+            yield str(name)
+        case Mapping():
+            for value in content.values():
+                yield from _names(value)
+        case list():
+            for value in content:
+                yield from _names(value)
+        case _:
+            pass
