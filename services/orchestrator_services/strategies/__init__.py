@@ -2,5 +2,6 @@
 
 from orchestrator_services.strategies.plan_execute import plan_execute
 from orchestrator_services.strategies.react import react
+from orchestrator_services.strategies.reflexion import reflexion
 
-__all__ = ["plan_execute", "react"]
+__all__ = ["plan_execute", "react", "reflexion"]
