@@ -28,8 +28,8 @@ $(STAMP): uv.lock pyproject.toml services/pyproject.toml
 
 setup: $(STAMP) ## Installs everything into .venv from the lock file
 
-demo: setup ## Runs the example session on the embedded broker
-	@$(RUN) orchestrator demo
+demo: setup ## Runs an example session on the embedded broker (EXAMPLE=research-desk: the other one)
+	@$(RUN) orchestrator demo $(EXAMPLE)
 
 test: setup lint types layers ## Runs all checks and all tests, on a real Kafka and registry
 	$(RUN) pytest

@@ -24,6 +24,7 @@ from orchestrator.testing.scenario import (
     selection_failed,
     task,
     time_comes,
+    turn,
 )
 
 INPUTS: Final[dict[str, Sentence]] = {
@@ -47,6 +48,7 @@ INPUTS: Final[dict[str, Sentence]] = {
 
 _REVIEWED: Final = agent(reviewers=(ReviewPolicy(reviewer="safety"),))
 _RUNNING: Final = (task(), plan_created("a"), selected("a"))
+_OPEN: Final = (task(), turn("a"), selected("a"))
 
 SITUATIONS: Final[dict[str, tuple[Sentence, ...]]] = {
     "unknown": (),
@@ -54,12 +56,15 @@ SITUATIONS: Final[dict[str, tuple[Sentence, ...]]] = {
     "PLANNING: the task waits for its time": (task(not_before=START + 60 * SECOND),),
     "PLANNING: a plan is requested": (task(),),
     "PLANNING: the plan is reviewed": (task(profile=_REVIEWED), plan_created("a")),
+    "PLANNING: the next turn is requested": (*_OPEN, completed("a")),
     "PLANNING: planning failed, recovery is asked": (task(), planning_failed()),
     "PLANNING: planning is to be retried": (task(), planning_failed(), retry()),
     "EXECUTING: a tool is being selected": (task(), plan_created("a")),
     "EXECUTING: a tool runs": _RUNNING,
     "EXECUTING: a run failed, recovery is asked": (*_RUNNING, failed("a")),
     "EXECUTING: a run timed out, recovery is asked": (*_RUNNING, time_comes()),
+    "EXECUTING: a tool of an open plan runs": _OPEN,
+    "EXECUTING: a run of an open plan failed, recovery is asked": (*_OPEN, failed("a")),
     "EXECUTING: a step is to be retried": (*_RUNNING, failed("a"), retry()),
     "EXECUTING: a tool runs while the session is being cancelled": (*_RUNNING, cancel()),
     "EXECUTING: parked": (*_RUNNING, failed("a"), exhausted()),

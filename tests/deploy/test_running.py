@@ -12,7 +12,7 @@ import pytest
 import yaml
 from confluent_kafka.admin import AdminClient
 
-from orchestrator.app.demo import GOAL, prepare
+from orchestrator.app.demo import TRIAGE, prepare
 from orchestrator.app.process import ORCHESTRATOR
 from orchestrator.local import StackAddress
 from orchestrator.sdk import discover
@@ -83,7 +83,7 @@ def release(
     """The example as a release of its own: hooks in their order, then pods, then later hooks."""
     folder = tmp_path_factory.mktemp("release")
     values = folder / "values.yaml"
-    prepare(folder / "data")
+    prepare(TRIAGE, folder / "data")
     values.write_text(yaml.safe_dump(_values(kafka_stack, folder / "data")))
     objects = helm4.objects(values)
     node = Node(folder, objects)
@@ -100,7 +100,7 @@ def test_every_probe_answers(release: Release) -> None:
 
 
 def test_the_example_completes(release: Release) -> None:
-    done = release.program("submit", GOAL, "--agent", "triage", "--wait", "--timeout", "100s")
+    done = release.program("submit", TRIAGE.goal, "--agent", "triage", "--wait", "--timeout", "100s")
     reported = done["result"].splitlines()
     for expected in finding_lines(expected_findings(release.data)):
         assert any(line.startswith(expected) for line in reported), expected

@@ -17,7 +17,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from orchestrator.app.demo import GOAL, prepare
+from orchestrator.app.demo import TRIAGE, prepare
 from orchestrator.local import StackAddress
 from orchestrator.local.ports import lease_free_port
 from tests.deploy.compositions import composed, ours
@@ -51,14 +51,14 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
         servers = StackAddress(
             environment["ORCHESTRATOR_BOOTSTRAP_SERVERS"], environment["ORCHESTRATOR_SCHEMA_REGISTRY_URL"]
         )
-        own = {**prepare(folder / "data"), **environment, "ORCHESTRATOR_PARTITIONS": "8"}
+        own = {**prepare(TRIAGE, folder / "data"), **environment, "ORCHESTRATOR_PARTITIONS": "8"}
         installation = Installation(servers, "agents.", folder, own)
         installation.apply(FOLDER)
         with installation.processes(*_services()):
-            submitted = installation.run("submit", GOAL, "--agent", "triage", "--wait", "-o", "json")
+            submitted = installation.run("submit", TRIAGE.goal, "--agent", "triage", "--wait", "-o", "json")
             assert submitted.returncode == 0, submitted.stderr
             session = json.loads(submitted.stdout)["correlation_id"]
-            again = installation.run("submit", GOAL, "--agent", "nobody")
+            again = installation.run("submit", TRIAGE.goal, "--agent", "nobody")
             shown = installation.json("sessions", "show", session, "--from-log")
         # A process that has ended has sent all of its spans.
         page = environment["ORCHESTRATOR_TRACE_URL"].partition("/trace/")[0]

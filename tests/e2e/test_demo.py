@@ -2,17 +2,16 @@
 
 import re
 from collections import Counter
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
-from orchestrator.app.demo import GOAL, Outcome, run_demo
+from orchestrator.app.demo import TRIAGE, Outcome, run_demo
 from orchestrator.messages import events
-from orchestrator.sdk import TimelineEntry
 from orchestrator.sessions.timeline import own_events, timeline
 from tests.support.incident_figures import expected_findings, finding_lines
 from tests.support.pages import ROOT, blocks
+from tests.support.shown_sessions import EVENT_LINE, like
 
 
 @pytest.fixture(scope="module")
@@ -59,28 +58,16 @@ def test_the_history_is_gapless_and_ends_once(outcome: Outcome) -> None:
     assert {event.correlation_id for event in outcome.events} == {outcome.correlation_id}
 
 
-EVENT_LINE = re.compile(r"(?P<time>[\d:.]{12}) +(?:#(?P<sequence>\d+))? +(?P<type>[A-Z]\w+) +(?P<summary>.+)")
-DURATION = re.compile(r"\d+ ms|\d+\.\d s")
-
-
 @pytest.fixture(scope="module")
 def shown() -> list[str]:
     """The session in the README, line by line."""
-    (block,) = [block for block in blocks(ROOT / "README.md", "console") if "$ orchestrator demo" in block]
+    (block,) = [block for block in blocks(ROOT / "README.md", "console") if "$ orchestrator demo\n" in block]
     return block.splitlines()
 
 
 @pytest.fixture(scope="module")
 def shown_events(shown: list[str]) -> list[re.Match[str]]:
     return [match for line in shown if (match := EVENT_LINE.fullmatch(line))]
-
-
-def like(entry: TimelineEntry, line: re.Match[str]) -> bool:
-    """Whether a line shows such an event: any duration will do, and `…` stands for anything."""
-    pattern = DURATION.sub("*", line["summary"]).replace("[", "[[]").replace("…", "*")
-    numbered = line["sequence"] is not None
-    is_own = entry.sequence is not None
-    return line["type"] == entry.type and numbered == is_own and fnmatchcase(entry.summary, pattern)
 
 
 def test_the_readme_shows_events_of_this_session(outcome: Outcome, shown_events: list[re.Match[str]]) -> None:
@@ -100,7 +87,7 @@ def test_the_readme_shows_them_in_order(shown_events: list[re.Match[str]]) -> No
 def test_the_readme_shows_the_task_and_lines_of_the_report(
     outcome: Outcome, shown: list[str], shown_events: list[re.Match[str]]
 ) -> None:
-    assert f"Task: {GOAL}" in shown
+    assert f"Task: {TRIAGE.goal}" in shown
     report = [line for line in shown[shown.index("") :] if line]
     assert len(report) > 4
     reported = iter(outcome.result.splitlines())

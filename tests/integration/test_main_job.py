@@ -13,7 +13,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from orchestrator.app.demo import GOAL, prepare
+from orchestrator.app.demo import TRIAGE, prepare
 from orchestrator.local import StackAddress
 from orchestrator.messages.identity import session_of_key
 from orchestrator.messages.schemas import self_contained
@@ -40,7 +40,7 @@ def installation(
     kafka_stack: StackAddress, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     folder = tmp_path_factory.mktemp("main-job")
-    tools = prepare(folder / "data")
+    tools = prepare(TRIAGE, folder / "data")
     own = {"ORCHESTRATOR_SESSIONS_URL": f"sqlite:///{folder / 'sessions.sqlite'}"}
     made = Installation(kafka_stack, f"job-{uuid4().hex[:8]}.", folder, tools | own)
     made.apply(FOLDER)
@@ -51,7 +51,7 @@ def installation(
 @pytest.fixture(scope="module")
 def session(installation: Installation) -> dict[str, Any]:
     """The example session, submitted with the program and waited for."""
-    submitted: dict[str, Any] = installation.json("submit", GOAL, "--agent", "triage", "--wait")
+    submitted: dict[str, Any] = installation.json("submit", TRIAGE.goal, "--agent", "triage", "--wait")
     return submitted
 
 
@@ -98,7 +98,7 @@ def test_a_task_of_a_foreign_client_completes(installation: Installation, with_k
         json.dumps(self_contained("agents.commands.SubmitTask")),
         conf={"auto.register.schemas": False, "subject.name.strategy": _topic_record},
     )
-    task = {"goal": GOAL, "agent": "triage", "key": business_key}
+    task = {"goal": TRIAGE.goal, "agent": "triage", "key": business_key}
     with registry:
         value = serializer(task, SerializationContext(topic, MessageField.VALUE))
     producer = Producer({"bootstrap.servers": installation.address.bootstrap_servers})
@@ -117,8 +117,8 @@ def test_a_task_of_a_foreign_client_completes(installation: Installation, with_k
 
 def test_the_same_business_key_starts_one_session(installation: Installation) -> None:
     key = f"order-{uuid4()}"
-    first = installation.json("submit", GOAL, "--agent", "triage", "--key", key, "--wait")
-    again = installation.json("submit", GOAL, "--agent", "triage", "--key", key, "--wait")
+    first = installation.json("submit", TRIAGE.goal, "--agent", "triage", "--key", key, "--wait")
+    again = installation.json("submit", TRIAGE.goal, "--agent", "triage", "--key", key, "--wait")
     assert first["correlation_id"] == again["correlation_id"]
     shown = installation.json("sessions", "show", first["correlation_id"], "--from-log")
     assert [entry["type"] for entry in shown["timeline"]].count("TaskReceived") == 1

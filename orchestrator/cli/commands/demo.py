@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 @command
 def demo(
     shell: Shell,
+    example: Annotated[
+        str, typer.Argument(metavar="EXAMPLE", help="Which one: incident-triage or research-desk.")
+    ] = "incident-triage",
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -28,25 +31,28 @@ def demo(
 ) -> None:
     """Runs an example session in this process.
 
-    The session finds out why a service became slow. The broker is librdkafka's own and stores nothing;
-    `orchestrator dev` starts a real one.
+    In incident-triage a playbook finds out why a service became slow; in research-desk a model answers a
+    question from files. The broker is librdkafka's own and stores nothing; `orchestrator dev` starts a
+    real one.
     """
     if folder is not None:
-        _run(shell, folder)
+        _run(shell, example, folder)
         return
     with tempfile.TemporaryDirectory(prefix="orchestrator-demo-") as made:
-        _run(shell, Path(made))
+        _run(shell, example, Path(made))
 
 
-def _run(shell: Shell, folder: Path) -> None:
-    from orchestrator.app.demo import GOAL, run_demo
+def _run(shell: Shell, name: str, folder: Path) -> None:
+    from orchestrator.app.demo import example_called, run_demo
+
+    example = example_called(name)
 
     def on_event(event: "Event") -> None:
         shell.show_text(lambda: write_line(event_line(event)))
 
-    shell.show_text(lambda: write_note(f"Task: {GOAL}"))
+    shell.show_text(lambda: write_note(f"Task: {example.goal}"))
     shell.show_text(lambda: write_note("Starting a broker and all services in this process ..."))
-    outcome = run_demo(folder, on_event)
+    outcome = run_demo(folder, on_event, example)
     shell.show(outcome, _document, _write)
 
 

@@ -119,12 +119,14 @@ def test_examples_are_found() -> None:
     shown = {named(page) for page in pages() if any(ours(words) is not None for words in commands(page))}
     assert shown >= {
         "README.md",
+        "docs/agents.md",
         "docs/cli.md",
         "docs/containers.md",
         "docs/deploy.md",
         "docs/extending.md",
         "docs/observe.md",
         "examples/incident_triage/README.md",
+        "examples/research_desk/README.md",
     }
 
 
