@@ -6,7 +6,7 @@ from typing import Any
 
 from orchestrator.sdk import Context, InvalidInput, PermanentError, PlanRequest
 from orchestrator.sdk.messages import types
-from orchestrator_services.strategies.data import RULE, data, json_text
+from orchestrator_services.prompting.data import RULE, data, json_text
 
 
 def model_of(request: PlanRequest) -> types.ModelPolicy:

@@ -7,7 +7,7 @@ from typing import Any
 from orchestrator.sdk import Conversation, Values
 from orchestrator.sdk.messages import types
 from orchestrator_services.models import History
-from orchestrator_services.strategies.outputs import Reference, rendered
+from orchestrator_services.prompting.outputs import Reference, rendered
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import msgspec
 
 from orchestrator.sdk import ContractError, Values
 from orchestrator.sdk.messages import types
-from orchestrator_services.strategies.data import data, json_text
+from orchestrator_services.prompting.data import data, json_text
 
 MOST_SHOWN: Final = 16_000
 """Largest output that is shown whole, characters of its JSON."""
