@@ -61,10 +61,10 @@ async def shown(value: types.Value, step: str, tool: str, values: Values) -> Sho
     return Shown(text, Reference(kept, step, tool))
 
 
-def rendered(content: Any, step: str, tool: str) -> str:
+def rendered(content: Any, step: str, tool: str, most: int = MOST_SHOWN) -> str:
     """The same output always reads the same, so that a restart changes nothing in a conversation."""
     text = content if isinstance(content, str) else json_text(content)
-    if len(text) <= MOST_SHOWN:
+    if len(text) <= most:
         return data(text, tool=tool, step=step)
     beginning = data(text[:_HEAD], tool=tool, step=step, shown=f"{_HEAD} of {len(text)} characters")
     return f"{beginning}\nIts shape: {json_text(shape(content))}"

@@ -1,10 +1,17 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from orchestrator_services.models import model_client
 from orchestrator_services.recovery.settings import settings as recovery_settings
 from orchestrator_services.tool_selector.settings import settings as selector_settings
 
 Setting = Callable[[str, str], None]
+
+
+@pytest.fixture(scope="session")
+def imported_client() -> None:
+    """The model client's library takes seconds to import, in which a session in memory would seem to hang."""
+    model_client()
 
 
 @pytest.fixture
