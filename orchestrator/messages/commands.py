@@ -75,6 +75,8 @@ class EvaluateTask(Command, frozen=True, kw_only=True):
     """Steps of the plan that are not done yet."""
     conversation: types.Value | None = None
     """The planner's conversation: its last segment."""
+    limits: types.Limits = types.Limits()
+    """What is left of the session's bounds."""
 
 
 class ExecuteTool(Command, frozen=True, kw_only=True):

@@ -305,6 +305,12 @@ class SelectionFailed(Event, frozen=True, kw_only=True):
     """Why."""
     usage: types.Usage = types.Usage()
     """What it used."""
+    arguments: types.Document | None = None
+    """If they did not fit (INVALID_INPUT): the step's arguments, with references still to be filled."""
+    inputs: dict[str, types.Value] = {}
+    """With the arguments: the outputs that they name, by step."""
+    tools: tuple[str, ...] = ()
+    """With the arguments: the tools that they do not fit."""
 
 
 class StepAssigned(SessionEvent, frozen=True, kw_only=True):
@@ -472,6 +478,10 @@ class ToolFailed(Event, frozen=True, kw_only=True):
     """Why."""
     usage: types.Usage = types.Usage()
     """What it used."""
+    arguments: types.Document | None = None
+    """If they did not fit (INVALID_INPUT): the step's arguments, with references still to be filled."""
+    inputs: dict[str, types.Value] = {}
+    """With the arguments: the outputs that they name, by step."""
 
 
 class ToolHeartbeat(Event, frozen=True, kw_only=True):

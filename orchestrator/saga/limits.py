@@ -28,7 +28,7 @@ def resolved_limits(profile: AgentProfile, task: Limits | None) -> Limits:
 
 
 def limits_left(session: Session, task: Task, turn: int) -> Limits:
-    """What is left of the limits, for a planner in a turn: its turns are those that may follow."""
+    """What is left of the limits, in a turn: its turns are those that may follow."""
     used = total_usage(session.used, reserved(session))
     return Limits(
         deadline_ms=task.limits.deadline_ms,

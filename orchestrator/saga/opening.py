@@ -184,6 +184,7 @@ def request_evaluation(
         },
         remaining_steps=remaining,
         conversation=session.conversation,
+        limits=limits_left(session, task, session.turn),
     )
     return [draft(events.EvaluationRequested, call=call, point=point), command]
 

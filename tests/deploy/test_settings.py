@@ -66,7 +66,7 @@ def test_settings_of_the_clients_arrive_under_their_own_names(helm4: Helm) -> No
         place: load(environment=environment(container))
         for place, container in containers(helm4.objects(shape("secured")))
     }
-    assert len(found) == 14
+    assert len(found) == 15
     for settings in found.values():
         kafka = settings.bus.kafka_config()
         assert kafka["security.protocol"] == "SASL_SSL"

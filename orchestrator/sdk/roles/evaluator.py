@@ -1,7 +1,7 @@
 """Evaluators: they judge how far a goal is met."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from orchestrator.messages import types
@@ -19,6 +19,14 @@ class EvaluationRequest:
     result: Any
     point: types.EvaluationPoint
     remaining_steps: Sequence[str]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the evaluator in the agent's profile."""
+    model: types.ModelPolicy | None = None
+    """The agent's model, without instructions and examples."""
+    conversation: types.Value | None = None
+    """Last segment of the planner's conversation; `Conversations` reads it."""
+    limits: types.Limits = field(default_factory=types.Limits)
+    """What is left of the session's limits."""
 
 
 @dataclass(frozen=True)

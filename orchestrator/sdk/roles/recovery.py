@@ -1,10 +1,10 @@
 """Recovery strategies: they decide what follows when a call has failed."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
-from orchestrator.messages.types import Call, CallKind, Document, Failure
+from orchestrator.messages.types import Call, CallKind, Document, Failure, Value
 from orchestrator.sdk.context import Context
 from orchestrator.sdk.roles.functions import RoleFunction, with_context
 
@@ -19,6 +19,12 @@ class FailedCall:
     failure: Failure
     alternatives: Sequence[str]
     """Other tools that could run the step."""
+    arguments: Document | None = None
+    """If they did not fit (INVALID_INPUT): the arguments of the step, with references still to be filled."""
+    inputs: Mapping[str, Value] = field(default_factory=dict)
+    """With the arguments: the outputs that they may use, by step."""
+    tools: Sequence[str] = ()
+    """With the arguments: the tools that they did not fit."""
 
 
 @dataclass(frozen=True)

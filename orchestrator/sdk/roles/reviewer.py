@@ -35,13 +35,17 @@ class Reviewer:
     name: str
     review: Callable[[PlanReview, Context], Awaitable[Review]]
     group: str
+    named_only: bool = False
+    """Whether it sees only the plans of agents whose profile names it."""
 
     def service(self) -> Service:
-        """The service that shows it every plan and writes its reviews."""
+        """The service that shows it the plans and writes its reviews."""
         service = Service(self.group)
 
         @service.on(PlanCreated)
-        async def review_plan(message: PlanCreated, context: ServiceContext) -> PlanReviewed:
+        async def review_plan(message: PlanCreated, context: ServiceContext) -> PlanReviewed | None:
+            if self.named_only and not self._is_named(context):
+                return None
             started = context.now()
             revision = message.call.revision
             review = await self.review(PlanReview(plan=message.plan, revision=revision), context)
@@ -55,11 +59,19 @@ class Reviewer:
 
         return service
 
+    def _is_named(self, context: Context) -> bool:
+        """Whether the agent's profile, as it is now, names it. An unknown agent may."""
+        profile = context.definitions.agents.get(context.agent)
+        return profile is None or any(one.reviewer == self.name for one in profile.reviewers)
 
-def reviewer(name: str, *, group: str = "") -> Callable[[RoleFunction[PlanReview, Review | None]], Reviewer]:
+
+def reviewer(
+    name: str, *, group: str = "", named_only: bool = False
+) -> Callable[[RoleFunction[PlanReview, Review | None]], Reviewer]:
     """Declares `async def f(review) -> Review | None`, or `f(review, context)`, as a reviewer; None accepts.
 
-    `group` names its consumer group (`reviewer-NAME` by default).
+    `group` names its consumer group (`reviewer-NAME` by default). With `named_only` it sees only the plans of agents
+    that name it, which is for reviews that cost something.
     """
 
     def declare(function: RoleFunction[PlanReview, Review | None]) -> Reviewer:
@@ -69,6 +81,6 @@ def reviewer(name: str, *, group: str = "") -> Callable[[RoleFunction[PlanReview
             verdict = await inner(request, context)
             return verdict or Review(reviewer=name, verdict=ReviewVerdict.ACCEPT)
 
-        return Reviewer(name, review, group or f"reviewer-{name}")
+        return Reviewer(name, review, group or f"reviewer-{name}", named_only)
 
     return declare

@@ -1,6 +1,7 @@
 """The evaluator service: loads outputs and result, and has the evaluator judge them."""
 
 import asyncio
+import json
 from typing import Any
 
 from orchestrator.sdk import (
@@ -74,6 +75,10 @@ async def _evaluation(
         result=result,
         point=message.point,
         remaining_steps=message.remaining_steps,
+        settings=_settings(message.settings),
+        model=message.model,
+        conversation=message.conversation,
+        limits=message.limits,
     )
     async with asyncio.timeout(context.seconds_left(message.call)):
         evaluation: Any = await evaluator.evaluate(request, context)
@@ -83,3 +88,15 @@ async def _evaluation(
             code="evaluator_error",
         )
     return evaluation
+
+
+def _settings(text: str) -> dict[str, Any]:
+    try:
+        settings: Any = json.loads(text)
+    except ValueError:
+        settings = None
+    if not isinstance(settings, dict):
+        raise InvalidInput(
+            "evaluate.settings of the agent must be a JSON object", code="settings_not_an_object"
+        )
+    return settings

@@ -1,5 +1,6 @@
 """The recovery service: asks the strategy about every failed call, and writes what it decided."""
 
+from dataclasses import replace
 from typing import Any, assert_never
 
 from orchestrator.sdk import (
@@ -24,22 +25,34 @@ service = Service("recovery")
 
 @service.on(events.PlanningFailed)
 async def planning_failed(message: events.PlanningFailed, context: ServiceContext) -> Message:
-    return await _decided(message.call, CallKind.PLAN, message.failure, context)
+    return await _decided(_failed(message.call, CallKind.PLAN, message.failure), context)
 
 
 @service.on(events.SelectionFailed)
 async def selection_failed(message: events.SelectionFailed, context: ServiceContext) -> Message:
-    return await _decided(message.call, CallKind.SELECTION, message.failure, context)
+    failed = replace(
+        _failed(message.call, CallKind.SELECTION, message.failure),
+        arguments=message.arguments,
+        inputs=message.inputs,
+        tools=message.tools,
+    )
+    return await _decided(failed, context)
 
 
 @service.on(events.ToolFailed)
 async def tool_failed(message: events.ToolFailed, context: ServiceContext) -> Message:
-    return await _decided(message.call, CallKind.TOOL, message.failure, context)
+    failed = replace(
+        _failed(message.call, CallKind.TOOL, message.failure),
+        arguments=message.arguments,
+        inputs=message.inputs,
+        tools=() if message.arguments is None else (message.tool,),
+    )
+    return await _decided(failed, context)
 
 
 @service.on(events.EvaluationFailed)
 async def evaluation_failed(message: events.EvaluationFailed, context: ServiceContext) -> Message:
-    return await _decided(message.call, CallKind.EVALUATION, message.failure, context)
+    return await _decided(_failed(message.call, CallKind.EVALUATION, message.failure), context)
 
 
 @service.on(events.CallTimedOut)
@@ -48,12 +61,15 @@ async def call_timed_out(message: events.CallTimedOut, context: ServiceContext) 
     call = message.next
     if call is None or call.kind is not CallKind.RECOVERY or call.failure is None:
         return None
-    return await _decided(call, call.failed_kind, call.failure, context)
+    return await _decided(_failed(call, call.failed_kind, call.failure), context)
 
 
-async def _decided(call: types.Call, kind: CallKind, failure: Failure, context: ServiceContext) -> Message:
-    started = context.now()
-    failed = FailedCall(call=call, kind=kind, failure=failure, alternatives=call.alternatives)
+def _failed(call: types.Call, kind: CallKind, failure: Failure) -> FailedCall:
+    return FailedCall(call=call, kind=kind, failure=failure, alternatives=call.alternatives)
+
+
+async def _decided(failed: FailedCall, context: ServiceContext) -> Message:
+    started, call = context.now(), failed.call
     decision = await _asked(failed, context)
     # Rules use nothing, and their time is not worth a field in every message.
     usage = context.usage(started) if context.used.model_requests else context.used
@@ -78,7 +94,11 @@ async def _decided(call: types.Call, kind: CallKind, failure: Failure, context: 
             )
         case Exhausted():
             return context.write(
-                events.RecoveryExhausted, call=call, failure=failure, reason=decision.reason, usage=usage
+                events.RecoveryExhausted,
+                call=call,
+                failure=failed.failure,
+                reason=decision.reason,
+                usage=usage,
             )
         case _:
             assert_never(decision)

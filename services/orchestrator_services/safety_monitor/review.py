@@ -16,7 +16,7 @@ async def objections(plan: types.Plan, rules: CompiledRules, context: Context) -
     if len(plan.steps) > rules.rules.max_steps:
         found.append(f"the plan has {len(plan.steps)} steps, at most {rules.rules.max_steps} are allowed")
     if rules.expressions:
-        steps = [await _visible(step, context) for step in plan.steps]
+        steps = [await visible(step, context) for step in plan.steps]
         for rule, expression in zip(rules.rules.reject, rules.expressions, strict=True):
             found += _broken(expression, rule.reason, steps)
     return found
@@ -36,8 +36,8 @@ def _forbidden(plan: types.Plan, rules: Rules, tools: Mapping[str, types.ToolDef
                 yield f"step {step.step_id} may run {name}, which the rules forbid ({pattern})"
 
 
-async def _visible(step: types.Step, context: Context) -> dict[str, Any]:
-    """A step as rules see it. Arguments that come from other steps are null, their places are in `bound`."""
+async def visible(step: types.Step, context: Context) -> dict[str, Any]:
+    """A step as reviewers see it. Arguments that come from other steps are null, their places are in `bound`."""
     return {
         "id": step.step_id,
         "tool": step.tool,

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from orchestrator.sdk import FailureKind, PlanRequest, Values
 from orchestrator.sdk.messages import types
 from orchestrator_services.models import ToolAnswer, ToolCall
-from orchestrator_services.strategies.data import data
-from orchestrator_services.strategies.outputs import Reference, shown
+from orchestrator_services.prompting.data import data
+from orchestrator_services.prompting.outputs import Reference, shown
 
 
 @dataclass

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from orchestrator.sdk import Values
 from orchestrator_services.models import model_client
-from orchestrator_services.strategies.data import RULE, data
+from orchestrator_services.prompting.data import RULE, data
+from orchestrator_services.prompting.outputs import shown_again
 from orchestrator_services.strategies.dialogue import Dialogue
-from orchestrator_services.strategies.outputs import shown_again
 from orchestrator_services.strategies.prompts import task_prompt
 
 _CRITIC: Final = (

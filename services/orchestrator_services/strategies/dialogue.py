@@ -6,9 +6,9 @@ from typing import Any, Final
 from orchestrator.sdk import Context, PlanRequest, ToolDefinition
 from orchestrator.sdk.messages import types
 from orchestrator_services.models import ToolCall, TurnReply, TurnRequest, model_client
+from orchestrator_services.prompting.outputs import Shown
 from orchestrator_services.strategies.allowance import Allowance
 from orchestrator_services.strategies.answers import Answers
-from orchestrator_services.strategies.outputs import Shown
 from orchestrator_services.strategies.prompts import instructions_for, model_of
 from orchestrator_services.strategies.recall import Recalled, in_words, recalled, referenced
 

@@ -7,11 +7,11 @@ from typing import Any, Final
 from orchestrator.sdk import Context, PermanentError, Plan, PlanRequest, Values, planner
 from orchestrator.sdk.messages import types
 from orchestrator_services.models.settings import settings
+from orchestrator_services.prompting.outputs import Shown, kept, shown, shown_again
 from orchestrator_services.strategies.answers import problem_of
 from orchestrator_services.strategies.bindings import is_of_plan
 from orchestrator_services.strategies.dialogue import Dialogue
 from orchestrator_services.strategies.notes import note, notes
-from orchestrator_services.strategies.outputs import Shown, kept, shown, shown_again
 from orchestrator_services.strategies.prompts import (
     LAST_TURN,
     listed,

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from orchestrator.sdk import Context, InvalidInput, PermanentError, PlanRequest
 from orchestrator.sdk.messages import types
-from orchestrator_services.strategies.data import RULE, data, json_text
+from orchestrator_services.prompting.data import RULE, data, json_text
 
 LAST_TURN: Final = (
     "This is the last turn: no more tools will run. Answer with what you know, and say what is missing."

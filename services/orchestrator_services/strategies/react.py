@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from orchestrator.sdk import Context, Plan, PlanRequest, PlanStep, planner, step
 from orchestrator.sdk.messages import types
 from orchestrator_services.models import ToolCall, TurnReply
+from orchestrator_services.prompting.outputs import Shown
 from orchestrator_services.strategies.answers import Answers, answers_to, step_name
 from orchestrator_services.strategies.dialogue import Dialogue
-from orchestrator_services.strategies.outputs import Shown
 from orchestrator_services.strategies.prompts import LAST_TURN, not_accepted, output_schema_of, task_prompt
 from orchestrator_services.strategies.tools import READ_ON, reading_on, tools_for
 

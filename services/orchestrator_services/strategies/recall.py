@@ -7,8 +7,8 @@ from typing import Any, Final
 from orchestrator.sdk import Conversation, Values
 from orchestrator.sdk.messages import types
 from orchestrator_services.models import History
+from orchestrator_services.prompting.outputs import Reference, Shown, kept, shown_again
 from orchestrator_services.strategies.notes import is_said
-from orchestrator_services.strategies.outputs import Reference, Shown, kept, shown_again
 
 _PARAGRAPH: Final = "\n\n"
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from orchestrator.sdk import Context, PlanRequest, ToolDefinition
 from orchestrator.sdk.messages import types
 from orchestrator_services.policies import refusal
-from orchestrator_services.strategies.data import json_text
+from orchestrator_services.prompting.data import json_text
 
 READ_ON: Final = "values.read"
 """Reads on in an output of which a model was shown the beginning only."""

@@ -17,8 +17,8 @@ from orchestrator.sdk import (
 )
 from orchestrator.sdk.messages import read_json, types
 from orchestrator_services.json_schemas import InvalidSchemaError
+from orchestrator_services.prompting.data import json_text
 from orchestrator_services.strategies.bindings import Binding, earlier_step, loaded, planned_step
-from orchestrator_services.strategies.data import json_text
 from orchestrator_services.strategies.tools import READ_ON, reading_on
 from orchestrator_services.tool_selector.arguments import Arguments
 

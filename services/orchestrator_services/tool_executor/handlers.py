@@ -152,6 +152,14 @@ def _failure(error: Exception, tool: Tool, message: commands.ExecuteTool) -> Fai
 def _failed(
     message: commands.ExecuteTool, context: ServiceContext, failure: Failure, usage: types.Usage
 ) -> events.ToolFailed:
+    """The failure; with the arguments where they did not fit, so that somebody may mend them."""
+    given = failure.kind is FailureKind.INVALID_INPUT
     return context.write(
-        events.ToolFailed, call=message.call, tool=message.call.tool, failure=failure, usage=usage
+        events.ToolFailed,
+        call=message.call,
+        tool=message.call.tool,
+        failure=failure,
+        usage=usage,
+        arguments=message.arguments if given else None,
+        inputs=message.inputs if given else {},
     )

@@ -50,6 +50,21 @@ def candidates(
     return found
 
 
+def unfit(
+    step: types.Step,
+    arguments: Arguments,
+    tools: Mapping[str, types.ToolDefinition],
+    policy: types.ToolPolicy,
+    avoid: Iterable[str],
+) -> tuple[str, ...]:
+    """Tools that could do the step if its arguments fitted them."""
+    tried = frozenset(avoid)
+    judged = {name: _judged(name, arguments, tools, policy, tried) for name in _named(step, tools)}
+    return tuple(
+        name for name, found in judged.items() if isinstance(found, Rejected) and found.code == DO_NOT_FIT
+    )
+
+
 def _named(step: types.Step, tools: Mapping[str, types.ToolDefinition]) -> list[str]:
     with_capability = (
         sorted(name for name, tool in tools.items() if step.capability in tool.capabilities)

@@ -1,7 +1,11 @@
 """The tool selector service: chooses a tool for each ready step, and requests its execution."""
 
+import asyncio
+
 from orchestrator.sdk import (
     CallKind,
+    Failure,
+    FailureKind,
     PermanentError,
     Selection,
     Selector,
@@ -12,7 +16,7 @@ from orchestrator.sdk import (
 )
 from orchestrator.sdk.messages import QUEUE_MS, Message, commands, events, idempotency_key, replace, types
 from orchestrator_services.tool_selector.arguments import Arguments
-from orchestrator_services.tool_selector.candidates import candidates
+from orchestrator_services.tool_selector.candidates import candidates, unfit
 from orchestrator_services.tool_selector.settings import settings
 
 service = Service("tool-selector")
@@ -25,12 +29,14 @@ async def plan_step_ready(message: events.PlanStepReady, context: ServiceContext
     A process reads all announced tools before it starts this service. A tool that is not found was never
     announced, so the failure is PERMANENT.
     """
+    started = context.now()
     try:
         selection = await _selection(message, context)
-        tool = await _chosen(selection, context)
+        async with asyncio.timeout(context.seconds_left(message.call)):
+            tool = await _chosen(selection, context)
     except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
         failure = failure_of(error, "selection_error")
-        return [context.write(events.SelectionFailed, call=message.call, failure=failure)]
+        return [await _failed(message, failure, _usage(started, context), context)]
     selected = context.write(
         events.ToolSelected,
         call=message.call,
@@ -41,13 +47,14 @@ async def plan_step_ready(message: events.PlanStepReady, context: ServiceContext
         pool=tool.pool,
         alternatives=tuple(name for name in selection.candidates if name != tool.name),
         reason=_reason(selection, tool),
+        usage=_usage(started, context),
     )
     return [selected, _execution(message, selected, context)]
 
 
 async def _selection(message: events.PlanStepReady, context: ServiceContext) -> Selection:
     step = message.step
-    arguments = Arguments.of(await context.values.load(step.arguments.body), step.arguments.references)
+    arguments = await _arguments(step, context)
     possible = candidates(step, arguments, context.definitions.tools, message.tools, message.call.avoid)
     return Selection(
         step=step,
@@ -90,6 +97,34 @@ def _execution(
         at_most_once=selected.at_most_once,
         pool=selected.pool,
     )
+
+
+async def _failed(
+    message: events.PlanStepReady, failure: Failure, usage: types.Usage, context: ServiceContext
+) -> events.SelectionFailed:
+    """The failure; with the arguments and the tools, where somebody may mend the one to fit the other."""
+    if failure.kind is not FailureKind.INVALID_INPUT:
+        return context.write(events.SelectionFailed, call=message.call, failure=failure, usage=usage)
+    step = message.step
+    arguments = await _arguments(step, context)
+    return context.write(
+        events.SelectionFailed,
+        call=message.call,
+        failure=failure,
+        usage=usage,
+        arguments=step.arguments,
+        inputs=message.inputs,
+        tools=unfit(step, arguments, context.definitions.tools, message.tools, message.call.avoid),
+    )
+
+
+async def _arguments(step: types.Step, context: ServiceContext) -> Arguments:
+    return Arguments.of(await context.values.load(step.arguments.body), step.arguments.references)
+
+
+def _usage(started: int, context: ServiceContext) -> types.Usage:
+    """What the choice used. Rules use nothing, and their time is not worth a field in every message."""
+    return context.usage(started) if context.used.model_requests else context.used
 
 
 def _reason(selection: Selection, tool: ToolDefinition) -> str:

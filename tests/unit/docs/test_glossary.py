@@ -19,10 +19,12 @@ EXCEPTIONS = {
     ("give_up", "orchestrator/saga/"): "`Session.give_up` is a field of the state: snapshots hold it",
     ("give_up", "orchestrator/testing/session.py"): "reads that field",
     ("GIVE_UP", "orchestrator/"): "`NextMove.GIVE_UP` is a symbol of the schema",
+    ("GIVE_UP", "services/orchestrator_services/evaluator/judge.py"): "that symbol",
     ("tell", "orchestrator/local/process.py"): "a file's `tell()`",
     ("tell", "orchestrator/bus/avro/resolution.py"): "a stream's `tell()`",
     ("gather", "orchestrator/testing/handlers.py"): "`asyncio.gather`",
     ("gather", "orchestrator/worker/host.py"): "`asyncio.gather`",
+    ("gather", "services/orchestrator_services/evaluator/judge.py"): "`asyncio.gather`",
 }
 """Names that are not ours to choose, by identifier and the beginning of the path."""
 

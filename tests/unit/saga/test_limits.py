@@ -87,6 +87,14 @@ def test_a_session_that_uses_no_tokens_runs_under_a_limit_of_zero() -> None:
     assert session.wrote(events.TaskCompleted)
 
 
+def test_evaluators_get_what_is_left_of_the_limits() -> None:
+    session = given(task(limits=Limits(tokens=1_000)), plan_created("a"), selected("a"))
+
+    session.when(completed("a", usage=Usage(tokens_input=200, tokens_output=50)))
+
+    assert session.wrote(commands.EvaluateTask).limits.tokens == 750
+
+
 def test_planners_get_what_is_left_of_the_limits() -> None:
     session = given(task(limits=Limits(tool_calls=5, tokens=1_000)), plan_created("a"), selected("a"))
     session.when(completed("a", usage=EXPENSIVE), evaluated(NextMove.REVISE))

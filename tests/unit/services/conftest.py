@@ -1,10 +1,18 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from orchestrator_services.models import model_client
 from orchestrator_services.recovery.settings import settings as recovery_settings
+from orchestrator_services.safety_monitor.model import settings as safety_settings
 from orchestrator_services.tool_selector.settings import settings as selector_settings
 
 Setting = Callable[[str, str], None]
+
+
+@pytest.fixture(scope="session")
+def imported_client() -> None:
+    """The model client's library takes seconds to import, in which a session in memory would seem to hang."""
+    model_client()
 
 
 @pytest.fixture
@@ -13,6 +21,7 @@ def setting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
 
     def read_again() -> None:
         recovery_settings.cache_clear()
+        safety_settings.cache_clear()
         selector_settings.cache_clear()
 
     def set_variable(name: str, value: str) -> None:

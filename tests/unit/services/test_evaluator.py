@@ -133,20 +133,20 @@ async def test_an_expired_command_fails_and_is_not_handled() -> None:
 
 
 async def test_the_failure_on_an_unknown_evaluator_lists_the_installed_ones() -> None:
-    reply = await evaluate(evaluator="judge")
+    reply = await evaluate(evaluator="picky")
 
     assert reply.failure.code == "unknown_evaluator"
-    assert reply.failure.message == "evaluator judge not found; installed: criteria"
+    assert reply.failure.message == "evaluator picky not found; installed: criteria, judge"
 
 
 @pytest.mark.parametrize("returned", [None, RuntimeError("model said no")])
 async def test_an_evaluator_that_breaks_is_a_failure(returned: Any) -> None:
-    @declare_evaluator("judge")
-    async def judge(request: EvaluationRequest) -> Evaluation:
+    @declare_evaluator("picky")
+    async def picky(request: EvaluationRequest) -> Evaluation:
         if isinstance(returned, Exception):
             raise returned
         return returned  # type: ignore[no-any-return]
 
-    reply = await evaluate(evaluator="judge", world=World(evaluator, judge))
+    reply = await evaluate(evaluator="picky", world=World(evaluator, picky))
 
     assert (reply.failure.kind, reply.failure.code) == (FailureKind.PERMANENT, "evaluator_error")

@@ -65,12 +65,12 @@ async def test_attempts_that_count_for_nothing_leave_the_others() -> None:
 async def test_a_strategy_may_mend_arguments_and_reports_what_it_used(setting: Setting) -> None:
     mended = Document(body=json_value({"text": "SELECT 1"}))
 
-    @declare_recovery("adviser")
+    @declare_recovery("mender")
     async def advise(failed: FailedCall, context: Context) -> Retry:
         context.use(tokens_input=7)
         return Retry(0, "mended", arguments=mended)
 
-    setting("ORCHESTRATOR_RECOVERY_STRATEGY", "adviser")
+    setting("ORCHESTRATOR_RECOVERY_STRATEGY", "mender")
     decision = await decision_on(FailureKind.INVALID_INPUT, World(recovery, advise))
 
     assert isinstance(decision, events.RetryScheduled)

@@ -192,6 +192,8 @@ async def test_a_reference_that_finds_nothing_is_invalid_input() -> None:
 
     assert (failed.failure.kind, failed.failure.code) == (FailureKind.INVALID_INPUT, "arguments_not_filled")
     assert "the output of step first has nothing at /nope" in failed.failure.message
+    assert failed.arguments == document({"a": Output("first").at("/nope")})
+    assert failed.inputs == {"first": json_value({})}
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,15 @@ async def test_arguments_that_do_not_fit_are_invalid_input_that_names_each() -> 
     assert "'patern' was unexpected" in text
 
 
+async def test_arguments_that_do_not_fit_are_reported_with_the_tools() -> None:
+    message = ready({"path": 3, "pattern": "x"}, capability="search", policy=ToolPolicy(deny=("mail.*",)))
+
+    (failed,) = await select(message)
+
+    assert failed.arguments == message.step.arguments
+    assert failed.tools == ("files.search", "grep")
+
+
 async def test_of_bound_arguments_only_the_names_are_checked() -> None:
     first = Output("first")
 

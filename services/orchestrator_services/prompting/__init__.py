@@ -1,0 +1,1 @@
+"""How data is shown to models, whichever role asks them."""
