@@ -5,6 +5,8 @@ BOOT := .cache/boot
 UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/$(BOOT)/bin/uv)
 RUN := $(UV) run --no-sync
 STAMP := .venv/.synced
+# What benchmarks are compared with, in environments of their own: nothing of it is a dependency of the project.
+LANGGRAPH := .cache/peers/langgraph
 # Keep bytecode, whatever the environment says: every process then starts in half the time.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -51,8 +53,15 @@ sbom: $(STAMP) ## Writes the image's SBOM from the lock file to dist/sbom.cdx.js
 soak: setup ## Runs the long tests: hundreds of killed processes, lost brokers, storms of rebalances
 	$(RUN) pytest -m soak
 
-bench: setup ## Runs all benchmarks on a real Kafka; `make bench-NAME` runs one
+$(LANGGRAPH)/.synced: benchmarks/conversation/langgraph.txt | $(STAMP)
+	$(UV) venv --quiet --clear $(LANGGRAPH)
+	$(UV) pip sync --quiet --python $(LANGGRAPH) $<
+	@touch $@
+
+bench: setup $(LANGGRAPH)/.synced ## Runs all benchmarks on a real Kafka; `make bench-NAME` runs one
 	$(RUN) python -m benchmarks
+
+bench-conversation: $(LANGGRAPH)/.synced
 
 bench-%: setup
 	$(RUN) python -m benchmarks $*

@@ -52,8 +52,8 @@ class Cluster:
         """CPU seconds that all brokers have used so far."""
         return cpu_seconds(self.broker_pids)
 
-    def installation(self, **environment: str) -> "Platform":
-        """Creates topics, schemas and the benchmark's agent. `environment` holds settings by upper-case name."""
+    def installation(self, agent: Path = AGENT, **environment: str) -> "Platform":
+        """Creates topics, schemas and the agent of a folder. `environment` holds settings by upper-case name."""
         folder = self.folder / f"installation-{len(self._platforms)}"
         folder.mkdir(parents=True)
         own = {
@@ -62,7 +62,7 @@ class Cluster:
         }
         made = Platform(self.address, f"bench-{uuid4().hex[:8]}.", folder, own)
         self._platforms.append(made)
-        made.set_up()
+        made.set_up(agent)
         return made
 
     def close(self) -> None:
@@ -78,14 +78,14 @@ class Platform(Installation):
     def wiring(self) -> Wiring:
         return wire(load(environment=self.environment))
 
-    def set_up(self) -> None:
+    def set_up(self, agent: Path) -> None:
         """Creates topics, schemas and the agent as the command line does, without starting it three times."""
         bus, deadline = self.wiring.settings.bus, Deadline.after(SET_UP_S)
         admin = KafkaBus(bus).admin
         topics.apply(topics.plan(admin, bus, deadline), admin, bus, deadline)
         with registry_client(bus) as registry:
             schemas.apply(registry, bus)
-        publish_definitions(self.wiring, read_definition_files(AGENT))
+        publish_definitions(self.wiring, read_definition_files(agent))
 
 
 @contextmanager

@@ -104,12 +104,14 @@ def _is_completed(received: Received) -> bool:
 
 def _task(number: int, **fields: Any) -> SubmitTask:
     session = new_session()
+    of_the_benchmark: dict[str, Any] = {
+        "agent": "benchmark",
+        "goal": f"benchmark {number}",
+        "context": json_value({"item": number}),
+    }
     return SubmitTask(
         command_id=derived_id("submit", session),
         correlation_id=session,
         occurred_at=unix_micros(),
-        agent="benchmark",
-        goal=f"benchmark {number}",
-        context=json_value({"item": number}),
-        **fields,
+        **(of_the_benchmark | fields),
     )

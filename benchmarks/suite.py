@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from benchmarks import burst, restore, saga_loop, sessions, timers, worker
 from benchmarks.cluster import Cluster
+from benchmarks.conversation import benchmark as conversation
 
 Run = Callable[[Cluster, str], dict[str, Any]]
 """Takes a cluster and the form, `short` or `long`; returns figures."""
@@ -16,6 +17,7 @@ BENCHMARKS: Final[dict[str, tuple[int, Run]]] = {
     "worker": (1, worker.run),
     "burst": (1, burst.run),
     "timers": (1, timers.run),
+    "conversation": (1, conversation.run),
     "sessions3": (3, sessions.run),
 }
 """By name: how many brokers a benchmark needs, and the function that runs it."""

@@ -109,6 +109,18 @@ def test_pending_timers_cost_nothing_and_fire(cluster: Cluster) -> None:
     assert 0 <= found["late_ms"]["p50"] < 1_000
 
 
+def test_a_conversation_writes_little_more_than_it_adds(cluster: Cluster) -> None:
+    found = figures("conversation", cluster)
+    assert found["turns"] == 12
+    kafka = found["kafka_bytes"]
+    assert sum(size for topic, size in kafka.items() if topic != "all") == kafka["all"]
+    # Its few turns bear what a session costs once.
+    assert 1 < found["kafka_of_produced"] < 4.5
+    assert 0 < found["values_of_produced"] < 1.5
+    assert found["state_bytes"]["last"] <= found["state_bytes"]["first"] + 100
+    assert found["turn_ms"]["first"] > 0
+
+
 def test_a_result_is_one_object_in_the_last_line(capsys: pytest.CaptureFixture[str]) -> None:
     result = {"benchmark": "worker", "seconds": {"serial": 2.5, "parallel": 0.5}}
     report(result)

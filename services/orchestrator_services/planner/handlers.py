@@ -31,6 +31,10 @@ conversations: Final = Conversations()
 SMALL: Final = 1024
 """Values up to this many bytes stay inline without asking the value store, regardless of the inline limit."""
 
+MOST_RATIONALE: Final = 500
+"""Characters of a plan's rationale. Several messages and the session's state carry it; what a model said beside its
+calls is in the conversation, in full."""
+
 
 @service.on(commands.CreatePlan)
 async def create_plan(message: commands.CreatePlan, context: ServiceContext) -> Message:
@@ -68,7 +72,12 @@ async def _planned(
         raise PermanentError(
             f"the planner {message.planner} returned {type(made).__name__}, not a Plan", code="planner_error"
         )
-    plan = replace(made.plan, planner=message.planner, criteria=_with_steps_needed(made.plan))
+    plan = replace(
+        made.plan,
+        planner=message.planner,
+        rationale=_shortened(made.plan.rationale),
+        criteria=_with_steps_needed(made.plan),
+    )
     head = await _conversation_after(made, message, request.conversation, context)
     return await _with_large_values_stored(plan, context), head
 
@@ -88,6 +97,10 @@ async def _conversation_after(
         memo=made.memo,
     )
     return extended.head
+
+
+def _shortened(rationale: str) -> str:
+    return rationale if len(rationale) <= MOST_RATIONALE else f"{rationale[: MOST_RATIONALE - 1]}…"
 
 
 def _with_steps_needed(plan: types.Plan) -> tuple[types.Criterion, ...]:

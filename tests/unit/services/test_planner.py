@@ -8,6 +8,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from msgspec.structs import replace
 from orchestrator_services import planner
+from orchestrator_services.planner.handlers import MOST_RATIONALE
 from orchestrator_services.planner.schema import SCHEMA_FILE, schema_text
 
 from orchestrator.messages import commands, events
@@ -355,6 +356,18 @@ async def test_the_plan_of_another_planner_is_sent_with_its_usage() -> None:
     assert created.plan.planner == "mine"
     assert [criterion.steps for criterion in created.plan.criteria] == [("b",), ("a",), ()]
     assert (created.usage.tokens_input, created.usage.cost_micro_usd) == (7, 500_000)
+
+
+async def test_a_long_rationale_is_cut_because_several_messages_carry_it() -> None:
+    @declare_planner("mine")
+    async def mine(request: PlanRequest) -> PlannedPlan:
+        return PlannedPlan([step("a", "t")], rationale="because " * 1_000)
+
+    created = await plan(request(planner="mine"), world=World(planner, mine))
+
+    assert len(created.plan.rationale) == MOST_RATIONALE
+    assert created.plan.rationale.startswith("because because")
+    assert created.plan.rationale.endswith("…")
 
 
 class Shelf(MemoryValues):
