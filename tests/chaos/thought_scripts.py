@@ -9,7 +9,7 @@ from tests.support.model_server import Call, Output, Reply, Request
 
 _TASK = re.compile(r"task (\d+)")
 _DATA = re.compile(r"<data[^>]*>\n(.*)\n</data>", re.DOTALL)
-_LONGEST_MS = 400
+_LONGEST_MS = 1_000
 
 
 def thinker(request: Request) -> Reply:

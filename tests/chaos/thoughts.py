@@ -56,7 +56,7 @@ async def look(number: int, place: int, context: Context) -> dict[str, int]:
     return {"place": place, "value": value_at(number, place)}
 
 
-@tool("chaos.charge", timeout="20s", at_most_once=True)
+@tool("chaos.charge", timeout="5s", at_most_once=True)
 async def charge(number: int, context: Context) -> str:
     """Charges: once for each task, whatever happens. CHAOS_LEDGER is the file of charges."""
     await _work(number)

@@ -1,5 +1,7 @@
 """The model of the strategy `react`: turn by turn, by what the tools of the turn before returned."""
 
+from collections.abc import Sequence
+
 from tests.integration.thinking.tasks import by_task, output, outputs
 from tests.support.model_server import (
     BadCredentials,
@@ -13,8 +15,9 @@ from tests.support.model_server import (
     Say,
     TooManyRequests,
 )
+from tests.support.model_server.replies import Part
 
-MEETING = [
+MEETING: Sequence[Part] = [
     Say("Both at once."),
     Call("shop_meet", {"me": "left", "other": "right"}),
     Call("shop_meet", {"me": "right", "other": "left"}),
