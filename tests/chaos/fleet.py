@@ -8,17 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.chaos import workload
+from tests.chaos.workloads import STEPS, Workload
 from tests.support.installation import PROGRAM, Installation
 
-SERVICES: Final = ("planner", "tool-selector", "tool-executor", "evaluator", "recovery", "reviewer-chaos")
-MEMBERS: Final[Mapping[str, Sequence[str]]] = {
-    "orchestrator-0": ("orchestrator", "--slot", "0"),
-    "orchestrator-1": ("orchestrator", "--slot", "1"),
-    "services-0": (*SERVICES, "--slot", "0"),
-    "services-1": (*SERVICES, "--slot", "1"),
-}
-"""Two copies of everything. The services of a copy share a process, to limit the number of processes."""
 QUICK: Final = {
     # The shortest that brokers accept by default, so that dead members are noticed soon.
     "ORCHESTRATOR_KAFKA_SESSION_TIMEOUT_MS": "6000",
@@ -93,6 +85,7 @@ class Fleet:
     """The members of an installation: `with` starts all of them, and kills what is left at the end."""
 
     installation: Installation
+    workload: Workload = STEPS
     members: dict[str, Member] = field(default_factory=dict)
     crashed: list[str] = field(default_factory=list)
     """The logs of members that ended without being killed."""
@@ -102,19 +95,17 @@ class Fleet:
     """Further copies, for rebalances."""
 
     def __post_init__(self) -> None:
-        self.members = {name: self._member(name, *arguments) for name, arguments in MEMBERS.items()}
+        given = self.workload.members
+        self.members = {name: self._member(name, *arguments) for name, arguments in given.items()}
+        kinds = {name.rpartition("-")[0]: arguments[:-1] for name, arguments in given.items()}
         for slot in ("2", "3"):
-            self.extra_members[f"orchestrator-{slot}"] = self._member(
-                f"orchestrator-{slot}", "orchestrator", "--slot", slot
-            )
-            self.extra_members[f"services-{slot}"] = self._member(
-                f"services-{slot}", *SERVICES, "--slot", slot
-            )
+            for kind, arguments in kinds.items():
+                self.extra_members[f"{kind}-{slot}"] = self._member(f"{kind}-{slot}", *arguments, slot)
 
     def _member(self, name: str, *arguments: str) -> Member:
-        module = ("--module", str(Path(workload.__file__)), "--log-format", "json")
+        rest = (*self.workload.modules, "--log-format", "json")
         environment = {**self.installation.environment, **QUICK}
-        return Member(name, (*arguments, *module), self.installation.folder / f"{name}.log", environment)
+        return Member(name, (*arguments, *rest), self.installation.folder / f"{name}.log", environment)
 
     def __enter__(self) -> "Fleet":
         try:

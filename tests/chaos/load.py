@@ -15,11 +15,9 @@ from orchestrator.messages.commands import CancelTask, SubmitTask
 from orchestrator.messages.values import json_value
 from tests.chaos.checker import TERMINAL
 from tests.chaos.topics import LiveReader
-from tests.chaos.workload import agent_of
+from tests.chaos.workloads import STEPS, Workload
 from tests.support.installation import Installation
 
-CANCELLED_EVERY: Final = 25
-"""One in this many tasks is cancelled while it runs."""
 CANCELLED_AFTER_S: Final = 4.0
 _SEND_S: Final = 60.0
 _PROGRESS: Final = 50
@@ -34,6 +32,7 @@ class Load:
 
     installation: Installation
     live: LiveReader
+    workload: Workload = STEPS
     submitted: int = 0
     open: set[str] = field(default_factory=set)
     history: int = 0
@@ -105,13 +104,13 @@ class Load:
                 command_id=identity.derived_id("submit", session),
                 correlation_id=session,
                 occurred_at=_now(),
-                agent=agent_of(number),
+                agent=self.workload.agent_of(number),
                 goal=f"task {number}",
                 context=json_value({"number": number}),
             )
         )
         self.open.add(session)
-        if number % CANCELLED_EVERY == 11:
+        if self.workload.cancelled_every and number % self.workload.cancelled_every == 11:
             self._cancels.append((time.monotonic() + CANCELLED_AFTER_S, session))
 
     def _send(self, command: Command) -> None:

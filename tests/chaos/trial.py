@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from orchestrator.local import StackAddress
-from tests.chaos import workload
 from tests.chaos.checker import Run, check
 from tests.chaos.fleet import Fleet
 from tests.chaos.load import Load
 from tests.chaos.topics import LiveReader, Reader, Record
+from tests.chaos.workloads import STEPS, Workload
 from tests.support.installation import Installation
 
 SETTLED_S: Final = 600.0
@@ -40,21 +40,23 @@ class Trial:
 
 
 @contextmanager
-def trial(installation: Installation, reading: Callable[[Installation], Reader]) -> Iterator[Trial]:
+def trial(
+    installation: Installation, reading: Callable[[Installation], Reader], workload: Workload = STEPS
+) -> Iterator[Trial]:
     """A ready fleet and a reader that reads all the time, without load yet."""
-    with LiveReader(reading(installation)) as live, Fleet(installation) as fleet:
-        load = Load(installation, live)
+    with LiveReader(reading(installation)) as live, Fleet(installation, workload) as fleet:
+        load = Load(installation, live, workload)
         try:
             yield Trial(fleet, load, live, lambda: reading(installation))
         finally:
             load.close()
 
 
-def installed(address: StackAddress, prefix: str, folder: Path) -> Installation:
+def installed(address: StackAddress, prefix: str, folder: Path, workload: Workload = STEPS) -> Installation:
     """An installation with the agents of the workload."""
     agents = folder / "agents"
     agents.mkdir()
-    (agents / "agents.yaml").write_text(workload.AGENTS)
+    (agents / "agents.yaml").write_text(workload.module.AGENTS)
     made = Installation(address, prefix, folder)
     made.apply(agents)
     return made

@@ -1,12 +1,15 @@
 """The tree that the spans of one trace make, wherever they were collected."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Span:
-    """One span. Times are Unix microseconds; `parent` is the id of a span, empty for the root."""
+    """One span. Times are Unix microseconds; `parent` is the id of a span, empty for the root.
+
+    `numbers` has its attributes that are whole numbers, where they were collected.
+    """
 
     span_id: str
     parent: str
@@ -15,6 +18,7 @@ class Span:
     started: int
     ended: int
     failed: bool
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
 
 def roots(spans: Collection[Span]) -> list[str]:

@@ -68,10 +68,13 @@ class ContextTooLong:
 
 @dataclass(frozen=True, slots=True)
 class BadCredentials:
-    """401."""
+    """401. `key` is repeated in the error, as careless servers do."""
+
+    key: str = ""
 
     def error(self) -> ApiError:
-        return ApiError(401, "invalid_api_key", "invalid_request_error", "Incorrect API key provided.")
+        message = f"Incorrect API key provided: {self.key}" if self.key else "Incorrect API key provided."
+        return ApiError(401, "invalid_api_key", "invalid_request_error", message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from tests.support.model_server.usage import Usage
 
 _ROOT: Final = Path(__file__).parents[3]
 _START_S: Final = 60.0
-_WAIT_S: Final = 60.0
+_WAIT_S: Final = 180.0
 
 
 class ModelServer:

@@ -1,0 +1,200 @@
+"""Agents that think do tasks on a real Kafka. Everything is a process: the services, and the server of the model.
+
+The model is reached by the real client of OpenAI's protocol. What goes wrong is in the scripts, by task.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from orchestrator.client import Handle
+from orchestrator.local import StackAddress
+from orchestrator.messages import events
+from orchestrator.messages.types import FailureKind
+from tests.integration.thinking.desk import Desk, Settled, running_desk, until
+from tests.integration.thinking.strategies import STRATEGIES, Strategy
+from tests.support.model_server.ledger import Outcome
+from tests.support.trace_tree import Span, orphans, roots
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def desk(kafka_stack: StackAddress, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with running_desk(kafka_stack, tmp_path_factory.mktemp("desk")) as running:
+        yield running
+
+
+@pytest.fixture(params=STRATEGIES, ids=str)
+def strategy(request: pytest.FixtureRequest) -> Strategy:
+    found: Strategy = request.param
+    return found
+
+
+def failures(settled: Settled) -> list[tuple[str, str]]:
+    """Each failure of planner and tools: the tool, and the failure's code."""
+    return [
+        *[("", event.failure.code) for event in settled.all(events.PlanningFailed)],
+        *[(event.tool, event.failure.code) for event in settled.all(events.ToolFailed)],
+    ]
+
+
+async def test_tools_run_side_by_side(desk: Desk, strategy: Strategy) -> None:
+    done = await desk.does("side by side", strategy)
+
+    assert done.result == {"answer": "left met right and right met left"}
+    assert done.used == done.charged
+    assert failures(done) == []
+
+
+async def test_a_tool_that_fails_once_is_tried_again_unnoticed(desk: Desk, strategy: Strategy) -> None:
+    done = await desk.does("fails once", strategy)
+
+    assert done.result == {"answer": "40"}
+    assert [tool for tool, _ in failures(done)] == ["stock.price"]
+    assert done.ran() == ["stock.price"]
+    assert done.used == done.charged
+
+
+async def test_a_tool_that_fails_for_good_is_thought_around(desk: Desk, strategy: Strategy) -> None:
+    done = await desk.does("fails for good", strategy)
+
+    assert done.result == {"answer": "ordered 1 x pear"}
+    assert [tool for tool, _ in failures(done)] == ["stock.order"]
+    assert (desk.place(done.session) / "orders").read_text() == "1 x pear\n"
+    assert done.used == done.charged
+
+
+@pytest.mark.parametrize("mistake", ["bad tool name", "bad arguments"])
+async def test_a_call_that_cannot_run_goes_back_to_the_model(
+    desk: Desk, strategy: Strategy, mistake: str
+) -> None:
+    done = await desk.does(mistake, strategy)
+
+    assert done.result == {"answer": "3"}
+    assert done.ran() == ["stock.level"]
+    assert failures(done) == []
+    assert done.used == done.charged
+
+
+async def test_output_that_does_not_fit_is_asked_for_again(desk: Desk, strategy: Strategy) -> None:
+    done = await desk.does("bad output", strategy)
+
+    assert done.result == {"answer": "forty-two"}
+    assert done.used == done.charged
+    assert done.used.model_requests == 2
+
+
+async def test_a_rate_limit_spends_no_attempt(desk: Desk, strategy: Strategy) -> None:
+    """The agent has two attempts; the server refuses three times, and says how long to wait."""
+    done = await desk.does("rate limited", strategy)
+
+    assert done.result == {"answer": "3"}
+    assert failures(done) == [("", "rate_limited")] * 3
+    assert all(event.spared and event.delay_ms >= 300 for event in done.all(events.RetryScheduled))
+    assert done.requests_with(Outcome.REFUSED) == 3
+    assert done.used == done.charged
+
+
+async def test_a_reply_that_breaks_off_is_asked_for_again(desk: Desk, strategy: Strategy) -> None:
+    """Nobody can know what a reply has cost that did not come: it is not counted."""
+    done = await desk.does("broken reply", strategy)
+
+    assert done.result == {"answer": "3"}
+    assert done.requests_with(Outcome.LOST) == 1
+    assert done.used == done.charged
+
+
+async def test_a_server_that_is_gone_for_a_while_is_waited_for(desk: Desk, strategy: Strategy) -> None:
+    async with desk.client() as client:
+        # given: a session whose tool runs
+        handle = await desk.submit(client, "waiting", strategy)
+        place = desk.place(handle.correlation_id)
+        await until((place / "waiting").exists, "the tool waits")
+        # when: the server is gone, and the planner has failed to reach it more often than it has attempts
+        desk.server.stop()
+        try:
+            (place / "go on").touch()
+            await _unreachable(handle, times=3)
+        finally:
+            desk.server.start()
+        # then
+        done = await desk.settle(handle)
+
+    assert done.result == {"answer": "waited"}
+    assert done.ran() == ["shop.wait"]
+    assert {code for _, code in failures(done)} == {"model_unavailable"}
+    assert done.used == done.charged
+
+
+async def _unreachable(handle: Handle, times: int) -> None:
+    """Waits until planning has failed so often."""
+    seen = 0
+    async for event in handle.events():
+        seen += isinstance(event, events.PlanningFailed)
+        if seen == times:
+            return
+
+
+@pytest.mark.parametrize(("task", "code"), [("too long", "context_too_long"), ("bad key", "bad_credentials")])
+async def test_what_no_waiting_mends_is_a_dead_letter_with_the_reason(
+    desk: Desk, strategy: Strategy, task: str, code: str
+) -> None:
+    settled = await desk.does(task, strategy)
+
+    assert isinstance(settled.end, events.TaskEscalated)
+    assert failures(settled) == [("", code)]
+    failure = settled.all(events.PlanningFailed)[0].failure
+    assert failure.kind is FailureKind.PERMANENT
+    letter = await desk.dead_letter(settled.session)
+    assert letter.failure.code == code
+    assert letter.failure.message.startswith(failure.message)
+    assert settled.used == settled.charged
+
+
+async def test_refused_credentials_are_an_error_in_the_log(desk: Desk, strategy: Strategy) -> None:
+    await desk.does("bad key", strategy)
+
+    (line,) = [each for each in desk.log("planner").splitlines() if '"level": "error"' in each]
+    assert "refused the credentials" in line
+    assert "OPENAI_API_KEY" in line
+
+
+async def test_all_of_it_in_one_task(desk: Desk, strategy: Strategy) -> None:
+    done = await desk.does("everything", strategy)
+
+    assert done.result == {"answer": "55 and ordered 5 x pear"}
+    assert (desk.place(done.session) / "orders").read_text() == "5 x pear\n"
+    assert done.requests_with(Outcome.LOST) == 1
+    assert done.used == done.charged
+
+
+async def test_the_key_is_nowhere(desk: Desk, strategy: Strategy) -> None:
+    """Not even where a server repeats it."""
+    done = await desk.does("everything", strategy)
+    refused = await desk.does("bad key", strategy)
+
+    written = desk.written()
+
+    assert any(done.session.encode() in content for content in written.values())
+    assert refused.session.encode() in written["topic dead-letters"]
+    secret = desk.key.removeprefix("sk-proj-").encode()
+    assert [name for name, content in written.items() if secret in content] == []
+
+
+async def test_the_trace_has_each_turn(desk: Desk, strategy: Strategy) -> None:
+    done = await desk.does("fails for good", strategy)
+
+    def is_complete(spans: list[Span]) -> bool:
+        names = {span.name for span in spans}
+        return f"invoke_agent {strategy} ended" in names and not orphans(spans)
+
+    spans = await desk.trace(done, is_complete)
+
+    turns = done.all(events.PlanAccepted)
+    planning = [span for span in spans if span.name == "plan"]
+    assert roots(spans) == [f"invoke_agent {strategy}"]
+    assert len(planning) == len(turns)
+    assert sum(span.numbers["gen_ai.usage.input_tokens"] for span in planning) == done.used.tokens_input
+    tools = sorted((span.name, span.failed) for span in spans if span.name.startswith("execute_tool"))
+    assert tools == [("execute_tool stock.order", False), ("execute_tool stock.order", True)]
