@@ -15,7 +15,13 @@ from orchestrator.app.session_observer import _COMMITTED, COUNTED
 from orchestrator.telemetry.metrics import _DECLARED, SESSIONS_SETTLED, TRANSACTIONS
 from tests.deploy.charts import CHART, Helm, shape
 
-OF_COST_TRACKER = {"agents_tool_calls", "agents_tokens", "agents_cost_usd"}
+OF_COST_TRACKER = {
+    "agents_tool_calls",
+    "agents_model_requests",
+    "agents_tokens",
+    "agents_tokens_cached",
+    "agents_cost_usd",
+}
 OF_SCRAPING = {"namespace", "pod", "le"}
 """Labels that Prometheus adds."""
 
