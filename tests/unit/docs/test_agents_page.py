@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 from orchestrator_services.models import ModelsSettings
+from orchestrator_services.prompting.outputs import MOST_SHOWN
 
+from orchestrator.saga.limits import PLATFORM_LIMITS
 from orchestrator.sdk import Planner, discover, parse_documents
 from orchestrator.sdk.profiles import Agent, LimitsOf
 from tests.support.pages import ROOT, blocks, inline
@@ -56,10 +58,19 @@ def strategies() -> list[str]:
 
 def test_strategies_are_planners() -> None:
     assert strategies()
-    assert set(strategies()) <= set(discover().by_name(Planner))
+    assert set(strategies()) == set(discover().by_name(Planner)) - {"playbook"}
 
 
 def test_settings_that_are_named_exist() -> None:
     prefix = "ORCHESTRATOR_MODELS_"
     named = {re.split(r"\W", text)[0] for text in inline(PAGE) if text.startswith(prefix)}
     assert named == {prefix + name.upper() for name in ModelsSettings.model_fields}
+
+
+def test_defaults_that_are_named_are_those_of_the_settings() -> None:
+    text, defaults = PAGE.read_text(encoding="utf-8"), ModelsSettings()
+    assert f"`max_tokens` ({defaults.max_tokens} unless set)" in text
+    assert f"`ORCHESTRATOR_MODELS_REQUEST_TIMEOUT` ({defaults.request_timeout:.0f} s" in text
+    assert f"`ORCHESTRATOR_MODELS_MAX_REQUESTS` ({defaults.max_requests} in one turn" in text
+    assert f"`turns` ({PLATFORM_LIMITS.turns} unless set)" in text
+    assert f"more than {MOST_SHOWN:,} characters" in text
