@@ -15,7 +15,7 @@ from orchestrator.local import StackAddress
 
 PROGRAM = str(Path(sys.executable).with_name("orchestrator"))
 COMMAND_S = 60.0
-START_S = 60.0
+START_S = 180.0
 
 
 @dataclass
