@@ -198,6 +198,7 @@ async def test_the_key_is_nowhere(desk: Desk, strategy: Strategy) -> None:
 async def test_the_trace_has_each_turn_with_its_requests_and_tools(desk: Desk, strategy: Strategy) -> None:
     done = await desk.does("everything", strategy)
 
+    runs: list[events.ToolCompleted | events.ToolFailed]
     runs = [*done.all(events.ToolCompleted), *done.all(events.ToolFailed)]
 
     def is_complete(spans: list[Span]) -> bool:
