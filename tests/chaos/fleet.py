@@ -19,7 +19,7 @@ QUICK: Final = {
     # A process that a signal ends logs the stacks of its threads.
     "PYTHONFAULTHANDLER": "1",
 }
-READY_S: Final = 90.0
+READY_S: Final = 240.0
 STOP_S: Final = 60.0
 
 

@@ -2,19 +2,20 @@
 
 import json
 import logging
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 import pytest
 
 from orchestrator.local import StackAddress
 from tests.chaos.conversations import heads, responses, segments
-from tests.chaos.thoughts import TURNS, sum_of
+from tests.chaos.thoughts import HELD, TURNS, sum_of
 from tests.chaos.topics import Reader, Record
 from tests.chaos.trial import installed, trial
 from tests.chaos.workloads import THOUGHTS
@@ -24,7 +25,7 @@ from tests.support.model_server.ledger import Entry, Outcome
 
 KILLED: Final = tuple(name for name in THOUGHTS.members if not name.startswith("deciding"))
 FIRST: Final = ("planner-0", "planner-1", "executor-0", "executor-1")
-"""Executors are killed early: a session waits two minutes for a run that may not be repeated and was cut off."""
+CHARGED_S: Final = 240.0
 CONCURRENCY: Final = 100
 """Most messages that a service handles at once: so many requests may be under way when a planner is killed."""
 ALWAYS_LOST: Final = "task 3\n"
@@ -54,6 +55,7 @@ def test_whatever_is_killed_every_session_thinks_to_its_end(
     server: ModelServer,
     reading: Callable[[Installation], Reader],
 ) -> None:
+    ledger = installation.folder / "ledger"
     random = Random("thinking")  # noqa: S311 - the same kills in each run
     killed: Counter[str] = Counter()
     # given: two planners, executors and orchestrators, and sessions that think
@@ -61,8 +63,10 @@ def test_whatever_is_killed_every_session_thinks_to_its_end(
         server.plant(Hang("under way"), about=ALWAYS_LOST, turn=1)
         chaos.load.top_up(in_flight)
         server.wait_held("under way")
-        # when: the planners are killed while the model thinks, then all of them at random; each is restarted
+        # when: planners are killed while the model thinks, executors while a tool runs, then all of them at random
         for name in (*FIRST, *random.choices(KILLED, k=kills)):
+            if name == "executor-0":
+                _await_charge(ledger, HELD)
             chaos.fleet.restart_crashed()
             killed[name.partition("-")[0]] += 1
             chaos.fleet.members[name].kill()
@@ -73,7 +77,7 @@ def test_whatever_is_killed_every_session_thinks_to_its_end(
     ended = list(_ended(records))
     assert len(ended) == chaos.load.submitted
     assert [each for each in ended if each.answer["sum"] != sum_of(each.number)] == []
-    _assert_charged_once(ended, installation.folder / "ledger")
+    _assert_charged_once(ended, ledger)
     _assert_whole_conversations(records, installation.folder / "values")
     server.wait_settled()
     requests = server.requests()
@@ -105,11 +109,26 @@ def _ended(records: Iterable[Record]) -> Iterator[Ended]:
             yield Ended(record.session, numbers[record.session], answer, total["model_requests"], tokens)
 
 
+def _await_charge(ledger: Path, number: int) -> None:
+    """Waits until a task has been charged."""
+    deadline = time.monotonic() + CHARGED_S
+    while number not in [each["number"] for each in _charges(ledger)]:
+        assert time.monotonic() < deadline, f"task {number} was not charged within {CHARGED_S:.0f} s"
+        time.sleep(0.05)
+
+
+def _charges(ledger: Path) -> list[dict[str, Any]]:
+    """The charges so far: whole lines of the file."""
+    text = ledger.read_text() if ledger.exists() else ""
+    return [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
+
+
 def _assert_charged_once(ended: Sequence[Ended], ledger: Path) -> None:
     """No session was charged twice; each that says so was charged, and one that cannot know at most once."""
-    charges = Counter(json.loads(line)["session"] for line in ledger.read_text().splitlines())
+    charges = Counter(each["session"] for each in _charges(ledger))
     assert [session for session, count in charges.items() if count > 1] == []
     assert [each for each in ended if each.answer["charged"] == "yes" and not charges[each.session]] == []
+    assert [each.answer["charged"] for each in ended if each.number == HELD] == ["unknown"]
 
 
 def _assert_whole_conversations(records: Sequence[Record], values: Path) -> None:

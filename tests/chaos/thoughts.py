@@ -12,6 +12,8 @@ from orchestrator.sdk import Context, TransientError, tool
 
 LONGEST_MS = 300
 TURNS = 4
+HELD = 4
+"""The task whose charge does not return."""
 
 AGENTS = """
 agent: thinker
@@ -56,14 +58,15 @@ async def look(number: int, place: int, context: Context) -> dict[str, int]:
     return {"place": place, "value": value_at(number, place)}
 
 
-@tool("chaos.charge", timeout="5s", at_most_once=True)
+@tool("chaos.charge", timeout="10s", at_most_once=True)
 async def charge(number: int, context: Context) -> str:
     """Charges: once for each task, whatever happens. CHAOS_LEDGER is the file of charges."""
     await _work(number)
-    entry = {"session": context.correlation_id, "key": context.idempotency_key}
+    entry = {"number": number, "session": context.correlation_id, "key": context.idempotency_key}
     with Path(os.environ["CHAOS_LEDGER"]).open("a", encoding="utf-8") as ledger:  # noqa: ASYNC230 - a line
         ledger.write(json.dumps(entry) + "\n")
-    await _work(number)
+    if number == HELD:
+        await asyncio.Event().wait()
     return "charged"
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from orchestrator.local import StackAddress
 
 PROGRAM = str(Path(sys.executable).with_name("orchestrator"))
-COMMAND_S = 60.0
-START_S = 180.0
+COMMAND_S = 240.0
+START_S = 240.0
 
 
 @dataclass

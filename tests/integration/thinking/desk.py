@@ -33,7 +33,7 @@ GROUPS: Final = (
     ("tool-selector", "recovery", "evaluator", "session-recorder"),
 )
 """The services of each process. Those that only decide share one, to limit the number of processes."""
-WAIT_S: Final = 120.0
+WAIT_S: Final = 240.0
 LOOK_S: Final = 0.05
 Of = TypeVar("Of", bound=Event)
 

@@ -45,7 +45,7 @@ def order(item: str, pieces: int, context: Context) -> str:
     return f"ordered {pieces} x {item}"
 
 
-@tool("shop.meet", timeout="60s")
+@tool("shop.meet", timeout="10m")
 async def meet(me: str, other: str, context: Context) -> str:
     """Waits until the other one is there: it returns only if both run at once."""
     place = place_of(context.correlation_id)
@@ -54,7 +54,7 @@ async def meet(me: str, other: str, context: Context) -> str:
     return f"{me} met {other}"
 
 
-@tool("shop.wait", timeout="120s")
+@tool("shop.wait", timeout="10m")
 async def wait(context: Context) -> str:
     """Waits until the test lets it go on."""
     place = place_of(context.correlation_id)

@@ -3,6 +3,7 @@
 The model is reached by the real client of OpenAI's protocol. What goes wrong is in the scripts, by task.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +18,8 @@ from tests.support.model_server.ledger import Outcome
 from tests.support.trace_tree import Span, orphans, roots
 
 pytestmark = pytest.mark.integration
+
+TOKENS_INPUT = "gen_ai.usage.input_tokens"
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +172,16 @@ async def test_all_of_it_in_one_task(desk: Desk, strategy: Strategy) -> None:
     assert done.used == done.charged
 
 
+async def test_the_conversation_is_read_back_with_each_turn_once(desk: Desk, strategy: Strategy) -> None:
+    done = await desk.does("everything", strategy)
+
+    shown = desk.installation.json("sessions", "conversation", done.session, "--from-log")
+
+    turns = done.all(events.PlanAccepted)
+    assert [turn["turn"] for turn in shown["turns"]] == list(range(1, len(turns) + 1))
+    assert sum(turn["used"]["model_requests"] for turn in shown["turns"]) == done.used.model_requests
+
+
 async def test_the_key_is_nowhere(desk: Desk, strategy: Strategy) -> None:
     """Not even where a server repeats it."""
     done = await desk.does("everything", strategy)
@@ -182,19 +195,31 @@ async def test_the_key_is_nowhere(desk: Desk, strategy: Strategy) -> None:
     assert [name for name, content in written.items() if secret in content] == []
 
 
-async def test_the_trace_has_each_turn(desk: Desk, strategy: Strategy) -> None:
-    done = await desk.does("fails for good", strategy)
+async def test_the_trace_has_each_turn_with_its_requests_and_tools(desk: Desk, strategy: Strategy) -> None:
+    done = await desk.does("everything", strategy)
+
+    runs: list[events.ToolCompleted | events.ToolFailed]
+    runs = [*done.all(events.ToolCompleted), *done.all(events.ToolFailed)]
 
     def is_complete(spans: list[Span]) -> bool:
-        names = {span.name for span in spans}
-        return f"invoke_agent {strategy} ended" in names and not orphans(spans)
+        kinds = Counter(span.name.partition(" ")[0] for span in spans)
+        ended = any(span.name == f"invoke_agent {strategy} ended" for span in spans)
+        leaves = (kinds["chat"], kinds["execute_tool"]) == (len(done.requests), len(runs))
+        return ended and leaves and not orphans(spans)
 
     spans = await desk.trace(done, is_complete)
 
-    turns = done.all(events.PlanAccepted)
-    planning = [span for span in spans if span.name == "plan"]
     assert roots(spans) == [f"invoke_agent {strategy}"]
-    assert len(planning) == len(turns)
-    assert sum(span.numbers["gen_ai.usage.input_tokens"] for span in planning) == done.used.tokens_input
-    tools = sorted((span.name, span.failed) for span in spans if span.name.startswith("execute_tool"))
-    assert tools == [("execute_tool stock.order", False), ("execute_tool stock.order", True)]
+    # A span for each turn, and for each attempt at one that failed.
+    planning = [span for span in spans if span.name == "plan"]
+    assert sum(not span.failed for span in planning) == len(done.all(events.PlanAccepted))
+    assert sum(span.failed for span in planning) == len(done.all(events.PlanningFailed))
+    # A span for each request, below that of its turn.
+    chats = [span for span in spans if span.name.startswith("chat ")]
+    assert {span.parent for span in chats} <= {span.span_id for span in planning}
+    assert sum(not span.failed for span in chats) == done.used.model_requests
+    for those in (planning, chats):
+        assert sum(span.numbers.get(TOKENS_INPUT, 0) for span in those) == done.used.tokens_input
+    # A span for each run of a tool.
+    tools = Counter((span.name, span.failed) for span in spans if span.name.startswith("execute_tool"))
+    assert tools == Counter((f"execute_tool {run.tool}", isinstance(run, events.ToolFailed)) for run in runs)
