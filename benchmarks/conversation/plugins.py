@@ -21,7 +21,10 @@ def reader(asked: Asked) -> Says:
     """Reads as many pages as the task says, less one, and answers. Told what it reads and writes, so that nothing
     counts it: that would take longer with each turn."""
     turn, turns = asked.turn, int(asked.messages[0].text.split()[1])
-    used: dict[str, Any] = {"tokens_input": TOKENS_PER_TURN * (turn + 1), "tokens_output": TOKENS_PER_TURN // 4}
+    used: dict[str, Any] = {
+        "tokens_input": TOKENS_PER_TURN * (turn + 1),
+        "tokens_output": TOKENS_PER_TURN // 4,
+    }
     if turn == turns - 1:
         return Says(text=ANSWER, **used)
     return Says(text=thought(turn), calls=[("pages.read", {"number": turn})], **used)
