@@ -50,7 +50,11 @@ def candidate(name: str, context: Context, settings: ModelsSettings) -> Candidat
     Raises `PermanentError` with `unknown_model`, `bad_credentials` or `provider_not_installed`.
     """
     plugin = context.plugins.by_name(Model).get(name) if isinstance(context, ServiceContext) else None
-    model = _from_plugin(plugin) if plugin else _from_provider(name)
+    return priced(name, _from_plugin(plugin) if plugin else _from_provider(name), settings)
+
+
+def priced(name: str, model: ClientModel, settings: ModelsSettings) -> Candidate:
+    """A model object by a name, with its price."""
     price = configured_price(name, settings.prices) or getattr(model, "price", None) or table_price(model)
     return Candidate(name, model, price)
 

@@ -60,15 +60,7 @@ class PydanticModelClient:
 
     async def turn(self, request: TurnRequest, context: Context) -> TurnReply:
         """As `ModelClient.turn` says."""
-        run = _Run.of(request, context, settings())
-        with capture_run_messages() as seen:
-            try:
-                result = await run.result()
-            except Exception as error:  # noqa: BLE001 - a model may raise anything
-                explained = run.explained(error, seen)
-                # What a provider says about refused credentials may hold a part of them.
-                raise explained from (None if explained.code == "bad_credentials" else error)
-        return run.reply(result)
+        return await Run.of(request, context, settings()).turn()
 
     async def ask(
         self,
@@ -88,7 +80,7 @@ class PydanticModelClient:
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """One turn: what is asked, of which models, with what is left."""
 
     request: TurnRequest
@@ -102,7 +94,7 @@ class _Run:
     max_requests: int
 
     @classmethod
-    def of(cls, request: TurnRequest, context: Context, given: ModelsSettings) -> "_Run":
+    def of(cls, request: TurnRequest, context: Context, given: ModelsSettings) -> "Run":
         """Raises `PermanentError` for what can be seen to be wrong before anything is sent."""
         policy = request.model
         candidates = [candidate(name, context, given) for name in (policy.name, *policy.fallback)]
@@ -114,7 +106,7 @@ class _Run:
         return cls(
             request=request,
             history=history,
-            answers=_answers(history, request),
+            answers=answers_in(history, request),
             candidates=candidates,
             names=SameNames() if scripted else ToolNames(tool.name for tool in request.tools),
             output=None if request.output_schema is None else Output(request.output_schema),
@@ -122,6 +114,17 @@ class _Run:
             meter=Meter(Wallet.of(request.budget), context),
             max_requests=given.max_requests,
         )
+
+    async def turn(self) -> TurnReply:
+        """What the model replies. Raises what `ModelClient` says."""
+        with capture_run_messages() as seen:
+            try:
+                result = await self.result()
+            except Exception as error:  # noqa: BLE001 - a model may raise anything
+                explained = self.explained(error, seen)
+                # What a provider says about refused credentials may hold a part of them.
+                raise explained from (None if explained.code == "bad_credentials" else error)
+        return self.reply(result)
 
     async def result(self) -> AgentRunResult[Any]:
         return await self._agent().run(
@@ -165,13 +168,14 @@ class _Run:
             self._check_complete()
         return TurnReply(
             calls=calls,
-            output=None if calls else self._output(result.output),
+            output=None if calls else self.unwrapped(result.output),
             text=text_of(last_response(messages)),
             messages=kept,
             history=history,
         )
 
-    def _output(self, output: Any) -> Any:
+    def unwrapped(self, output: Any) -> Any:
+        """The output as JSON data."""
         return self.output.unwrapped(output) if self.output else output
 
     def _check_complete(self) -> None:
@@ -211,7 +215,7 @@ class _Run:
         )
 
 
-def _answers(history: Sequence[ModelMessage], request: TurnRequest) -> dict[str, Any]:
+def answers_in(history: Sequence[ModelMessage], request: TurnRequest) -> dict[str, Any]:
     """The answers as the library takes them. Raises `InvalidInput` unless each open call has exactly one."""
     waiting = {call.tool_call_id for call in open_calls(history)}
     given = set(request.answers)

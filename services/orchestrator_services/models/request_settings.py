@@ -27,7 +27,17 @@ _SECRET_VALUE: Final = re.compile(r"^(sk-|bearer\s|basic\s)", re.IGNORECASE)
 
 
 def request_settings(given: str, models: Iterable[ClientModel], settings: ModelsSettings) -> ModelSettings:
-    """The settings of a policy, a JSON object, with the platform's bounds.
+    """The settings of a policy, a JSON object, with the platform's bounds. Raises as `checked_settings` does."""
+    bounds: dict[str, Any] = {
+        "max_tokens": settings.max_tokens,
+        "request_timeout": settings.request_timeout,
+    }
+    # Recovery retries, where it counts attempts and can wait; a provider's client would do so unseen.
+    return cast(ModelSettings, {**bounds, **checked_settings(given, models), "max_retries": 0})
+
+
+def checked_settings(given: str, models: Iterable[ClientModel]) -> dict[str, Any]:
+    """The settings of a policy, a JSON object.
 
     Raises `PermanentError` with `model_settings` that names every setting that is unknown, that the platform sets
     itself, or that looks like a credential. A credential's value is not repeated.
@@ -36,12 +46,7 @@ def request_settings(given: str, models: Iterable[ClientModel], settings: Models
     known = {name for model in models for name in _names(model)} | set(ModelSettings.__annotations__)
     if problems := list(_problems(found, known)):
         raise PermanentError("the agent's model settings: " + "; ".join(problems), code="model_settings")
-    bounds: dict[str, Any] = {
-        "max_tokens": settings.max_tokens,
-        "request_timeout": settings.request_timeout,
-    }
-    # Recovery retries, where it counts attempts and can wait; a provider's client would do so unseen.
-    return cast(ModelSettings, {**bounds, **found, "max_retries": 0})
+    return found
 
 
 def _object(given: str) -> dict[str, Any]:

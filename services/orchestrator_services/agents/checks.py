@@ -1,0 +1,52 @@
+"""What keeps an agent from being durable, found before it runs."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from types import NoneType
+from typing import Final
+
+from orchestrator_services.agents.options import Options
+from orchestrator_services.agents.toolsets import Toolsets, id_of
+
+# As names in agents' documents.
+_NAME: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+_RULE: Final = "use letters, digits, dots, dashes and underscores, a letter or digit first"
+
+
+def problems_of(options: Options) -> Iterator[str]:
+    """Every reason why the agent cannot be durable, with what to do."""
+    if not options.name:
+        yield 'a durable agent needs a name: Agent(…, name="desk")'
+        return
+    if not _NAME.match(options.name):
+        yield f"{options.name!r} cannot be the name of a durable agent: {_RULE}"
+    if options.deps is None and options.agent.deps_type not in (object, NoneType, None):
+        yield (
+            f"{options.name} has dependencies of the type {options.agent.deps_type.__name__}: say how a process makes "
+            "them, durable(agent, deps=make)"
+        )
+    yield from (f"{options.name}: {problem}" for problem in _of_tools(options))
+
+
+def _of_tools(options: Options) -> Iterator[str]:
+    toolsets = Toolsets.of(options.agent)
+    functions = [tool for one in toolsets.functions for tool in one.tools.values()]
+    ids = [id_of(one) for one in toolsets.others]
+    for tool in functions:
+        if tool.requires_approval:
+            yield (
+                f"the tool {tool.name} requires approval, which a durable agent cannot ask for: remove "
+                "requires_approval, and name a reviewer in the agent's profile"
+            )
+    for one, toolset_id in zip(toolsets.others, ids, strict=True):
+        if not toolset_id:
+            yield f"the toolset {one.label} has no id: give it one, {type(one).__name__}(…, id=…)"
+    names = Counter([*(tool.name for tool in functions), *filter(None, ids)])
+    for name, uses in names.items():
+        if uses > 1:
+            yield f"{uses} tools and toolsets would be {options.tool_name(name)}: rename all but one"
+        if not _NAME.match(name):
+            yield f"{name!r} cannot be the name of a tool: {_RULE}"
+    for name in sorted(set(options.at_most_once) - names.keys()):
+        yield f"at_most_once names {name}, which is no tool or toolset of the agent"
