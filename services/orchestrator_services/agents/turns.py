@@ -10,6 +10,8 @@ from pydantic_ai import Agent, DeferredToolRequests, DeferredToolResults, RunCon
 from pydantic_ai._output import OutputSchema
 from pydantic_ai.agent import AgentRunResult
 from pydantic_ai.exceptions import (
+    AgentRunError,
+    FallbackExceptionGroup,
     ModelRetry,
     ToolRetryError,
     UnexpectedModelBehavior,
@@ -23,7 +25,15 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RunUsage
 from pydantic_core import to_jsonable_python
 
-from orchestrator.sdk import Context, HandlerError, InvalidInput, PermanentError
+from orchestrator.sdk import (
+    Context,
+    FailureKind,
+    HandlerError,
+    InvalidInput,
+    PermanentError,
+    TransientError,
+    failure_of,
+)
 from orchestrator.sdk.messages import replace as replaced
 from orchestrator.sdk.messages import types
 from orchestrator_services.agents.options import Options
@@ -32,6 +42,7 @@ from orchestrator_services.agents.toolsets import Route, deferred, not_supported
 from orchestrator_services.models.budget import Wallet
 from orchestrator_services.models.candidates import Candidate, candidate, priced, require_price
 from orchestrator_services.models.client import Run, answers_in
+from orchestrator_services.models.errors import without_secrets
 from orchestrator_services.models.metering import Meter, MeteredModel
 from orchestrator_services.models.names import SameNames, ToolNames
 from orchestrator_services.models.port import TurnReply, TurnRequest
@@ -151,7 +162,16 @@ class AgentRun(Run):
             return PermanentError(text, code="output_does_not_fit")
         if isinstance(error, UserError):
             return PermanentError(f"{name} cannot run: {error}", code="agent_error")
+        if not isinstance(error, HandlerError | AgentRunError | FallbackExceptionGroup):
+            return self._of_the_agents_code(error)
         return super().explained(error, seen)
+
+    def _of_the_agents_code(self, error: Exception) -> HandlerError:
+        """What dynamic instructions, validators, or a server that is gone raise."""
+        failure = failure_of(error, "agent_error")
+        text = f"{self.options.name}: {without_secrets(failure.message)}"
+        kind = TransientError if failure.kind is FailureKind.TRANSIENT else PermanentError
+        return kind(text, code=failure.code)
 
 
 def _deferring(agent: Agent[Any, Any]) -> Agent[Any, Any]:

@@ -1,5 +1,6 @@
 """Agents of pydantic-ai as durable ones: whole sessions in memory."""
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -477,3 +478,64 @@ async def test_two_agents_have_tools_of_one_name() -> None:
 
         ran = [one.tool for one in harness.produced if isinstance(one, events.ToolCompleted)]
         assert ran == ["desk.counts"] * 2 + ["till.counts"] * 2
+
+
+async def test_what_is_away_while_the_agent_plans_is_tried_again() -> None:
+    desk = Agent(model(answers), name="desk", tools=[counts])
+    asked: list[str] = []
+
+    @desk.instructions
+    def opening() -> str:
+        asked.append("opening hours")
+        if len(asked) == 1:
+            raise ConnectionError("the calendar does not respond")
+        return "Open until six."
+
+    session, harness = await outcome(durable(desk))
+
+    assert session.result == "3 and 5"
+    (failed,) = (one for one in harness.produced if isinstance(one, events.PlanningFailed))
+    assert failed.failure.code == "unavailable"
+    assert "desk: ConnectionError: the calendar does not respond" in failed.failure.message
+
+
+async def test_a_mistake_in_the_agents_code_says_which_agent_has_it() -> None:
+    desk = Agent(model(answers), name="desk")
+
+    @desk.instructions
+    def opening() -> str:
+        raise KeyError("hours")
+
+    _, harness = await outcome(durable(desk))
+
+    (letter,) = harness.dead_letters
+    assert letter.failure.code == "agent_error"
+    assert "desk: KeyError: 'hours'" in letter.failure.message
+
+
+async def test_a_blocking_tool_has_a_thread_of_its_own() -> None:
+    threads: list[threading.Thread] = []
+
+    def block() -> str:
+        threads.append(threading.current_thread())
+        return "done"
+
+    def script(seen: Seen) -> ModelResponse:
+        return calls(("block", {}), ("block", {})) if seen.turn == 0 else says("done")
+
+    await outcome(durable(Agent(model(script), name="desk", tools=[block])))
+
+    first, second = threads
+    assert first is not second
+    assert first.daemon
+    assert second.daemon
+
+
+async def test_the_profile_that_comes_with_an_agent_has_its_usage_limits() -> None:
+    desk = Agent(model(goes_on), name="desk", tools=[counts])
+    limits = UsageLimits(request_limit=None, tool_calls_limit=2)
+
+    session, _ = await outcome(durable(desk, usage_limits=limits))
+
+    assert session.state.used.tool_calls == 2
+    assert session.outcome != "COMPLETED"
