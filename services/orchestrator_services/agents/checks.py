@@ -21,10 +21,11 @@ def problems_of(options: Options) -> Iterator[str]:
         return
     if not _NAME.match(options.name):
         yield f"{options.name!r} cannot be the name of a durable agent: {_RULE}"
-    if options.deps is None and options.agent.deps_type not in (object, NoneType, None):
+    deps_type = options.agent.deps_type
+    if options.deps is None and deps_type not in (object, NoneType, None):
         yield (
-            f"{options.name} has dependencies of the type {options.agent.deps_type.__name__}: say how a process makes "
-            "them, durable(agent, deps=make)"
+            f"{options.name} has dependencies of the type {getattr(deps_type, '__name__', deps_type)}: say how a "
+            "process makes them, durable(agent, deps=make)"
         )
     yield from (f"{options.name}: {problem}" for problem in _of_tools(options))
 

@@ -140,5 +140,9 @@ def _as_announced(call: ToolCall, route: Route, context: Context) -> Mapping[str
     definition = context.definitions.tools.get(route.tool)
     if definition is None or not Arguments.of(call.arguments, ()).problems(definition):
         return call.arguments
-    fitting = to_jsonable_python(route.offered.args_validator.validate_json(to_json(call.arguments)))
+    try:
+        fitting = to_jsonable_python(route.offered.args_validator.validate_json(to_json(call.arguments)))
+    except ValueError:
+        # A validator that needs the run's validation context, or values that are not JSON.
+        return call.arguments
     return fitting if isinstance(fitting, dict) else call.arguments

@@ -110,6 +110,26 @@ async def test_tools_and_instructions_get_dependencies_where_they_run() -> None:
     assert services == ["planner", "tool-executor", "planner"]
 
 
+async def test_dependencies_may_be_those_of_the_task() -> None:
+    async def of_the_task(context: Context) -> Shop:
+        task = (await context.history()).events[0]
+        assert isinstance(task, events.TaskReceived)
+        return Shop((await context.values.load(task.context))["town"])
+
+    def script(seen: Seen) -> ModelResponse:
+        return calls(("where", {})) if seen.turn == 0 else says(seen.new[0].splitlines()[1])
+
+    desk = Agent(model(script), name="desk", deps_type=Shop)
+
+    @desk.tool
+    def where(ctx: RunContext[Shop]) -> str:
+        return ctx.deps.town
+
+    session, _ = await outcome(durable(desk, deps=of_the_task), context={"town": "Bergen"})
+
+    assert session.result == "Bergen"
+
+
 async def test_a_tool_that_fails_once_is_retried_and_the_model_does_not_notice() -> None:
     runs: list[str] = []
 
