@@ -10,48 +10,12 @@ from pydantic_ai import Agent
 from orchestrator.sdk.plugins import load_module
 from orchestrator.testing import Harness
 from tests.support.model_server import ModelServer
+from tests.support.pages import ROOT, blocks
 
-BEFORE = '''\
-from dataclasses import dataclass
-
-from pydantic import BaseModel
-from pydantic_ai import Agent, RunContext
-
-
-@dataclass
-class Shop:
-    stock: dict[str, int]
-
-
-class Answer(BaseModel):
-    item: str
-    pieces: int
-
-
-desk = Agent(
-    "openai-chat:gpt-5-mini",
-    name="desk",
-    deps_type=Shop,
-    output_type=Answer,
-    instructions="Answer from the stock alone.",
-    retries=2,
+(MODULE,) = (
+    block for block in blocks(ROOT / "docs" / "agents.md", "python") if block.startswith("# my_desk.py")
 )
-
-
-@desk.tool
-async def lookup(ctx: RunContext[Shop], item: str) -> int:
-    """How many pieces of an item are in stock."""
-    return ctx.deps.stock.get(item, 0)
-
-
-def make_shop() -> Shop:
-    return Shop(stock={"apple": 3})
-'''
-ADDED = """
-from orchestrator_services.agents import durable
-
-durable_desk = durable(desk, deps=make_shop)
-"""
+(ADDED,) = (block for block in blocks(ROOT / "docs" / "agents.md", "python") if "durable(desk" in block)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +33,7 @@ def server(running: ModelServer, monkeypatch: pytest.MonkeyPatch) -> ModelServer
 
 async def test_an_agent_that_exists_becomes_durable_by_two_lines(server: ModelServer, tmp_path: Path) -> None:
     module = tmp_path / "my_desk.py"
-    module.write_text(BEFORE + ADDED)
+    module.write_text(MODULE + ADDED)
 
     loaded = load_module(str(module))
     # Entered, so that its connections end with the event loop of this test.
