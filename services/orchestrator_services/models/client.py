@@ -111,15 +111,16 @@ class _Run:
                 require_price(one)
         scripted = all(isinstance(one.model, FunctionModel) for one in candidates)
         history = () if request.history is None else request.history.decoded
+        names = SameNames() if scripted else ToolNames(tool.name for tool in request.tools)
         return cls(
             request=request,
             history=history,
             answers=_answers(history, request),
             candidates=candidates,
-            names=SameNames() if scripted else ToolNames(tool.name for tool in request.tools),
+            names=names,
             output=None if request.output_schema is None else Output(request.output_schema),
             settings=request_settings(policy.settings, [one.model for one in candidates], given),
-            meter=Meter(Wallet.of(request.budget), context),
+            meter=Meter(Wallet.of(request.budget), context, names.to_platform, streams=given.stream),
             max_requests=given.max_requests,
         )
 

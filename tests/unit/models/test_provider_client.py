@@ -17,6 +17,8 @@ from tests.support.model_server import ModelServer
 from tests.unit.models.support import NUMBER, STOCK, context_in
 from tests.unit.services.support import World
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[ModelServer]:
