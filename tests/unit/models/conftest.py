@@ -1,6 +1,7 @@
 """Models asked each way: with responses that are streamed, and with those that come as a whole."""
 
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 from orchestrator_services.models.settings import settings
@@ -9,7 +10,8 @@ from orchestrator_services.models.settings import settings
 @pytest.fixture(scope="session", autouse=True)
 def _library() -> None:
     """Imports the client's library, which takes seconds, before any test measures time."""
-    import orchestrator_services.models.client  # noqa: F401
+    import_module("orchestrator_services.models.client")
+    import_module("orchestrator_services.models.scripts")
 
 
 @pytest.fixture(scope="module", params=["streamed", "whole"])

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("each_way")
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[ModelServer]:
+def running(each_way: None) -> Iterator[ModelServer]:
     with ModelServer("tests.unit.models.server_scripts") as server:
         yield server
 
