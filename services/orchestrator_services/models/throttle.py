@@ -13,6 +13,8 @@ logger: Final = logging.getLogger(__name__)
 
 INTERVAL_S: Final = 0.25
 """How long text is collected before it is sent: people read it, and each message costs as much as a short text."""
+FIRST_S: Final = 0.05
+"""How long the first words are collected: a short response is one message, and nobody notices."""
 LONGEST: Final = 8_192
 """Characters of one message. Texts of several times the size come at once from models that do not really stream."""
 MOST_HELD: Final = 65_536
@@ -38,7 +40,7 @@ class _Waiting:
 
 
 class Throttle:
-    """Collects what one response adds, and sends it in its order: the first words at once, then every 250 ms.
+    """Collects what one response adds, and sends it in its order: the first words soon, then every 250 ms.
 
     One message is in flight at a time. `send` may take as long as it likes; if it fails, the rest of the response is
     not shown. Use it on one event loop.
@@ -82,10 +84,11 @@ class Throttle:
 
     async def _run(self) -> None:
         try:
+            await self._pause(min(FIRST_S, self._interval_s))
             while self._waiting:
                 for delta in self._taken():
                     await self._send(delta)
-                await self._pause()
+                await self._pause(self._interval_s)
         except Exception as error:
             # Nobody depends on it: the response comes as a whole with the reply to its call.
             self._failed = True
@@ -106,9 +109,9 @@ class Throttle:
                     ended=one.ended and end >= len(one.text),
                 )
 
-    async def _pause(self) -> None:
+    async def _pause(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(self._interval_s):
+            async with asyncio.timeout(seconds):
                 await self._closing.wait()
         except TimeoutError:
             pass

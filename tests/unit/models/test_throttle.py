@@ -36,7 +36,7 @@ def throttle(send: Callable[[ModelDelta], Awaitable[None]], interval_s: float = 
     return Throttle(send, 1, interval_s)
 
 
-async def test_the_first_words_come_at_once_and_the_others_together() -> None:
+async def test_the_first_words_come_soon_and_the_others_together() -> None:
     reader = Reader()
     written = throttle(reader)
 
@@ -49,6 +49,18 @@ async def test_the_first_words_come_at_once_and_the_others_together() -> None:
 
     assert reader.texts == ["There", " are three apples."]
     assert [delta.position for delta in reader.got] == [0, 5]
+
+
+async def test_a_short_response_is_one_message() -> None:
+    reader = Reader()
+    written = throttle(reader)
+
+    for word in ("There", " are", " three"):
+        written.add(0, word)
+    written.close()
+    await until(lambda: reader.got)
+
+    assert reader.texts == ["There are three"]
 
 
 async def test_after_the_interval_what_was_collected_is_sent() -> None:
