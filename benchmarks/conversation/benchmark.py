@@ -147,7 +147,9 @@ def _figures(talks: Sequence[Conversation], warm_up: int, compared: int, produce
     states = last.states[1:]
     return {
         "kafka_bytes": {**topics, "all": topics.total()},
-        "kafka_of_produced": round(topics.total() / produced, 2),
+        # What models write goes to `progress` too, for people to watch: it is not kept.
+        "kafka_of_produced": round((topics.total() - topics[Topic.PROGRESS]) / produced, 2),
+        "progress_of_produced": round(topics[Topic.PROGRESS] / produced, 2),
         "segments_of_produced": round(median(segments) / produced, 2) if segments else None,
         "bookkeeping_of_produced": round(median(bookkeeping) / produced, 2) if bookkeeping else None,
         "values_of_produced": round(median(one.on_disk.values for one in measured) / produced, 2),

@@ -56,7 +56,8 @@ class Shell:
     options: CommonOptions
 
     @property
-    def _writes_json(self) -> bool:
+    def writes_json(self) -> bool:
+        """Whether results are written as JSON."""
         return self.options.output is Output.JSON
 
     @property
@@ -67,21 +68,21 @@ class Shell:
 
     def show(self, result: T, document: Callable[[T], Any], write_text: Callable[[T], None]) -> None:
         """Writes a result: its JSON document, or what `write_text` writes."""
-        if self._writes_json:
+        if self.writes_json:
             write_json(document(result))
         else:
             write_text(result)
 
     def show_item(self, item: T, document: Callable[[T], Any], text: Callable[[T], str]) -> None:
         """Writes one item of a stream and flushes it: its JSON document on one line, or its text."""
-        if self._writes_json:
+        if self.writes_json:
             write_json_line(document(item))
         else:
             write_line(text(item))
 
     def show_text(self, write: Callable[[], None]) -> None:
         """Calls `write` unless the command writes JSON: for text that its document already holds or does not need."""
-        if not self._writes_json:
+        if not self.writes_json:
             write()
 
     def settings(self, **flags: Any) -> "Settings":
@@ -134,7 +135,7 @@ class Shell:
             raise typer.Exit(exit_code_of(error)) from None
 
     def _write_error(self, error: Exception) -> None:
-        if self._writes_json:
+        if self.writes_json:
             write_json_error(error_document(error))
             return
         for problem in error.problems if isinstance(error, ConfigurationError) else (str(error),):

@@ -16,6 +16,7 @@ from orchestrator.client.handle import Handle, from_beginning
 from orchestrator.client.ids import new_session
 from orchestrator.client.sending import send
 from orchestrator.client.settings import ClientSettings
+from orchestrator.client.subscriptions import Subscription
 from orchestrator.clock import unix_micros
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages import identity
@@ -51,6 +52,7 @@ class Client:
         self._bus = connection.bus
         self._codec = connection.codec
         self._timeout_s = timeout_s
+        self._progress: Follower | None = None
         self._producer: Producer | None = None
         self._producer_lock = Lock()
         self._floors: dict[int, tuple[float, dict[Position, int]]] = {}
@@ -75,12 +77,15 @@ class Client:
         not_before: int | None = None,
         not_after: int | None = None,
         correlation_id: str = "",
+        progress: bool = False,
     ) -> Handle:
         """Submits a task; returns when Kafka has it. Submitting the same session twice starts it once.
 
         The session does not start before `not_before`, and fails if it has not ended by `not_after`; both are
         Unix microseconds. It is new unless `key` (an idempotency key within the tenant) or `correlation_id`
-        identifies it. Raises `ConfigurationError` for an id that is not a UUID, `ContractError` for a context
+        identifies it. With `progress`, the handle's `progress` has everything from the start.
+
+        Raises `ConfigurationError` for an id that is not a UUID, `ContractError` for a context
         that JSON cannot hold, and `UnavailableError` if Kafka or the registry does not respond.
         """
         session = _session(tenant, key, correlation_id)
@@ -89,6 +94,8 @@ class Client:
         handle = await (self._new(session) if is_new else self.follow(session))
         if is_new:
             handle.watch(fresh=True)
+        if progress:
+            await handle.watch_progress()
         command = SubmitTask(
             command_id=identity.derived_id("submit", session),
             correlation_id=session,
@@ -129,6 +136,20 @@ class Client:
             )
         )
 
+    async def follow_progress(self, subscription: Subscription) -> None:
+        """Gives the subscription what is written to topic `progress` after this call.
+
+        Raises `UnavailableError` if Kafka does not respond, `ConfigurationError` if it does not have the topic.
+        """
+        place = await asyncio.to_thread(
+            session_partition, self._bus, Topic.PROGRESS, subscription.correlation_id
+        )
+        if self._progress is None:
+            # A reader of its own: sessions do not wait for a busy, slow or missing topic.
+            self._progress = Follower(self._bus, self._codec, self._timeout_s)
+        subscription.next = await asyncio.wrap_future(self._progress.ends([place]))
+        self._progress.follow(subscription)
+
     async def dead_letters(self, limit: int = 100, wanted: Wanted = every) -> list[DeadLetter]:
         """The newest `limit` dead letters that are `wanted`, newest last."""
         return await asyncio.to_thread(newest, self._bus, self._codec, limit, self._timeout_s, wanted)
@@ -167,6 +188,8 @@ class Client:
 
     def _close(self) -> None:
         self.follower.close()
+        if self._progress is not None:
+            self._progress.close()
         if self._producer is not None:
             self._producer.close()
         self._disconnect()

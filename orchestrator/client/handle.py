@@ -1,18 +1,25 @@
 """One session, as a client holds it."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from orchestrator.bus.ports import BEGINNING, Position
 from orchestrator.client.errors import error_of
 from orchestrator.client.follower import Follower
 from orchestrator.client.subscriptions import Mark, Subscription
+from orchestrator.errors import OrchestratorError
 from orchestrator.messages import events
 from orchestrator.messages.base import Event
 from orchestrator.messages.catalogue import Topic
 from orchestrator.saga import settles
 from orchestrator.sdk import Values
+
+MOST_PROGRESS: Final = 1_000
+"""Reports that wait to be shown; a reader that is slower than all models together misses the oldest."""
+
+logger: Final = logging.getLogger(__name__)
 
 
 class SessionAccess(Protocol):
@@ -26,6 +33,9 @@ class SessionAccess(Protocol):
 
     async def cancel(self, correlation_id: str, reason: str = "") -> None: ...
 
+    async def follow_progress(self, subscription: Subscription) -> None:
+        """Gives the subscription what is written to topic `progress` after this call."""
+
 
 class Handle:
     """One session, returned by `Client.submit` and `Client.follow`. Use it on the event loop that created it."""
@@ -35,6 +45,7 @@ class Handle:
         self._access = access
         self._start = start
         self._settling: Subscription | None = None
+        self._progress: Subscription | None = None
         self._settled: Event | None = None
         self._one_at_a_time = asyncio.Lock()
 
@@ -85,6 +96,38 @@ class Handle:
             if settles(item, has_task=has_task):
                 # The other topic may still hold earlier events.
                 self._access.follower.catch_up(subscription)
+
+    async def watch_progress(self) -> None:
+        """From now on, reports of tools and models are kept for `progress`. Raises nothing: they are for display."""
+        if self._progress is not None:
+            return
+        subscription = Subscription(
+            self.correlation_id, {}, fresh=True, settling_only=False, most=MOST_PROGRESS
+        )
+        try:
+            await self._access.follow_progress(subscription)
+        except OrchestratorError as error:
+            logger.warning("progress of session %s is not shown: %s", self.correlation_id, error)
+        else:
+            self._progress = subscription
+
+    async def progress(self) -> AsyncIterator[Event]:
+        """What running tools report (`ToolProgressed`) and models write (`ModelProgressed`), since the first call of
+        `watch_progress` or of this.
+
+        It is read apart from `events`, which never wait for it: reports may be lost, late or repeated, and may go on
+        after the session has settled. Ends only if topic `progress` cannot be read; take it in a task of its own.
+        """
+        await self.watch_progress()
+        subscription, self._progress = self._progress, None
+        while subscription is not None:
+            try:
+                item = await subscription.take()
+            except OrchestratorError as error:
+                logger.warning("progress of session %s is no longer shown: %s", self.correlation_id, error)
+                return
+            if isinstance(item, Event):
+                yield item
 
     async def cancel(self, reason: str = "") -> None:
         """Requests the session's cancellation; returns when Kafka has the request, before the session ends."""

@@ -26,11 +26,18 @@ class Subscription:
     """One session, followed from given offsets on. The follower's thread fills it; the event loop that created
     it takes items.
 
-    `fresh`: the session starts after this subscription, so the follower need not seek back.
+    `fresh`: the session starts after this subscription, so the follower need not seek back. `most` bounds the items
+    that wait to be taken, 0 for no bound: the oldest are dropped.
     """
 
     def __init__(
-        self, correlation_id: str, start: Mapping[Position, int], *, fresh: bool, settling_only: bool
+        self,
+        correlation_id: str,
+        start: Mapping[Position, int],
+        *,
+        fresh: bool,
+        settling_only: bool,
+        most: int = 0,
     ) -> None:
         self.correlation_id = correlation_id
         self.key = correlation_id.encode()
@@ -38,17 +45,22 @@ class Subscription:
         self.fresh = fresh
         self._wanted: Callable[[Event], bool] = _Settling() if settling_only else _everything
         self._loop = asyncio.get_running_loop()
-        self._items: asyncio.Queue[Item] = asyncio.Queue()
+        self._items: asyncio.Queue[Item] = asyncio.Queue(most)
 
     def give(self, item: Item) -> None:
         """Called by the follower's thread."""
         if isinstance(item, Event) and not self._wanted(item):
             return
         try:
-            self._loop.call_soon_threadsafe(self._items.put_nowait, item)
+            self._loop.call_soon_threadsafe(self._put, item)
         except RuntimeError:
             # The loop is closed: nothing waits for items any more.
             self.next = {}
+
+    def _put(self, item: Item) -> None:
+        if self._items.full():
+            self._items.get_nowait()
+        self._items.put_nowait(item)
 
     async def take(self) -> Event | Mark:
         """The next item. Raises the error that ended the subscription; following again takes a new one."""

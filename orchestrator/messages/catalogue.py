@@ -61,7 +61,9 @@ TOPICS: Final = (
     TopicSpec(Topic.SESSIONS, "The history of record, by the orchestrator alone.", retention_ms=30 * DAY_MS),
     TopicSpec(Topic.EVENTS, "What services report.", retention_ms=30 * DAY_MS),
     TopicSpec(Topic.CANCELLATIONS, "Calls that are void.", partitions=1, retention_ms=HOUR_MS),
-    TopicSpec(Topic.PROGRESS, "How far running tools are.", retention_ms=HOUR_MS),
+    TopicSpec(
+        Topic.PROGRESS, "How far running tools are, and what models are writing.", retention_ms=HOUR_MS
+    ),
     TopicSpec(Topic.DEFINITIONS, "Tools, agents and playbooks that exist.", partitions=1, config=_COMPACTED),
     TopicSpec(
         Topic.SNAPSHOTS,
@@ -154,6 +156,7 @@ CATALOGUE: Final = (
     *_entries(Topic.EVENTS, "evaluator", events.TaskEvaluated, events.EvaluationFailed),
     *_entries(Topic.CANCELLATIONS, "orchestrator", events.CallsVoided),
     *_entries(Topic.PROGRESS, "tool-executor", events.ToolProgressed),
+    *_entries(Topic.PROGRESS, "any", events.ModelProgressed),
     *_entries(Topic.DEFINITIONS, "tool-executor", events.ToolDefined),
     *_entries(Topic.DEFINITIONS, "user", events.AgentDefined, events.PlaybookDefined),
     *_entries(

@@ -108,6 +108,25 @@ class MessageDeadLettered(Event, frozen=True, kw_only=True):
     """The last event of the session that the state contains."""
 
 
+class ModelProgressed(Event, frozen=True, kw_only=True):
+    """A model has written more of its response."""
+
+    call: types.Call
+    """The call that the model is asked for."""
+    request: int
+    """Which request to a model of this call, from 1."""
+    part: int
+    """Index of the part in the response, from 0."""
+    position: int
+    """How many characters of this part came before."""
+    tool: str = ""
+    """Name of the tool whose arguments are written; empty for text."""
+    text: str = ""
+    """What was added."""
+    ended: bool = False
+    """Whether the part is complete with it."""
+
+
 class PlanAccepted(SessionEvent, frozen=True, kw_only=True):
     """The plan holds; its steps may run."""
 

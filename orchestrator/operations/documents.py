@@ -12,6 +12,7 @@ from msgspec import to_builtins
 
 from orchestrator.bus.headers import rfc3339
 from orchestrator.messages.base import Event
+from orchestrator.messages.events import ModelProgressed, ToolProgressed
 from orchestrator.messages.usage import tokens_of
 from orchestrator.operations.errors import failure_document
 from orchestrator.sessions.timeline import entry_of
@@ -46,6 +47,20 @@ def event_document(event: Event) -> dict[str, Any]:
         "occurred_at": rfc3339(entry.occurred_at),
         "summary": entry.summary,
     }
+
+
+def progress_document(report: Event) -> dict[str, Any]:
+    """What a tool or a model reports while it is at work, as `sessions watch` streams it."""
+    names: tuple[str, ...]
+    match report:
+        case ModelProgressed():
+            names = ("request", "part", "position", "tool", "text", "ended")
+        case ToolProgressed():
+            names = ("fraction", "note")
+        case _:
+            return event_document(report)
+    own = {name: getattr(report, name) for name in names}
+    return {**event_document(report), "call_id": report.call.call_id, **own}
 
 
 def session_document(row: "SessionRow") -> dict[str, Any]:

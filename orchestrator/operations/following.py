@@ -11,7 +11,7 @@ from typing import Final
 from orchestrator.bus.polling import poll_many
 from orchestrator.bus.ports import END, Received
 from orchestrator.bus.standalone import STANDALONE, all_partitions
-from orchestrator.client import Client
+from orchestrator.client import Handle
 from orchestrator.client.connection import Connection
 from orchestrator.errors import ContractError
 from orchestrator.messages.base import Event
@@ -48,12 +48,12 @@ def expect_session(
         return ExpectedSession(given, error)
 
 
-async def follow(client: Client, session: ExpectedSession) -> AsyncIterator[Event]:
+async def follow(handle: Handle, session: ExpectedSession) -> AsyncIterator[Event]:
     """The session's events from its beginning, as they happen, until it settles.
 
     Raises `NotFoundError` if a session that does not exist yet has no event within `FIRST_EVENT_S`.
     """
-    events = (await client.follow(session.correlation_id)).events()
+    events = handle.events()
     if session.missing is not None:
         try:
             async with asyncio.timeout(FIRST_EVENT_S):

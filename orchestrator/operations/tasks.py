@@ -65,7 +65,7 @@ class Outcome:
         return self.phase is not None and self.error is None
 
 
-async def submit(client: Client, task: Task) -> Handle:
+async def submit(client: Client, task: Task, *, progress: bool = False) -> Handle:
     """Submits the task; returns when Kafka has it. Raises as `Client.submit` does."""
     return await client.submit(
         task.goal,
@@ -78,6 +78,7 @@ async def submit(client: Client, task: Task) -> Handle:
         labels=task.labels,
         not_before=task.not_before,
         not_after=task.not_after,
+        progress=progress,
     )
 
 

@@ -8,11 +8,11 @@ from orchestrator.messages import identity
 from orchestrator.messages.base import Command, Event, Message
 from orchestrator.messages.call_kinds import call_of
 from orchestrator.messages.commands import ExecuteTool
-from orchestrator.messages.events import PlaybookDefined, ToolProgressed
+from orchestrator.messages.events import ModelProgressed, PlaybookDefined, ToolProgressed
 from orchestrator.messages.types import AgentProfile, ToolDefinition, Usage, Value
 from orchestrator.messages.usage import micro_usd, total_usage
 from orchestrator.sdk.history import History, ReadHistory, no_history
-from orchestrator.sdk.model_requests import ModelRequest
+from orchestrator.sdk.model_requests import ModelDelta, ModelRequest
 from orchestrator.sdk.writing import MessageWriter
 
 
@@ -102,6 +102,7 @@ class Context:
         self.used = Usage()
         self._runtime = runtime
         self._model_requests = 0
+        self._streamed_requests = 0
         # Not `self.now`: that would be a reference cycle, and keep every message until the garbage collector runs.
         self._writer = MessageWriter(service, message, runtime.now)
 
@@ -190,3 +191,25 @@ class Context:
         if call := call_of(self.message):
             report = self._writer.write(ToolProgressed, call=call, fraction=fraction, note=note)
             await self._runtime.emit(report)
+
+    def next_model_request(self) -> int:
+        """The number of a request whose response will be streamed, from 1."""
+        self._streamed_requests += 1
+        return self._streamed_requests
+
+    async def stream(self, delta: ModelDelta) -> None:
+        """Shows what a model has added to its response. As with `progress`, it may be lost and is not kept; send the
+        deltas of a request in their order."""
+        if call := call_of(self.message):
+            await self._runtime.emit(
+                self._writer.write(
+                    ModelProgressed,
+                    call=call,
+                    request=delta.request,
+                    part=delta.part,
+                    position=delta.position,
+                    tool=delta.tool,
+                    text=delta.text,
+                    ended=delta.ended,
+                )
+            )

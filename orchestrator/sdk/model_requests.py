@@ -1,4 +1,4 @@
-"""Requests to models, as traces show them."""
+"""Requests to models, as traces show them, and what they write, as people watch it."""
 
 from dataclasses import dataclass
 
@@ -27,3 +27,20 @@ class ModelRequest:
     finish_reason: str = ""
     error: str = ""
     """Type of the error, for a request without a response."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDelta:
+    """What a model has added to one part of its response."""
+
+    request: int
+    """Which request of the context's message, as `Context.next_model_request` numbers them."""
+    part: int
+    """Index of the part in the response, from 0."""
+    position: int
+    """How many characters of this part came before."""
+    text: str
+    tool: str = ""
+    """Name of the tool whose arguments are written; empty for text."""
+    ended: bool = False
+    """Whether the part is complete with it."""

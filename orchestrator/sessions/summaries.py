@@ -123,6 +123,10 @@ def _service(event: Event | Definition) -> str | None:
         case events.ToolProgressed():
             share = "" if event.fraction is None else f" {event.fraction:.0%}"
             return f"{call_name(event.call)}:{share} {event.note}"
+        case events.ModelProgressed():
+            about = f"arguments of {event.tool}" if event.tool else "text"
+            written = f"{event.position + len(event.text):,} characters of {about}"
+            return f"{call_name(event.call)}, request {event.request}: {written}"
         case _:
             return None
 

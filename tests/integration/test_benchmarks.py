@@ -116,6 +116,7 @@ def test_a_conversation_writes_little_more_than_it_adds(cluster: Cluster) -> Non
     assert sum(size for topic, size in kafka.items() if topic != "all") == kafka["all"]
     # Its few turns bear what a session costs once.
     assert 1 < found["kafka_of_produced"] < 4.5
+    assert 0 < found["progress_of_produced"] < 1
     assert 0 < found["values_of_produced"] < 1.5
     assert found["state_bytes"]["last"] <= found["state_bytes"]["first"] + 100
     assert found["turn_ms"]["first"] > 0

@@ -14,6 +14,7 @@ from orchestrator.sdk import (
     FailedCall,
     Metrics,
     Middleware,
+    ModelDelta,
     Next,
     Output,
     Plan,
@@ -215,6 +216,8 @@ async def uses_of_a_context(context: Context) -> None:
     assert_type(context.metrics, Metrics)
     context.use(model_requests=1, tokens_input=10, tokens_cached=4, cost_usd=0.01)
     await context.progress("half of it", 0.5)
+    request = context.next_model_request()
+    await context.stream(ModelDelta(request=request, part=0, position=0, text="Three"))
     history = await context.history()
     assert_type(history.events, tuple[SessionEvent, ...])
     assert_type(history.plan, types.Plan | None)

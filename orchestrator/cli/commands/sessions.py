@@ -128,7 +128,8 @@ def watch(
 ) -> None:
     """Shows events as they happen.
 
-    Those of one session from its beginning until it settles; those of all sessions from now on.
+    Those of one session from its beginning until it settles, and what its tools and models do from now on; those of
+    all sessions from now on.
     """
     wiring = shell.wiring()
     if session is None:
@@ -171,13 +172,33 @@ def _watch_one(shell: Shell, wiring: "Wiring", given: str) -> None:
 
 
 async def _follow(shell: Shell, wiring: "Wiring", session: "ExpectedSession") -> None:
+    import sys
+    from contextlib import AsyncExitStack
+
+    from orchestrator.cli.following import TerminalWriter, progress_shown
     from orchestrator.client import Client
-    from orchestrator.operations.documents import event_document
+    from orchestrator.operations.documents import event_document, progress_document
     from orchestrator.operations.following import follow
 
-    async with Client(wiring, timeout_s=shell.timeout_s) as client:
-        async for event in follow(client, session):
-            shell.show_item(event, event_document, event_line)
+    def write(event: "Event") -> None:
+        shell.show_item(event, event_document, event_line)
+
+    writer = TerminalWriter(write)
+
+    def write_progress(report: "Event") -> None:
+        if shell.writes_json:
+            shell.show_item(report, progress_document, event_line)
+        else:
+            writer.progress(report)
+
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(Client(wiring, timeout_s=shell.timeout_s))
+        handle = await client.follow(session.correlation_id)
+        if shell.writes_json or sys.stderr.isatty():
+            await stack.enter_async_context(progress_shown(handle, write_progress))
+        stack.callback(writer.end)
+        async for event in follow(handle, session):
+            writer.event(event)
 
 
 def _watch_all(shell: Shell, wiring: "Wiring") -> None:

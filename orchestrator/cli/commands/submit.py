@@ -89,7 +89,10 @@ def submit(
     ] = None,
     progress: Annotated[
         bool | None,
-        typer.Option("--progress/--no-progress", help="Show events on stderr. [default: in a terminal]"),
+        typer.Option(
+            "--progress/--no-progress",
+            help="Show events, and what models write, on stderr. [default: in a terminal]",
+        ),
     ] = None,
 ) -> None:
     """Submits a task.
@@ -130,7 +133,7 @@ async def _submit(shell: Shell, wiring: "Wiring", task: "Task", waiting: _Waitin
     from orchestrator.operations.tasks import submit as submit_task
 
     async with Client(wiring, timeout_s=shell.timeout_s) as client:
-        handle = await submit_task(client, task)
+        handle = await submit_task(client, task, progress=waiting.wanted and waiting.progress)
         session = handle.correlation_id
         trace = wiring.settings.trace_link(session)
         submitted = with_trace({"correlation_id": session}, trace)
@@ -175,9 +178,16 @@ async def _wait(shell: Shell, handle: "Handle", waiting: _Waiting, submitted: "M
 
 
 async def _show_progress(handle: "Handle") -> None:
+    from orchestrator.cli.following import TerminalWriter, progress_shown
+
     write_note(f"session {handle.correlation_id}")
-    async for event in handle.events():
-        write_note(event_line(event))
+    writer = TerminalWriter(lambda event: write_note(event_line(event)))
+    try:
+        async with progress_shown(handle, writer.progress):
+            async for event in handle.events():
+                writer.event(event)
+    finally:
+        writer.end()
 
 
 def _write_outcome(outcome: "Outcome") -> None:

@@ -1,9 +1,14 @@
 """Models: what planners, judges and other roles think with."""
 
+import asyncio
 from functools import cache
+from importlib.util import find_spec
+from typing import Any, Final
 
-from orchestrator.sdk import ConfigurationError
+from orchestrator.sdk import ConfigurationError, Context
+from orchestrator.sdk.messages import types
 from orchestrator_services.models.port import (
+    NO_LIMIT,
     Budget,
     History,
     ModelClient,
@@ -27,23 +32,72 @@ __all__ = [
     "ToolCall",
     "TurnReply",
     "TurnRequest",
+    "library_loaded",
     "model_client",
     "scripted_model",
 ]
 
 
-@cache
+_LIBRARY: Final = ("pydantic_ai", "genai_prices")
+
+
 def model_client() -> ModelClient:
-    """The client of this process. The first call takes seconds: it imports the library.
+    """The client of this process. It imports its library at the first request, in a thread: that takes seconds.
 
     Raises `ConfigurationError` if the library is not installed.
     """
-    try:
-        from orchestrator_services.models.client import PydanticModelClient
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("pydantic_ai", "genai_prices"):
-            raise
+    _require_library()
+    return _CLIENT
+
+
+async def library_loaded() -> None:
+    """Imports the library of the client, in a thread, unless that was done: the event loop goes on meanwhile.
+
+    Whoever decodes a conversation before asking a model waits for it. Raises `ConfigurationError` if the library is
+    not installed.
+    """
+    await _CLIENT.loaded()
+
+
+class _LazyClient:
+    """The client behind `model_client`."""
+
+    async def turn(self, request: TurnRequest, context: Context) -> TurnReply:
+        return await (await self.loaded()).turn(request, context)
+
+    async def ask(
+        self,
+        model: types.ModelPolicy,
+        prompt: str,
+        context: Context,
+        *,
+        instructions: str = "",
+        output_schema: dict[str, Any] | None = None,
+        budget: Budget = NO_LIMIT,
+    ) -> Any:
+        client = await self.loaded()
+        return await client.ask(
+            model, prompt, context, instructions=instructions, output_schema=output_schema, budget=budget
+        )
+
+    async def loaded(self) -> ModelClient:
+        return _loaded() if _loaded.cache_info().currsize else await asyncio.to_thread(_loaded)
+
+
+_CLIENT: Final = _LazyClient()
+
+
+@cache
+def _loaded() -> ModelClient:
+    _require_library()
+    from orchestrator_services.models.client import PydanticModelClient
+
+    return PydanticModelClient()
+
+
+@cache
+def _require_library() -> None:
+    if not all(find_spec(name) for name in _LIBRARY):
         raise ConfigurationError(
             "agents that ask a model need its client: install kafka-agent-orchestrator[models]"
-        ) from error
-    return PydanticModelClient()
+        )

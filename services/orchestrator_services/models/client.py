@@ -103,15 +103,16 @@ class Run:
                 require_price(one)
         scripted = all(isinstance(one.model, FunctionModel) for one in candidates)
         history = () if request.history is None else request.history.decoded
+        names = SameNames() if scripted else ToolNames(tool.name for tool in request.tools)
         return cls(
             request=request,
             history=history,
             answers=answers_in(history, request),
             candidates=candidates,
-            names=SameNames() if scripted else ToolNames(tool.name for tool in request.tools),
+            names=names,
             output=None if request.output_schema is None else Output(request.output_schema),
             settings=request_settings(policy.settings, [one.model for one in candidates], given),
-            meter=Meter(Wallet.of(request.budget), context),
+            meter=Meter(Wallet.of(request.budget), context, names.to_platform, streams=given.stream),
             max_requests=given.max_requests,
         )
 

@@ -1,8 +1,10 @@
 """A model whose requests stay within what is left, and are counted."""
 
 from asyncio import CancelledError
-from dataclasses import replace
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from pydantic_ai.exceptions import (
     ModelAPIError,
@@ -10,8 +12,8 @@ from pydantic_ai.exceptions import (
     ModelConnectionError,
     ModelRequestTimeout,
 )
-from pydantic_ai.messages import ModelMessage, ModelResponse
-from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.messages import ModelMessage, ModelResponse, ModelResponseStreamEvent
+from pydantic_ai.models import CompletedStreamedResponse, ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
@@ -23,21 +25,46 @@ from orchestrator_services.models.errors import report_refused
 from orchestrator_services.models.observation import observe
 from orchestrator_services.models.prices import Tokens
 from orchestrator_services.models.responses import with_distinct_calls
+from orchestrator_services.models.streams import can_stream, refuses_streams, shown, streamed
+
+_not_streamed: Final[set[str]] = set()
+"""Models whose provider has refused to stream them, to this process."""
 
 
 class Meter:
     """What the requests of one turn use together, whichever of its models they go to."""
 
-    def __init__(self, wallet: Wallet, context: Context) -> None:
+    def __init__(
+        self, wallet: Wallet, context: Context, named: Callable[[str], str] = str, *, streams: bool = True
+    ) -> None:
+        """`named` gives the platform's name of a tool; `streams` says whether responses are shown as they come."""
         self.wallet = wallet
         self.context = context
+        self.named = named
+        self.streams = streams
         self.last: ModelResponse | None = None
         self.shortened = 0
         """Tokens that the last answer was allowed, if that is fewer than were wanted; else 0."""
 
 
+@dataclass
+class _Sent:
+    """A request on its way."""
+
+    most_read: int
+    """Bounds of what it uses, in tokens."""
+    allowed: int
+    started_at: int
+    first_token_at: int = 0
+    """When the first part of a streamed response came; 0 before, and for one that comes at once."""
+
+
 class MeteredModel(WrapperModel):
-    """One model of a turn. Before each request it makes sure that the largest cost fits what is left."""
+    """One model of a turn. Before each request it makes sure that the largest cost fits what is left.
+
+    A response is streamed where it can be, for people to watch, and is always returned as a whole: a stream that
+    breaks off is a request that failed, so fallback models and recovery treat it as one.
+    """
 
     def __init__(self, candidate: Candidate, meter: Meter, max_tokens: int) -> None:
         super().__init__(candidate.model)
@@ -60,16 +87,16 @@ class MeteredModel(WrapperModel):
         meter.last, meter.shortened = None, allowed if allowed < wanted else 0
         # 2. Send.
         settings: ModelSettings = {**(model_settings or {}), "max_tokens": allowed}
-        started = meter.context.now()
+        sent = _Sent(read, allowed, meter.context.now())
         try:
-            response = await super().request(messages, settings, model_request_parameters)
+            response = await self._response(messages, settings, model_request_parameters, sent)
         except (Exception, CancelledError) as error:
-            self._lost(error, read + allowed, candidate.most(read, allowed), started)
+            self._lost(error, sent)
             raise
         # 3. Settle: count what was used.
         tokens = _tokens(response, read, allowed)
         cost = candidate.cost(tokens, response)
-        self._settle(response, tokens, cost, started, allowed)
+        self._settle(response, tokens, cost, sent)
         meter.last = with_distinct_calls(
             replace(
                 response,
@@ -81,11 +108,55 @@ class MeteredModel(WrapperModel):
         )
         return meter.last
 
-    def request_stream(self, *_arguments: Any, **_options: Any) -> Any:
-        """Requests are not streamed: what a stream used would not be counted."""
-        raise NotImplementedError(f"requests to {self._candidate.name} are not streamed")
+    @asynccontextmanager
+    async def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: Any = None,  # noqa: ARG002 - the library passes it
+    ) -> AsyncIterator[StreamedResponse]:
+        """For agents that handle the events of streams themselves: those of the whole response, once it is counted."""
+        response = await self.request(messages, model_settings, model_request_parameters)
+        yield CompletedStreamedResponse(
+            response, model_request_parameters=model_request_parameters, replay_events=True
+        )
 
-    def _settle(self, response: ModelResponse, tokens: Tokens, cost: int, started: int, allowed: int) -> None:
+    async def _response(
+        self,
+        messages: list[ModelMessage],
+        settings: ModelSettings,
+        parameters: ModelRequestParameters,
+        sent: _Sent,
+    ) -> ModelResponse:
+        meter, name = self._meter, self._candidate.name
+        if meter.streams and name not in _not_streamed and can_stream(self.wrapped):
+            try:
+                return await self._streamed(messages, settings, parameters, sent)
+            except Exception as error:
+                if sent.first_token_at or not refuses_streams(error):
+                    raise
+                _not_streamed.add(name)
+        return await self.wrapped.request(messages, settings, parameters)
+
+    async def _streamed(
+        self,
+        messages: list[ModelMessage],
+        settings: ModelSettings,
+        parameters: ModelRequestParameters,
+        sent: _Sent,
+    ) -> ModelResponse:
+        context = self._meter.context
+        outputs = {tool.name for tool in parameters.output_tools}
+        with shown(context, self._meter.named, outputs) as response:
+
+            def take(event: ModelResponseStreamEvent) -> None:
+                sent.first_token_at = sent.first_token_at or context.now()
+                response.take(event)
+
+            return await streamed(self.wrapped, messages, settings, parameters, take)
+
+    def _settle(self, response: ModelResponse, tokens: Tokens, cost: int, sent: _Sent) -> None:
         meter = self._meter
         meter.wallet.pay(tokens.input + tokens.output, cost)
         meter.context.use(
@@ -96,31 +167,33 @@ class MeteredModel(WrapperModel):
             cost_usd=cost / 1_000_000,
         )
         self._observe(
-            started,
+            sent,
             responded_as=response.model_name or "",
             tokens_input=tokens.input,
             tokens_cached=tokens.cache_read,
             tokens_output=tokens.output,
             cost_micro_usd=cost,
             finish_reason=response.finish_reason or "",
-            max_tokens=allowed,
+            max_tokens=sent.allowed,
         )
 
-    def _lost(self, error: BaseException, tokens: int, cost: int, started: int) -> None:
+    def _lost(self, error: BaseException, sent: _Sent) -> None:
         """A request without a response. If the provider may have worked on it, the reservation is not given back."""
         meter = self._meter
         if isinstance(error, ModelAuthenticationError):
             report_refused(self._candidate.name)
-        if _may_be_billed(error):
-            meter.wallet.pay(tokens, cost)
-        self._observe(started, error=type(error).__name__)
+        if sent.first_token_at or _may_be_billed(error):
+            cost = self._candidate.most(sent.most_read, sent.allowed)
+            meter.wallet.pay(sent.most_read + sent.allowed, cost)
+        self._observe(sent, error=type(error).__name__)
 
-    def _observe(self, started: int, **known: Any) -> None:
+    def _observe(self, sent: _Sent, **known: Any) -> None:
         context = self._meter.context
         done = ModelRequest(
             model=self._candidate.name,
             provider=self.system,
-            started_at=started,
+            started_at=sent.started_at,
+            first_token_at=sent.first_token_at,
             ended_at=context.now(),
             **known,
         )
@@ -130,7 +203,10 @@ class MeteredModel(WrapperModel):
 def _may_be_billed(error: BaseException) -> bool:
     if isinstance(error, ModelConnectionError):
         return error.phase not in ("pool", "connect")
-    return isinstance(error, ModelRequestTimeout) or (isinstance(error, ModelAPIError) and error.in_stream)
+    # The library cancels a request that takes too long, and raises its timeout outside of it.
+    if isinstance(error, ModelRequestTimeout | CancelledError):
+        return True
+    return isinstance(error, ModelAPIError) and error.in_stream
 
 
 def _tokens(response: ModelResponse, most_read: int, most_written: int) -> Tokens:

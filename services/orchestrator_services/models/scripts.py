@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from inspect import isawaitable
 from typing import Any
@@ -12,13 +13,16 @@ from pydantic_ai.messages import (
     ModelRequest,
     ModelResponse,
     ModelResponsePart,
+    ModelResponseStreamEvent,
     RetryFeedbackPart,
     TextPart,
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
 )
+from pydantic_ai.models import CompletedStreamedResponse, ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.function import AgentInfo, FunctionModel
+from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 from pydantic_core import to_json
 
@@ -27,6 +31,9 @@ from orchestrator_services.models.prices import Price
 from orchestrator_services.models.scripted import NOTHING, Asked, Heard, Says, Script
 
 _BYTES_PER_TOKEN = 4
+_WORD = re.compile(r"\s*\S+|\s+$")
+_PIECE = re.compile(r".{1,12}", re.DOTALL)
+"""Of arguments, which have no words."""
 _CLIENT = re.compile(r"^<system>|<pyai:(validation_errors|retry_feedback)>")
 """How the library marks what it says itself in place of the user."""
 
@@ -39,6 +46,17 @@ class ScriptedModel(FunctionModel):
         self._script = script
         super().__init__(self._respond, model_name=name)
 
+    @asynccontextmanager
+    async def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: Any = None,  # noqa: ARG002 - the library passes it
+    ) -> AsyncIterator[StreamedResponse]:
+        response = await self.request(messages, model_settings, model_request_parameters)
+        yield _WordByWord(response, model_request_parameters=model_request_parameters)
+
     async def _respond(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         asked = _asked(messages, info)
         reply: Any = self._script(asked)
@@ -47,6 +65,31 @@ class ScriptedModel(FunctionModel):
         says = Says(text=reply) if isinstance(reply, str) else reply
         turn = sum(isinstance(message, ModelResponse) for message in messages)
         return _cut(_response(says, asked, turn, info), (info.model_settings or {}).get("max_tokens"))
+
+
+class _WordByWord(CompletedStreamedResponse):
+    """A response as a stream of its words, and of pieces of its arguments."""
+
+    async def _get_event_iterator(self) -> AsyncIterator[ModelResponseStreamEvent]:
+        parts = self._parts_manager
+        for index, part in enumerate(self.response.parts):
+            match part:
+                case TextPart():
+                    for piece in _WORD.findall(part.content):
+                        for event in parts.handle_text_delta(vendor_part_id=index, content=piece):
+                            yield event
+                case ToolCallPart():
+                    written = part.args if isinstance(part.args, str) else part.args_as_json_str()
+                    for piece in _PIECE.findall(written):
+                        for event in parts.handle_tool_call_delta_events(
+                            vendor_part_id=index,
+                            tool_name=None if parts.get_part_by_vendor_id(index) else part.tool_name,
+                            args=piece,
+                            tool_call_id=part.tool_call_id,
+                        ):
+                            yield event
+                case _:
+                    pass
 
 
 def _response(says: Says, asked: Asked, turn: int, info: AgentInfo) -> ModelResponse:

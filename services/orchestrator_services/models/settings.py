@@ -18,6 +18,8 @@ class ModelsSettings(PluginSettings, prefix="MODELS"):
     """Most requests of one turn: the first, and those that ask again because tools or output did not fit."""
     max_tokens: Annotated[int, Field(ge=16)] = 4096
     """Most tokens of one response, where the agent's model settings do not say."""
+    stream: bool = True
+    """Whether people can watch responses while models write them; off, each comes as a whole."""
     prices: tuple[str, ...] = ()
     """Prices that the built-in table does not know or has wrong, in US dollars for a million tokens:
     `MODEL=INPUT/OUTPUT`, or `MODEL=INPUT/OUTPUT/CACHED` with cached input apart, as in `openai:gpt-x=1.25/10/0.125`."""

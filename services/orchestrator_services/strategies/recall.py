@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from orchestrator.sdk import Conversation, Values
 from orchestrator.sdk.messages import types
-from orchestrator_services.models import History
+from orchestrator_services.models import History, library_loaded
 from orchestrator_services.prompting.outputs import Reference, Shown, kept, shown_again
 from orchestrator_services.strategies.notes import is_said
 
@@ -32,6 +32,7 @@ async def recalled(conversation: Conversation, values: Values) -> Recalled:
         return Recalled()
     outputs: dict[str, types.Value] = {}
     messages = [await _with_outputs(message, values, outputs) for message in said]
+    await library_loaded()
     return Recalled(History.of(messages), outputs)
 
 

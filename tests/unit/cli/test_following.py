@@ -7,16 +7,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.bus.standalone import all_partitions, read_to_end
+from orchestrator.bus.ports import Bus, Position
+from orchestrator.bus.standalone import all_partitions, read_to_end, session_partition
+from orchestrator.cli.live import LiveText
+from orchestrator.client import client
+from orchestrator.errors import ConfigurationError
 from orchestrator.messages import commands, events, identity
 from orchestrator.messages.base import Command, Event
 from orchestrator.messages.catalogue import Topic
-from orchestrator.messages.types import Failure, FailureKind, Limits
+from orchestrator.messages.types import Call, CallKind, Failure, FailureKind, Limits
 from orchestrator.messages.values import read_json
+from orchestrator.operations import documents
+from orchestrator.operations.documents import progress_document
 from tests.support.samples import sample_of
 from tests.support.stories import Story, completed_triage
 from tests.unit.cli.conftest import Installation, Run
@@ -56,6 +63,14 @@ def answering(
         yield
     finally:
         thread.join()
+
+
+def wait_for(condition: Callable[[], Any]) -> None:
+    """Waits in a thread of the test's own."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def completed(session: str) -> list[Event]:
@@ -159,6 +174,77 @@ def test_progress_is_shown_on_stderr(run: Run, installation: Installation) -> No
     assert "TaskReceived         task for triage: why did latency rise?" in lines[0]
 
 
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Texts of models, as soon as they are shown."""
+    texts: list[str] = []
+    show = LiveText.show
+
+    def noting(live: LiveText, event: events.ModelProgressed) -> None:
+        show(live, event)
+        texts.append(event.text)
+
+    monkeypatch.setattr(LiveText, "show", noting)
+    return texts
+
+
+def writes(session: str, text: str, position: int = 0, **fields: Any) -> events.ModelProgressed:
+    """What the model of the session's planner has written."""
+    call = Call(call_id="plan-call", kind=CallKind.PLAN, revision=1, due_at=0)
+    given = {"correlation_id": session, "call": call, "request": 1, "part": 0, "tool": "", "ended": False}
+    own_id = identity.derived_id(session, text)
+    return sample_of(
+        events.ModelProgressed,
+        event_id=own_id,
+        text=text,
+        position=position,
+        occurred_at=position,
+        **{**given, **fields},
+    )
+
+
+def test_what_a_model_writes_is_shown_while_it_writes(
+    run: Run, installation: Installation, shown: list[str]
+) -> None:
+    def thinks(session: str) -> list[Event]:
+        story = completed(session)
+        installation.writes(
+            story[0],
+            writes(session, "I look"),
+            writes(session, " at the log.", 6),
+            writes(session, " lost", 90),
+        )
+        # The session goes on once people have read it.
+        wait_for(lambda: len(shown) == 3)
+        return story[1:]
+
+    with answering(installation, "aloud", thinks):
+        ended = run("submit", "aloud", "--wait", "--progress", "--timeout", "90s")
+
+    assert (ended.code, ended.out) == (0, "/checkout\n")
+    lines = ended.err.splitlines()
+    (said,) = [line for line in lines if " says: " in line]
+    assert said.endswith("plan 1 says: I look at the log.… lost")
+    assert len(lines) == 1 + 1 + len(completed_triage().events)
+
+
+def test_a_wait_does_not_need_the_topic_of_progress(
+    run: Run, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def partition(bus: Bus, topic: Topic, session: str) -> Position:
+        if topic is Topic.PROGRESS:
+            raise ConfigurationError("topic agents.progress not found")
+        return session_partition(bus, topic, session)
+
+    monkeypatch.setattr(client, "session_partition", partition)
+
+    with answering(installation, "in silence", completed):
+        ended = run("submit", "in silence", "--wait", "--progress")
+
+    assert (ended.code, ended.out) == (0, "/checkout\n")
+    assert len(ended.err.splitlines()) == 1 + len(completed_triage().events)
+
+
 def test_a_task_that_fails_ends_the_wait_with_its_reason(run: Run, installation: Installation) -> None:
     with answering(installation, "in vain", failed):
         ended = run("submit", "in vain", "--wait", "-o", "json")
@@ -228,6 +314,47 @@ def test_a_session_is_watched_until_it_settles(run: Run, installation: Installat
     assert ended.code == 0
     assert sorted(entry["type"] for entry in seen) == sorted(type(event).__name__ for event in story.events)
     assert all(entry["correlation_id"] == story.correlation_id for entry in seen)
+
+
+def test_watching_has_an_object_for_each_report_of_a_model(
+    run: Run, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = completed_triage("watched aloud")
+    session = story.correlation_id
+    installation.writes(story.events[0])
+    seen: list[dict[str, Any]] = []
+
+    def document(report: Event) -> dict[str, Any]:
+        seen.append(progress_document(report))
+        return seen[-1]
+
+    monkeypatch.setattr(documents, "progress_document", document)
+
+    def speak() -> None:
+        def repeated() -> bool:
+            installation.writes(writes(session, "I look", 3))
+            return bool(seen)
+
+        # A watcher sees what comes from now on; until it does, the same is written again.
+        wait_for(repeated)
+        installation.writes(*story.events[1:])
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    ended = run("sessions", "watch", session, "-o", "json")
+    speaker.join()
+
+    written = [json.loads(line) for line in ended.out.splitlines()]
+    report = next(one for one in written if one["type"] == "ModelProgressed")
+    assert (report["call_id"], report["request"], report["part"], report["position"]) == (
+        "plan-call",
+        1,
+        0,
+        3,
+    )
+    assert (report["text"], report["tool"], report["ended"]) == ("I look", "", False)
+    assert report["correlation_id"] == session
+    assert [one for one in written if one["type"] == "TaskCompleted"]
 
 
 def test_a_task_in_flight_is_waited_for(run: Run, installation: Installation) -> None:

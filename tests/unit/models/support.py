@@ -1,5 +1,6 @@
 """Turns with scripted models, on a platform in memory."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -101,3 +102,9 @@ def context_in(world: World) -> Context:
 
 
 Script = Callable[[Asked], Says]
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Waits for what happens on this event loop."""
+    while not condition():  # noqa: ASYNC110 - no event is set for it
+        await asyncio.sleep(0.001)

@@ -20,6 +20,8 @@ from orchestrator.messages.types import ModelPolicy
 from orchestrator.sdk import Model, PermanentError
 from tests.unit.models.support import NUMBER, Talk
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 LARGE = 1_000_000
 
 

@@ -14,6 +14,8 @@ from orchestrator.messages.types import ModelPolicy
 from orchestrator.sdk import HandlerError, PermanentError, TransientError
 from tests.unit.models.support import NUMBER, Talk
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 NAMES = {"gpt-x": "openai:gpt-x", "other": "house"}
 
 

@@ -17,9 +17,11 @@ from tests.support.model_server import ModelServer
 from tests.unit.models.support import NUMBER, STOCK, context_in
 from tests.unit.services.support import World
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[ModelServer]:
+def running(each_way: None) -> Iterator[ModelServer]:
     with ModelServer("tests.unit.models.server_scripts") as server:
         yield server
 

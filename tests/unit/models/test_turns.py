@@ -10,6 +10,8 @@ from orchestrator.messages.types import ToolDefinition
 from orchestrator.sdk import ContractError, InvalidInput, PermanentError
 from tests.unit.models.support import NUMBER, PRICE, STOCK, Talk
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 APPLES = ("stock.level", {"item": "apple"})
 PEARS = ("stock.level", {"item": "pear"})
 

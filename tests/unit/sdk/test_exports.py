@@ -37,6 +37,7 @@ SDK = {
     "Metrics",
     "Middleware",
     "Model",
+    "ModelDelta",
     "ModelRequest",
     "Next",
     "NextMove",

@@ -11,6 +11,7 @@ from orchestrator.messages import events
 from orchestrator.messages.types import CallKind, FailureKind, ReviewVerdict, ToolDefinition
 from orchestrator.sdk import (
     Event,
+    ModelDelta,
     Plan,
     PlanReview,
     Plugins,
@@ -172,6 +173,32 @@ def test_what_a_call_used_of_models_adds_up() -> None:
     assert context.usage(START) == Usage(
         model_requests=2, tokens_input=110, tokens_cached=60, tokens_output=5, cost_micro_usd=1
     )
+
+
+async def test_what_a_model_writes_is_sent_at_once_with_its_call() -> None:
+    world = World()
+    context = ServiceContext("svc", created(), world.platform)
+    request = context.next_model_request()
+
+    await context.stream(ModelDelta(request=request, part=0, position=0, text="thr"))
+    await context.stream(ModelDelta(request=request, part=0, position=3, text="ee", ended=True))
+
+    first, last = world.emitted
+    assert isinstance(first, events.ModelProgressed)
+    assert isinstance(last, events.ModelProgressed)
+    assert (first.call.call_id, first.request, first.text, first.ended) == ("plan-call", 1, "thr", False)
+    assert (last.position, last.text, last.ended) == (3, "ee", True)
+    assert first.event_id != last.event_id
+    assert context.next_model_request() == 2
+
+
+async def test_what_a_model_writes_for_no_call_is_not_sent() -> None:
+    world = World()
+    context = ServiceContext("svc", event(events.CancelRequested), world.platform)
+
+    await context.stream(ModelDelta(request=1, part=0, position=0, text="three"))
+
+    assert world.emitted == []
 
 
 def test_the_text_of_a_failure_is_bounded() -> None:

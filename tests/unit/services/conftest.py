@@ -1,7 +1,7 @@
 from collections.abc import Callable, Iterator
+from importlib import import_module
 
 import pytest
-from orchestrator_services.models import model_client
 from orchestrator_services.recovery.settings import settings as recovery_settings
 from orchestrator_services.safety_monitor.model import settings as safety_settings
 from orchestrator_services.tool_selector.settings import settings as selector_settings
@@ -9,10 +9,11 @@ from orchestrator_services.tool_selector.settings import settings as selector_se
 Setting = Callable[[str, str], None]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def imported_client() -> None:
     """The model client's library takes seconds to import, in which a session in memory would seem to hang."""
-    model_client()
+    import_module("orchestrator_services.models.client")
+    import_module("orchestrator_services.models.scripts")
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A platform in memory: real handlers, no broker, and a clock that stands until it is moved."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -57,6 +57,8 @@ class World:
     def __init__(self, *plugins: Any, tools: Mapping[str, ToolDefinition] | None = None) -> None:
         self.time = START
         self.emitted: list[Message] = []
+        self.emit_instead: Callable[[Message], Awaitable[None]] | None = None
+        """For a world whose Kafka does not respond."""
         self.traced: list[ModelRequest] = []
         self.definitions = MemoryDefinitions(tools=dict(tools or {}))
         self.metrics = MemoryMetrics()
@@ -77,6 +79,8 @@ class World:
         )
 
     async def _emit(self, message: Message) -> None:
+        if self.emit_instead:
+            await self.emit_instead(message)
         self.emitted.append(message)
 
     async def handle(self, service: Service, message: Command | Event) -> tuple[Any, ...]:

@@ -20,6 +20,7 @@ from orchestrator.engine.state.encoding import size_of
 from orchestrator.engine.state.snapshots import MIN_EVENT_BYTES
 from orchestrator.messages.base import Message, SessionEvent
 from orchestrator.messages.commands import CreatePlan
+from orchestrator.messages.events import ModelProgressed
 from orchestrator.saga import Session, evolve
 from orchestrator.testing import Harness
 
@@ -40,6 +41,8 @@ class Talk:
     """Of the state at the beginning of each turn after the first, as a snapshot holds it."""
     values: int
     """In the value store."""
+    progress: int
+    """Of what is shown while the model writes, which is kept for an hour and is in none of the others."""
 
 
 @pytest.fixture(scope="module")
@@ -51,18 +54,23 @@ async def _talk() -> Talk:
     async with Harness(plugins, documents=[AGENT], timeout_s=60) as harness:
         session = await harness.submit(f"Read {TURNS} pages", agent="reader")
         assert session.result == ANSWER
-        encoder = Codec(CatalogueIds())
-        sizes = [size_of(encoder.encode(one, source="/harness/0")) for one in session.messages]
+        shown = [one for one in session.messages if isinstance(one, ModelProgressed)]
+        messages = [one for one in session.messages if not isinstance(one, ModelProgressed)]
+        sizes = _sizes(messages)
         return Talk(
-            turns=list(_by_turn(session.messages, sizes).values()),
+            turns=list(_by_turn(messages, sizes).values()),
             history=sum(
-                size
-                for one, size in zip(session.messages, sizes, strict=True)
-                if isinstance(one, SessionEvent)
+                size for one, size in zip(messages, sizes, strict=True) if isinstance(one, SessionEvent)
             ),
-            states=_states(session.messages),
+            states=_states(messages),
             values=sum(map(len, harness.values.stored.values())),
+            progress=sum(_sizes(shown)),
         )
+
+
+def _sizes(messages: Sequence[Message]) -> list[int]:
+    encoder = Codec(CatalogueIds())
+    return [size_of(encoder.encode(one, source="/harness/0")) for one in messages]
 
 
 def _by_turn(messages: Sequence[Message], sizes: Sequence[int]) -> Counter[int]:
@@ -94,6 +102,10 @@ def test_a_turn_writes_what_it_adds(talk: Talk) -> None:
 def test_messages_are_at_most_four_times_what_model_and_tools_produced(talk: Talk) -> None:
     snapshots = talk.history / MIN_EVENT_BYTES * max(talk.states)
     assert sum(talk.turns) + snapshots <= 4 * produced_bytes(TURNS)
+
+
+def test_showing_what_the_model_writes_costs_less_than_what_was_produced(talk: Talk) -> None:
+    assert 0 < talk.progress <= produced_bytes(TURNS) / 2
 
 
 def test_the_value_store_holds_the_conversation_once(talk: Talk) -> None:

@@ -7,9 +7,10 @@ import pytest
 from orchestrator_services.models import Asked, Says
 from orchestrator_services.planner import handlers
 
-from orchestrator.messages import commands
+from orchestrator.messages import commands, events
 from orchestrator.sdk import Conversations, TransientError, tool
 from orchestrator.testing import Harness
+from tests.unit.models.support import until
 from tests.unit.services.thinking import clerk, desk, history, level, order, picky, plans, told
 
 DESK = desk("react", "")
@@ -319,3 +320,22 @@ async def test_each_turn_costs_what_it_adds() -> None:
         requests = [len(str(one)) for one in harness.produced if isinstance(one, commands.CreatePlan)]
         assert max(requests[30:]) <= max(requests[1:10]) + 50
         assert requests[0] > 5_000 > requests[1]
+
+
+async def test_what_the_model_writes_is_shown_while_the_session_goes_on() -> None:
+    @clerk
+    def script(asked: Asked) -> Says:
+        if asked.turn == 0:
+            return Says(text="I look.", calls=[("stock.level", {"item": "apple"})])
+        return Says(text="There are three.")
+
+    async with Harness(script, level, documents=[DESK]) as harness:
+        session = await harness.submit("How many?", agent="desk")
+
+        def shown() -> list[tuple[str, str]]:
+            reports = [one for one in harness.produced if isinstance(one, events.ModelProgressed)]
+            assert {one.correlation_id for one in reports} <= {session.correlation_id}
+            return [(one.tool, one.text) for one in reports]
+
+        await until(lambda: len(shown()) == 3)
+        assert shown() == [("", "I look."), ("stock.level", '{"item":"apple"}'), ("", "There are three.")]
