@@ -73,6 +73,10 @@ def _filled(content: Any, reference: Reference, outputs: Mapping[str, Any]) -> A
         raise ContractError(
             f"the output of step {reference.step_id} has nothing at {reference.at}: {error}"
         ) from error
+    if isinstance(taken, jsonpointer.EndOfList):
+        raise ContractError(
+            f"the output of step {reference.step_id} has nothing at {reference.at}: it is behind the end of a list"
+        )
     if not reference.into:
         return taken
     try:

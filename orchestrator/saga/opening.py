@@ -14,6 +14,8 @@ from orchestrator.messages.types import (
     Call,
     CallKind,
     EvaluationPoint,
+    Failure,
+    FailureKind,
     ModelPolicy,
     Step,
     StepOutcome,
@@ -26,9 +28,14 @@ from orchestrator.saga.calls import voided
 from orchestrator.saga.escalation import escalation
 from orchestrator.saga.limits import excess, excess_of_turns, limits_left
 from orchestrator.saga.outputs import Drafts, draft
-from orchestrator.saga.state import PendingRetry, Session, StepStatus, Task
+from orchestrator.saga.state import PendingRetry, Session, StepState, StepStatus, Task
 
 _ONE_RUN = Usage(tool_calls=1)
+_CUT_OFF = Failure(
+    kind=FailureKind.UNKNOWN_OUTCOME,
+    code="voided",
+    message="it was stopped before it had an outcome, because the plan was revised: it may have had its effect",
+)
 
 
 def request_plan(
@@ -86,10 +93,22 @@ def _outcomes(session: Session) -> tuple[StepOutcome, ...]:
             tool=state.tool,
             attempts=state.attempts,
             output=state.output,
-            failure=state.failure if state.status is StepStatus.FAILED else None,
+            failure=_failure_of(state),
         )
         for name, state in session.steps.items()
     )
+
+
+def _failure_of(state: StepState) -> Failure | None:
+    match state.status:
+        case StepStatus.FAILED:
+            return state.failure
+        case StepStatus.RUNNING:
+            return _CUT_OFF
+        case StepStatus.WAITING | StepStatus.SUCCEEDED:
+            return None
+        case status:
+            assert_never(status)
 
 
 def start_step(

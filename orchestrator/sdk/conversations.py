@@ -13,10 +13,13 @@ import msgspec
 from orchestrator.errors import ContractError
 from orchestrator.messages.base import Record
 from orchestrator.messages.types import ModelPolicy, Value
+from orchestrator.messages.values import json_value, read_json
 from orchestrator.sdk.context import Values
 
-MOST_BYTES: Final = 64 * 1024 * 1024
-"""Size of the segments whose conversations a process keeps, bytes. What a planner keeps beside them comes on top."""
+MOST_BYTES: Final = 128 * 1024 * 1024
+"""Memory that the conversations of a process may take, bytes, with what planners keep beside them."""
+MEMORY_PER_BYTE: Final = 12
+"""Memory for each byte of a segment: JSON as Python's objects, and again as those of a model's client (measured)."""
 
 
 class Opening(Record, frozen=True, kw_only=True):
@@ -64,11 +67,11 @@ NEW: Final = Conversation()
 
 
 class Conversations:
-    """The recent conversations of a process, by the hash of their last segment."""
+    """The recent conversations of a process, by the place and the hash of their last segment."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
-        self._kept: OrderedDict[str, Conversation] = OrderedDict()
+        self._kept: OrderedDict[tuple[str | None, str], Conversation] = OrderedDict()
         self._bytes = 0
 
     async def read(self, head: Value | None, values: Values) -> Conversation:
@@ -77,11 +80,11 @@ class Conversations:
         Reads from the value store what this process does not have, one segment after the other.
         """
         missing: list[tuple[Value, Segment]] = []
-        while head is not None and head.sha256 not in self._kept:
+        while head is not None and _key(head) not in self._kept:
             segment = segment_of(head, await values.load(head))
             missing.append((head, segment))
             head = segment.previous
-        found = self._kept[head.sha256] if head is not None else NEW
+        found = self._kept[_key(head)] if head is not None else NEW
         for value, segment in reversed(missing):
             found = _extended(found, value, segment, memo=None)
         self._keep(found)
@@ -103,32 +106,44 @@ class Conversations:
         Raises `ContractError` for messages that JSON cannot hold, or where no value store is configured.
         """
         first = conversation.head is None
-        segment = Segment(
+        added = Segment(
             turn=turn,
             revision=revision,
             previous=conversation.head,
             opening=opening if first else None,
             messages=messages,
         )
-        head = await values.keep(msgspec.to_builtins(segment))
-        extended = _extended(conversation, head, segment, memo)
+        # What is kept here is what the store gives back, not the planner's own objects.
+        content = read_json(json_value(added))
+        head = await values.keep(content)
+        extended = _extended(conversation, head, segment_of(head, content), memo)
         self._forget(conversation)
         self._keep(extended)
         return extended
 
     def _keep(self, conversation: Conversation) -> None:
-        if conversation.head is None or conversation.size > self._most_bytes:
+        head = conversation.head
+        # Without a hash, a value's place says nothing of what is there now.
+        if head is None or not head.sha256 or _memory(conversation) > self._most_bytes:
             return
         self._forget(conversation)
-        self._kept[conversation.head.sha256] = conversation
-        self._bytes += conversation.size
+        self._kept[_key(head)] = conversation
+        self._bytes += _memory(conversation)
         while self._bytes > self._most_bytes:
             _, oldest = self._kept.popitem(last=False)
-            self._bytes -= oldest.size
+            self._bytes -= _memory(oldest)
 
     def _forget(self, conversation: Conversation) -> None:
-        if conversation.head is not None and conversation.head.sha256 in self._kept:
-            self._bytes -= self._kept.pop(conversation.head.sha256).size
+        if conversation.head is not None and _key(conversation.head) in self._kept:
+            self._bytes -= _memory(self._kept.pop(_key(conversation.head)))
+
+
+def _key(head: Value) -> tuple[str | None, str]:
+    return head.uri, head.sha256
+
+
+def _memory(conversation: Conversation) -> int:
+    return conversation.size * MEMORY_PER_BYTE
 
 
 def segment_of(value: Value, content: Any) -> Segment:

@@ -1,8 +1,9 @@
 """Whether data fits a JSON Schema (2020-12), and what about it does not, for people and for models."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from math import isfinite
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator
@@ -18,9 +19,12 @@ class InvalidSchemaError(ValueError):
 
 
 def mismatches(schema: str, content: Any) -> list[ValidationError]:
-    """Everything in `content` that does not fit the schema, a JSON text. Raises `InvalidSchemaError`."""
+    """Everything in `content` that does not fit the schema, a JSON text. Raises `InvalidSchemaError`.
+
+    A number that JSON does not have (NaN, infinity) fits no schema.
+    """
     try:
-        return list(_validator(schema).iter_errors(content))
+        return [*_validator(schema).iter_errors(content), *_no_numbers(content, ())]
     except (ValueError, SchemaError, Unresolvable) as error:
         raise InvalidSchemaError(str(error)) from error
 
@@ -29,6 +33,17 @@ def explained(errors: Iterable[ValidationError]) -> list[str]:
     """The first few of these, in the order of their places."""
     found = sorted(errors, key=lambda error: [str(token) for token in error.absolute_path])
     return [_explained(error) for error in found[:_MOST_PROBLEMS]]
+
+
+def _no_numbers(content: Any, place: tuple[str | int, ...]) -> Iterator[ValidationError]:
+    if isinstance(content, float) and not isfinite(content):
+        yield ValidationError(f"{content} is not a number that JSON has", path=place)
+    elif isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from _no_numbers(value, (*place, str(key)))
+    elif isinstance(content, list):
+        for index, value in enumerate(content):
+            yield from _no_numbers(value, (*place, index))
 
 
 @lru_cache(maxsize=1024)

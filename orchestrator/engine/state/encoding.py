@@ -14,7 +14,7 @@ from orchestrator.errors import ContractError
 from orchestrator.messages import commands, events
 from orchestrator.messages.base import Message, Record
 from orchestrator.messages.catalogue import CATALOGUE, Topic
-from orchestrator.messages.types import Value
+from orchestrator.messages.types import Document, Plan, Value
 
 RECORD_BYTES: Final = 1_000_000
 """Largest record: librdkafka's default for `message.max.bytes`, a little below the broker's."""
@@ -92,11 +92,19 @@ class Encoder:
                 outcomes = tuple(
                     replace(one, **self._stored({"output": one.output})) for one in message.outcomes
                 )
-                return replace(message, outcomes=outcomes, **self._stored(given))
+                previous = self._plan(message.previous) if message.previous else None
+                return replace(message, outcomes=outcomes, previous=previous, **self._stored(given))
             case events.MessageDeadLettered():
                 return without_value(message)
             case _:
                 return message
+
+    def _plan(self, plan: Plan) -> Plan:
+        steps = (replace(one, arguments=self._document(one.arguments)) for one in plan.steps)
+        return replace(plan, steps=tuple(steps), result=self._document(plan.result) if plan.result else None)
+
+    def _document(self, document: Document) -> Document:
+        return replace(document, **self._stored({"body": document.body}))
 
     def _stored(self, values: Mapping[str, Value | None]) -> dict[str, Value | None]:
         return {name: None if value is None else self.values.stored(value) for name, value in values.items()}

@@ -58,8 +58,10 @@ def recovery_exhausted(session: Session, reply: events.RecoveryExhausted, _now: 
 
 
 def _fit(arguments: Document | None, session: Session, call: Call) -> bool:
-    """Whether mended arguments can be bound: to steps that the step of the call waited for already."""
-    if session.plan is None or call.failed_kind not in OF_STEPS:
+    """Whether mended arguments can take the place of the plan's: no reviewer has accepted those, and they bind only
+    steps that the step of the call waited for already."""
+    reviewed = session.task is None or bool(session.task.profile.reviewers)
+    if session.plan is None or reviewed or call.failed_kind not in OF_STEPS:
         return False
     step = next((one for one in session.plan.steps if one.step_id == call.step_id), None)
     return step is not None and steps_named(arguments) <= dependencies(step)

@@ -30,6 +30,13 @@ Reply = (
     | events.TaskEvaluated
     | events.EvaluationFailed
 )
+_SHARES_OF_A_CALL: Final = {
+    events.ToolSelected: "selection",
+    events.SelectionFailed: "selection",
+    events.RetryScheduled: "recovery",
+    events.FallbackChosen: "recovery",
+    events.RecoveryExhausted: "recovery",
+}
 End = events.TaskCompleted | events.TaskFailed | events.TaskCancelled
 
 
@@ -47,7 +54,8 @@ End = events.TaskCompleted | events.TaskFailed | events.TaskCancelled
     events.EvaluationFailed,
 )
 async def reply(message: Reply, context: ServiceContext) -> None:
-    _count(message.call.call_id, message.usage, context)
+    # A selection, its run, and what recovery says of it have one call.
+    _count(f"{_SHARES_OF_A_CALL.get(type(message), '')}/{message.call.call_id}", message.usage, context)
 
 
 @service.on(events.PlanReviewed)

@@ -54,7 +54,7 @@ _TRANSIENT: Final[tuple[tuple[type[Exception], str, str], ...]] = (
     (client.ModelUnavailableError, "model_unavailable", "the model is not available at the moment"),
     (client.ModelServerError, "model_unavailable", "the provider failed"),
     (client.ModelConnectionError, "model_unavailable", "the connection to the provider failed"),
-    (client.ModelRequestTimeout, "model_unavailable", "the model did not respond in time"),
+    (client.ModelRequestTimeout, "model_timeout", "the model did not respond in time"),
 )
 
 
@@ -84,7 +84,7 @@ def failed(error: Exception, names: Mapping[str, str]) -> HandlerError:
     if isinstance(error, client.ModelAPIError | client.UnexpectedModelBehavior):
         # No category, or a response that cannot be read: a broken stream, a proxy's page.
         text = "the provider's response could not be used"
-        return TransientError(f"{model}: {text}{_reason(error)}", code="model_unavailable")
+        return TransientError(f"{model}: {text}{_reason(error)}", code="response_unusable")
     text = f"{model}: {without_secrets(described(error))}"
     if failure_of(error, "model_error").kind is FailureKind.TRANSIENT:
         return TransientError(text, code="model_unavailable")
@@ -100,7 +100,7 @@ def variable_of(model: str) -> str:
 @cache
 def report_refused(model: str) -> None:
     """Logs, once in a process, that a model's credentials are refused: nothing but a person helps."""
-    logger.error("the provider of %s refused the credentials: set %s", model, variable_of(model))
+    logger.error("the provider of %s refused the credentials; set %s", model, variable_of(model))
 
 
 def _all_failed(errors: list[HandlerError]) -> HandlerError:

@@ -14,6 +14,7 @@ from pydantic_ai.exceptions import (
 )
 from pydantic_ai.messages import ModelMessage, ModelResponse, ModelResponseStreamEvent
 from pydantic_ai.models import CompletedStreamedResponse, ModelRequestParameters, StreamedResponse
+from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
@@ -24,7 +25,7 @@ from orchestrator_services.models.candidates import Candidate
 from orchestrator_services.models.errors import report_refused
 from orchestrator_services.models.observation import observe
 from orchestrator_services.models.prices import Tokens
-from orchestrator_services.models.responses import with_distinct_calls
+from orchestrator_services.models.responses import readable
 from orchestrator_services.models.streams import can_stream, refuses_streams, shown, streamed
 
 _not_streamed: Final[set[str]] = set()
@@ -97,15 +98,10 @@ class MeteredModel(WrapperModel):
         tokens = _tokens(response, read, allowed)
         cost = candidate.cost(tokens, response)
         self._settle(response, tokens, cost, sent)
-        meter.last = with_distinct_calls(
-            replace(
-                response,
-                metadata={
-                    **(response.metadata or {}),
-                    **stamp(model_request_parameters, candidate.name),
-                },
-            )
-        )
+        metadata = {**(response.metadata or {}), **stamp(model_request_parameters, candidate.name)}
+        # A script takes any name.
+        any_name = isinstance(candidate.model, FunctionModel)
+        meter.last = readable(replace(response, metadata=metadata), any_name=any_name)
         return meter.last
 
     @asynccontextmanager

@@ -17,6 +17,11 @@ _TAKEN: Final = frozenset({"final_result"})
 Part = TypeVar("Part")
 
 
+def allowed_name(tool: str) -> str:
+    """The name with what most providers allow in its place."""
+    return _FORBIDDEN.sub("_", tool)[:_LONGEST]
+
+
 class ToolNames:
     """The names of a platform's tools and those that a model uses, both ways.
 
@@ -36,7 +41,7 @@ class ToolNames:
         self._of_platform = {name: tool for tool, name in self._of_model.items()}
 
     def to_model(self, tool: str) -> str:
-        return self._of_model.get(tool) or _FORBIDDEN.sub("_", tool)[:_LONGEST]
+        return self._of_model.get(tool) or allowed_name(tool) or "unknown"
 
     def to_platform(self, name: str) -> str:
         """The tool; a name that is no tool's stays as it is."""

@@ -1,5 +1,6 @@
 """Data that models are shown: delimited, so that nothing in it can be taken for instructions."""
 
+import re
 from typing import Any, Final
 
 from orchestrator.sdk.messages import json_value
@@ -11,12 +12,16 @@ RULE: Final = (
 """What every model is told about data."""
 
 
+_TAG: Final = re.compile(r"<(?=\s*/?\s*data\b)", re.IGNORECASE)
+"""What a model could take for the beginning or the end of data."""
+
+
 def data(content: Any, **attributes: str) -> str:
     """Content as a model is shown it: text as it is, anything else as JSON."""
     text = content if isinstance(content, str) else json_text(content)
     names = "".join(f' {name}="{_quoted(value)}"' for name, value in attributes.items() if value)
-    # Nothing inside may end the data.
-    inside = text.replace("</data", "<\\/data")
+    # Nothing inside may end the data, or begin other.
+    inside = _TAG.sub(r"<\\", text)
     return f"<data{names}>\n{inside}\n</data>"
 
 

@@ -15,6 +15,7 @@ MOST_SHOWN: Final = 16_000
 _HEAD: Final = 4_000
 """Characters that are shown of a larger one."""
 _KEYS: Final = 20
+_LONGEST_KEY: Final = 80
 _DEPTH: Final = 3
 
 
@@ -91,7 +92,8 @@ def rendered(content: Any, step: str, tool: str, most: int = MOST_SHOWN) -> str:
     if len(text) <= most:
         return data(text, tool=tool, step=step)
     beginning = data(text[:_HEAD], tool=tool, step=step, shown=f"{_HEAD} of {len(text)} characters")
-    return f"{beginning}\nIts shape: {json_text(shape(content))}"
+    described = json_text(shape(content))[:_HEAD]
+    return f"{beginning}\n{data(described, tool=tool, step=step, shown='its shape')}"
 
 
 def shape(content: Any, depth: int = _DEPTH) -> Any:
@@ -100,7 +102,7 @@ def shape(content: Any, depth: int = _DEPTH) -> Any:
         if not depth:
             return f"object of {len(content)} keys"
         names = list(content)[:_KEYS]
-        described = {name: shape(content[name], depth - 1) for name in names}
+        described = {str(name)[:_LONGEST_KEY]: shape(content[name], depth - 1) for name in names}
         more = len(content) - len(names)
         return {**described, "…": f"{more} more keys"} if more else described
     if isinstance(content, list):

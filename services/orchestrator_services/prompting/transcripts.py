@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from orchestrator.sdk import Values
 from orchestrator_services.prompting.data import data, json_text
-from orchestrator_services.prompting.outputs import Reference, rendered
+from orchestrator_services.prompting.outputs import Reference, shown_again
 
 MOST_SHOWN: Final = 60_000
 """Characters of a conversation that are shown: its end, which led to the result."""
@@ -19,27 +19,30 @@ async def transcript(messages: Sequence[Any], values: Values, most: int = MOST_S
     shown: list[str] = []
     room = most
     for message in reversed(messages):
-        text = "\n".join([line async for line in _lines(message, values)])
-        if len(text) > room:
-            left_out = len(messages) - len(shown)
-            shown.append(f"({left_out} earlier messages are left out)")
+        for line in reversed([line async for line in _lines(message, values)]):
+            if room <= 0:
+                break
+            shown.append(line if len(line) <= room else f"{line[:room]} …")
+            room -= len(line)
+        if room <= 0:
+            shown.append("(What came before is left out.)")
             break
-        room -= len(text)
-        shown.append(text)
-    return data("\n".join(text for text in reversed(shown) if text), name="conversation") if shown else ""
+    return data("\n".join(reversed(shown)), name="conversation") if shown else ""
 
 
 async def _lines(message: Any, values: Values) -> AsyncIterator[str]:
     """What a message says. One of a planner that has a form of its own is shown as it is."""
     parts = message.get("parts") if isinstance(message, Mapping) else None
-    if not isinstance(parts, Sequence):
+    if not isinstance(parts, list) or not all(isinstance(part, Mapping) for part in parts):
         yield json_text(message)
         return
     for part in parts:
-        reference = Reference.of(part.get("content"))
-        if reference is not None:
-            output = await values.load(reference.value)
-            yield f"returned: {rendered(output, reference.step, reference.tool)}"
+        content = part.get("content")
+        if isinstance(content, list):
+            for piece in content:
+                yield f"was told: {(await shown_again(piece, values)).text}"
+        elif Reference.of(content) is not None:
+            yield f"returned: {(await shown_again(content, values)).text}"
         else:
             for line in _line(part):
                 yield line

@@ -10,6 +10,7 @@ from orchestrator_services.prompting.data import RULE, data
 from orchestrator_services.prompting.outputs import rendered
 from orchestrator_services.prompting.questions import policy_of
 from orchestrator_services.recovery.settings import MODEL_VARIABLE, settings
+from orchestrator_services.strategies.tools import READ_ON
 from orchestrator_services.tool_selector.arguments import Arguments
 
 _TASK: Final = (
@@ -35,7 +36,9 @@ async def mended(failed: FailedCall, context: Context) -> Retry | None:
 
     Raises `PermanentError` with `bad_advice` for arguments that cannot be used, and what the model client raises.
     """
-    tools = [context.definitions.tools[name] for name in failed.tools if name in context.definitions.tools]
+    known = context.definitions.tools
+    # What is read in the value store is for the planner to say, which knows the session's own outputs.
+    tools = [known[name] for name in failed.tools if name in known and name != READ_ON]
     if failed.arguments is None or not tools or not _may_be_changed(failed, context):
         return None
     given = _with_places(await context.values.load(failed.arguments.body), failed.arguments)

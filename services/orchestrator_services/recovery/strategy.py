@@ -46,7 +46,8 @@ def _again(failed: FailedCall) -> Retry | None:
     """A retry while the call has attempts left. Attempts count across all tools of a step."""
     call, failure = failed.call, failed.failure
     delay = max(backoff_ms(call.retry, call.attempt, call.call_id), failure.retry_after_ms or 0)
-    if failure.code in NOT_BEGUN:
+    # A tool that says so of itself has run, and another one may be free.
+    if failure.code in NOT_BEGUN and failed.kind is not CallKind.TOOL:
         return Retry(delay, f"{failure.code}: the attempt counts for nothing", spared=True)
     attempt = call.attempt - call.spared
     if attempt >= call.retry.attempts:

@@ -78,5 +78,6 @@ def _returned(messages: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
             content = part.get("content")
             # What the model's client says in place of a tool is no data.
             of_tool = isinstance(content, Mapping) or "<data" in str(content)
-            if part.get("part_kind") == "tool-return" and of_tool:
+            of_client = part.get("outcome") == "retried"
+            if part.get("part_kind") == "tool-return" and of_tool and not of_client:
                 yield content

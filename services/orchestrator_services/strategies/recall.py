@@ -60,7 +60,8 @@ def _referenced(
     part: Mapping[str, Any], answers: Mapping[str, Reference], prompts: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     match part.get("part_kind"):
-        case "tool-return" if part.get("tool_call_id") in answers:
+        # What the client says about a call of its own turn is no output, though some servers use an id again.
+        case "tool-return" if part.get("tool_call_id") in answers and part.get("outcome") != "retried":
             return {**part, "content": answers[part["tool_call_id"]].content()}
         case "user-prompt" if part.get("content") in prompts:
             return {**part, "content": prompts[part["content"]]}

@@ -23,7 +23,8 @@ async def reflexion(request: PlanRequest, context: Context) -> Plan:
     dialogue = await Dialogue.resumed(request, context)
     reply = await acted(dialogue)
     left = MOST_CRITIQUES - sum(1 for _ in notes(request.conversation, _CRITIQUE))
-    while left > 0 and not reply.calls:
+    # In the last turn nothing more runs, so criticism could only cost the answer.
+    while left > 0 and not reply.calls and request.limits.turns != 0:
         better = await _thought_over(reply, dialogue)
         if better is None:
             break
@@ -34,13 +35,18 @@ async def reflexion(request: PlanRequest, context: Context) -> Plan:
 async def _thought_over(reply: TurnReply, dialogue: Dialogue) -> TurnReply | None:
     """What the model does about the criticism of its answer; None where the answer stands.
 
-    An answer also stands if the session's limits leave nothing to criticise or improve it with.
+    An answer also stands where it cannot be criticised or improved: because the session's limits leave nothing for
+    it, or because the critic has no verdict.
     """
     try:
         verdict = await criticised(reply.output, dialogue)
-        dialogue.messages.append(note(_CRITIQUE, acceptable=verdict.acceptable, criticism=verdict.criticism))
-        if verdict.acceptable:
-            return None
+    except PermanentError as error:
+        dialogue.messages.append(note(_CRITIQUE, acceptable=True, criticism=f"no critique: {error.code}"))
+        return None
+    dialogue.messages.append(note(_CRITIQUE, acceptable=verdict.acceptable, criticism=verdict.criticism))
+    if verdict.acceptable:
+        return None
+    try:
         return await went_on(dialogue, [not_accepted("answer", verdict.criticism)])
     except PermanentError as error:
         if error.code != "limit_reached":

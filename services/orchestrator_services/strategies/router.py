@@ -46,6 +46,7 @@ async def router(request: PlanRequest, context: Context) -> Plan:
     routed = dataclasses.replace(_routed(request, profile, context), limits=allowance.limits())
     made = await _planner_of(profile, context).make(routed, context)
     if isinstance(made, Plan):
+        _check_tools(made.plan, profile.tools, context)
         if not made.messages:
             # A planner without a conversation is given its plan before.
             added.append(note(_PLANNED, plan=msgspec.to_builtins(made.plan)))
@@ -112,6 +113,16 @@ def _both(own: types.ToolPolicy, routed: types.ToolPolicy, context: Context) -> 
     ]
     # An empty list would allow everything.
     return types.ToolPolicy(allow=tuple(allowed), deny=() if allowed else ("*",))
+
+
+def _check_tools(plan: types.Plan, policy: types.ToolPolicy, context: Context) -> None:
+    """The platform holds the router's policy; this holds the chosen agent's, whatever its planner does with it."""
+    known = context.definitions.tools
+    for step in plan.steps:
+        capable = [name for name, tool in known.items() if step.capability in tool.capabilities]
+        for name in (*([step.tool] if step.tool else capable), *step.fallback):
+            if denied := refusal(name, policy):
+                raise PermanentError(f"step {step.step_id}: {denied}", code="tool_not_allowed")
 
 
 def _planner_of(profile: types.AgentProfile, context: Context) -> Planner:

@@ -7,7 +7,7 @@ import pytest
 from orchestrator.messages.types import ModelPolicy, Value
 from orchestrator.messages.values import json_value
 from orchestrator.sdk import ContractError, Conversation, Conversations, Opening
-from orchestrator.sdk.conversations import NEW
+from orchestrator.sdk.conversations import MEMORY_PER_BYTE, NEW
 from orchestrator.testing.memory import MemoryValues
 
 OPENING = Opening(context=json_value({"city": "Oslo"}), model=ModelPolicy(name="provider:model"))
@@ -91,7 +91,7 @@ async def test_another_process_reads_on_from_what_it_has() -> None:
 async def test_memory_is_bounded_by_the_size_of_the_segments() -> None:
     values = CountingValues()
     (sample,) = await of_turns(Conversations(), values, 1, text="x" * 1000)
-    conversations = Conversations(most_bytes=sample.size * 2)
+    conversations = Conversations(most_bytes=sample.size * 2 * MEMORY_PER_BYTE)
     heads = [(await of_turns(conversations, values, 1, text=letter * 1000))[0].head for letter in "abc"]
 
     await conversations.read(heads[2], values)
