@@ -1,13 +1,16 @@
 """Showing a session while it goes on: its events, and what its tools and models do in between."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from orchestrator.client import Handle
     from orchestrator.messages.base import Event
+
+logger: Final = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -23,8 +26,10 @@ async def progress_shown(handle: "Handle", show: "Callable[[Event], None]") -> A
         yield
     finally:
         task.cancel()
-        # Also an error of what is only shown fails nothing.
-        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.wait([task])
+        # What is only shown fails nothing.
+        if not task.cancelled() and (error := task.exception()):
+            logger.warning("progress of session %s was not shown", handle.correlation_id, exc_info=error)
 
 
 class TerminalWriter:

@@ -80,6 +80,12 @@ class AgentRun(Run):
             for one in candidates:
                 require_price(one)
         history = () if request.history is None else request.history.decoded
+        platform_names = ToolNames(tool.name for tool in request.tools)
+        routes: dict[str, Route] = {}
+
+        def named(tool: str) -> str:
+            return routes[tool].tool if tool in routes else platform_names.to_platform(tool)
+
         return cls(
             request=replace(request, model=replaced(request.model, name=candidates[0].name)),
             history=history,
@@ -92,13 +98,13 @@ class AgentRun(Run):
                 checked_settings(request.model.settings, [one.model for one in candidates])
                 | {"max_retries": 0},
             ),
-            meter=Meter(Wallet.of(request.budget), context),
+            meter=Meter(Wallet.of(request.budget), context, named, streams=given.stream),
             max_requests=given.max_requests,
             options=options,
             policy=policy,
             deps=deps,
-            routes={},
-            platform_names=ToolNames(tool.name for tool in request.tools),
+            routes=routes,
+            platform_names=platform_names,
             usage=_used_in(history),
             bounds={"max_tokens": given.max_tokens, "request_timeout": given.request_timeout},
         )

@@ -1,6 +1,7 @@
 """Agents of pydantic-ai as durable ones: whole sessions in memory."""
 
 import threading
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +14,14 @@ from pydantic_ai.capabilities import ProcessHistory
 from pydantic_ai.exceptions import ToolFailed
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 from pydantic_ai.models.test import TestModel
 
 from orchestrator.messages import events
 from orchestrator.sdk import Context, Conversations, PlanRequest, TransientError, tool
 from orchestrator.testing import Harness
 from tests.unit.agents.support import Seen, calls, model, outcome, plans, says
+from tests.unit.models.support import until
 
 
 @dataclass
@@ -62,6 +65,31 @@ async def test_calls_of_tools_are_steps_side_by_side() -> None:
     assert (first.open, last.steps) == (True, ())
     used = session.state.used
     assert (used.model_requests, used.tool_calls) == (2, 2)
+
+
+async def test_what_its_model_writes_is_shown_by_the_names_of_the_platform() -> None:
+    async def writes(messages: list[ModelMessage], _info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
+        if len(messages) == 1:
+            yield {0: DeltaToolCall("counts", '{"item":')}
+            yield {0: DeltaToolCall(json_args='"apple"}')}
+        else:
+            yield "There are "
+            yield "three."
+
+    desk = Agent(FunctionModel(stream_function=writes), name="desk", tools=[counts])
+
+    async with Harness(durable(desk)) as harness:
+        session = await harness.submit("How many?", agent="desk")
+
+        def shown() -> list[events.ModelProgressed]:
+            return [one for one in harness.produced if isinstance(one, events.ModelProgressed)]
+
+        await until(lambda: sum(one.ended for one in shown()) == 2)
+        assert session.result == "There are three."
+        assert [(one.tool, one.text) for one in shown()] == [
+            ("desk.counts", '{"item":"apple"}'),
+            ("", "There are three."),
+        ]
 
 
 async def test_the_agent_without_the_platform_is_asked_the_same() -> None:
