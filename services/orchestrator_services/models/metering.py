@@ -90,18 +90,18 @@ class MeteredModel(WrapperModel):
         settings: ModelSettings = {**(model_settings or {}), "max_tokens": allowed}
         sent = _Sent(read, allowed, meter.context.now())
         try:
-            response = await self._response(messages, settings, model_request_parameters, sent)
+            received = await self._response(messages, settings, model_request_parameters, sent)
         except (Exception, CancelledError) as error:
             self._lost(error, sent)
             raise
+        # A script takes any name.
+        response = readable(received, any_name=isinstance(candidate.model, FunctionModel))
         # 3. Settle: count what was used.
         tokens = _tokens(response, read, allowed)
         cost = candidate.cost(tokens, response)
         self._settle(response, tokens, cost, sent)
         metadata = {**(response.metadata or {}), **stamp(model_request_parameters, candidate.name)}
-        # A script takes any name.
-        any_name = isinstance(candidate.model, FunctionModel)
-        meter.last = readable(replace(response, metadata=metadata), any_name=any_name)
+        meter.last = replace(response, metadata=metadata)
         return meter.last
 
     @asynccontextmanager

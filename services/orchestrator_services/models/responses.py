@@ -16,14 +16,15 @@ def readable(response: ModelResponse, *, any_name: bool) -> ModelResponse:
 
 
 def _readable(part: ModelResponsePart, *, any_name: bool) -> ModelResponsePart:
-    match part:
-        case ToolCallPart(tool_name=name):
-            named = name if any_name and name else allowed_name(name) or "unknown"
-            return replace(part, tool_name=named, args=_unicode(part.args))
-        case TextPart(content=content):
-            return replace(part, content=_unicode(content))
-        case _:
-            return part
+    # The library's own kinds of calls have names that it knows.
+    if type(part) is ToolCallPart:
+        call: Any = part
+        name = call.tool_name if any_name else allowed_name(call.tool_name)
+        renamed: ModelResponsePart = replace(call, tool_name=name or "unknown", args=_unicode(call.args))
+        return renamed
+    if isinstance(part, TextPart):
+        return replace(part, content=_unicode(part.content))
+    return part
 
 
 def _unicode(content: Any) -> Any:

@@ -23,10 +23,10 @@ async def reflexion(request: PlanRequest, context: Context) -> Plan:
     dialogue = await Dialogue.resumed(request, context)
     reply = await acted(dialogue)
     left = MOST_CRITIQUES - sum(1 for _ in notes(request.conversation, _CRITIQUE))
-    # In the last turn nothing more runs, so criticism could only cost the answer.
-    while left > 0 and not reply.calls and request.limits.turns != 0:
+    while left > 0 and not reply.calls:
         better = await _thought_over(reply, dialogue)
-        if better is None:
+        if better is None or (better.calls and request.limits.turns == 0):
+            # In the last turn no more tools run: an answer is better than calls.
             break
         reply, left = better, left - 1
     return plan_of(reply, dialogue)

@@ -316,7 +316,7 @@ async def test_another_process_goes_on_as_the_one_that_began(monkeypatch: pytest
 
         def script(one: Seen, forgets: bool = forgets) -> ModelResponse:
             if forgets:
-                monkeypatch.setattr(handlers, "conversations", Conversations())
+                monkeypatch.setattr(handlers, "conversations", Conversations(most_bytes=0))
             seen[forgets].append([*one.prompts, *one.new, str(len(one.messages))])
             return calls(("sold", {"days": [2, 5000, 2][one.turn]})) if one.turn < 3 else says("done")
 

@@ -33,9 +33,9 @@ def http(category: Any, status: int, message: str = "", **fields: Any) -> ModelH
         (http(client.ModelServerError, 500), TransientError, "model_unavailable"),
         (client.ModelConnectionError("gpt-x", "reset"), TransientError, "model_unavailable"),
         (client.ModelTimeoutError("gpt-x", "slow"), TransientError, "model_unavailable"),
-        (client.ModelRequestTimeout("gpt-x", 3.0), TransientError, "model_unavailable"),
-        (client.ModelAPIError("gpt-x", "?"), TransientError, "model_unavailable"),
-        (client.UnexpectedModelBehavior("not JSON", "<html>"), TransientError, "model_unavailable"),
+        (client.ModelRequestTimeout("gpt-x", 3.0), TransientError, "model_timeout"),
+        (client.ModelAPIError("gpt-x", "?"), TransientError, "response_unusable"),
+        (client.UnexpectedModelBehavior("not JSON", "<html>"), TransientError, "response_unusable"),
         (http(client.ModelContextWindowExceededError, 400), PermanentError, "context_too_long"),
         (client.ContentFilterError("refused"), PermanentError, "content_refused"),
         (http(client.ModelAuthenticationError, 401), PermanentError, "bad_credentials"),
@@ -43,7 +43,7 @@ def http(category: Any, status: int, message: str = "", **fields: Any) -> ModelH
         (http(client.ModelQuotaExceededError, 402), PermanentError, "quota_exceeded"),
         (http(client.ModelRequestRejectedError, 400), PermanentError, "request_rejected"),
         (http(None, 418), PermanentError, "request_rejected"),
-        (http(None, 409), TransientError, "model_unavailable"),
+        (http(None, 409), TransientError, "response_unusable"),
         (TimeoutError(), TransientError, "model_unavailable"),
         (ValueError("broken"), PermanentError, "model_error"),
     ],
@@ -94,7 +94,7 @@ def test_refused_credentials_are_logged_once(caplog: pytest.LogCaptureFixture) -
         report_refused("openai:gpt-x")
 
     assert [one.getMessage() for one in caplog.records] == [
-        "the provider of openai:gpt-x refused the credentials: set OPENAI_API_KEY"
+        "the provider of openai:gpt-x refused the credentials; set OPENAI_API_KEY"
     ]
 
 

@@ -249,6 +249,26 @@ def test_recovery_may_mend_the_arguments_of_a_step() -> None:
     assert session.wrote(events.PlanStepReady).step.arguments == mended
 
 
+def test_arguments_that_a_reviewer_has_accepted_are_not_mended() -> None:
+    profile = agent(reviewers=(ReviewPolicy(reviewer="safety"),))
+    mended = step("a", uses={}).arguments
+    session = given(task(profile=profile), turn("a"), reviewed("safety"), selected("a"), failed("a"))
+    session.when(retry("1s", arguments=mended))
+    assert session.wrote(events.RecoveryRecorded).arguments is None
+
+
+def test_a_step_that_was_cut_off_is_told_as_such() -> None:
+    """It ran when the evaluation of another one asked for another plan."""
+    each_step = agent(evaluation=EvaluationPolicy(after=EvaluationPoint.STEP))
+    session = given(task(profile=each_step), turn("a", "b", "c", result="a"), selected("b"), *done("a"))
+    session.when(evaluated(NextMove.REVISE, reason="not like this"))
+    outcomes = {one.step_id: one for one in session.wrote(commands.CreatePlan).outcomes}
+    assert outcomes["a"].output is not None
+    cut_off = outcomes["b"].failure
+    assert cut_off is not None
+    assert (cut_off.kind, cut_off.code) == (FailureKind.UNKNOWN_OUTCOME, "voided")
+
+
 def test_mended_arguments_cannot_bind_what_the_step_did_not_wait_for() -> None:
     bound = step("a", uses={"x": "b"}).arguments
     session = given(task(), turn("a", "b"), selected("a"), failed("a")).when(retry("1s", arguments=bound))

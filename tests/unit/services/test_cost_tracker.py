@@ -54,6 +54,18 @@ async def test_totals_are_kept_by_session_agent_and_tenant(ledger: Ledger) -> No
     assert world.metrics.of("agents_tool_calls", agent="writer", tenant="acme") == 1
 
 
+async def test_a_selection_its_run_and_the_advice_about_it_count_each(ledger: Ledger) -> None:
+    asked = Usage(model_requests=1, tokens_input=10)
+    one = call(call_id="call-1")
+    selected = event(events.ToolSelected, call=one, tool="t", timeout_ms=1, usage=asked)
+    advised = event(events.RetryScheduled, call=one, delay_ms=1, usage=asked)
+
+    await track(selected, completed("call-1"), advised, advised)
+
+    used = ledger.of_session(SESSION)
+    assert (used.model_requests, used.tokens_input, used.tool_calls) == (2, 120, 1)
+
+
 async def test_a_reply_that_comes_twice_is_counted_once(ledger: Ledger) -> None:
     world = await track(completed(), completed(), completed(event_id="sent-again-by-another-run"))
 

@@ -322,7 +322,7 @@ async def test_another_process_goes_on_as_the_one_that_began(monkeypatch: pytest
         @clerk
         def script(asked: Asked, forgets: bool = forgets) -> Says:
             if forgets:
-                monkeypatch.setattr(handlers, "conversations", Conversations())
+                monkeypatch.setattr(handlers, "conversations", Conversations(most_bytes=0))
             seen[forgets].append([one.text for one in asked.messages])
             match asked.turn:
                 case 0:

@@ -165,14 +165,14 @@ async def test_an_answer_that_was_not_accepted_goes_back_to_the_model_with_the_r
 
 async def test_another_process_goes_on_as_the_one_that_began(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a model is shown does not depend on what a process remembers."""
-    seen: dict[bool, list[list[str]]] = {True: [], False: []}
+    seen: dict[bool, list[list[str]]] = {False: [], True: []}
 
     for forgets in seen:
+        if forgets:
+            monkeypatch.setattr(handlers, "conversations", Conversations(most_bytes=0))
 
         @clerk
         def script(asked: Asked, forgets: bool = forgets) -> Says:
-            if forgets:
-                monkeypatch.setattr(handlers, "conversations", Conversations())
             seen[forgets].append([one.text for one in asked.messages])
             if asked.turn < 3:
                 days = 200 if asked.turn == 1 else 2

@@ -134,7 +134,7 @@ async def test_a_critic_that_is_never_content_is_heard_three_times(
     @clerk
     def script(asked: Asked) -> Says:
         if forgets:
-            monkeypatch.setattr(handlers, "conversations", Conversations())
+            monkeypatch.setattr(handlers, "conversations", Conversations(most_bytes=0))
         if is_critic(asked):
             heard.append(asked.prompt)
             return criticism("No.")
@@ -157,7 +157,7 @@ async def test_another_process_goes_on_as_the_one_that_began(monkeypatch: pytest
         @clerk
         def script(asked: Asked, forgets: bool = forgets) -> Says:
             if forgets:
-                monkeypatch.setattr(handlers, "conversations", Conversations())
+                monkeypatch.setattr(handlers, "conversations", Conversations(most_bytes=0))
             seen[forgets].append([one.text for one in asked.messages])
             if is_critic(asked):
                 return ACCEPTED if "all" in asked.prompt else criticism("Look further back.")

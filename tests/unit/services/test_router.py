@@ -152,7 +152,7 @@ async def test_the_choice_holds_for_the_session_whatever_is_defined_meanwhile(
     @scripted_model("scripted:counter")
     def counter(asked: Asked) -> Says:
         if forgets:
-            monkeypatch.setattr(handlers, "conversations", Conversations())
+            monkeypatch.setattr(handlers, "conversations", Conversations(most_bytes=0))
         seen.append((asked.instructions.partition("\n")[0], *(one.text for one in asked.messages)))
         if asked.turn < 2:
             harness.send(agent_defined(AgentProfile(name="counter", planner="playbook"), harness.clock.now))
