@@ -1,15 +1,17 @@
 """A model whose requests stay within what is left, and are counted."""
 
-from asyncio import CancelledError
-from collections.abc import AsyncIterator, Callable
+from asyncio import AbstractEventLoop, CancelledError, get_running_loop
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from pydantic_ai.exceptions import (
     ModelAPIError,
     ModelAuthenticationError,
     ModelConnectionError,
+    ModelRateLimitError,
     ModelRequestTimeout,
 )
 from pydantic_ai.messages import ModelMessage, ModelResponse, ModelResponseStreamEvent
@@ -25,9 +27,14 @@ from orchestrator_services.models.candidates import Candidate
 from orchestrator_services.models.errors import report_refused
 from orchestrator_services.models.observation import observe
 from orchestrator_services.models.prices import Tokens
+from orchestrator_services.models.rates import Pace, Rate
 from orchestrator_services.models.responses import readable
+from orchestrator_services.models.settings import rate_entry, settings
 from orchestrator_services.models.streams import can_stream, refuses_streams, shown, streamed
 
+_LONGEST_WAIT_S: Final = 2.0
+"""What takes longer is asked again by recovery: it waits without a place in this process."""
+_paces: Final[MutableMapping[AbstractEventLoop, dict[str, Pace]]] = WeakKeyDictionary()
 _not_streamed: Final[set[str]] = set()
 """Models whose provider has refused to stream them, to this process."""
 
@@ -46,6 +53,19 @@ class Meter:
         self.last: ModelResponse | None = None
         self.shortened = 0
         """Tokens that the last answer was allowed, if that is fewer than were wanted; else 0."""
+
+    def seconds(self) -> float:
+        """The platform's clock."""
+        return self.context.now() / 1_000_000
+
+
+def _pace_of(model: str) -> Pace:
+    """The pace of a model in this process."""
+    paces = _paces.setdefault(get_running_loop(), {})
+    if model not in paces:
+        rates = dict(map(rate_entry, settings().rates))
+        paces[model] = Pace(rates.get(model, Rate()))
+    return paces[model]
 
 
 @dataclass
@@ -86,13 +106,17 @@ class MeteredModel(WrapperModel):
         read = most_input(messages, model_request_parameters, candidate.name)
         allowed = meter.wallet.answer_tokens(read, wanted, candidate.price)
         meter.last, meter.shortened = None, allowed if allowed < wanted else 0
-        # 2. Send.
-        settings: ModelSettings = {**(model_settings or {}), "max_tokens": allowed}
+        # 2. Wait for its turn, and send.
+        pace = _pace_of(candidate.name)
+        own: ModelSettings = {**(model_settings or {}), "max_tokens": allowed}
+        await pace.turn(read + allowed, meter.context.share, _LONGEST_WAIT_S, meter.seconds)
         sent = _Sent(read, allowed, meter.context.now())
         try:
-            received = await self._response(messages, settings, model_request_parameters, sent)
+            received = await self._response(messages, own, model_request_parameters, sent)
         except (Exception, CancelledError) as error:
             self._lost(error, sent)
+            if isinstance(error, ModelRateLimitError):
+                pace.pause(error.retry_after or 0.0, meter.seconds())
             raise
         # A script takes any name.
         response = readable(received, any_name=isinstance(candidate.model, FunctionModel))
@@ -100,6 +124,7 @@ class MeteredModel(WrapperModel):
         tokens = _tokens(response, read, allowed)
         cost = candidate.cost(tokens, response)
         self._settle(response, tokens, cost, sent)
+        pace.settle(read + allowed, tokens.input + tokens.output)
         metadata = {**(response.metadata or {}), **stamp(model_request_parameters, candidate.name)}
         meter.last = replace(response, metadata=metadata)
         return meter.last

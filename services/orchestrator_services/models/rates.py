@@ -7,6 +7,7 @@ its turn. One that a provider has refused for its rate makes all others to that 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from typing import Final
 
 from orchestrator.sdk import TransientError
@@ -30,32 +31,33 @@ class Rate:
 class Pace:
     """The requests to one model from one process. Used on one event loop."""
 
-    def __init__(self, rate: Rate, now: Callable[[], float]) -> None:
-        """`now` returns seconds, of a clock that only moves forward."""
-        self._now = now
-        self._rate = rate
+    def __init__(self, rate: Rate) -> None:
         self._requests = _Bucket(rate.requests)
         self._tokens = _Bucket(rate.tokens)
         self._paused_until = 0.0
 
-    def pause(self, seconds: float) -> None:
+    def pause(self, seconds: float, now: float) -> None:
         """Sends nothing for this long: the provider has said so."""
-        self._paused_until = max(self._paused_until, self._now() + seconds)
+        self._paused_until = max(self._paused_until, now + seconds)
 
-    async def turn(self, tokens: int, share: float, longest_s: float) -> None:
-        """Waits until a request may be sent that may use so many tokens, and counts it.
+    async def turn(self, tokens: int, share: float, longest_s: float, clock: Callable[[], float]) -> None:
+        """Waits until a request may be sent that may use so many tokens, and counts it. `clock` reads seconds.
 
         Raises `TransientError` with `rate_limited` if that is later than in `longest_s` seconds, and `retry_after_ms`
         says when to try again.
         """
-        deadline = self._now() + longest_s
-        while (wait := self._wait(tokens, max(share, _LEAST_SHARE))) > 0:
-            if self._now() + wait > deadline:
+        share = max(share, _LEAST_SHARE)
+        # Others may have taken the room that was waited for, or the share may have become less: then ask again.
+        for longest in (longest_s, 0.0):
+            wait = self._wait(tokens, share, clock())
+            if wait > longest:
                 raise TransientError(
-                    f"the limits of the model's rate leave no room within {longest_s:.0f} s",
+                    f"the limits of the model's rate leave no room for {wait:.0f} s",
                     code="rate_limited",
-                    retry_after_ms=round(wait * 1_000),
+                    retry_after_ms=ceil(wait * 1_000),
                 )
+            if wait <= 0:
+                break
             await asyncio.sleep(wait)
         self._requests.take(1)
         self._tokens.take(tokens)
@@ -64,9 +66,8 @@ class Pace:
         """Gives back what a request has reserved and not used."""
         self._tokens.take(used - reserved)
 
-    def _wait(self, tokens: int, share: float) -> float:
-        """Seconds until a request may be sent; 0 if it may be now."""
-        now = self._now()
+    def _wait(self, tokens: int, share: float, now: float) -> float:
+        """Seconds until a request may be sent; 0 or less if it may be now."""
         return max(
             self._paused_until - now,
             self._requests.wait(1, share, now),

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from orchestrator.sdk import PluginSettings
+from orchestrator_services.models.rates import Rate
 
 
 class ModelsSettings(PluginSettings, prefix="MODELS"):
@@ -23,6 +24,17 @@ class ModelsSettings(PluginSettings, prefix="MODELS"):
     prices: tuple[str, ...] = ()
     """Prices that the built-in table does not know or has wrong, in US dollars for a million tokens:
     `MODEL=INPUT/OUTPUT`, or `MODEL=INPUT/OUTPUT/CACHED` with cached input apart, as in `openai:gpt-x=1.25/10/0.125`."""
+
+    rates: tuple[str, ...] = ()
+    """Requests and tokens a minute that the provider allows, of all copies together: `MODEL=REQUESTS/TOKENS`,
+    as in `openai:gpt-x=500/200000`; empty on one side is no limit."""
+
+    @field_validator("rates")
+    @classmethod
+    def _rates(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in entries:
+            rate_entry(entry)
+        return entries
 
     @field_validator("prices")
     @classmethod
@@ -45,6 +57,18 @@ def price_entry(entry: str) -> tuple[str, tuple[Decimal, ...]]:
             f"{entry!r} is not a price: write MODEL=INPUT/OUTPUT, in US dollars for a million tokens"
         )
     return model, prices if len(prices) == 3 else (*prices, prices[0])
+
+
+def rate_entry(entry: str) -> tuple[str, Rate]:
+    """Model and rate of an entry. Raises `ValueError`."""
+    model, found, amounts = entry.rpartition("=")
+    parts = amounts.split("/")
+    if not (model and found and len(parts) == 2 and all(not part or part.isdecimal() for part in parts)):
+        raise ValueError(f"{entry!r} is not a rate: write MODEL=REQUESTS/TOKENS, both a minute")
+    requests, tokens = (int(part) if part else None for part in parts)
+    if 0 in (requests, tokens):
+        raise ValueError(f"{entry!r} allows nothing: leave out what has no limit")
+    return model, Rate(requests, tokens)
 
 
 @cache

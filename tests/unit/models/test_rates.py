@@ -1,15 +1,15 @@
 """Rates of models: how fast one copy may ask, given its share of the work."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from orchestrator_services.models.rates import Pace, Rate
+from pydantic_ai.exceptions import ModelHTTPError, ModelRateLimitError
 
 from orchestrator.sdk import TransientError
+from tests.unit.models.support import Talk
 
 LONG = 1e9
 
@@ -21,6 +21,9 @@ class Time:
         self.now = 1_000.0
         patch.setattr(asyncio, "sleep", self._sleep)
 
+    def read(self) -> float:
+        return self.now
+
     async def _sleep(self, seconds: float) -> None:
         self.now += seconds
 
@@ -31,17 +34,17 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
 
 
 def pace(time: Time, requests: int | None = None, tokens: int | None = None) -> Pace:
-    return Pace(Rate(requests, tokens), lambda: time.now)
+    return Pace(Rate(requests, tokens))
 
 
 async def test_requests_wait_for_their_turn_once_the_minute_is_used_up(time: Time) -> None:
     begun = time.now
     limited = pace(time, requests=60)
     for _ in range(60):
-        await limited.turn(1, 1.0, LONG)
+        await limited.turn(1, 1.0, LONG, time.read)
     assert time.now == begun
 
-    await limited.turn(1, 1.0, LONG)
+    await limited.turn(1, 1.0, LONG, time.read)
 
     assert time.now == pytest.approx(begun + 1.0)
 
@@ -50,7 +53,7 @@ async def test_half_of_the_partitions_is_half_of_the_rate(time: Time) -> None:
     begun = time.now
     limited = pace(time, requests=60)
     for _ in range(90):
-        await limited.turn(1, 0.5, LONG)
+        await limited.turn(1, 0.5, LONG, time.read)
 
     assert time.now == pytest.approx(begun + 120.0)
 
@@ -58,10 +61,10 @@ async def test_half_of_the_partitions_is_half_of_the_rate(time: Time) -> None:
 async def test_tokens_that_were_not_used_are_given_back(time: Time) -> None:
     begun = time.now
     limited = pace(time, tokens=1_000)
-    await limited.turn(1_000, 1.0, LONG)
+    await limited.turn(1_000, 1.0, LONG, time.read)
     limited.settle(1_000, 100)
 
-    await limited.turn(900, 1.0, LONG)
+    await limited.turn(900, 1.0, LONG, time.read)
 
     assert time.now == begun
 
@@ -69,10 +72,10 @@ async def test_tokens_that_were_not_used_are_given_back(time: Time) -> None:
 async def test_a_request_larger_than_a_minute_goes_when_nothing_else_has_been_used(time: Time) -> None:
     begun = time.now
     limited = pace(time, tokens=1_000)
-    await limited.turn(5_000, 1.0, LONG)
+    await limited.turn(5_000, 1.0, LONG, time.read)
     assert time.now == begun
 
-    await limited.turn(1, 1.0, LONG)
+    await limited.turn(1, 1.0, LONG, time.read)
 
     assert time.now > begun + 200
 
@@ -80,25 +83,22 @@ async def test_a_request_larger_than_a_minute_goes_when_nothing_else_has_been_us
 async def test_a_refusal_makes_everybody_wait(time: Time) -> None:
     begun = time.now
     limited = pace(time)
-    limited.pause(7)
+    limited.pause(7, time.now)
 
-    await limited.turn(1, 1.0, LONG)
+    await limited.turn(1, 1.0, LONG, time.read)
 
     assert time.now == begun + 7
 
 
 async def test_who_cannot_wait_is_told_when_to_come_back(time: Time) -> None:
     limited = pace(time)
-    limited.pause(90)
+    limited.pause(90, time.now)
 
     with pytest.raises(TransientError) as raised:
-        await limited.turn(1, 1.0, 30)
+        await limited.turn(1, 1.0, 30, time.read)
 
     assert raised.value.code == "rate_limited"
     assert raised.value.failure.retry_after_ms == 90_000
-
-
-Wait = Callable[[], Awaitable[Any]]
 
 
 @given(
@@ -117,9 +117,24 @@ def test_copies_together_stay_within_the_rate(amounts: list[int], weights: list[
                 time = Time(patch)
                 limited, begun = pace(time, tokens=1_000), time.now
                 for amount in amounts:
-                    await limited.turn(min(amount, round(1_000 * share)), share, LONG)
+                    await limited.turn(min(amount, round(1_000 * share)), share, LONG, time.read)
                     used += min(amount, round(1_000 * share))
                 longest = max(longest, time.now - begun)
             assert used <= 1_000 + longest * 1_000 / 60 + len(shares) + 1
 
     asyncio.run(all_of())
+
+
+async def test_a_model_that_refused_for_its_rate_is_left_alone_for_as_long_as_it_wants() -> None:
+    refused = ModelHTTPError.for_category(
+        ModelRateLimitError, status_code=429, model_name="script", headers={"Retry-After": "60"}
+    )
+    talk = Talk(refused, "there")
+
+    for _ in range(2):
+        with pytest.raises(TransientError) as raised:
+            await talk.turn("Are you there?")
+        assert raised.value.code == "rate_limited"
+        assert raised.value.failure.retry_after_ms == pytest.approx(60_000, abs=100)
+
+    assert len(talk.asked) == 1
