@@ -12,6 +12,9 @@ from tests.support.installation import Installation
 
 IN_FLIGHT: Final = 100
 ENDS_S: Final = 60.0
+LONG_SESSION: Final = {"ORCHESTRATOR_KAFKA_SESSION_TIMEOUT_MS": "100000"}
+"""Longer than a new process takes to start on a slow machine. A member that slept for longer is not fenced when it
+wakes up, it rejoins: then the other one is fenced first."""
 LONGER_THAN_ANY_SESSION_S: Final = 14.0
 """The session timeout of a member is 6 s, and the broker aborts its transaction after 10 s."""
 
@@ -23,6 +26,11 @@ def test_a_replaced_orchestrator_that_wakes_up_ends_and_writes_nothing(
 ) -> None:
     random = Random("zombie")  # noqa: S311 - the same moments in each run
     with trial(installation, reading) as chaos:
+        slot = chaos.fleet.members["orchestrator-0"]
+        slot.kill()
+        slot.environment = {**slot.environment, **LONG_SESSION}
+        slot.start()
+        slot.await_ready()
         for _ in range(rounds):
             # given: an orchestrator that is frozen in the middle of its work
             member = chaos.fleet.members["orchestrator-0"]
