@@ -401,8 +401,10 @@ class ModelPolicy(Record, frozen=True, kw_only=True):
     """JSON Schema (2020-12) that the result must fit; empty for text."""
     examples: Value | None = None
     """Tasks with their results, a JSON array of objects with goal and result."""
-    context_keys: tuple[str, ...] | None = None
-    """Keys of the task's context that the model is shown; null shows all."""
+    shows_context: bool = True
+    """Whether the model is shown the task's context."""
+    context_keys: tuple[str, ...] = ()
+    """Keys of the context that it is shown; empty shows all."""
     shows_memory: bool = True
     """Whether the model is shown what the agent remembers."""
 

@@ -45,7 +45,8 @@ class Shown(Grammar):
     """What of the task the model is shown besides its goal."""
 
     context: list[str] | None = pydantic.Field(
-        default=None, description="Keys of the task's context; left out, all of them."
+        default=None,
+        description="Keys of the task's context; left out, all of them; an empty list shows none.",
     )
     memory: bool = True
 
@@ -82,7 +83,8 @@ class Thinking(Grammar):
             instructions=self._instructions(folder),
             output_schema=json_text(self.output) if self.output is not None else "",
             examples=json_value(examples) if examples else None,
-            context_keys=None if self.show.context is None else tuple(self.show.context),
+            shows_context=self.show.context != [],
+            context_keys=tuple(self.show.context or ()),
             shows_memory=self.show.memory,
         )
 

@@ -62,7 +62,9 @@ def task_prompt(request: PlanRequest, model: types.ModelPolicy) -> str:
 
 
 def _shown(context: Mapping[str, Any], model: types.ModelPolicy) -> dict[str, Any]:
-    if model.context_keys is None:
+    if not model.shows_context:
+        return {}
+    if not model.context_keys:
         return dict(context)
     return {key: context[key] for key in model.context_keys if key in context}
 

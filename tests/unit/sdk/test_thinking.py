@@ -60,7 +60,15 @@ def test_the_name_of_a_model_is_enough() -> None:
 
     assert model is not None
     assert (model.name, model.fallback, model.settings) == ("openai:gpt-5-mini", (), "{ }")
-    assert (model.instructions, model.output_schema, model.context_keys) == (None, "", None)
+    assert (model.instructions, model.output_schema, model.context_keys) == (None, "", ())
+    assert model.shows_context
+
+
+def test_a_model_may_be_shown_nothing_of_the_context() -> None:
+    model = profile_of("{agent: desk, model: a:b, show: {context: []}}").model
+
+    assert model is not None
+    assert not model.shows_context
 
 
 def test_instructions_may_stand_in_a_file_beside_the_definition(tmp_path: Path) -> None:
