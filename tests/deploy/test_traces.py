@@ -80,6 +80,7 @@ def test_every_service_that_takes_part_is_named(traced: Traced) -> None:
         "orchestrator",
         "planner",
         "safety-monitor",
+        "model-reviewer",
         "tool-selector",
         "tool-executor",
         "recovery",
