@@ -94,7 +94,7 @@ def release(
 
 
 def test_every_probe_answers(release: Release) -> None:
-    assert len(release.running) == SLOTS + 8
+    assert len(release.running) == SLOTS + 9
     for one in release.running.values():
         assert (one.answer("/healthz"), one.answer("/readyz"), one.answer("/metrics")) == (200, 200, 200)
 
