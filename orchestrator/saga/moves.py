@@ -135,12 +135,11 @@ def plan(session: Session, task: Task, now: int) -> Drafts | None:
     if session.revision == 0:
         return request_plan(session, task, turn=1, feedback="", now=now) if now >= task.not_before else None
     if _wants_turn(session, task):
-        return request_plan(session, task, turn=session.turn + 1, feedback="", now=now)
+        return request_plan(session, task, turn=session.current_turn + 1, feedback="", now=now)
     feedback = _wants_revision(session)
     if feedback is None:
         return None
-    # Sessions that began before there were turns are in their first.
-    corrections = session.revision - max(1, session.turn)
+    corrections = session.revision - session.current_turn
     if corrections + 1 >= task.profile.evaluation.max_revisions:
         failure = Failure(
             kind=FailureKind.PERMANENT,
@@ -148,7 +147,7 @@ def plan(session: Session, task: Task, now: int) -> Drafts | None:
             message=f"not reached within {corrections + 1} plan revision(s): {feedback}",
         )
         return escalation(session, task, failure)
-    return request_plan(session, task, turn=max(1, session.turn), feedback=feedback, now=now)
+    return request_plan(session, task, turn=session.current_turn, feedback=feedback, now=now)
 
 
 def retry_calls(session: Session, task: Task, now: int) -> Drafts | None:

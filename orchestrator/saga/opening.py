@@ -203,7 +203,7 @@ def request_evaluation(
         },
         remaining_steps=remaining,
         conversation=session.conversation,
-        limits=limits_left(session, task, session.turn),
+        limits=limits_left(session, task, session.current_turn),
     )
     return [draft(events.EvaluationRequested, call=call, point=point), command]
 
@@ -214,7 +214,7 @@ def retry_call(session: Session, task: Task, retry: PendingRetry, now: int) -> D
     match failed.failed_kind:
         case CallKind.PLAN:
             return request_plan(
-                session, task, turn=session.turn, feedback=session.feedback, now=now, failed=failed
+                session, task, turn=session.current_turn, feedback=session.feedback, now=now, failed=failed
             )
         case CallKind.EVALUATION:
             return request_evaluation(session, task, session.evaluations, now, failed)

@@ -146,6 +146,11 @@ class Session(Record, frozen=True, kw_only=True):
     """Why it is parked: it waits for a person."""
 
     @property
+    def current_turn(self) -> int:
+        """Number of the turn, from 1. Sessions that began before there were turns are in their first."""
+        return max(1, self.turn)
+
+    @property
     def concludes(self) -> bool:
         """Whether the plan leads to a result. An open plan without one leads to the planner's next turn."""
         return self.plan is not None and (not self.plan.open or self.plan.result is not None)
