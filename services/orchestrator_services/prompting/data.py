@@ -18,11 +18,16 @@ _TAG: Final = re.compile(r"<(?=\s*/?\s*data\b)", re.IGNORECASE)
 
 def data(content: Any, **attributes: str) -> str:
     """Content as a model is shown it: text as it is, anything else as JSON."""
-    text = content if isinstance(content, str) else json_text(content)
+    text = as_text(content)
     names = "".join(f' {name}="{_quoted(value)}"' for name, value in attributes.items() if value)
     # Nothing inside may end the data, or begin other.
     inside = _TAG.sub(r"<\\", text)
     return f"<data{names}>\n{inside}\n</data>"
+
+
+def as_text(content: Any) -> str:
+    """Text as it is, anything else as JSON. Raises `ContractError` for what JSON cannot hold."""
+    return content if isinstance(content, str) else json_text(content)
 
 
 def json_text(content: Any) -> str:

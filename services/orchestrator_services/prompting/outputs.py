@@ -8,7 +8,7 @@ import msgspec
 
 from orchestrator.sdk import ContractError, Values
 from orchestrator.sdk.messages import json_value, read_json, types
-from orchestrator_services.prompting.data import data, json_text
+from orchestrator_services.prompting.data import as_text, data, json_text
 
 MOST_SHOWN: Final = 16_000
 """Largest output that is shown whole, characters of its JSON."""
@@ -88,7 +88,7 @@ async def shown_again(content: Any, values: Values) -> Shown:
 
 def rendered(content: Any, step: str, tool: str, most: int = MOST_SHOWN) -> str:
     """The same output always reads the same, so that a restart changes nothing in a conversation."""
-    text = content if isinstance(content, str) else json_text(content)
+    text = as_text(content)
     if len(text) <= most:
         return data(text, tool=tool, step=step)
     beginning = data(text[:_HEAD], tool=tool, step=step, shown=f"{_HEAD} of {len(text)} characters")

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from orchestrator.sdk import Values
-from orchestrator_services.prompting.data import data, json_text
+from orchestrator_services.prompting.data import as_text, data, json_text
 from orchestrator_services.prompting.outputs import Reference, shown_again
 
 MOST_SHOWN: Final = 60_000
@@ -56,13 +56,9 @@ def _line(part: Mapping[str, Any]) -> Iterator[str]:
         case "text" if content:
             yield f"said: {content}"
         case "tool-call":
-            yield f"asked {part.get('tool_name')} for: {_text(part.get('args'))}"
+            yield f"asked {part.get('tool_name')} for: {as_text(part.get('args'))}"
         case "tool-return":
-            yield f"returned: {_text(content)}"
+            yield f"returned: {as_text(content)}"
         case _:
             # How it was asked again, and what it thought to itself, is no evidence.
             return
-
-
-def _text(content: Any) -> str:
-    return content if isinstance(content, str) else json_text(content)

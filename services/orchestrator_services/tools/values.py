@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.sdk import Context, ContractError, InvalidInput, tool
-from orchestrator.sdk.messages import fill_content, json_value, types
+from orchestrator.sdk.messages import fill_content, types
+from orchestrator_services.prompting.data import as_text
 
 
 class StoredValue(BaseModel):
@@ -58,4 +59,4 @@ def _text_at(content: Any, pointer: str) -> str:
         found = fill_content(None, [types.Reference(step_id="value", at=pointer)], {"value": content})
     except ContractError as error:
         raise InvalidInput(f"nothing is at {pointer!r} in the output: {error}") from error
-    return found if isinstance(found, str) else (json_value(found).inline or b"").decode()
+    return as_text(found)
