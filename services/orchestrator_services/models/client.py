@@ -111,7 +111,12 @@ class Run:
             candidates=candidates,
             names=names,
             output=None if request.output_schema is None else Output(request.output_schema),
-            settings=request_settings(policy.settings, [one.model for one in candidates], given),
+            settings=request_settings(
+                policy.settings,
+                [one.model for one in candidates],
+                given,
+                continues=bool(request.tools or history),
+            ),
             meter=Meter(Wallet.of(request.budget), context, names.to_platform, streams=given.stream),
             max_requests=given.max_requests,
         )

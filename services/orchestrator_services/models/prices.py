@@ -41,18 +41,25 @@ class FixedPrice:
 
     input: Decimal
     output: Decimal
-    cached: Decimal
+    cache_read: Decimal
+    cache_written: Decimal
 
     def of(self, tokens: Tokens) -> int:
-        cached = min(tokens.cache_read, tokens.input)
-        uncached = tokens.input - cached
-        return _rounded_up(uncached * self.input + cached * self.cached + tokens.output * self.output)
+        read = min(tokens.cache_read, tokens.input)
+        written = min(tokens.cache_written, tokens.input - read)
+        return _rounded_up(
+            (tokens.input - read - written) * self.input
+            + read * self.cache_read
+            + written * self.cache_written
+            + tokens.output * self.output
+        )
 
     def most(self, input_tokens: int, output_tokens: int) -> int:
-        return _rounded_up(input_tokens * max(self.input, self.cached) + output_tokens * self.output)
+        dearest = max(self.input, self.cache_read, self.cache_written)
+        return _rounded_up(input_tokens * dearest + output_tokens * self.output)
 
 
-FREE: Final = FixedPrice(Decimal(0), Decimal(0), Decimal(0))
+FREE: Final = FixedPrice(*[Decimal(0)] * 4)
 
 
 class TablePrice:

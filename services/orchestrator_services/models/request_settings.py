@@ -26,11 +26,18 @@ _SECRET_KEY: Final = re.compile(
 _SECRET_VALUE: Final = re.compile(r"^(sk-|bearer\s|basic\s)", re.IGNORECASE)
 
 
-def request_settings(given: str, models: Iterable[ClientModel], settings: ModelsSettings) -> ModelSettings:
-    """The settings of a policy, a JSON object, with the platform's bounds. Raises as `checked_settings` does."""
+def request_settings(
+    given: str, models: Iterable[ClientModel], settings: ModelsSettings, *, continues: bool
+) -> ModelSettings:
+    """The settings of a policy, a JSON object, with the platform's bounds. Raises as `checked_settings` does.
+
+    `continues` says whether the conversation may go on, so that a later request repeats what this one sends.
+    """
     bounds: dict[str, Any] = {
         "max_tokens": settings.max_tokens,
         "request_timeout": settings.request_timeout,
+        # Some providers keep in a cache only what they are asked to keep, and writing there costs more than reading.
+        "cache": {"messages": continues},
     }
     # Recovery retries, where it counts attempts and can wait; a provider's client would do so unseen.
     return cast(ModelSettings, {**bounds, **checked_settings(given, models), "max_retries": 0})

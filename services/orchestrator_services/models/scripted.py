@@ -106,7 +106,7 @@ def scripted_model(
             # Imported here: it takes seconds, and whoever declares a model does not need it.
             from orchestrator_services.models.scripts import ScriptedModel
 
-            price = FixedPrice(Decimal(input_price), Decimal(output_price), Decimal(input_price))
+            price = FixedPrice(*map(Decimal, (input_price, output_price, input_price, input_price)))
             return ScriptedModel(name, script, price)
 
         return Model(name, build)

@@ -2,12 +2,15 @@
 
 from decimal import Decimal, InvalidOperation
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, field_validator
 
 from orchestrator.sdk import PluginSettings
 from orchestrator_services.models.rates import Rate
+
+_WRITTEN: Final = Decimal("1.25")
+"""What input costs that a provider writes to its cache, relative to other input: what those take that charge for it."""
 
 
 class ModelsSettings(PluginSettings, prefix="MODELS"):
@@ -23,7 +26,8 @@ class ModelsSettings(PluginSettings, prefix="MODELS"):
     """Whether people can watch responses while models write them; off, each comes as a whole."""
     prices: tuple[str, ...] = ()
     """Prices that the built-in table does not know or has wrong, in US dollars for a million tokens:
-    `MODEL=INPUT/OUTPUT`, or `MODEL=INPUT/OUTPUT/CACHED` with cached input apart, as in `openai:gpt-x=1.25/10/0.125`."""
+    `MODEL=INPUT/OUTPUT`, as in `openai:gpt-x=1.25/10`. Input that is read from a provider's cache and input that is
+    written to it may follow, `MODEL=INPUT/OUTPUT/READ/WRITTEN`; left out, they are `INPUT` and 1.25 times `INPUT`."""
 
     rates: tuple[str, ...] = ()
     """Requests and tokens a minute that the provider allows, of all copies together: `MODEL=REQUESTS/TOKENS`,
@@ -45,18 +49,21 @@ class ModelsSettings(PluginSettings, prefix="MODELS"):
 
 
 def price_entry(entry: str) -> tuple[str, tuple[Decimal, ...]]:
-    """Model and prices (input, output, cached input) of an entry. Raises `ValueError`."""
+    """Model and prices (input, output, input read from a cache, input written to it) of an entry.
+
+    Raises `ValueError`.
+    """
     model, found, amounts = entry.rpartition("=")
     try:
         prices = tuple(Decimal(amount) for amount in amounts.split("/"))
     except InvalidOperation:
         prices = ()
     valid = all(price.is_finite() and price >= 0 for price in prices)
-    if not (model and found and valid and len(prices) in (2, 3)):
+    if not (model and found and valid and len(prices) in (2, 3, 4)):
         raise ValueError(
             f"{entry!r} is not a price: write MODEL=INPUT/OUTPUT, in US dollars for a million tokens"
         )
-    return model, prices if len(prices) == 3 else (*prices, prices[0])
+    return model, (*prices, *(prices[0], prices[0] * _WRITTEN)[len(prices) - 2 :])
 
 
 def rate_entry(entry: str) -> tuple[str, Rate]:

@@ -221,7 +221,7 @@ def _reply(share: float, written: int, kind: str) -> Any:
 def test_an_answer_is_as_long_as_fits_and_no_longer(
     left: int, most_input: int, wanted: int, prices: tuple[Decimal, Decimal], money: int
 ) -> None:
-    price = FixedPrice(prices[0], prices[1], prices[0])
+    price = FixedPrice(*prices, prices[0], prices[0])
     try:
         allowed = Wallet(left, money).answer_tokens(most_input, wanted, price)
     except PermanentError:

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from orchestrator_services.models import Budget, Says, TurnRequest, scripted_model
 from orchestrator_services.models.candidates import candidate
-from orchestrator_services.models.client import PydanticModelClient
+from orchestrator_services.models.client import PydanticModelClient, Run
 from orchestrator_services.models.prices import TablePrice, Tokens, configured_price
 from orchestrator_services.models.settings import ModelsSettings
 from pydantic_ai.exceptions import ModelConnectionError
 from pydantic_ai.messages import ModelResponse
 
-from orchestrator.messages.types import ModelPolicy
+from orchestrator.messages.types import ModelPolicy, ToolDefinition
 from orchestrator.sdk import ConfigurationError, Model, PermanentError
-from tests.unit.models.support import Talk, context_in
+from tests.unit.models.support import PRICE, Talk, context_in
 from tests.unit.services.support import World
 
 OPENAI = "openai:gpt-5"
@@ -93,7 +93,9 @@ async def test_without_a_price_a_cost_limit_refuses_the_model() -> None:
     assert raised.value.code == "no_price"
 
 
-@pytest.mark.parametrize("entry", ["gpt", "gpt=1", "gpt=a/b", "=1/2", "gpt=-1/2", "gpt=NaN/1", "gpt=1/2/3/4"])
+@pytest.mark.parametrize(
+    "entry", ["gpt", "gpt=1", "gpt=a/b", "=1/2", "gpt=-1/2", "gpt=NaN/1", "gpt=1/2/3/4/5"]
+)
 def test_a_price_that_cannot_be_read_is_refused(entry: str) -> None:
     with pytest.raises(ConfigurationError, match="ORCHESTRATOR_MODELS_PRICES"):
         ModelsSettings.read({"ORCHESTRATOR_MODELS_PRICES": f"a=1/2, {entry}"})
@@ -104,8 +106,19 @@ def test_cached_tokens_may_have_a_price_of_their_own() -> None:
 
     assert price is not None
     assert price.of(Tokens(input=100, cache_read=90, output=1)) == 100 + 90 + 20
-    assert price.most(100, 1) == 1_020
+    assert price.most(100, 1) == 100 * 12.5 + 20
     assert configured_price("other", ("gpt=10/20/1",)) is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "written"), [("gpt=10/20", 12.5), ("gpt=10/20/1", 12.5), ("gpt=10/20/1/40", 40)]
+)
+def test_tokens_that_a_provider_writes_to_its_cache_may_cost_more(entry: str, written: float) -> None:
+    price = configured_price("gpt", (entry,))
+
+    assert price is not None
+    assert price.of(Tokens(input=100, cache_written=60, output=1)) == 40 * 10 + 60 * written + 20
+    assert price.most(100, 1) == 100 * written + 20
 
 
 @pytest.mark.parametrize(
@@ -223,10 +236,32 @@ async def test_settings_of_the_provider_are_known() -> None:
 
     model = (await found(OPENAI)).model
 
-    made = request_settings(json.dumps({"openai_reasoning_effort": "low"}), [model], ModelsSettings())
+    made = request_settings(
+        json.dumps({"openai_reasoning_effort": "low"}), [model], ModelsSettings(), continues=False
+    )
 
     assert made.get("openai_reasoning_effort") == "low"
     assert made.get("max_retries") == 0
+
+
+@pytest.mark.parametrize(
+    ("tools", "given", "asked_for"),
+    [
+        ((PRICE,), "{}", {"messages": True}),
+        ((), "{}", {"messages": False}),
+        ((PRICE,), '{"cache": false}', False),
+        ((PRICE,), '{"cache": "1h"}', "1h"),
+    ],
+)
+@pytest.mark.usefixtures("key")
+async def test_what_later_requests_repeat_is_kept_in_the_provider_s_cache(
+    tools: tuple[ToolDefinition, ...], given: str, asked_for: object
+) -> None:
+    request = TurnRequest(model=ModelPolicy(name=OPENAI, settings=given), prompt="look", tools=tools)
+
+    run = Run.of(request, context_in(World()), ModelsSettings())
+
+    assert run.settings["cache"] == asked_for
 
 
 async def test_requests_are_counted_by_model() -> None:
