@@ -5,8 +5,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
@@ -14,6 +13,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import OffsetLost, OwnershipLost
 from orchestrator.bus.kafka.call_thread import CallThread, CallTimeoutError
+from orchestrator.bus.kafka.callbacks import Callbacks
 from orchestrator.bus.kafka.errors import error_of, translated
 from orchestrator.bus.kafka.membership import Membership
 from orchestrator.bus.kafka.partitions import Partitions
@@ -76,7 +76,7 @@ class KafkaConsumer:
         self._committed, self._written = watermarks
         self._membership = Membership()
         self._calls = CallThread()
-        self._in_callback = False
+        self._callbacks = Callbacks()
         self._subscribe: Callable[[], None] | None = None
         self._assigned: dict[Position, OnRemoved] = {}
         """The partitions that the group has assigned to us, and what to call when they are lost."""
@@ -94,9 +94,9 @@ class KafkaConsumer:
             positions = self._partitions.positions(partitions)
             self._removed.difference_update(positions)
             self._assigned.update(dict.fromkeys(positions, on_lost))
-            with self._callback():
-                starts = on_assign(positions) or {}
-            offsets = {position: starts.get(position, OFFSET_INVALID) for position in positions}
+            starts = self._callbacks.run(lambda: on_assign(positions) or {})
+            # Nothing is read of partitions that could not be taken over.
+            offsets = {} if starts is None else {each: starts.get(each, OFFSET_INVALID) for each in positions}
             assign = client.incremental_assign if self._cooperative else client.assign
             assign(self._partitions.at(offsets))
 
@@ -105,8 +105,7 @@ class KafkaConsumer:
                 if client is self._client:
                     positions = self._partitions.positions(partitions)
                     self._forget(positions)
-                    with self._callback():
-                        on_removed(positions)
+                    self._callbacks.run(lambda: on_removed(positions))
 
             return callback
 
@@ -142,6 +141,7 @@ class KafkaConsumer:
     def poll(self, timeout_s: float) -> Received | None:
         self._raise_failure()
         message = self._client.poll(timeout_s)
+        self._callbacks.raise_error()
         received = None if message is None else self._received(message)
         if received is None:
             self._raise_failure()
@@ -153,6 +153,7 @@ class KafkaConsumer:
         self._raise_failure()
         self._removed.clear()
         messages = self._client.consume(n, 0) if n > 0 else []
+        self._callbacks.raise_error()
         batch = [received for message in messages if (received := self._received(message)) is not None]
         if self._removed:
             batch = [each for each in batch if (each.topic, each.partition) not in self._removed]
@@ -171,7 +172,7 @@ class KafkaConsumer:
 
         try:
             # Inside a callback the client belongs to this thread, so the call cannot be abandoned.
-            call() if self._in_callback else self._calls.call(call, _COMMIT_S)
+            call() if self._callbacks.running else self._calls.call(call, _COMMIT_S)
         except KafkaException as error:
             raise self._translated(error, "committing offsets") from error
         except CallTimeoutError as error:
@@ -259,15 +260,8 @@ class KafkaConsumer:
                 )
             finally:
                 closing.close()
+            self._callbacks.raise_error()
             self._raise_failure()
-
-    @contextmanager
-    def _callback(self) -> Iterator[None]:
-        self._in_callback = True
-        try:
-            yield
-        finally:
-            self._in_callback = False
 
     def _received(self, message: Any) -> Received | None:
         # Any: the stubs have optional places of records, which only errors lack.
@@ -309,7 +303,11 @@ class KafkaConsumer:
     def _raise_failure(self) -> None:
         if self._failure is not None:
             failure, self._failure = self._failure, None
-            raise failure
+            try:
+                raise failure
+            finally:
+                # The error refers to this frame, which would refer to the error.
+                del failure
 
     def _forget(self, positions: Iterable[Position]) -> None:
         for position in positions:

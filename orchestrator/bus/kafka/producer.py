@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import AbortableError, AmbiguousCommit, FatalError
 from orchestrator.bus.kafka.call_thread import CallThread, CallTimeoutError
+from orchestrator.bus.kafka.callbacks import Callbacks
 from orchestrator.bus.kafka.errors import error_of, translated
 from orchestrator.bus.kafka.partitions import Partitions
 from orchestrator.bus.ports import Commit, GroupMetadata, OnDelivery, Outgoing, Position
@@ -33,6 +34,7 @@ class _Sender:
         self._servers = settings.bootstrap_servers
         self._names = TopicNames(settings.topic_prefix)
         self._client = Producer(dict(config))
+        self._callbacks = Callbacks()
 
     def _queue(self, outgoing: Outgoing, on_delivery: Callable[..., None] | None) -> None:
         optional: dict[str, Any] = {} if outgoing.partition is None else {"partition": outgoing.partition}
@@ -56,13 +58,20 @@ class _Sender:
                         f"sending to {outgoing.topic} failed: the queue to the cluster at {self._servers} was full "
                         f"for {_QUEUE_WAIT_S:.0f} s"
                     ) from error
-                self._client.poll(_POLL_S)
+                self._poll(_POLL_S)
 
     def _flushed(self, deadline: Deadline) -> int:
         try:
-            return self._client.flush(deadline.remaining())
+            left = self._client.flush(deadline.remaining())
         except KafkaException as error:
             raise self._failure(error_of(error), "sending") from error
+        self._callbacks.raise_error()
+        return left
+
+    def _poll(self, timeout_s: float) -> int:
+        served = self._client.poll(timeout_s)
+        self._callbacks.raise_error()
+        return served
 
     def _failure(self, error: KafkaError, doing: str) -> OrchestratorError:
         return translated(error, doing, self._servers)
@@ -85,12 +94,13 @@ class KafkaProducer(_Sender):
 
     def _callback(self, on_delivery: OnDelivery) -> Callable[[KafkaError | None, Message], None]:
         def delivered(error: KafkaError | None, message: Message) -> None:
-            on_delivery(None if error is None else self._failure(error, f"sending to {message.topic()}"))
+            failure = None if error is None else self._failure(error, f"sending to {message.topic()}")
+            self._callbacks.run(lambda: on_delivery(failure))
 
         return delivered
 
     def poll(self, timeout_s: float = 0.0) -> int:
-        return self._client.poll(timeout_s)
+        return self._poll(timeout_s)
 
     def flush(self, deadline: Deadline) -> int:
         return self._flushed(deadline)
