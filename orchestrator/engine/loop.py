@@ -138,10 +138,15 @@ class SagaLoop:
             self._assignment.leave()
 
     def _run_cycle(self) -> None:
+        failed: OrchestratorError | None = None
         try:
             self._cycle()
         except (FatalError, RestoreError, UnavailableError) as error:
-            self._rejoin(error)
+            failed = error
+        # Errors are acted upon after they are handled, here and below: when a call of the client fails meanwhile, the
+        # client never gives up the error that is being handled (confluent-kafka 2.16), nor the clients it refers to.
+        if failed is not None:
+            self._rejoin(failed)
 
     def _rejoin(self, error: OrchestratorError) -> None:
         """Replaces all clients and restores what was committed, regardless of the state of the old clients.
@@ -232,22 +237,33 @@ class SagaLoop:
         offsets = batch.offsets(metadata_of(batch.number, self._assignment.partition_count))
         epoch = self._assignment.epoch
         self._begun_at = time.perf_counter()
+        failed: OrchestratorError | None = None
         try:
             self._transactions.commit(batch.outgoing, offsets, metadata, self._deadline())
-        except AmbiguousCommit as error:
-            logger.warning(
-                "the outcome of transaction %d is unknown; checking the committed offsets: %s",
-                batch.number,
-                error,
-            )
-            self._resolve_outcome(batch, epoch)
-        except FatalError as error:
-            self._recover(batch, epoch, error)
-        except (AbortableError, UnavailableError, OwnershipLost, ContractError) as error:
-            self._abort(batch, epoch, error)
-        else:
-            self._on_step("promote")
-            self._promote(batch)
+        except (
+            AmbiguousCommit,
+            FatalError,
+            AbortableError,
+            UnavailableError,
+            OwnershipLost,
+            ContractError,
+        ) as error:
+            failed = error
+        match failed:
+            case None:
+                self._on_step("promote")
+                self._promote(batch)
+            case AmbiguousCommit():
+                logger.warning(
+                    "the outcome of transaction %d is unknown; checking the committed offsets: %s",
+                    batch.number,
+                    failed,
+                )
+                self._resolve_outcome(batch, epoch)
+            case FatalError():
+                self._recover(batch, epoch, failed)
+            case _:
+                self._abort(batch, epoch, failed)
 
     # -- 4. promote, or abort
 
@@ -269,20 +285,24 @@ class SagaLoop:
         logger.warning("aborting transaction %d; its inputs will be read again: %s", batch.number, error)
         if not self._isolate(batch, error) and self._aborts > 1:
             self._stopping.wait(self.settings.unavailable_wait_s)
+        failed: OrchestratorError | None = None
         try:
             self._transactions.abort(self._deadline())
-        except FatalError as failed:
-            self._recover(batch, epoch, failed)
-        except (UnavailableError, AbortableError) as failed:
-            logger.warning(
-                "transaction %d could not be aborted; checking the committed offsets: %s",
-                batch.number,
-                failed,
-            )
-            self._resolve_outcome(batch, epoch)
-        else:
-            self._observer.failed(ABORTED)
-            self._assignment.rewind()
+        except (FatalError, UnavailableError, AbortableError) as again:
+            failed = again
+        match failed:
+            case None:
+                self._observer.failed(ABORTED)
+                self._assignment.rewind()
+            case FatalError():
+                self._recover(batch, epoch, failed)
+            case _:
+                logger.warning(
+                    "transaction %d could not be aborted; checking the committed offsets: %s",
+                    batch.number,
+                    failed,
+                )
+                self._resolve_outcome(batch, epoch)
 
     def _isolate(self, batch: StagedBatch, error: OrchestratorError) -> bool:
         """Halves the batch until the input whose outputs are refused is alone in it, and poisons that input. Only a

@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka import config
 from orchestrator.bus.kafka.consumer import KafkaConsumer
+from orchestrator.bus.kafka.errors import error_of
 from orchestrator.bus.kafka.logs import kafka_logger
 from orchestrator.bus.kafka.producer import KafkaProducer, KafkaTransactionalProducer
 from orchestrator.bus.kafka.stats import observed
@@ -110,4 +111,4 @@ def _made(make: Callable[[], C]) -> C:
     try:
         return make()
     except KafkaException as error:
-        raise ConfigurationError(f"librdkafka rejects the settings: {error.args[0].str()}") from error
+        raise ConfigurationError(f"librdkafka rejects the settings: {error_of(error).str()}") from error

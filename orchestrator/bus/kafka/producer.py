@@ -22,6 +22,7 @@ from orchestrator.errors import OrchestratorError, UnavailableError
 _QUEUE_WAIT_S: Final = 30.0
 """How long `send` waits for room in the queue: as long as a broker may take to come back."""
 _POLL_S: Final = 0.1
+_CLOSE_S: Final = 10.0
 _GRACE_S: Final = 1.0
 """How much longer than its timeout a call may take before it counts as stuck."""
 
@@ -78,9 +79,16 @@ class _Sender:
 
     def close(self) -> None:
         # Purged, not flushed: the owner has flushed what has to be sent. The client ends with its last reference.
-        with suppress(KafkaException):
-            self._client.purge(blocking=False)
-            self._client.poll(0)
+        # An error of the client holds on to the error that its thread is handling (confluent-kafka 2.16), and with it
+        # to this client. Producers are replaced while an error is handled, so that is another thread.
+        closing = CallThread()
+        with suppress(KafkaException, CallTimeoutError):
+            closing.call(self._purge, _CLOSE_S)
+        closing.close()
+
+    def _purge(self) -> None:
+        self._client.purge(blocking=False)
+        self._client.poll(0)
 
 
 class KafkaProducer(_Sender):

@@ -2,12 +2,14 @@
 afterwards. What the mock broker does not have, isolation and stored offsets, is tested on a real one.
 """
 
+import gc
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError, Producer
 
 from orchestrator.bus.errors import FencedError
 from orchestrator.errors import ConfigurationError
@@ -48,6 +50,10 @@ def broker(cluster: EmbeddedCluster) -> MockBroker:
 
 @pytest.fixture
 def stepped(cluster: EmbeddedCluster, tmp_path: Path) -> SteppedLoop:
+    return stepped_on(cluster, tmp_path)
+
+
+def stepped_on(cluster: EmbeddedCluster, tmp_path: Path) -> SteppedLoop:
     # The broker makes a group wait for a lost member until its session times out.
     quick = {"fetch_wait_max_ms": "5", "heartbeat_interval_ms": "100", "session_timeout_ms": "1500"}
     return SteppedLoop(Lab(lab_settings(cluster.bootstrap_servers, "t.", PARTITIONS, **quick)), tmp_path)
@@ -174,6 +180,34 @@ def test_a_producer_is_replaced_until_one_works(
     with stepped.running():
         stepped.once_before("decide", lose_the_producer)
         stepped.complete()
+
+
+@pytest.mark.parametrize("request_kind", [Request.END_TXN, Request.TXN_OFFSET_COMMIT])
+def test_producers_that_were_replaced_leave_no_client_behind(
+    cluster: EmbeddedCluster,
+    broker: MockBroker,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    request_kind: Request,
+) -> None:
+    def replace_some() -> None:
+        stepped = stepped_on(cluster, tmp_path)
+        with stepped.running():
+            for name in FENCED:
+                stepped.once_before(STEP[request_kind], partial(broker.answer, request_kind, code(name)))
+                stepped.complete()
+
+    before = count_clients()
+    # Captured log records keep the errors that they report.
+    with caplog.at_level(logging.CRITICAL + 1, "orchestrator"):
+        replace_some()
+
+    assert count_clients() == before
+
+
+def count_clients() -> int:
+    gc.collect()
+    return sum(isinstance(each, Producer | Consumer) for each in gc.get_objects())
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Errors of callbacks reach whoever polls, and nothing that they refer to stays behind."""
+"""Errors are raised to whoever calls the client, and nothing that they refer to stays behind."""
 
 import gc
 import weakref
