@@ -23,6 +23,7 @@ from orchestrator.local.ports import lease_free_port
 from tests.deploy.compositions import composed, ours
 from tests.support.incident_example import FOLDER
 from tests.support.installation import PROGRAM, Installation
+from tests.support.processes import PATIENCE_S, running
 from tests.support.trace_tree import Span, assert_retry, orphans, roots
 from tools import go_tools
 
@@ -112,15 +113,13 @@ def _local(folder: Path) -> Iterator[dict[str, str]]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ORCHESTRATOR_")}
     environment["ORCHESTRATOR_JAEGER"] = str(go_tools.jaeger())
     words = ("dev", "--jaeger", "--jaeger-port", str(lease.port), "--no-run", "--data", str(folder / "dev"))
-    with subprocess.Popen(
-        [PROGRAM, *words, "-o", "json"], env=environment, stdout=subprocess.PIPE
-    ) as running:
+    with running([PROGRAM, *words, "-o", "json"], env=environment, stdout=subprocess.PIPE) as stack:
         try:
-            assert running.stdout is not None
-            yield json.loads(running.stdout.readline())["environment"]
+            assert stack.stdout is not None
+            yield json.loads(stack.stdout.readline())["environment"]
         finally:
-            running.send_signal(signal.SIGINT)
-        assert running.wait(60) == 0
+            stack.send_signal(signal.SIGINT)
+        assert stack.wait(PATIENCE_S) == 0
 
 
 def _services() -> list[tuple[str, ...]]:

@@ -5,7 +5,6 @@ import os
 import pty
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -13,9 +12,12 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import Producer
 
+from orchestrator.bus.deadline import Deadline
 from orchestrator.local import StackAddress
 from orchestrator.messages.catalogue import CATALOGUE, TOPICS
 from tests.support.installation import PROGRAM, Installation
+from tests.support.processes import PATIENCE_S, running
+from tests.support.workers import until
 
 pytestmark = pytest.mark.integration
 
@@ -124,9 +126,7 @@ def test_a_person_at_a_terminal_sees_what_happens(kitchen: Installation) -> None
     leader, follower = pty.openpty()
     with os.fdopen(leader, "rb", buffering=0) as terminal:
         command = [PROGRAM, "submit", "make tea", "--agent", "cook", "--wait"]
-        with subprocess.Popen(
-            command, env=kitchen.environment, stdout=subprocess.PIPE, stderr=follower
-        ) as submitting:
+        with running(command, env=kitchen.environment, stdout=subprocess.PIPE, stderr=follower) as submitting:
             os.close(follower)
             shown = _all_of(terminal.fileno())
             assert submitting.stdout is not None
@@ -141,13 +141,12 @@ def test_the_list_follows_what_is_done(kitchen: Installation) -> None:
         "submit", "make tea for the list", "--agent", "cook", "--tenant", "list", "--wait"
     )
 
-    deadline = time.monotonic() + 20
-    rows: list[dict[str, object]] = []
-    while not rows or rows[0]["phase"] != "completed":
-        assert time.monotonic() < deadline
-        rows = kitchen.json("sessions", "list", "--tenant", "list")
+    def rows() -> list[dict[str, object]]:
+        found: list[dict[str, object]] = kitchen.json("sessions", "list", "--tenant", "list")
+        return found
 
-    assert [row["correlation_id"] for row in rows] == [submitted["correlation_id"]]
+    until(lambda: [row["phase"] for row in rows()] == ["completed"], "the list has its end", PATIENCE_S)
+    assert [row["correlation_id"] for row in rows()] == [submitted["correlation_id"]]
     shown = kitchen.json("sessions", "show", str(submitted["correlation_id"])[:18])
     assert shown["steps"] == [{"id": "boil", "tool": "kettle", "status": "succeeded", "attempts": 1}]
 
@@ -166,7 +165,7 @@ def test_a_running_session_is_watched_and_cancelled(kitchen: Installation) -> No
     ]
     boiling = kitchen.folder / "boiling"
     _wait_for(boiling)
-    with subprocess.Popen(
+    with running(
         [PROGRAM, "sessions", "watch", session, "-o", "json"], env=kitchen.environment, stdout=subprocess.PIPE
     ) as watching:
         assert watching.stdout is not None
@@ -193,7 +192,7 @@ def test_interrupting_a_wait_leaves_the_session_running(kitchen: Installation) -
         "--wait",
         "--progress",
     ]
-    with subprocess.Popen(command, env=kitchen.environment, stderr=subprocess.PIPE, text=True) as submitting:
+    with running(command, env=kitchen.environment, stderr=subprocess.PIPE, text=True) as submitting:
         assert submitting.stderr is not None
         session = submitting.stderr.readline().split()[1]
         assert any("StepAssigned" in line for line in submitting.stderr)
@@ -207,16 +206,16 @@ def test_interrupting_a_wait_leaves_the_session_running(kitchen: Installation) -
 
 
 def test_everything_is_watched_until_interrupted(kitchen: Installation) -> None:
-    with subprocess.Popen(
+    with running(
         [PROGRAM, "sessions", "watch", "-o", "json"], env=kitchen.environment, stdout=subprocess.PIPE
     ) as watching:
         # It shows what is written from its start on, and does not say when that is.
         submitted = set()
         assert watching.stdout is not None
         os.set_blocking(watching.stdout.fileno(), False)
-        deadline = time.monotonic() + 30
+        deadline = Deadline.after(PATIENCE_S)
         while not (line := watching.stdout.readline()):
-            assert time.monotonic() < deadline
+            assert not deadline.passed
             submitted.add(kitchen.json("submit", "make tea", "--agent", "cook", "--wait")["correlation_id"])
         watching.send_signal(signal.SIGINT)
 
@@ -230,17 +229,17 @@ def test_what_no_service_can_read_is_found_among_the_dead_letters(kitchen: Insta
     producer.produce(f"{kitchen.prefix}tasks", key=b"stranger", value=value)
     assert producer.flush(30) == 0
 
-    deadline = time.monotonic() + 20
-    while not (letters := kitchen.json("dlq", "list", "--stage", "decode")):
-        assert time.monotonic() < deadline
+    def letters() -> list[dict[str, str]]:
+        found: list[dict[str, str]] = kitchen.json("dlq", "list", "--stage", "decode")
+        return found
 
-    letter = kitchen.json("dlq", "show", letters[0]["id"])
+    until(lambda: bool(letters()), "there is a dead letter", PATIENCE_S)
+    [first] = letters()
+    letter = kitchen.json("dlq", "show", first["id"])
     assert letter["service"] == "orchestrator"
     assert letter["topic"] == "tasks"
     assert letter["value"] == {"form": "hex", "schema": "", "content": value.hex(" "), "size": len(value)}
-    assert (
-        kitchen.run("dlq", "show", letters[0]["id"], "--raw", str(kitchen.folder / "value")).returncode == 0
-    )
+    assert kitchen.run("dlq", "show", first["id"], "--raw", str(kitchen.folder / "value")).returncode == 0
     assert (kitchen.folder / "value").read_bytes() == value
 
 
@@ -251,7 +250,7 @@ def test_a_process_drains_and_ends_on_a_signal(kitchen: Installation) -> None:
 
         process.send_signal(number)
 
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE_S) == 0
         kitchen.log("cost-tracker").unlink()
 
 
@@ -259,17 +258,17 @@ def test_a_local_stack_with_all_services_starts_and_ends(tmp_path: Path) -> None
     """`dev`: what it prints is enough to use it, and Ctrl-C leaves nothing behind."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ORCHESTRATOR_")}
     command = [PROGRAM, "dev", "--data", "data", "--no-run", "-o", "json"]
-    with subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE) as running:
-        assert running.stdout is not None
-        exported = json.loads(running.stdout.readline())["environment"]
+    with running(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE) as stack:
+        assert stack.stdout is not None
+        exported = json.loads(stack.stdout.readline())["environment"]
         check = subprocess.run(
             [PROGRAM, "topics", "plan", "--check"],
             env=environment | exported,
             capture_output=True,
             check=False,
         )
-        running.send_signal(signal.SIGINT)
-        assert running.wait(30) == 0
+        stack.send_signal(signal.SIGINT)
+        assert stack.wait(PATIENCE_S) == 0
 
     assert check.returncode == 0
     gone = subprocess.run(
@@ -285,10 +284,7 @@ def _cups(kitchen: Installation, cups: int) -> str:
 
 
 def _wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(path.exists, f"{path.name} exists", PATIENCE_S)
 
 
 def _all_of(terminal: int) -> str:

@@ -22,6 +22,7 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.local import LocalKafka, LocalRegistry, LocalStack, StackAddress
 from tests.support import kafka_stack as stacks
+from tests.support.processes import running
 
 pytestmark = pytest.mark.integration
 
@@ -279,9 +280,7 @@ def test_a_killed_parent_takes_its_broker_along(tmp_path: Path) -> None:
     print(kafka.pid(1), flush=True)
     time.sleep(600)
     """
-    with subprocess.Popen(
-        [sys.executable, "-c", dedent(parent)], stdout=subprocess.PIPE, text=True
-    ) as process:
+    with running([sys.executable, "-c", dedent(parent)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         broker = int(process.stdout.readline())
         assert alive(broker)

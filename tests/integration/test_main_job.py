@@ -20,6 +20,7 @@ from orchestrator.messages.schemas import self_contained
 from tests.support.incident_example import FOLDER
 from tests.support.incident_figures import expected_findings, finding_lines
 from tests.support.installation import Installation
+from tests.support.processes import PATIENCE_S
 
 pytestmark = pytest.mark.integration
 
@@ -133,7 +134,7 @@ def test_the_history_is_sound(installation: Installation, session: dict[str, Any
 
 def _recorded(installation: Installation, session_id: str) -> Any:
     """The session from the store, once the recorder, which lags a little, has recorded its end."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         shown = installation.run("sessions", "show", session_id, "--output", "json")
         if shown.returncode == 0 and json.loads(shown.stdout)["phase"] == "completed":

@@ -15,6 +15,7 @@ import pytest
 from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import UnavailableError
 from orchestrator.local.process import ServerProcess
+from tests.support.processes import running
 
 SECONDS = 10.0
 
@@ -178,7 +179,7 @@ def test_a_killed_guardian_takes_its_server_along(server: ServerProcess, tmp_pat
 
 
 def test_an_orphan_of_an_earlier_run_is_ended(server: ServerProcess, tmp_path: Path) -> None:
-    with subprocess.Popen(deaf(tmp_path), stdout=subprocess.PIPE, text=True) as orphan:
+    with running(deaf(tmp_path), stdout=subprocess.PIPE, text=True) as orphan:
         assert orphan.stdout
         assert orphan.stdout.readline() == "up\n"
         (tmp_path / "server.pid").write_text(f"{orphan.pid}\n")
@@ -194,7 +195,7 @@ def test_an_orphan_of_an_earlier_run_is_ended(server: ServerProcess, tmp_path: P
 
 
 def test_another_process_with_the_old_id_is_left_alone(server: ServerProcess, tmp_path: Path) -> None:
-    with subprocess.Popen(waiting(tmp_path.parent), stdout=subprocess.PIPE) as stranger:
+    with running(waiting(tmp_path.parent), stdout=subprocess.PIPE) as stranger:
         (tmp_path / "server.pid").write_text(str(stranger.pid))
 
         server.end_orphan(Deadline.after(SECONDS))
