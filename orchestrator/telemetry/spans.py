@@ -206,6 +206,7 @@ def _of_call(
     attributes: dict[str, Attribute] = {
         names.REVISION: call.revision,
         names.ATTEMPT: call.attempt,
+        **({names.TURN: call.turn} if call.turn else {}),
         **({names.STEP: call.step_id} if call.step_id else {}),
         **({names.TOOL: call.tool} if call.tool else {}),
         **_used(usage),
