@@ -1,4 +1,4 @@
-"""The error of a request that no recording answers."""
+"""The error of what is not recorded."""
 
 from typing import Final
 
@@ -9,7 +9,8 @@ RECORD: Final = "ORCHESTRATOR_RECORD"
 
 
 class NotRecordedError(PermanentError):
-    """A request that the recording does not answer. Sent again, it is not answered either."""
+    """A request that the recording does not answer, or a response that cannot be recorded. Sent again, the request
+    fails again."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="not_recorded")

@@ -15,28 +15,21 @@ from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlu
 import httpx2
 from vcr.request import Request
 
-from orchestrator.errors import ConfigurationError
+from orchestrator.telemetry.redaction import HIDDEN, KEY, secrets_in
+from orchestrator.testing.cassettes.errors import NotRecordedError
 
-HIDDEN: Final = "***"
 _REQUEST_HEADERS: Final = frozenset({"accept", "content-type"})
 _RESPONSE_HEADERS: Final = frozenset({"content-type", "location", "retry-after", "retry-after-ms"})
-_VARIABLE: Final = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
-_SHORTEST: Final = 8
-"""Characters of a variable's value; a shorter one would be found in text that has nothing to do with it."""
-_FIELD: Final = re.compile(
-    r"(?i)((api|access|account|private|secret|subscription)[_-]?key([_-]?id)?|token|secret|passw(or)?d|credentials?"
+_NAMES: Final = (
+    r"((api|access|account|private|secret|subscription)[_-]?key([_-]?id)?|token|secret|passw(or)?d|credentials?"
     r"|authorization|assertion)$"
 )
-_PARAMETER: Final = re.compile(rf"(?i){_FIELD.pattern.removeprefix('(?i)')}|^(key|code|sig)$|signature$")
-_KEY: Final = re.compile(
-    r"\bsk-[\w*-]{12,}"  # OpenAI, Anthropic and others; providers show refused ones with asterisks
-    r"|\bAIza[\w-]{30,}"  # Google
-    r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS
-    r"|\b(?:gsk|hf|xai|gh[opsu]|pplx|glpat)[_-][\w-]{16,}"  # Groq, Hugging Face, xAI, GitHub and others
-    r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+"  # JWT
-    r"|(?<=[Bb]earer )[\w.~+/=-]{16,}"
-    r"|\b(?:org-|proj_)[A-Za-z0-9]{16,}"  # OpenAI's organisations and projects
-)
+_FIELD: Final = re.compile(_NAMES, re.IGNORECASE)
+_PARAMETER: Final = re.compile(rf"{_NAMES}|^(key|code|sig)$|signature$", re.IGNORECASE)
+"""Of a URL, and of a form; as a field, `key` says mostly something else."""
+_BEARER: Final = re.compile(r"(?<=[Bb]earer )[\w.~+/=-]{16,}")
+_ACCOUNT: Final = re.compile(r"\b(?:org-|proj_)[A-Za-z0-9]{16,}")
+"""Ids of OpenAI's organisations and projects: its errors name them."""
 
 
 class Scrubber:
@@ -45,8 +38,7 @@ class Scrubber:
     def __init__(self, environment: Mapping[str, str]) -> None:
         known = {
             form
-            for name, value in environment.items()
-            if len(value) >= _SHORTEST and _VARIABLE.search(name)
+            for value in secrets_in(environment)
             for form in (value, json.dumps(value)[1:-1], quote(value), quote_plus(value))
         }
         longest_first = sorted(known, key=len, reverse=True)
@@ -62,7 +54,7 @@ class Scrubber:
         return request
 
     def response(self, response: dict[str, Any]) -> dict[str, Any]:
-        """The response without secrets, its body decoded. Raises `ConfigurationError` where it cannot be read."""
+        """The response without secrets, its body decoded. Raises `NotRecordedError` where it cannot be read."""
         headers = {name.lower(): _texts(values) for name, values in response["headers"].items()}
         body = _decoded(_bytes(response["body"]["string"]), headers.get("content-encoding", []))
         kept = {name: values for name, values in headers.items() if name in _RESPONSE_HEADERS}
@@ -96,7 +88,9 @@ class Scrubber:
     def _text(self, text: str) -> str:
         if self._known is not None:
             text = self._known.sub(HIDDEN, text)
-        return _KEY.sub(HIDDEN, text)
+        for form in (KEY, _BEARER, _ACCOUNT):
+            text = form.sub(HIDDEN, text)
+        return text
 
 
 def _document(text: str) -> str:
@@ -128,12 +122,12 @@ def _hidden(content: Any) -> Any:
 
 
 def _decoded(body: bytes, codings: Iterable[str]) -> bytes:
-    """A body as its client reads it. Raises `ConfigurationError` for what cannot be decoded here."""
+    """A body as its client reads it. Raises `NotRecordedError` for what cannot be decoded here."""
     wanted = {coding.strip().lower() for listed in codings for coding in listed.split(",")} - {"", "identity"}
     if not wanted:
         return body
     if unknown := wanted - _known_codings():
-        raise ConfigurationError(
+        raise NotRecordedError(
             f"a response is encoded as {', '.join(sorted(unknown))}: secrets could not be removed from it, so it is "
             "not recorded; ask for another encoding by Accept-Encoding, or install the decoder for httpx2"
         )

@@ -69,7 +69,8 @@ def replayed(path: Path, ignore_hosts: frozenset[str]) -> Iterator[None]:
             yield
         except Exception as error:
             for one in tape.unanswered:
-                error.add_note(str(one))
+                if one is not error:
+                    error.add_note(str(one))
             raise
         if tape.unanswered:
             raise tape.unanswered[0]
