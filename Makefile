@@ -47,7 +47,7 @@ jaeger: setup ## Builds Jaeger for `orchestrator dev --jaeger`, once, which take
 
 sbom: $(STAMP) ## Writes the image's SBOM from the lock file to dist/sbom.cdx.json (CycloneDX)
 	@mkdir -p dist
-	$(UV) export --frozen --quiet --no-dev --all-extras --no-extra local --format cyclonedx1.5 \
+	$(UV) export --frozen --quiet --no-dev --all-extras --no-extra local --no-extra cassettes --format cyclonedx1.5 \
 	  --output-file dist/sbom.cdx.json
 
 soak: setup ## Runs the long tests: hundreds of killed processes, lost brokers, storms of rebalances

@@ -174,4 +174,4 @@ def _run_concurrently(actions: Iterable[Callable[[], None]]) -> None:
 def _tracing(name: str, wiring: Wiring) -> Tracing:
     """The tracing of one service, under its own name. Loads no exporter unless an endpoint is configured."""
     settings = wiring.settings
-    return tracing_of(os.environ, name, str(settings.slot), settings.otlp_endpoint)
+    return tracing_of(os.environ, name, str(settings.slot), settings.otlp_endpoint, settings.secrets)

@@ -86,6 +86,11 @@ class Settings(ClientSettings):
         return BusSettings(**{name: getattr(self, name) for name in BusSettings.model_fields})
 
     @property
+    def secrets(self) -> list[str]:
+        """Values that nothing shows."""
+        return [one.get_secret_value() for one in (*self.kafka.values(), *self.schema_registry.values())]
+
+    @property
     def loop(self) -> "LoopSettings":
         # Imported late: most commands need settings, and not the engine.
         from orchestrator.engine.loop import LoopSettings

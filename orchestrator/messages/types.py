@@ -334,6 +334,8 @@ class Call(Record, frozen=True, kw_only=True):
     """What is waited for."""
     revision: int = 1
     """Plan revision it belongs to, from 1."""
+    turn: int = 0
+    """For a plan: number of the turn it is asked for, from 1; else 0."""
     step_id: str = ""
     """The step; for reviews, the reviewer."""
     attempt: int = 1

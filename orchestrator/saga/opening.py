@@ -53,6 +53,7 @@ def request_plan(
         due_at=calls.work_deadline(now, profile.planning_timeout_ms),
         retry=profile.retry,
         revision=failed.revision if failed else session.revision + 1,
+        turn=turn,
         after=failed,
     )
     command = draft(

@@ -36,7 +36,7 @@ from orchestrator.sdk.errors import (
 )
 from orchestrator.sdk.failures import described, failure_of, readable
 from orchestrator.sdk.history import History, TimelineEntry
-from orchestrator.sdk.model_requests import ModelDelta, ModelRequest
+from orchestrator.sdk.model_requests import ModelContent, ModelDelta, ModelRequest
 from orchestrator.sdk.planning import Output, Plan, PlanStep, document, retry_policy, step
 from orchestrator.sdk.playbooks import Playbook, is_of_type, playbook_schema
 from orchestrator.sdk.plugins import Plugins, discover
@@ -94,6 +94,7 @@ __all__ = [
     "Metrics",
     "Middleware",
     "Model",
+    "ModelContent",
     "ModelDelta",
     "ModelRequest",
     "Next",

@@ -1,11 +1,24 @@
 """Requests to models, as traces show them, and what they write, as people watch it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelContent:
+    """What a model was asked and answered. Messages are JSON data in the form of OpenTelemetry's conventions for
+    generative AI: `role`, and `parts` that have a `type` each."""
+
+    instructions: str = ""
+    input: Sequence[Mapping[str, Any]] = ()
+    """Oldest first."""
+    output: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRequest:
-    """One request to a model, when it is over. Never what was asked or answered."""
+    """One request to a model, when it is over."""
 
     model: str
     """Its name, as agents use it."""
@@ -27,6 +40,8 @@ class ModelRequest:
     finish_reason: str = ""
     error: str = ""
     """Type of the error, for a request without a response."""
+    content: Callable[[], ModelContent] | None = field(default=None, repr=False, compare=False)
+    """Makes what was asked and answered. Called only where traces are set to show it."""
 
 
 @dataclass(frozen=True, kw_only=True)

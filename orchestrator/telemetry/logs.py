@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,21 +9,12 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
+from orchestrator.telemetry.redaction import HIDDEN, SECRET_NAME, Redaction
+
 Format = Literal["auto", "human", "json"]
 
 _session: Final[ContextVar[str]] = ContextVar("session", default="")
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_HIDDEN: Final = "***"
-# `password=…`, `"api_key": "…"`, `Authorization: Bearer …`, and the password of a URL.
-_SECRETS: Final = (
-    re.compile(
-        r"(?i)((?:password|passwd|secret|token|api[_.-]?key|user\.info|credentials?)[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&}]+"
-    ),
-    re.compile(r"(?i)((?:bearer|basic)\s+)[a-z0-9._~+/=-]{8,}"),
-    re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)"),
-)
-_SECRET_NAME: Final = re.compile(r"(?i)password|secret|api_?key|credential|(?<!_)token$")
-_SHORTEST_SECRET: Final = 4
 
 
 @contextmanager
@@ -61,21 +51,6 @@ def configure(
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 
-class Redaction:
-    """Redacts secrets in text."""
-
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = sorted({each for each in secrets if len(each) >= _SHORTEST_SECRET}, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, known))) if known else None
-
-    def __call__(self, text: str) -> str:
-        if self._known is not None:
-            text = self._known.sub(_HIDDEN, text)
-        for pattern in _SECRETS:
-            text = pattern.sub(rf"\g<1>{_HIDDEN}", text)
-        return text
-
-
 class JsonFormatter(logging.Formatter):
     """One JSON object per line: time, level, logger, message, session and trace, fields of `extra`, the error."""
 
@@ -96,7 +71,7 @@ class JsonFormatter(logging.Formatter):
             line["trace_id"] = correlation_id.replace("-", "")
         for name, value in vars(record).items():
             if name not in _OWN and name not in line:
-                line[name] = _HIDDEN if _SECRET_NAME.search(name) else self._plain(value)
+                line[name] = HIDDEN if SECRET_NAME.search(name) else self._plain(value)
         if record.exc_info and record.exc_info[0]:
             line["error"] = record.exc_info[0].__name__
             line["stack"] = self._redact(self.formatException(record.exc_info))

@@ -8,6 +8,7 @@ time in microseconds.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from orchestrator.messages.types import Call, Usage
 from orchestrator.sdk.model_requests import ModelRequest
@@ -15,6 +16,7 @@ from orchestrator.telemetry import conventions as names
 from orchestrator.telemetry.context import root_span_id, span_id
 
 Attribute = str | int | float | bool | tuple[str, ...]
+NOTHING: Final[Mapping[str, Attribute]] = {}
 
 
 class Kind(StrEnum):
@@ -135,9 +137,15 @@ def tool_call(
 
 
 def model_request(
-    correlation_id: str, message_id: str, call_id: str, number: int, request: ModelRequest
+    correlation_id: str,
+    message_id: str,
+    call_id: str,
+    number: int,
+    request: ModelRequest,
+    content: Mapping[str, Attribute] = NOTHING,
 ) -> Span:
-    """One request to a model, created by the service that sent it; its parent is the call that it is for."""
+    """One request to a model, created by the service that sent it; its parent is the call that it is for. `content`
+    are the attributes of what was asked and answered."""
     waited = request.first_token_at - request.started_at if request.first_token_at else 0
     attributes: dict[str, Attribute] = {
         names.OPERATION: "chat",
@@ -164,7 +172,7 @@ def model_request(
         request.started_at,
         request.ended_at,
         Kind.CLIENT,
-        {**attributes, **{name: value for name, value in known.items() if value}},
+        {**attributes, **{name: value for name, value in known.items() if value}, **content},
         request.error,
     )
 
@@ -206,6 +214,7 @@ def _of_call(
     attributes: dict[str, Attribute] = {
         names.REVISION: call.revision,
         names.ATTEMPT: call.attempt,
+        **({names.TURN: call.turn} if call.turn else {}),
         **({names.STEP: call.step_id} if call.step_id else {}),
         **({names.TOOL: call.tool} if call.tool else {}),
         **_used(usage),

@@ -2,18 +2,22 @@
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
 from orchestrator.errors import ConfigurationError
 from orchestrator.telemetry import conventions as names
+from orchestrator.telemetry.content import Content, captured
 from orchestrator.telemetry.context import EVERY_SESSION, Sampling
+from orchestrator.telemetry.redaction import Redaction, secrets_in
 from orchestrator.telemetry.spans import Span
 
 ENDPOINT_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _ALWAYS: Final = frozenset({"", "always_on", "parentbased_always_on"})
 _NEVER: Final = frozenset({"always_off", "parentbased_always_off"})
 _RATIO: Final = frozenset({"traceidratio", "parentbased_traceidratio"})
+_QUEUE_WITH_CONTENT: Final = 512
+_BATCH_WITH_CONTENT: Final = 32
 _CLOSE_S: Final = 5.0
 _ABANDON_S: Final = 1.0
 
@@ -31,6 +35,10 @@ class Tracing(Protocol):
     def sampling(self) -> Sampling:
         """Which sessions are traced; the codec propagates it in `traceparent`."""
 
+    @property
+    def content(self) -> Content | None:
+        """Makes attributes of what models are asked and answer; None where spans do not show it."""
+
     def emit(self, span: Span) -> None:
         """Exports a span asynchronously, if its session is sampled."""
 
@@ -43,6 +51,7 @@ class NoTracing:
 
     enabled: Final = False
     sampling: Final = EVERY_SESSION
+    content: Final = None
 
     def emit(self, span: Span) -> None:
         """Drops the span."""
@@ -57,7 +66,12 @@ class OtlpTracing:
     enabled: Final = True
 
     def __init__(
-        self, endpoint: str, service: str, instance: str, sampling: Sampling = EVERY_SESSION
+        self,
+        endpoint: str,
+        service: str,
+        instance: str,
+        sampling: Sampling = EVERY_SESSION,
+        content: Content | None = None,
     ) -> None:
         # Imported here: it takes half a second, which a process without an endpoint saves.
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
@@ -67,12 +81,16 @@ class OtlpTracing:
         from orchestrator.telemetry.otel import Converter
 
         self.sampling: Final = sampling
+        self.content: Final = content
         resource = Resource.create(
             {"service.namespace": names.SERVICE, "service.name": service, "service.instance.id": instance}
         )
         self._convert = Converter(resource)
         self._exporter = OTLPSpanExporter(endpoint=endpoint)
-        self._processor = BatchSpanProcessor(self._exporter)
+        # Spans with content are large: a batch stays below what collectors take at once, usually 4 MiB, and those that
+        # wait while none responds below 64 MiB. Otherwise the SDK's settings hold.
+        queue, batch = (_QUEUE_WITH_CONTENT, _BATCH_WITH_CONTENT) if content else (None, None)
+        self._processor = BatchSpanProcessor(self._exporter, queue, max_export_batch_size=batch)
 
     def emit(self, span: Span) -> None:
         if self.sampling.sampled(span.correlation_id):
@@ -90,17 +108,23 @@ class OtlpTracing:
 
 
 def tracing_of(
-    environment: Mapping[str, str], service: str, instance: str, endpoint: str = ""
+    environment: Mapping[str, str],
+    service: str,
+    instance: str,
+    endpoint: str = "",
+    secrets: Iterable[str] = (),
 ) -> NoTracing | OtlpTracing:
-    """The tracing of a service, by our setting `endpoint` or else by OpenTelemetry's variables.
+    """The tracing of a service, by our setting `endpoint` or else by OpenTelemetry's variables. `secrets` are values to
+    redact, besides those of the environment.
 
-    Raises `ConfigurationError` for an unknown sampler or ratio.
+    Raises `ConfigurationError` for an unknown sampler or ratio, and where content cannot be captured as wanted.
     """
     endpoint = endpoint or next(filter(None, map(environment.get, ENDPOINT_VARIABLES)), "")
     if not endpoint or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return NoTracing()
     sampling = sampling_of(environment)
-    return OtlpTracing(endpoint, service, instance, sampling) if sampling.ratio > 0 else NoTracing()
+    content = Content(Redaction([*secrets, *secrets_in(environment)])) if captured(environment) else None
+    return OtlpTracing(endpoint, service, instance, sampling, content) if sampling.ratio > 0 else NoTracing()
 
 
 def sampling_of(environment: Mapping[str, str]) -> Sampling:

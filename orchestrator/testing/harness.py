@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from orchestrator.app.agents import DEFAULT_AGENT
@@ -19,6 +20,7 @@ from orchestrator.sdk import History, Platform, Plugins, agent_defined, discover
 from orchestrator.sdk.documents import parse_documents
 from orchestrator.sdk.registry import Bundle, Plugin
 from orchestrator.sessions.history import history_of
+from orchestrator.testing.cassettes import cassette as inserted
 from orchestrator.testing.clock import START, Clock
 from orchestrator.testing.handlers import Handlers
 from orchestrator.testing.loop import MemoryLoop
@@ -44,6 +46,8 @@ class Harness:
     `not_before`), but never to a timeout: those need `advance`. A tool that sleeps, and a timeout that a service
     enforces, take real time.
 
+    With `cassette`, a file, requests by HTTP are answered from it, as `orchestrator.testing.cassette` says.
+
     >>> async with Harness(weather, documents=[trip]) as harness:
     ...     session = await harness.submit("pack for Oslo", context={"city": "Oslo"})
     ...     assert session.result == ["umbrella"]
@@ -59,6 +63,7 @@ class Harness:
         timeout_s: float = 10.0,
         inline_bytes: int = INLINE_LIMIT,
         start: int = START,
+        cassette: str | Path | None = None,
     ) -> None:
         """`timeout_s`: real time after which running handlers count as hanging, so that only a move of the clock
         can help. `start`: Unix time in microseconds."""
@@ -69,6 +74,8 @@ class Harness:
         self.definitions = MemoryDefinitions()
         self.values = MemoryValues(inline_bytes)
         self.metrics = MemoryMetrics()
+        self._cassette = cassette
+        self._open = ExitStack()
         self._auto_advance = auto_advance
         self._timeout_s = timeout_s
         self._topics = Topics(self.clock.read)
@@ -82,14 +89,23 @@ class Harness:
             self._defined += _documents(source, start)
 
     async def __aenter__(self) -> Self:
-        for definition in self._defined:
-            self._publish(definition, "/harness")
-        self._handlers.announce()
-        await self.run()
+        with ExitStack() as opened:
+            if self._cassette is not None:
+                opened.enter_context(inserted(self._cassette))
+            for definition in self._defined:
+                self._publish(definition, "/harness")
+            self._handlers.announce()
+            await self.run()
+            self._open = opened.pop_all()
         return self
 
-    async def __aexit__(self, *_error: object) -> None:
-        await self._handlers.close()
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._handlers.close()
+        finally:
+            self._open.__exit__(kind, error, trace)
 
     @property
     def produced(self) -> list[Message]:

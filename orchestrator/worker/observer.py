@@ -17,7 +17,7 @@ from orchestrator.telemetry import metrics as names
 from orchestrator.telemetry.context import parent_of, span_id, traceparent
 from orchestrator.telemetry.lags import Lags
 from orchestrator.telemetry.metrics import ProcessMetrics
-from orchestrator.telemetry.spans import model_request, processing, tool_call
+from orchestrator.telemetry.spans import NOTHING, Attribute, model_request, processing, tool_call
 from orchestrator.telemetry.tracing import Tracing
 
 MEASURE_INTERVAL_S: Final = 10.0
@@ -84,7 +84,15 @@ class Observer:
             return
         call = call_of(message)
         call_id = call.call_id if call else ""
-        self.tracing.emit(model_request(message.correlation_id, message.message_id, call_id, number, request))
+        place = (message.correlation_id, message.message_id, call_id, number)
+        self.tracing.emit(model_request(*place, request, self._content(message.correlation_id, request)))
+
+    def _content(self, correlation_id: str, request: ModelRequest) -> Mapping[str, Attribute]:
+        """What was asked and answered, if spans show it."""
+        content = self.tracing.content
+        if content is None or request.content is None or not self.tracing.sampling.sampled(correlation_id):
+            return NOTHING
+        return content.attributes(request.content)
 
     def wrote(self, outputs: Sequence[Message], ended_at: int) -> None:
         """Emits the spans of the tool runs that `outputs` report."""

@@ -1,15 +1,31 @@
 """The examples in `docs/extending.md` run unchanged, from modules outside the project."""
 
+import os
 import re
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from orchestrator.testing.cassettes import RECORD
+from tests.support.model_server import Call, ModelServer, Reply, Request, Say
+
 DOCUMENT = Path(__file__).parents[2] / "docs" / "extending.md"
 MOST_LINES = 20
+RECORDED = "test_recorded.py"
+
+
+def clerk(request: Request) -> Reply:
+    """The model of the examples that are recorded."""
+    if request.tools and request.turn == 0:
+        return Call("stock_level", {"item": "pear"})
+    return Say("Apples keep longest.")
+
+
+SCRIPTS = {"gpt-5-mini": clerk}
 
 
 def blocks() -> list[tuple[str, str]]:
@@ -32,16 +48,25 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_examples_run(package: Path) -> None:
+def run(package: Path, tests: str, environment: Mapping[str, str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests],
         cwd=package,
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_examples_run(package: Path) -> None:
+    """What they record is recorded of a server that is gone when all run."""
+    with ModelServer("tests.e2e.test_extending") as server:
+        run(package, RECORDED, {**server.environment, RECORD: "1"})
+
+    run(package, ".", {"OPENAI_BASE_URL": server.url})
 
 
 def test_each_example_is_short() -> None:

@@ -71,6 +71,11 @@ def _span(service: str, span: OtlpSpan) -> Span:
         span.end_time_unix_nano // 1000,
         failed=bool(span.status.message),
         numbers={item.key: number for item in span.attributes if (number := _number(item.value)) is not None},
+        texts={
+            item.key: item.value.string_value
+            for item in span.attributes
+            if item.value.HasField("string_value")
+        },
     )
 
 

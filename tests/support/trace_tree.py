@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 class Span:
     """One span. Times are Unix microseconds; `parent` is the id of a span, empty for the root.
 
-    `numbers` has its attributes that are whole numbers, where they were collected.
+    `numbers` and `texts` have its attributes that are whole numbers and texts, where they were collected.
     """
 
     span_id: str
@@ -19,6 +19,7 @@ class Span:
     ended: int
     failed: bool
     numbers: Mapping[str, int] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def roots(spans: Collection[Span]) -> list[str]:

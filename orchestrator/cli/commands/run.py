@@ -86,5 +86,4 @@ def configure_logs(settings: "Settings") -> None:
     """Configures the logs of a process that runs services; secrets in the settings are masked."""
     from orchestrator.telemetry.logs import configure
 
-    secrets = (*settings.kafka.values(), *settings.schema_registry.values())
-    configure(settings.log_level, settings.log_format, [one.get_secret_value() for one in secrets])
+    configure(settings.log_level, settings.log_format, settings.secrets)

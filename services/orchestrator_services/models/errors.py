@@ -63,8 +63,8 @@ def failed(error: Exception, names: Mapping[str, str]) -> HandlerError:
 
     `names` has the models that were asked, in their order: the name that agents use by the provider's.
     """
-    if isinstance(error, HandlerError):
-        return error
+    if (own := _own(error)) is not None:
+        return own
     if isinstance(error, client.FallbackExceptionGroup):
         return _all_failed([failed(one, names) for one in error.exceptions])
     model = names.get(getattr(error, "model_name", "")) or next(iter(names.values()))
@@ -89,6 +89,19 @@ def failed(error: Exception, names: Mapping[str, str]) -> HandlerError:
     if failure_of(error, "model_error").kind is FailureKind.TRANSIENT:
         return TransientError(text, code="model_unavailable")
     return PermanentError(text, code="model_error")
+
+
+def _own(error: BaseException) -> HandlerError | None:
+    """The error, or its cause, that says itself what follows. Providers' clients take whatever is raised below them,
+    such as by a recording that has no response, for a connection that broke."""
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in seen:
+        if isinstance(cause, HandlerError):
+            return cause
+        seen.append(cause)
+        cause = cause.__cause__
+    return None
 
 
 def variable_of(model: str) -> str:

@@ -4,6 +4,7 @@ from asyncio import AbstractEventLoop, CancelledError, get_running_loop
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -24,6 +25,7 @@ from orchestrator.sdk import Context, ModelRequest
 from orchestrator_services.models.bounds import most_input, most_output, stamp
 from orchestrator_services.models.budget import Wallet
 from orchestrator_services.models.candidates import Candidate
+from orchestrator_services.models.content import content_of
 from orchestrator_services.models.errors import report_refused
 from orchestrator_services.models.observation import observe
 from orchestrator_services.models.prices import Tokens
@@ -72,6 +74,8 @@ def _pace_of(model: str) -> Pace:
 class _Sent:
     """A request on its way."""
 
+    messages: list[ModelMessage]
+    parameters: ModelRequestParameters
     most_read: int
     """Bounds of what it uses, in tokens."""
     allowed: int
@@ -110,9 +114,9 @@ class MeteredModel(WrapperModel):
         pace = _pace_of(candidate.name)
         own: ModelSettings = {**(model_settings or {}), "max_tokens": allowed}
         await pace.turn(read + allowed, meter.context.share, _LONGEST_WAIT_S, meter.seconds)
-        sent = _Sent(read, allowed, meter.context.now())
+        sent = _Sent(messages, model_request_parameters, read, allowed, meter.context.now())
         try:
-            received = await self._response(messages, own, model_request_parameters, sent)
+            received = await self._response(own, sent)
         except (Exception, CancelledError) as error:
             self._lost(error, sent)
             if isinstance(error, ModelRateLimitError):
@@ -143,39 +147,27 @@ class MeteredModel(WrapperModel):
             response, model_request_parameters=model_request_parameters, replay_events=True
         )
 
-    async def _response(
-        self,
-        messages: list[ModelMessage],
-        settings: ModelSettings,
-        parameters: ModelRequestParameters,
-        sent: _Sent,
-    ) -> ModelResponse:
+    async def _response(self, settings: ModelSettings, sent: _Sent) -> ModelResponse:
         meter, name = self._meter, self._candidate.name
         if meter.streams and name not in _not_streamed and can_stream(self.wrapped):
             try:
-                return await self._streamed(messages, settings, parameters, sent)
+                return await self._streamed(settings, sent)
             except Exception as error:
                 if sent.first_token_at or not refuses_streams(error):
                     raise
                 _not_streamed.add(name)
-        return await self.wrapped.request(messages, settings, parameters)
+        return await self.wrapped.request(sent.messages, settings, sent.parameters)
 
-    async def _streamed(
-        self,
-        messages: list[ModelMessage],
-        settings: ModelSettings,
-        parameters: ModelRequestParameters,
-        sent: _Sent,
-    ) -> ModelResponse:
+    async def _streamed(self, settings: ModelSettings, sent: _Sent) -> ModelResponse:
         context = self._meter.context
-        outputs = {tool.name for tool in parameters.output_tools}
+        outputs = {tool.name for tool in sent.parameters.output_tools}
         with shown(context, self._meter.named, outputs) as response:
 
             def take(event: ModelResponseStreamEvent) -> None:
                 sent.first_token_at = sent.first_token_at or context.now()
                 response.take(event)
 
-            return await streamed(self.wrapped, messages, settings, parameters, take)
+            return await streamed(self.wrapped, sent.messages, settings, sent.parameters, take)
 
     def _settle(self, response: ModelResponse, tokens: Tokens, cost: int, sent: _Sent) -> None:
         meter = self._meter
@@ -189,6 +181,7 @@ class MeteredModel(WrapperModel):
         )
         self._observe(
             sent,
+            response,
             responded_as=response.model_name or "",
             tokens_input=tokens.input,
             tokens_cached=tokens.cache_read,
@@ -208,7 +201,7 @@ class MeteredModel(WrapperModel):
             meter.wallet.pay(sent.most_read + sent.allowed, cost)
         self._observe(sent, error=type(error).__name__)
 
-    def _observe(self, sent: _Sent, **known: Any) -> None:
+    def _observe(self, sent: _Sent, response: ModelResponse | None = None, **known: Any) -> None:
         context = self._meter.context
         done = ModelRequest(
             model=self._candidate.name,
@@ -216,6 +209,7 @@ class MeteredModel(WrapperModel):
             started_at=sent.started_at,
             first_token_at=sent.first_token_at,
             ended_at=context.now(),
+            content=partial(content_of, sent.messages, sent.parameters, response, self._meter.named),
             **known,
         )
         observe(done, context)

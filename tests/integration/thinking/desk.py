@@ -18,6 +18,7 @@ from orchestrator.messages import events
 from orchestrator.messages.base import Event
 from orchestrator.messages.catalogue import TOPICS
 from orchestrator.messages.types import Usage
+from orchestrator.telemetry.content import VARIABLE as CAPTURE_CONTENT
 from tests.integration.thinking import shop
 from tests.integration.thinking.strategies import STRATEGIES, Strategy
 from tests.support.installation import Installation
@@ -163,6 +164,7 @@ def running_desk(address: StackAddress, folder: Path) -> Iterator[Desk]:
             **server.environment,
             "OPENAI_API_KEY": key,
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
+            CAPTURE_CONTENT: "SPAN_ONLY",
             "SHOP_FOLDER": str(own / "shop"),
         }
         installation = Installation(address, f"desk-{uuid4().hex[:8]}.", own, environment)

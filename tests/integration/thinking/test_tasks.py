@@ -214,12 +214,18 @@ async def test_the_trace_has_each_turn_with_its_requests_and_tools(desk: Desk, s
     planning = [span for span in spans if span.name == "plan"]
     assert sum(not span.failed for span in planning) == len(done.all(events.PlanAccepted))
     assert sum(span.failed for span in planning) == len(done.all(events.PlanningFailed))
+    turns = sorted(span.numbers["agents.plan.turn"] for span in planning if not span.failed)
+    assert turns == list(range(1, len(turns) + 1))
     # A span for each request, below that of its turn.
     chats = [span for span in spans if span.name.startswith("chat ")]
     assert {span.parent for span in chats} <= {span.span_id for span in planning}
     assert sum(not span.failed for span in chats) == done.used.model_requests
     for those in (planning, chats):
         assert sum(span.numbers.get(TOKENS_INPUT, 0) for span in those) == done.used.tokens_input
+    # This installation wants to see what was asked and answered.
+    assert all("gen_ai.input.messages" in span.texts for span in chats)
+    assert all("gen_ai.output.messages" in span.texts for span in chats if not span.failed)
+    assert not [span for span in spans if desk.key in str(span.texts)]
     # A span for each run of a tool.
     tools = Counter((span.name, span.failed) for span in spans if span.name.startswith("execute_tool"))
     assert tools == Counter((f"execute_tool {run.tool}", isinstance(run, events.ToolFailed)) for run in runs)

@@ -58,6 +58,35 @@ def test_a_span_says_what_models_used() -> None:
     }
 
 
+def test_the_span_of_a_plan_says_which_turn_it_is_of() -> None:
+    call = Call(call_id="id", kind=CallKind.PLAN, revision=4, turn=3, opened_at=1, due_at=2)
+    broken = Failure(code="broken", message="")
+    lost = Call(
+        call_id="id",
+        kind=CallKind.RECOVERY,
+        failed_kind=CallKind.PLAN,
+        turn=3,
+        opened_at=1,
+        due_at=2,
+        failure=broken,
+    )
+    for event in (
+        sample_of(events.PlanAccepted, call=call),
+        sample_of(events.PlanRejected, call=call),
+        sample_of(events.CallTimedOut, call=call),
+        sample_of(events.CallFailed, call=lost),
+    ):
+        span = span_of(event)
+        assert span is not None
+        assert (span.name, span.attributes["agents.plan.turn"]) == ("plan", 3)
+
+
+def test_the_plans_of_a_history_are_of_its_turns() -> None:
+    history, _ = read((FOLDER / "thought_around.json").read_bytes())
+    plans = [span for event in history if (span := span_of(event)) is not None and span.name == "plan"]
+    assert [span.attributes["agents.plan.turn"] for span in plans] == list(range(1, len(plans) + 1))
+
+
 def test_every_kind_of_call_in_a_history_has_spans() -> None:
     history = [event for path in FOLDER.glob("*.json") for event in read(path.read_bytes())[0]]
     calls = [call for event in history if (call := call_of(event))]

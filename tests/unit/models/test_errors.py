@@ -56,6 +56,18 @@ def test_an_error_of_a_model_has_its_kind(error: Exception, kind: type[HandlerEr
     assert str(found).startswith("openai:gpt-x: ")
 
 
+def test_an_error_that_says_what_follows_is_not_taken_for_a_lost_connection() -> None:
+    """Providers' clients wrap what is raised below them."""
+    lost = client.ModelConnectionError("gpt-x", "Connection error.")
+    lost.__cause__ = ValueError("wrapped")
+    lost.__cause__.__cause__ = refused = PermanentError("not recorded", code="not_recorded")
+
+    assert failed(lost, NAMES) is refused
+
+    lost.__cause__.__cause__ = lost
+    assert failed(lost, NAMES).code == "model_unavailable"
+
+
 @pytest.mark.parametrize("header", [{"retry-after-ms": "1500"}, {"Retry-After": "2"}])
 def test_a_wait_that_the_provider_asks_for_is_passed_on(header: dict[str, str]) -> None:
     found = failed(http(client.ModelRateLimitError, 429, headers=header), NAMES)

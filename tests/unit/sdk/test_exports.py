@@ -37,6 +37,7 @@ SDK = {
     "Metrics",
     "Middleware",
     "Model",
+    "ModelContent",
     "ModelDelta",
     "ModelRequest",
     "Next",
@@ -134,6 +135,8 @@ MESSAGES = {
 TESTING = {
     "Harness",
     "HarnessSession",
+    "NotRecordedError",
+    "cassette",
 }
 CLIENT = {
     "Client",

@@ -71,6 +71,7 @@ def test_an_error_is_one_line_with_its_stack(stream: io.StringIO) -> None:
         "Authorization: Bearer hunter2hunter2",
         "http://user:hunter2@registry:8081/subjects",
         '{"api_key": "hunter2"}',
+        "with sk-proj-hunter2hunter2 it works",
     ],
 )
 def test_secrets_are_redacted_in_any_form(stream: io.StringIO, form: logs.Format, text: str) -> None:

@@ -16,7 +16,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from orchestrator.errors import ConfigurationError
 from orchestrator.local.ports import lease_free_port
 from orchestrator.messages.types import Call, CallKind, Usage
-from orchestrator.telemetry import spans, tracing
+from orchestrator.sdk import ModelContent, ModelRequest
+from orchestrator.telemetry import content, spans, tracing
 from orchestrator.telemetry.context import EVERY_SESSION, Sampling, root_span_id, span_id
 from orchestrator.telemetry.tracing import NoTracing, OtlpTracing, sampling_of, tracing_of
 
@@ -72,6 +73,30 @@ def test_a_sessions_spans_arrive_in_one_trace(collector: tuple[str, Requests]) -
         3_000_000_000,
     )
     assert attempt.status == Status(code=Status.STATUS_CODE_ERROR, message="it broke")
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_what_models_are_asked_arrives_where_that_is_wanted(
+    collector: tuple[str, Requests], wanted: bool
+) -> None:
+    endpoint, requests = collector
+    environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        **({content.VARIABLE: "SPAN_ONLY"} if wanted else {}),
+    }
+    tracing = tracing_of(environment, "planner", "0", secrets=["of-the-settings"])
+    asked = ModelContent(instructions="Say of-the-settings.")
+
+    shown = tracing.content.attributes(lambda: asked) if tracing.content else {}
+    request = ModelRequest(model="m", started_at=1_000_000, ended_at=2_000_000)
+    tracing.emit(spans.model_request(SESSION, "m1", "c1", 1, request, shown))
+    tracing.close()
+
+    [resource] = requests.get(timeout=5).resource_spans
+    [span] = resource.scope_spans[0].spans
+    values = {attribute.key: attribute.value.string_value for attribute in span.attributes}
+    expected = '[{"type":"text","content":"Say ***."}]' if wanted else None
+    assert values.get("gen_ai.system_instructions") == expected
 
 
 def test_sessions_that_are_not_sampled_are_not_exported(collector: tuple[str, Requests]) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 from orchestrator.bus.deadline import Deadline
 from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic
-from orchestrator.sdk import Context, ModelRequest, Plugins
+from orchestrator.sdk import Context, ModelContent, ModelRequest, Plugins
 from orchestrator.sdk.context import Runtime
+from orchestrator.telemetry.content import Content
 from orchestrator.telemetry.context import EVERY_SESSION, root_span_id, span_id, traceparent
 from orchestrator.telemetry.metrics import ProcessMetrics
+from orchestrator.telemetry.redaction import Redaction
 from orchestrator.telemetry.spans import Kind, Span
 from orchestrator.telemetry.tracing import NoTracing
 from orchestrator.testing.memory import MemoryDefinitions, MemoryValues
@@ -24,7 +26,8 @@ class MemoryTracing:
     enabled = True
     sampling = EVERY_SESSION
 
-    def __init__(self) -> None:
+    def __init__(self, content: Content | None = None) -> None:
+        self.content = content
         self.spans: list[Span] = []
 
     def emit(self, span: Span) -> None:
@@ -106,6 +109,40 @@ def test_a_request_to_a_model_is_a_span_below_its_call() -> None:
     }
     assert other.error == other.attributes["error.type"] == "ModelTimeoutError"
     assert one.span_id != other.span_id
+
+
+def asked(request: ModelRequest, tracing: MemoryTracing) -> Span:
+    """The span of a request."""
+    observer = Observer("planner", ProcessMetrics(), tracing, "planner")
+    Context("planner", command(1), runtime(observer)).trace(request)
+    (span,) = tracing.spans
+    return span
+
+
+def test_what_a_model_was_asked_is_not_in_its_span() -> None:
+    def content() -> ModelContent:
+        raise AssertionError("nobody wants it")
+
+    span = asked(ModelRequest(model="m", started_at=1, ended_at=2, content=content), MemoryTracing())
+
+    assert not [name for name in span.attributes if name.endswith((".messages", ".system_instructions"))]
+
+
+def test_what_a_model_was_asked_is_in_its_span_where_that_is_wanted() -> None:
+    message = {"role": "user", "parts": [{"type": "text", "content": "the password=hunter2"}]}
+    request = ModelRequest(
+        model="m",
+        started_at=1,
+        ended_at=2,
+        content=lambda: ModelContent(input=[message], instructions="Count."),
+    )
+
+    span = asked(request, MemoryTracing(Content(Redaction())))
+
+    assert span.attributes["gen_ai.system_instructions"] == '[{"type":"text","content":"Count."}]'
+    assert span.attributes["gen_ai.input.messages"] == (
+        '[{"role":"user","parts":[{"type":"text","content":"the password=***"}]}]'
+    )
 
 
 def runtime(observer: Observer) -> Runtime:

@@ -1,0 +1,64 @@
+"""Secrets in text that leaves the process: in logs, and in what traces show of conversations."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+HIDDEN: Final = "***"
+SECRET_NAME: Final = re.compile(r"(?i)password|secret|api_?key|credential|(?<!_)token$")
+"""Names of fields whose values are hidden, whatever they are."""
+# `password=…`, `"api_key": "…"`, `Authorization: Bearer …`, and the password of a URL.
+_SECRETS: Final = (
+    re.compile(
+        r"(?i)((?:password|passwd|secret|token|api[_.-]?key|user\.info|credentials?)[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&}]+"
+    ),
+    re.compile(r"(?i)((?:bearer|basic)\s+)[a-z0-9._~+/=-]{8,}"),
+    re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)"),
+)
+KEY: Final = re.compile(
+    r"\bsk-[\w*-]{12,}"  # OpenAI, Anthropic and others; providers show refused ones with asterisks
+    r"|\bAIza[\w-]{30,}"  # Google
+    r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS
+    r"|\b(?:gsk|hf|xai|gh[opsu]|pplx|glpat)[_-][\w-]{16,}"  # Groq, Hugging Face, xAI, GitHub and others
+    r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+"  # JWT
+)
+"""Text in the form of a key."""
+_SHORTEST_SECRET: Final = 4
+_VARIABLE: Final = re.compile(r"(?i)key|token|secret|passw|credential")
+_SHORTEST_VALUE: Final = 8
+"""Characters of a variable's value; a shorter one occurs in text that has nothing to do with it."""
+
+
+class Redaction:
+    """Redacts secrets."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = sorted({each for each in secrets if len(each) >= _SHORTEST_SECRET}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def __call__(self, text: str) -> str:
+        if self._known is not None:
+            text = self._known.sub(HIDDEN, text)
+        for pattern in _SECRETS:
+            text = pattern.sub(rf"\g<1>{HIDDEN}", text)
+        return KEY.sub(HIDDEN, text)
+
+    def content(self, content: Any) -> Any:
+        """JSON data without secrets in its texts, and without values of fields that are secret by their name."""
+        if isinstance(content, str):
+            return self(content)
+        if isinstance(content, Mapping):
+            return {
+                self(str(name)): HIDDEN
+                if isinstance(value, str) and SECRET_NAME.search(str(name))
+                else self.content(value)
+                for name, value in content.items()
+            }
+        return [self.content(one) for one in content] if isinstance(content, list | tuple) else content
+
+
+def secrets_in(environment: Mapping[str, str]) -> Iterator[str]:
+    """Values of variables that are secret by their names, such as OPENAI_API_KEY."""
+    for name, value in environment.items():
+        if len(value) >= _SHORTEST_VALUE and _VARIABLE.search(name):
+            yield value
