@@ -128,14 +128,20 @@ class SagaLoop:
         self._stopping.set()
 
     def run(self) -> None:
+        failed: BaseException | None = None
         try:
             self._encoder.prepare()
             self._assignment.join()
             while not self._stopping.is_set():
                 self._run_cycle()
-        finally:
-            self._transactions.close()
-            self._assignment.leave()
+        except BaseException as error:  # noqa: BLE001 - raised below
+            failed = error
+        # Errors are acted upon after they are handled, here and below: when a call of the client fails meanwhile, the
+        # client never gives up the error that is being handled (confluent-kafka 2.16), nor the clients it refers to.
+        self._transactions.close()
+        self._assignment.leave()
+        if failed is not None:
+            raise failed
 
     def _run_cycle(self) -> None:
         failed: OrchestratorError | None = None
@@ -143,8 +149,6 @@ class SagaLoop:
             self._cycle()
         except (FatalError, RestoreError, UnavailableError) as error:
             failed = error
-        # Errors are acted upon after they are handled, here and below: when a call of the client fails meanwhile, the
-        # client never gives up the error that is being handled (confluent-kafka 2.16), nor the clients it refers to.
         if failed is not None:
             self._rejoin(failed)
 
@@ -331,14 +335,16 @@ class SagaLoop:
             try:
                 self._assignment.verify_membership()
             except OwnershipLost:
-                self._assignment.poll_group(self.settings.unavailable_wait_s)
+                pass
             except UnavailableError as error:
                 if deadline.passed:
                     raise
                 logger.warning("the group coordinator did not confirm the membership; retrying: %s", error)
                 self._stopping.wait(self.settings.unavailable_wait_s)
+                continue
             else:
                 return
+            self._assignment.poll_group(self.settings.unavailable_wait_s)
 
     def _resolve_outcome(self, batch: StagedBatch, epoch: int) -> None:
         """Finds out whether the transaction was committed, from the transaction numbers in the committed offsets.

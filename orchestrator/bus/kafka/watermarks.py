@@ -52,10 +52,11 @@ class Watermarks:
             except UnavailableError:
                 if deadline.passed:
                     raise
-                self._refresh_leaders(places, deadline)
-                time.sleep(_RETRY_S)
             else:
                 return {position: (firsts[place], ends[place]) for place, position in places.items()}
+            # Outside the clause: an error of the client would hold on to the one that is handled.
+            self._refresh_leaders(places, deadline)
+            time.sleep(_RETRY_S)
         return {}
 
     @cached_property
