@@ -323,6 +323,12 @@ class Usage(Record, frozen=True, kw_only=True):
     """Requests to models."""
     tokens_cached: int = 0
     """Of the tokens read, those that the provider had cached."""
+    requests_unsettled: int = 0
+    """Requests to models of which no response came although their provider may have worked; not among the requests."""
+    tokens_unsettled: int = 0
+    """Most tokens that these may have used. They count against limits, not among the tokens."""
+    cost_unsettled_micro_usd: int = 0
+    """Most that these may have cost, millionths of a US dollar. It counts against limits, not in the cost."""
 
 
 class Call(Record, frozen=True, kw_only=True):

@@ -22,6 +22,16 @@ def tokens_of(usage: Usage) -> int:
     return usage.tokens_input + usage.tokens_output
 
 
+def tokens_at_most(usage: Usage) -> int:
+    """Tokens that were used, or may have been by requests of which no response came: what limits count."""
+    return tokens_of(usage) + usage.tokens_unsettled
+
+
+def cost_at_most(usage: Usage) -> int:
+    """The same of the cost, micro USD."""
+    return usage.cost_micro_usd + usage.cost_unsettled_micro_usd
+
+
 def micro_usd(usd: float) -> int:
     """An amount of US dollars in millionths, the unit of usage and limits."""
     return round(usd * 1_000_000)
@@ -36,4 +46,7 @@ def _sum(one: Usage, other: Usage) -> Usage:
         tokens_output=one.tokens_output + other.tokens_output,
         cost_micro_usd=one.cost_micro_usd + other.cost_micro_usd,
         duration_ms=one.duration_ms + other.duration_ms,
+        requests_unsettled=one.requests_unsettled + other.requests_unsettled,
+        tokens_unsettled=one.tokens_unsettled + other.tokens_unsettled,
+        cost_unsettled_micro_usd=one.cost_unsettled_micro_usd + other.cost_unsettled_micro_usd,
     )

@@ -180,6 +180,16 @@ class Context:
         )
         self.used = total_usage(self.used, used)
 
+    def use_unsettled(self, *, tokens: int, cost_usd: float) -> None:
+        """Adds a request to a model of which no response came, with the most that it may have used.
+
+        It counts against the session's limits and is reported on its own, since nobody knows what it used.
+        """
+        used = Usage(
+            requests_unsettled=1, tokens_unsettled=tokens, cost_unsettled_micro_usd=micro_usd(cost_usd)
+        )
+        self.used = total_usage(self.used, used)
+
     def trace(self, request: ModelRequest) -> None:
         """Adds a finished request to a model to the session's trace, below the call that is being handled."""
         self._model_requests += 1

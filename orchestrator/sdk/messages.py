@@ -7,6 +7,7 @@ from orchestrator.messages.base import Command, Definition, Event, Message, Sess
 from orchestrator.messages.identity import derived_id, idempotency_key
 from orchestrator.messages.plans import dependencies
 from orchestrator.messages.timeouts import QUEUE_MS
+from orchestrator.messages.usage import cost_at_most, tokens_at_most
 from orchestrator.messages.values import fill_content, json_value, read_json, steps_named
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Message",
     "SessionEvent",
     "commands",
+    "cost_at_most",
     "dependencies",
     "derived_id",
     "events",
@@ -26,5 +28,6 @@ __all__ = [
     "read_json",
     "replace",
     "steps_named",
+    "tokens_at_most",
     "types",
 ]

@@ -1,7 +1,7 @@
 """What the requests of one planning call may use together."""
 
-from orchestrator.sdk import Context, tokens_of
-from orchestrator.sdk.messages import replace, types
+from orchestrator.sdk import Context
+from orchestrator.sdk.messages import cost_at_most, replace, tokens_at_most, types
 from orchestrator_services.models import Budget
 
 
@@ -18,8 +18,8 @@ class Allowance:
         used, before = self._context.used, self._before
         return replace(
             self._limits,
-            tokens=_left(self._limits.tokens, tokens_of(used) - tokens_of(before)),
-            cost_micro_usd=_left(self._limits.cost_micro_usd, used.cost_micro_usd - before.cost_micro_usd),
+            tokens=_left(self._limits.tokens, tokens_at_most(used) - tokens_at_most(before)),
+            cost_micro_usd=_left(self._limits.cost_micro_usd, cost_at_most(used) - cost_at_most(before)),
         )
 
     def budget(self) -> Budget:

@@ -102,6 +102,18 @@ def test_planners_get_what_is_left_of_the_limits() -> None:
     assert (left.tool_calls, left.tokens) == (4, 400)
 
 
+def test_what_requests_without_a_response_may_have_used_counts_against_the_limits() -> None:
+    lost = Usage(requests_unsettled=1, tokens_unsettled=700, cost_unsettled_micro_usd=7)
+    limits = Limits(tokens=1_000, cost_micro_usd=10)
+    session = given(task(limits=limits), planning_failed(usage=lost), retry("1s")).after("1s")
+    left = session.wrote(commands.CreatePlan).limits
+    assert (left.tokens, left.cost_micro_usd) == (300, 3)
+
+    session.when(planning_failed(usage=lost), retry("1s")).after("1s")
+    session.then("TaskEscalated", "MessageDeadLettered")
+    assert session.state.used.tokens_input == 0
+
+
 def test_the_session_counts_its_usage() -> None:
     session = given(task(), plan_created("a", usage=Usage(tokens_input=5)), *done("a"), evaluated())
     assert session.wrote(events.TaskCompleted).total == Usage(tool_calls=1, tokens_input=5, duration_ms=5)

@@ -121,6 +121,7 @@ MESSAGES = {
     "QUEUE_MS",
     "SessionEvent",
     "commands",
+    "cost_at_most",
     "dependencies",
     "derived_id",
     "events",
@@ -130,6 +131,7 @@ MESSAGES = {
     "read_json",
     "replace",
     "steps_named",
+    "tokens_at_most",
     "types",
 }
 TESTING = {
