@@ -34,6 +34,8 @@ class Budget:
     tokens: int | None = None
     """Input and output tokens together."""
     cost_micro_usd: int | None = None
+    requests: int | None = None
+    """Requests of one turn, where fewer than `ORCHESTRATOR_MODELS_MAX_REQUESTS` are left."""
 
 
 NO_LIMIT: Final = Budget()

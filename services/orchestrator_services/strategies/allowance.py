@@ -12,6 +12,8 @@ class Allowance:
         self._limits = limits
         self._context = context
         self._before = context.used
+        self.most_requests: int | None = None
+        """Most requests of the whole call, where its turns share them."""
 
     def limits(self) -> types.Limits:
         """The limits that are left now."""
@@ -22,10 +24,15 @@ class Allowance:
             cost_micro_usd=_left(self._limits.cost_micro_usd, cost_at_most(used) - cost_at_most(before)),
         )
 
+    @property
+    def requests(self) -> int:
+        """How many requests the call has made."""
+        return self._context.used.model_requests - self._before.model_requests
+
     def budget(self) -> Budget:
         """The same, for the next request."""
         limits = self.limits()
-        return Budget(limits.tokens, limits.cost_micro_usd)
+        return Budget(limits.tokens, limits.cost_micro_usd, _left(self.most_requests, self.requests))
 
 
 def _left(limit: int | None, used: int) -> int | None:
