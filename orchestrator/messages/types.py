@@ -368,6 +368,8 @@ class Call(Record, frozen=True, kw_only=True):
     """What is reserved for it against the session's limits."""
     asked: int = 0
     """For a recovery: how often recovery was asked."""
+    replied_at: int = 0
+    """When the last reply that reports what models used for it was written; 0 where none does."""
 
 
 class Value(Record, frozen=True, kw_only=True):

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from orchestrator.messages.types import Usage
 
 NO_USAGE: Final = Usage()
@@ -15,6 +17,11 @@ def total_usage(*usages: Usage) -> Usage:
             continue
         total = usage if total is NO_USAGE else _sum(total, usage)
     return total
+
+
+def of_models(usage: Usage) -> Usage:
+    """What of it models used, without runs of tools and time."""
+    return replace(usage, tool_calls=0, duration_ms=0)
 
 
 def tokens_of(usage: Usage) -> int:

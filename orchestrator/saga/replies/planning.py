@@ -11,9 +11,9 @@ from orchestrator.saga.state import Session
 
 
 def plan_created(session: Session, reply: events.PlanCreated, now: int) -> Iterable[Draft]:
-    call = matching(session, reply.call, CallKind.PLAN)
+    call = matching(session, reply, CallKind.PLAN)
     if call is None:
-        yield from late_usage(session, reply.call, reply.usage)
+        yield from late_usage(session, reply)
         return
     taken = {"call": call, "usage": reply.usage, "conversation": reply.conversation}
     if problems := problems_of(reply.plan):
@@ -29,27 +29,37 @@ def plan_created(session: Session, reply: events.PlanCreated, now: int) -> Itera
 
 
 def planning_failed(session: Session, reply: events.PlanningFailed, now: int) -> Iterable[Draft]:
-    call = matching(session, reply.call, CallKind.PLAN)
+    call = matching(session, reply, CallKind.PLAN)
     if call is None:
-        yield from late_usage(session, reply.call, reply.usage)
+        yield from late_usage(session, reply)
     else:
         yield failed(call, reply.failure, reply.usage, now)
 
 
 def plan_reviewed(session: Session, reply: events.PlanReviewed, _now: int) -> Iterable[Draft]:
     """Counts only for the plan under review, and only from a reviewer that the profile names."""
-    asked = Call(
-        call_id=identity.review_call_id(reply.plan_call_id, reply.review.reviewer),
-        kind=CallKind.REVIEW,
-        revision=reply.revision,
-        step_id=reply.review.reviewer,
-        due_at=0,
-    )
+    asked = _Reviewed(reply)
     call = matching(session, asked, CallKind.REVIEW)
     if call is None:
-        yield from late_usage(session, asked, reply.usage)
+        yield from late_usage(session, asked)
     else:
         yield draft(events.ReviewRecorded, call=call, review=reply.review, usage=reply.usage)
+
+
+class _Reviewed:
+    """A review as a reply to its call, which reviewers do not know."""
+
+    def __init__(self, reply: events.PlanReviewed) -> None:
+        self.event_id = reply.event_id
+        self.occurred_at = reply.occurred_at
+        self.usage = reply.usage
+        self.call = Call(
+            call_id=identity.review_call_id(reply.plan_call_id, reply.review.reviewer),
+            kind=CallKind.REVIEW,
+            revision=reply.revision,
+            step_id=reply.review.reviewer,
+            due_at=0,
+        )
 
 
 def _review_call(call: Call, policy: ReviewPolicy, now: int) -> Call:

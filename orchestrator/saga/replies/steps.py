@@ -12,9 +12,9 @@ from orchestrator.saga.state import Session
 
 
 def tool_selected(session: Session, reply: events.ToolSelected, now: int) -> Iterable[Draft]:
-    call = matching(session, reply.call, CallKind.SELECTION)
+    call = matching(session, reply, CallKind.SELECTION)
     if call is None:
-        yield from late_usage(session, reply.call, reply.usage)
+        yield from late_usage(session, reply)
     else:
         # A cancelled session does not wait longer for its calls.
         due_at = call.due_at if session.cancel is not None else work_deadline(now, reply.timeout_ms)
@@ -25,27 +25,27 @@ def tool_selected(session: Session, reply: events.ToolSelected, now: int) -> Ite
 
 
 def selection_failed(session: Session, reply: events.SelectionFailed, now: int) -> Iterable[Draft]:
-    call = matching(session, reply.call, CallKind.SELECTION)
+    call = matching(session, reply, CallKind.SELECTION)
     if call is None:
-        yield from late_usage(session, reply.call, reply.usage)
+        yield from late_usage(session, reply)
     else:
         yield failed(call, reply.failure, reply.usage, now)
 
 
 def tool_completed(session: Session, reply: events.ToolCompleted, _now: int) -> Iterable[Draft]:
     """The end of a run may be read before its selection, which another service wrote: both kinds match."""
-    call = matching(session, reply.call, CallKind.SELECTION, CallKind.TOOL)
+    call = matching(session, reply, CallKind.SELECTION, CallKind.TOOL)
     if call is None:
-        yield from late_usage(session, reply.call, reply.usage)
+        yield from late_usage(session, reply)
         return
     done = replace(call, kind=CallKind.TOOL, tool=reply.tool)
     yield draft(events.StepSucceeded, call=done, output=reply.output, usage=reply.usage)
 
 
 def tool_failed(session: Session, reply: events.ToolFailed, now: int) -> Iterable[Draft]:
-    call = matching(session, reply.call, CallKind.SELECTION, CallKind.TOOL)
+    call = matching(session, reply, CallKind.SELECTION, CallKind.TOOL)
     if call is None:
-        yield from late_usage(session, reply.call, reply.usage)
+        yield from late_usage(session, reply)
         return
     alternatives = call.alternatives or reply.call.alternatives
     run = replace(call, kind=CallKind.TOOL, tool=reply.tool, alternatives=alternatives)

@@ -206,10 +206,12 @@ def test_runs_are_counted_at_most_once_each(script: Sequence[int]) -> None:
 
 @given(numbers)
 def test_the_usage_of_every_reply_counts_once(script: Sequence[int]) -> None:
-    """In time or late, open or void, once or often."""
+    """In time or late, open or void, once or often; and each of those to a command that was handled twice."""
     simulation = simulated(script)
     for _ in simulation.walk():
-        replies = {input.message_id: input for input in simulation.handled}.values()
+        replies = {
+            (input.message_id, getattr(input, "occurred_at", 0)): input for input in simulation.handled
+        }.values()
         used = [getattr(input, "usage", Usage()) for input in replies]
         assert tokens_of(simulation.scenario.state.used) == sum(map(tokens_of, used))
 
