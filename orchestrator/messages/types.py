@@ -370,6 +370,8 @@ class Call(Record, frozen=True, kw_only=True):
     """For a recovery: how often recovery was asked."""
     replied_at: int = 0
     """When the last reply that reports what models used for it was written; 0 where none does."""
+    limits: Limits | None = None
+    """For attempts at steps and for reviews: the tokens and the cost that models may use which are asked about it, held for it while it is open. Null where the session has no limit of them."""
 
 
 class Value(Record, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from orchestrator.messages.types import Usage
+from orchestrator.messages.types import Limits, Usage
 
 NO_USAGE: Final = Usage()
 
@@ -39,6 +39,27 @@ def cost_at_most(usage: Usage) -> int:
     return usage.cost_micro_usd + usage.cost_unsettled_micro_usd
 
 
+def rest_of(limits: Limits | None, used: Usage) -> Limits | None:
+    """The tokens and the cost that are left of these limits."""
+    if limits is None:
+        return None
+    return replace(
+        limits,
+        tokens=_less(limits.tokens, tokens_at_most(used)),
+        cost_micro_usd=_less(limits.cost_micro_usd, cost_at_most(used)),
+    )
+
+
+def share_of(limits: Limits, parts: int) -> Limits:
+    """One of so many equal parts of the tokens and the cost."""
+    tokens, cost = limits.tokens, limits.cost_micro_usd
+    return replace(
+        limits,
+        tokens=None if tokens is None else tokens // parts,
+        cost_micro_usd=None if cost is None else cost // parts,
+    )
+
+
 def micro_usd(usd: float) -> int:
     """An amount of US dollars in millionths, the unit of usage and limits."""
     return round(usd * 1_000_000)
@@ -57,3 +78,7 @@ def _sum(one: Usage, other: Usage) -> Usage:
         tokens_unsettled=one.tokens_unsettled + other.tokens_unsettled,
         cost_unsettled_micro_usd=one.cost_unsettled_micro_usd + other.cost_unsettled_micro_usd,
     )
+
+
+def _less(limit: int | None, used: int) -> int | None:
+    return None if limit is None else max(0, limit - used)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from orchestrator.messages import events, identity
 from orchestrator.messages.call_kinds import CALL_KINDS
 from orchestrator.messages.timeouts import GRACE_MS, QUEUE_MS
-from orchestrator.messages.types import Call, CallKind, Failure, RetryPolicy, Usage
+from orchestrator.messages.types import Call, CallKind, Failure, Limits, RetryPolicy, Usage
 from orchestrator.messages.usage import NO_USAGE, of_models
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
@@ -68,6 +68,7 @@ def opened(
     after: Call | None = None,
     avoid: tuple[str, ...] = (),
     reserved: Usage | None = None,
+    limits: Limits | None = None,
 ) -> Call:
     """A new call, `after` an attempt that failed. Its id is derived from its fields, so a decision made twice opens
     the same call."""
@@ -85,6 +86,7 @@ def opened(
         retry=retry,
         avoid=avoid,
         reserved=reserved,
+        limits=limits,
     )
 
 
@@ -101,7 +103,8 @@ def _replied(call: Call, reply: Reporting) -> Call:
 
 
 def in_recovery(call: Call, failure: Failure, now: int) -> Call:
-    """The call, now waiting for recovery to decide about its failure. Its reservation is released."""
+    """The call, now waiting for recovery to decide about its failure. Its reservation is released; what is held for
+    models stays."""
     return replace(
         call,
         kind=CallKind.RECOVERY,

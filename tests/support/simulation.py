@@ -30,6 +30,7 @@ from orchestrator.messages.types import (
     Usage,
     Value,
 )
+from orchestrator.messages.usage import share_of
 from orchestrator.messages.values import json_value
 from orchestrator.saga import Input
 from orchestrator.testing.scenario import Scenario, cancel, failure, plan, step, task, time_comes
@@ -165,14 +166,19 @@ class Services:
         self._event = event
         self._advised = advised
 
-    def _advice(self, choices: Choices) -> Usage:
-        asked = self._advised and choices.of(False, True)
-        return Usage(model_requests=1, tokens_output=2) if asked else Usage()
+    def _advice(self, choices: Choices, call: Call, parts: int = 1) -> Usage:
+        """What a model used that was asked about a call: all that it may, in so many parts."""
+        if not (self._advised and choices.of(False, True)):
+            return Usage()
+        limits = share_of(call.limits or Limits(tokens=2), parts)
+        return Usage(
+            model_requests=1, tokens_output=limits.tokens or 0, cost_micro_usd=limits.cost_micro_usd or 0
+        )
 
     def replies(self, output: Message, choices: Choices) -> list[Any]:
         match output:
             case commands.CreatePlan():
-                return [self._planned(output.call, choices)]
+                return [self._planned(output, choices)]
             case events.PlanProposed():
                 return [self._reviewed(output, review, choices) for review in output.reviews]
             case events.PlanStepReady():
@@ -186,8 +192,9 @@ class Services:
             case _:
                 return []
 
-    def _planned(self, call: Call, choices: Choices) -> Any:
-        used = Usage(tokens_output=choices.of(0, 3))
+    def _planned(self, command: commands.CreatePlan, choices: Choices) -> Any:
+        call, most = command.call, command.limits.tokens
+        used = Usage(tokens_output=min(choices.of(0, 3), 3 if most is None else most))
         if choices.of(True, True, True, False):
             head = choices.of(None, None, Value(uri=f"values:{call.call_id}", sha256=call.call_id, size=1))
             return self._event(
@@ -202,7 +209,7 @@ class Services:
             plan_call_id=proposed.call.call_id,
             revision=asked.revision,
             review=Review(reviewer=asked.step_id, verdict=verdict),
-            usage=self._advice(choices),
+            usage=self._advice(choices, asked),
         )
 
     def _run(self, ready: events.PlanStepReady, choices: Choices) -> list[Any]:
@@ -218,14 +225,14 @@ class Services:
             end = self._event(events.ToolCompleted, output=output, **reply)
         else:
             end = self._event(events.ToolFailed, failure=failure(), **reply)
-        chosen = self._advice(choices)
+        chosen = self._advice(choices, call)
         return [
             self._event(events.ToolSelected, call=call, tool="work", timeout_ms=30_000, usage=chosen),
             end,
         ]
 
     def _recovered(self, call: Call, choices: Choices) -> Any:
-        usage = self._advice(choices)
+        usage = self._advice(choices, call, 2**call.asked)
         match choices.of("retry", "retry", "retry", "fallback", "exhausted"):
             case "retry":
                 return self._event(

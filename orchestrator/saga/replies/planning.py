@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from orchestrator.messages import events, identity
 from orchestrator.messages.plans import problems_of
-from orchestrator.messages.types import Call, CallKind, Failure, FailureKind, ReviewPolicy
+from orchestrator.messages.types import Call, CallKind, Failure, FailureKind, Limits, ReviewPolicy
 from orchestrator.saga.calls import failed, late_usage, matching, micros
+from orchestrator.saga.limits import advice_limits
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
 
@@ -20,11 +21,13 @@ def plan_created(session: Session, reply: events.PlanCreated, now: int) -> Itera
         failure = Failure(kind=FailureKind.PERMANENT, code="invalid_plan", message="; ".join(problems))
         yield draft(events.PlanRejected, failure=failure, **taken)
         return
-    reviewers = session.task.profile.reviewers if session.task else ()
-    if not reviewers:
+    task = session.task
+    reviewers = task.profile.reviewers if task else ()
+    if task is None or not reviewers:
         yield draft(events.PlanAccepted, plan=reply.plan, **taken)
         return
-    reviews = tuple(_review_call(call, policy, now) for policy in reviewers)
+    limits = advice_limits(session, task, reply.usage, len(reviewers))
+    reviews = tuple(_review_call(call, policy, now, limits) for policy in reviewers)
     yield draft(events.PlanProposed, plan=reply.plan, reviews=reviews, **taken)
 
 
@@ -62,7 +65,7 @@ class _Reviewed:
         )
 
 
-def _review_call(call: Call, policy: ReviewPolicy, now: int) -> Call:
+def _review_call(call: Call, policy: ReviewPolicy, now: int, limits: Limits | None) -> Call:
     return Call(
         call_id=identity.review_call_id(call.call_id, policy.reviewer),
         kind=CallKind.REVIEW,
@@ -70,4 +73,5 @@ def _review_call(call: Call, policy: ReviewPolicy, now: int) -> Call:
         step_id=policy.reviewer,
         opened_at=now,
         due_at=now + micros(policy.timeout_ms),
+        limits=limits,
     )

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from orchestrator.messages import events
 from orchestrator.messages.types import CallKind
+from orchestrator.messages.usage import rest_of
 from orchestrator.saga.calls import failed, late_usage, matching, work_deadline
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
@@ -19,7 +20,12 @@ def tool_selected(session: Session, reply: events.ToolSelected, now: int) -> Ite
         # A cancelled session does not wait longer for its calls.
         due_at = call.due_at if session.cancel is not None else work_deadline(now, reply.timeout_ms)
         running = replace(
-            call, kind=CallKind.TOOL, tool=reply.tool, alternatives=reply.alternatives, due_at=due_at
+            call,
+            kind=CallKind.TOOL,
+            tool=reply.tool,
+            alternatives=reply.alternatives,
+            due_at=due_at,
+            limits=rest_of(call.limits, reply.usage),
         )
         yield draft(events.StepAssigned, call=running, usage=reply.usage)
 
@@ -29,7 +35,8 @@ def selection_failed(session: Session, reply: events.SelectionFailed, now: int) 
     if call is None:
         yield from late_usage(session, reply)
     else:
-        yield failed(call, reply.failure, reply.usage, now)
+        rest = rest_of(call.limits, reply.usage)
+        yield failed(replace(call, limits=rest), reply.failure, reply.usage, now)
 
 
 def tool_completed(session: Session, reply: events.ToolCompleted, _now: int) -> Iterable[Draft]:

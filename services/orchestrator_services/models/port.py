@@ -37,6 +37,11 @@ class Budget:
     requests: int | None = None
     """Requests of one turn, where fewer than `ORCHESTRATOR_MODELS_MAX_REQUESTS` are left."""
 
+    @classmethod
+    def within(cls, limits: types.Limits) -> "Budget":
+        """All of the tokens and the cost of these limits."""
+        return cls(limits.tokens, limits.cost_micro_usd)
+
 
 NO_LIMIT: Final = Budget()
 

@@ -3,9 +3,10 @@
 import pytest
 
 from orchestrator.messages import commands, events
-from orchestrator.messages.types import Limits, NextMove, Usage
+from orchestrator.messages.types import Limits, NextMove, ReviewPolicy, Usage
 from orchestrator.testing.scenario import (
     ONE_RUN,
+    agent,
     bounded,
     completed,
     done,
@@ -126,3 +127,58 @@ def test_a_revision_that_does_not_fit_voids_the_open_calls_once() -> None:
     session.when(evaluated(NextMove.REVISE, usage=Usage(tokens_input=1))).then(
         "EvaluationRecorded evaluation-1", "TaskEscalated", "MessageDeadLettered"
     )
+
+
+def test_models_that_are_asked_about_a_step_may_use_an_equal_share_of_what_is_left() -> None:
+    """Of what no step reserves, for each step that could start and for what comes between them."""
+    session = given(
+        task(limits=Limits(tokens=1_000, cost_micro_usd=100)),
+        plan_created("a", step("b", reserve=Usage(tokens_input=100)), usage=Usage(tokens_input=600)),
+    )
+    first, second = (call.limits for call in session.state.calls.values())
+    assert (first, second) == (Limits(tokens=100, cost_micro_usd=33), Limits(tokens=100, cost_micro_usd=33))
+
+
+def test_without_limits_models_are_told_none() -> None:
+    session = given(task(), plan_created("a"))
+    assert session.wrote(events.PlanStepReady).call.limits is None
+
+
+def test_what_a_selection_leaves_is_left_for_advice() -> None:
+    session = given(task(limits=Limits(tokens=1_000)), plan_created("a"))
+    session.when(selected("a", usage=Usage(tokens_input=200)))
+    assert session.wrote(events.StepAssigned).call.limits == Limits(tokens=300)
+    session.when(failed("a"))
+    assert session.wrote(events.CallFailed).call.limits == Limits(tokens=300)
+
+
+def test_what_is_held_for_models_comes_back() -> None:
+    """The second step needs it, and waits."""
+    session = given(task(profile=bounded(tokens=1_000, parallel_steps=2)), plan_created("a"))
+    held = session.wrote(events.PlanStepReady).call.limits
+    assert held == Limits(tokens=500)
+    session.when(*done("a"))
+    assert session.wrote(commands.EvaluateTask).limits.tokens == 1_000
+
+
+def test_an_attempt_waits_for_what_is_held_for_a_call_in_recovery() -> None:
+    """Models may be asked about the other step: what they do not use comes back."""
+    big = step("a", reserve=Usage(tokens_input=900))
+    session = given(
+        task(limits=Limits(tokens=1_000)), plan_created(big, "b", step("c", needs=("b",))), failed("a")
+    )
+    session.when(*done("b"), failed("c"), retry("0s", "a")).then(
+        "StepAssigned b",
+        "StepSucceeded b",
+        "PlanStepReady c",
+        "CallFailed c",
+        "RecoveryRecorded a",
+    )
+    session.when(retry("9s", "c")).then("RecoveryRecorded c", "PlanStepReady a #2")
+
+
+def test_reviewers_share_what_the_plan_leaves() -> None:
+    reviewers = (ReviewPolicy(reviewer="safety"), ReviewPolicy(reviewer="style"))
+    profile = agent(reviewers=reviewers, limits=Limits(tokens=1_000))
+    session = given(task(profile=profile), plan_created("a", usage=Usage(tokens_input=400)))
+    assert [call.limits for call in session.state.calls.values()] == [Limits(tokens=300)] * 2

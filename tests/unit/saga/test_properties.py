@@ -13,7 +13,7 @@ from orchestrator.messages import events, identity
 from orchestrator.messages.base import Message
 from orchestrator.messages.call_kinds import OF_STEPS
 from orchestrator.messages.types import Limits, Usage
-from orchestrator.messages.usage import tokens_of, total_usage
+from orchestrator.messages.usage import cost_at_most, tokens_at_most, tokens_of, total_usage
 from orchestrator.saga import ENDING, Decision, Session, TimePassed, decide, evolve, next_due
 from orchestrator.saga.limits import reserved
 from orchestrator.testing.scenario import SESSION, Scenario
@@ -182,6 +182,27 @@ def test_nothing_is_opened_beyond_the_limits(script: Sequence[int]) -> None:
             assert wanted.tool_calls <= (limits.tool_calls or 0)
             assert limits.tokens is None or tokens_of(wanted) <= limits.tokens
             assert limits.cost_micro_usd is None or wanted.cost_micro_usd <= limits.cost_micro_usd
+
+
+@given(numbers, numbers)
+def test_services_that_keep_to_what_they_are_told_never_exceed_the_limits(
+    script: Sequence[int], order: Sequence[int]
+) -> None:
+    """Planners, selectors, reviewers, tools and recovery use all that they may, in any order; until calls are void,
+    which may still cost something."""
+    simulation = simulated(script)
+    simulation.choices = Choices([*script, *order])
+    for _ in range(len(script) + len(order)):
+        state = simulation.scenario.state
+        assert state.task is not None
+        limits = state.task.limits
+        assert limits.tokens is None or tokens_at_most(state.used) <= limits.tokens
+        assert limits.cost_micro_usd is None or cost_at_most(state.used) <= limits.cost_micro_usd
+        if state.settled:
+            break
+        outputs = simulation.deliver() if simulation.pool else simulation.wait()
+        if any(isinstance(output, events.CallsVoided) for output in outputs):
+            break
 
 
 @given(numbers)

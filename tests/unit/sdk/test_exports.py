@@ -130,6 +130,8 @@ MESSAGES = {
     "json_value",
     "read_json",
     "replace",
+    "rest_of",
+    "share_of",
     "steps_named",
     "tokens_at_most",
     "types",

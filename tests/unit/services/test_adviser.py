@@ -125,6 +125,17 @@ async def test_arguments_that_a_tool_refuses_are_mended() -> None:
     assert '<data step="listed">\n{"fruit":["apple","pear"],"shelf":7}\n</data>' in asked.prompt
 
 
+async def test_advice_that_the_limits_do_not_allow_is_not_asked_for() -> None:
+    agent = SHOP.replace("retry:", "limits: {tokens: 2000}, retry:")
+
+    harness, session = await ordered(ordering(item="apple", number="3"), silent(), items, order, agent=agent)
+
+    assert session.state.used.model_requests == 0
+    (reason,) = reasons(harness)
+    assert "no advice" in reason
+    assert "the limits of the session leave 500 tokens" in reason
+
+
 @pytest.mark.parametrize(
     ("output", "why"),
     [
