@@ -167,10 +167,11 @@ def must_wait(session: Session, task: Task, step_id: str) -> bool:
 def request_evaluation(
     session: Session, task: Task, number: int, now: int, failed: Call | None = None
 ) -> Drafts:
-    """Requests the session's evaluation of this number, again after an attempt that `failed`."""
-    failure = excess(session, task, NO_USAGE)
-    if failure is not None:
-        return escalation(session, task, failure)
+    """Requests the session's evaluation of this number, again after an attempt that `failed`.
+
+    It takes place under limits that are used up, too: a result that is there by then should not be lost. An evaluator
+    that asks a model is told that nothing is left.
+    """
     assert session.plan is not None  # noqa: S101 - without a plan nothing is evaluated
     policy = task.profile.evaluation
     remaining = tuple(

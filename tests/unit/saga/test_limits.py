@@ -7,6 +7,7 @@ from orchestrator.messages.types import Limits, NextMove, ReviewPolicy, Usage
 from orchestrator.testing.scenario import (
     ONE_RUN,
     agent,
+    answered,
     bounded,
     completed,
     done,
@@ -16,6 +17,7 @@ from orchestrator.testing.scenario import (
     plan_created,
     planning_failed,
     retry,
+    reviewed,
     selected,
     step,
     task,
@@ -74,11 +76,20 @@ def test_failed_planning_that_used_up_the_limit_is_not_tried_again() -> None:
     session.after("1s").then("TaskEscalated", "MessageDeadLettered")
 
 
-def test_an_evaluation_needs_room_under_the_limits() -> None:
+def test_a_result_that_used_up_the_limits_is_evaluated() -> None:
     session = given(task(limits=Limits(tokens=600)), plan_created("a"), selected("a"))
     session.when(completed("a", usage=EXPENSIVE)).then(
-        "StepSucceeded a", "TaskEscalated", "MessageDeadLettered"
+        "StepSucceeded a", "EvaluationRequested evaluation-1", "EvaluateTask evaluation-1"
     )
+    assert session.wrote(commands.EvaluateTask).limits.tokens == 0
+    session.when(evaluated()).then("EvaluationRecorded evaluation-1", "TaskCompleted")
+
+
+def test_an_answer_whose_reviewer_used_up_the_limits_completes() -> None:
+    profile = agent(reviewers=(ReviewPolicy(reviewer="safety"),), limits=Limits(tokens=600))
+    session = given(task(profile=profile), answered("found", usage=Usage(tokens_input=300)))
+    session.when(reviewed("safety", usage=Usage(tokens_input=300)), evaluated())
+    assert session.wrote(events.TaskCompleted)
 
 
 def test_a_session_that_uses_no_tokens_runs_under_a_limit_of_zero() -> None:
