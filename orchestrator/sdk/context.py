@@ -39,6 +39,10 @@ class Values(Protocol):
     async def store(self, content: Any) -> Value:
         """A value that holds `content` as JSON: inline, or in the value store when it is large."""
 
+    @property
+    def can_keep(self) -> bool:
+        """Whether a value store is configured."""
+
     async def keep(self, content: Any) -> Value:
         """A value in the value store that holds `content` as JSON, whatever its size. Raises `ContractError` where
         no value store is configured."""

@@ -339,3 +339,21 @@ async def test_what_the_model_writes_is_shown_while_the_session_goes_on() -> Non
 
         await until(lambda: len(shown()) == 3)
         assert shown() == [("", "I look."), ("stock.level", '{"item":"apple"}'), ("", "There are three.")]
+
+
+@pytest.mark.parametrize("planner", ["react", "plan-execute", "reflexion", "router"])
+async def test_without_a_value_store_no_model_is_asked(planner: str) -> None:
+    """What it says could not be kept: nobody should pay for it."""
+
+    @clerk
+    def script(asked: Asked) -> Says:
+        raise AssertionError("it was asked")
+
+    others = [f"{{agent: {name}, planner: react, model: 'scripted:clerk', description: x}}" for name in "ab"]
+    async with Harness(script, level, documents=[desk(planner), *others]) as harness:
+        harness.values.can_keep = False
+        await harness.submit("How many?", agent="desk")
+
+        (letter,) = harness.dead_letters
+        assert letter.failure.code == "no_value_store"
+        assert "set ORCHESTRATOR_VALUES_URL" in letter.failure.message
