@@ -357,3 +357,37 @@ async def test_without_a_value_store_no_model_is_asked(planner: str) -> None:
         (letter,) = harness.dead_letters
         assert letter.failure.code == "no_value_store"
         assert "set ORCHESTRATOR_VALUES_URL" in letter.failure.message
+
+
+@pytest.mark.parametrize("planner", ["react", "reflexion", "plan-execute"])
+async def test_an_answer_may_be_null_where_the_schema_allows_it(planner: str) -> None:
+    @clerk
+    def script(asked: Asked) -> Says:
+        if "acceptable" in str(asked.output_schema):
+            return Says(output={"acceptable": True, "criticism": ""})
+        return Says(output={"steps": [], "result": None} if planner == "plan-execute" else {"result": None})
+
+    document = desk(planner, "output: {type: [integer, 'null']}")
+    async with Harness(script, level, documents=[document]) as harness:
+        session = await harness.submit("How many kiwis are there?", agent="desk")
+
+        assert (session.outcome, session.result) == ("COMPLETED", None)
+        (completed,) = session.of(events.TaskCompleted)
+        assert completed.result is not None
+        assert completed.result.inline == b"null"
+
+
+@pytest.mark.parametrize("planner", ["react", "plan-execute"])
+async def test_null_goes_back_to_the_model_where_the_schema_does_not_allow_it(planner: str) -> None:
+    @clerk
+    def script(asked: Asked) -> Says:
+        result = 3 if any(one.by == "model" for one in asked.messages) else None
+        return Says(
+            output={"steps": [], "result": result} if planner == "plan-execute" else {"result": result}
+        )
+
+    async with Harness(script, level, documents=[desk(planner, "output: {type: integer}")]) as harness:
+        session = await harness.submit("How many?", agent="desk")
+
+        assert session.result == 3
+        assert session.state.used.model_requests == 2
