@@ -488,6 +488,8 @@ class Step(Record, frozen=True, kw_only=True):
     """Tools to try, in this order, when the first one cannot be made to work."""
     reserve: Usage | None = None
     """What one attempt is expected to use at most; reserved against the limits while it runs."""
+    planned: Document | None = None
+    """The arguments that the planner gave it, where recovery has mended them."""
 
 
 class Plan(Record, frozen=True, kw_only=True):

@@ -390,7 +390,12 @@ def _with_arguments(plan: Plan | None, step_id: str, arguments: Document | None)
     """The plan, its step with the arguments that recovery has mended."""
     if plan is None or arguments is None:
         return plan
-    steps = (replace(one, arguments=arguments) if one.step_id == step_id else one for one in plan.steps)
+    steps = (
+        replace(one, arguments=arguments, planned=one.planned or one.arguments)
+        if one.step_id == step_id
+        else one
+        for one in plan.steps
+    )
     return replace(plan, steps=tuple(steps))
 
 
