@@ -450,6 +450,8 @@ class AgentProfile(Record, frozen=True, kw_only=True):
     """Bounds of a session."""
     announced: bool = False
     """Whether a planner's code brings it, rather than a person who applied it."""
+    routes: tuple[str, ...] = ()
+    """Of a router: the agents and playbooks that it may choose, as patterns of names; empty is all with a description."""
 
 
 class SessionSnapshot(Record, frozen=True, kw_only=True):

@@ -61,7 +61,8 @@ async def _choice(request: PlanRequest, context: Context, allowance: Allowance) 
     candidates = routes(context.definitions, context.agent)
     if not candidates:
         raise PermanentError(
-            f"the router {context.agent} has nobody to choose: apply an agent or a playbook with a description",
+            f"the router {context.agent} has nobody to choose: apply an agent or a playbook with a description, which "
+            "its routes allow",
             code="no_route",
         )
     if len(candidates) == 1:
