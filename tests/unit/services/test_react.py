@@ -391,3 +391,28 @@ async def test_null_goes_back_to_the_model_where_the_schema_does_not_allow_it(pl
 
         assert session.result == 3
         assert session.state.used.model_requests == 2
+
+
+@pytest.mark.parametrize("planner", ["react", "plan-execute"])
+async def test_the_model_is_told_how_long_a_tool_asked_to_wait(planner: str) -> None:
+    heard: list[str] = []
+
+    @tool("stock.level")
+    def busy(item: str) -> int:
+        raise TransientError("too many questions", retry_after_ms=1_500)
+
+    @clerk
+    def script(asked: Asked) -> Says:
+        heard.extend(one.text for one in asked.new)
+        has_failed = any(one.by == "model" for one in asked.messages)
+        if planner == "react":
+            return Says(text="later") if has_failed else Says(calls=[("stock.level", {"item": "apple"})])
+        step = {"step": "a", "tool": "stock.level", "arguments": {"item": "apple"}}
+        return Says(output={"steps": [], "result": "later"} if has_failed else {"steps": [step]})
+
+    async with Harness(script, busy, documents=[desk(planner)]) as harness:
+        session = await harness.submit("How many?", agent="desk")
+        await harness.advance("1m")
+
+        assert session.result == "later"
+        assert any("It asked to wait 1.5 s before the next attempt." in text for text in heard)
