@@ -23,7 +23,7 @@ READERS: Final = {
     Topic.PLAN_COMMANDS: ("planner",),
     Topic.EXECUTE_COMMANDS: ("tool-executor",),
     Topic.EVALUATE_COMMANDS: ("evaluator",),
-    Topic.SESSIONS: ("tool-selector", "recovery", "subscribers"),
+    Topic.SESSIONS: ("tool-selector", "recovery", "reviewer", "subscribers"),
     Topic.EVENTS: ("orchestrator", "recovery", "reviewer", "subscribers"),
     Topic.DEAD_LETTERS: ("operators",),
 }

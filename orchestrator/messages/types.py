@@ -323,6 +323,12 @@ class Usage(Record, frozen=True, kw_only=True):
     """Requests to models."""
     tokens_cached: int = 0
     """Of the tokens read, those that the provider had cached."""
+    requests_unsettled: int = 0
+    """Requests to models of which no response came although their provider may have worked; not among the requests."""
+    tokens_unsettled: int = 0
+    """Most tokens that these may have used. They count against limits, not among the tokens."""
+    cost_unsettled_micro_usd: int = 0
+    """Most that these may have cost, millionths of a US dollar. It counts against limits, not in the cost."""
 
 
 class Call(Record, frozen=True, kw_only=True):
@@ -362,6 +368,10 @@ class Call(Record, frozen=True, kw_only=True):
     """What is reserved for it against the session's limits."""
     asked: int = 0
     """For a recovery: how often recovery was asked."""
+    replied_at: int = 0
+    """When the last reply that reports what models used for it was written; 0 where none does."""
+    limits: Limits | None = None
+    """For attempts at steps and for reviews: the tokens and the cost that models may use which are asked about it, held for it while it is open. Null where the session has no limit of them."""
 
 
 class Value(Record, frozen=True, kw_only=True):
@@ -440,6 +450,8 @@ class AgentProfile(Record, frozen=True, kw_only=True):
     """Bounds of a session."""
     announced: bool = False
     """Whether a planner's code brings it, rather than a person who applied it."""
+    routes: tuple[str, ...] = ()
+    """Of a router: the agents and playbooks that it may choose, as patterns of names; empty is all with a description."""
 
 
 class SessionSnapshot(Record, frozen=True, kw_only=True):
@@ -478,6 +490,8 @@ class Step(Record, frozen=True, kw_only=True):
     """Tools to try, in this order, when the first one cannot be made to work."""
     reserve: Usage | None = None
     """What one attempt is expected to use at most; reserved against the limits while it runs."""
+    planned: Document | None = None
+    """The arguments that the planner gave it, where recovery has mended them."""
 
 
 class Plan(Record, frozen=True, kw_only=True):

@@ -2,7 +2,9 @@
 
 from typing import Final
 
-from orchestrator.messages.types import Usage
+from msgspec.structs import replace
+
+from orchestrator.messages.types import Limits, Usage
 
 NO_USAGE: Final = Usage()
 
@@ -17,9 +19,45 @@ def total_usage(*usages: Usage) -> Usage:
     return total
 
 
+def of_models(usage: Usage) -> Usage:
+    """What of it models used, without runs of tools and time."""
+    return replace(usage, tool_calls=0, duration_ms=0)
+
+
 def tokens_of(usage: Usage) -> int:
     """Input and output tokens together."""
     return usage.tokens_input + usage.tokens_output
+
+
+def tokens_at_most(usage: Usage) -> int:
+    """Tokens that were used, or may have been by requests of which no response came: what limits count."""
+    return tokens_of(usage) + usage.tokens_unsettled
+
+
+def cost_at_most(usage: Usage) -> int:
+    """The same of the cost, micro USD."""
+    return usage.cost_micro_usd + usage.cost_unsettled_micro_usd
+
+
+def rest_of(limits: Limits | None, used: Usage) -> Limits | None:
+    """The tokens and the cost that are left of these limits."""
+    if limits is None:
+        return None
+    return replace(
+        limits,
+        tokens=_less(limits.tokens, tokens_at_most(used)),
+        cost_micro_usd=_less(limits.cost_micro_usd, cost_at_most(used)),
+    )
+
+
+def share_of(limits: Limits, parts: int) -> Limits:
+    """One of so many equal parts of the tokens and the cost."""
+    tokens, cost = limits.tokens, limits.cost_micro_usd
+    return replace(
+        limits,
+        tokens=None if tokens is None else tokens // parts,
+        cost_micro_usd=None if cost is None else cost // parts,
+    )
 
 
 def micro_usd(usd: float) -> int:
@@ -36,4 +74,11 @@ def _sum(one: Usage, other: Usage) -> Usage:
         tokens_output=one.tokens_output + other.tokens_output,
         cost_micro_usd=one.cost_micro_usd + other.cost_micro_usd,
         duration_ms=one.duration_ms + other.duration_ms,
+        requests_unsettled=one.requests_unsettled + other.requests_unsettled,
+        tokens_unsettled=one.tokens_unsettled + other.tokens_unsettled,
+        cost_unsettled_micro_usd=one.cost_unsettled_micro_usd + other.cost_unsettled_micro_usd,
     )
+
+
+def _less(limit: int | None, used: int) -> int | None:
+    return None if limit is None else max(0, limit - used)

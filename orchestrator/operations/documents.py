@@ -116,13 +116,17 @@ def conversation_document(found: "ShownConversation") -> dict[str, Any]:
 
 
 def usage_document(used: "Usage") -> dict[str, Any]:
-    """What was used; `tokens` are input and output together, of which `tokens_cached` were cached."""
+    """What was used; `tokens` are input and output together, of which `tokens_cached` were cached. What is
+    unsettled is on its own."""
     return {
         "tool_calls": used.tool_calls,
         "model_requests": used.model_requests,
         "tokens": tokens_of(used),
         "tokens_cached": used.tokens_cached,
         "cost": used.cost_micro_usd / 1_000_000,
+        "requests_unsettled": used.requests_unsettled,
+        "tokens_unsettled": used.tokens_unsettled,
+        "cost_unsettled": used.cost_unsettled_micro_usd / 1_000_000,
     }
 
 

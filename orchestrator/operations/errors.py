@@ -44,5 +44,8 @@ def error_document(error: Exception) -> dict[str, Any]:
 
 
 def failure_document(failure: "Failure") -> dict[str, Any]:
-    """The JSON form of a failure."""
-    return {"kind": failure.kind, "code": failure.code, "message": failure.message}
+    """The JSON form of a failure; `retry_after_ms` where the other side said how long to wait."""
+    document = {"kind": failure.kind, "code": failure.code, "message": failure.message}
+    return (
+        document if failure.retry_after_ms is None else document | {"retry_after_ms": failure.retry_after_ms}
+    )

@@ -1,15 +1,15 @@
 """Calls: how they are opened, matched with replies, failed, voided and found due."""
 
 from collections.abc import Iterable
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from msgspec.structs import replace
 
 from orchestrator.messages import events, identity
 from orchestrator.messages.call_kinds import CALL_KINDS
 from orchestrator.messages.timeouts import GRACE_MS, QUEUE_MS
-from orchestrator.messages.types import Call, CallKind, Failure, RetryPolicy, Usage
-from orchestrator.messages.usage import NO_USAGE
+from orchestrator.messages.types import Call, CallKind, Failure, Limits, RetryPolicy, Usage
+from orchestrator.messages.usage import NO_USAGE, of_models
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
 
@@ -23,6 +23,22 @@ CANCEL_MS = 10_000
 """How long a cancelled session waits for running tools."""
 AWAITED_MS = 3_600_000
 """How long a request that came before its task is kept."""
+
+
+class Reporting(Protocol):
+    """A reply to a call, which reports what it used."""
+
+    @property
+    def event_id(self) -> str: ...
+
+    @property
+    def occurred_at(self) -> int: ...
+
+    @property
+    def call(self) -> Call: ...
+
+    @property
+    def usage(self) -> Usage: ...
 
 
 def micros(milliseconds: int) -> int:
@@ -52,6 +68,7 @@ def opened(
     after: Call | None = None,
     avoid: tuple[str, ...] = (),
     reserved: Usage | None = None,
+    limits: Limits | None = None,
 ) -> Call:
     """A new call, `after` an attempt that failed. Its id is derived from its fields, so a decision made twice opens
     the same call."""
@@ -69,17 +86,25 @@ def opened(
         retry=retry,
         avoid=avoid,
         reserved=reserved,
+        limits=limits,
     )
 
 
-def matching(session: Session, reply: Call, *kinds: CallKind) -> Call | None:
+def matching(session: Session, reply: Reporting, *kinds: CallKind) -> Call | None:
     """The open call of one of these kinds that a reply belongs to; None for a late or repeated reply."""
-    call = session.calls.get(reply.call_id)
-    return call if call is not None and call.kind in kinds else None
+    call = session.calls.get(reply.call.call_id)
+    return _replied(call, reply) if call is not None and call.kind in kinds else None
+
+
+def _replied(call: Call, reply: Reporting) -> Call:
+    """The call, with the time of a reply that reports what models used: only such a reply counts twice if its command
+    was handled twice."""
+    return call if of_models(reply.usage) == NO_USAGE else replace(call, replied_at=reply.occurred_at)
 
 
 def in_recovery(call: Call, failure: Failure, now: int) -> Call:
-    """The call, now waiting for recovery to decide about its failure. Its reservation is released."""
+    """The call, now waiting for recovery to decide about its failure. Its reservation is released; what is held for
+    models stays."""
     return replace(
         call,
         kind=CallKind.RECOVERY,
@@ -95,14 +120,29 @@ def failed(call: Call, failure: Failure, usage: Usage, now: int) -> Draft:
     return draft(events.CallFailed, call=in_recovery(call, failure, now), usage=usage)
 
 
-def late_usage(session: Session, reply: Call, usage: Usage) -> Iterable[Draft]:
-    """The usage that a late reply reports, without the runs that were counted when its call was closed."""
-    counted = session.uncounted.get(reply.call_id)
-    if counted is None:
+def late_usage(session: Session, reply: Reporting, kind: CallKind | None = None) -> Iterable[Draft]:
+    """The usage that a late or repeated reply reports, as far as it is not counted.
+
+    Runs of tools were counted when their call was closed or replied to. What models used was not: a command that was
+    handled twice was paid twice. A reply to a call before the last two plans counts only if its call had none.
+    `kind` is what was waited for, where the reply does not say.
+    """
+    call, usage = replace(reply.call, kind=kind or reply.call.kind), reply.usage
+    runs = session.uncounted.get(call.call_id)
+    if runs is not None:
+        rest = replace(usage, tool_calls=max(0, usage.tool_calls - runs))
+    elif call.revision >= session.revision - 1:
+        rest = of_models(usage)
+    else:
         return
-    rest = replace(usage, tool_calls=max(0, usage.tool_calls - counted))
-    if rest != NO_USAGE:
-        yield draft(events.UsageRecorded, call=reply, usage=rest)
+    if rest != NO_USAGE and not _is_reported(session, reply):
+        yield draft(events.UsageRecorded, call=_replied(call, reply), usage=rest)
+
+
+def _is_reported(session: Session, reply: Reporting) -> bool:
+    return any(
+        one.reply == reply.event_id and one.written_at == reply.occurred_at for one in session.reported
+    )
 
 
 def voided(session: Session) -> list[Draft]:

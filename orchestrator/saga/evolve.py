@@ -4,7 +4,7 @@ Only these functions change state. Once released, one is frozen: new behaviour i
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
@@ -23,18 +23,33 @@ from orchestrator.messages.types import (
     RecoveryDecision,
     Usage,
 )
-from orchestrator.messages.usage import total_usage
+from orchestrator.messages.usage import NO_USAGE, of_models, total_usage
 from orchestrator.messages.values import steps_named
 from orchestrator.saga.calls import AWAITED_MS, CANCEL_MS, micros, no_reply
 from orchestrator.saga.state import (
     Outcome,
     PendingRetry,
     Phase,
+    ReportedUsage,
     Session,
     StepState,
     StepStatus,
     Task,
 )
+
+_Report: TypeAlias = (
+    events.PlanProposed
+    | events.ReviewRecorded
+    | events.PlanAccepted
+    | events.PlanRejected
+    | events.StepAssigned
+    | events.StepSucceeded
+    | events.CallFailed
+    | events.RecoveryRecorded
+    | events.EvaluationRecorded
+    | events.UsageRecorded
+)
+"""Events that record what a reply has used."""
 
 
 def evolve(session: Session | None, event: SessionEvent) -> Session:
@@ -99,12 +114,17 @@ def plan_requested(session: Session, event: events.PlanRequested) -> Session:
         unevaluated=False,
         retries={},
         calls={event.call.call_id: event.call},
+        reported=tuple(
+            reply
+            for reply in session.reported
+            if reply.revision >= event.call.revision - 1 or reply.call_id in session.uncounted
+        ),
     )
 
 
 def plan_proposed(session: Session, event: events.PlanProposed) -> Session:
     return replace(
-        _answered(session, event.call, event.usage),
+        _answered(session, event),
         proposed=event.plan,
         proposal=event.call,
         conversation=event.conversation or session.conversation,
@@ -114,7 +134,7 @@ def plan_proposed(session: Session, event: events.PlanProposed) -> Session:
 
 
 def review_recorded(session: Session, event: events.ReviewRecorded) -> Session:
-    return replace(_answered(session, event.call, event.usage), reviews=(*session.reviews, event.review))
+    return replace(_answered(session, event), reviews=(*session.reviews, event.review))
 
 
 def plan_accepted(session: Session, event: events.PlanAccepted) -> Session:
@@ -125,7 +145,7 @@ def plan_accepted(session: Session, event: events.PlanAccepted) -> Session:
         for name in sorted(dependencies(step)):
             dependents[name] = (*dependents.get(name, ()), step.step_id)
     return replace(
-        _answered(session, event.call, event.usage),
+        _answered(session, event),
         phase=Phase.EXECUTING,
         plan=plan,
         proposed=None,
@@ -144,7 +164,7 @@ def plan_accepted(session: Session, event: events.PlanAccepted) -> Session:
 
 def plan_rejected(session: Session, event: events.PlanRejected) -> Session:
     """Reviews that are still open are closed."""
-    session = _answered(session, event.call, event.usage)
+    session = _answered(session, event)
     session = _without_calls(session, *session.calls.values())
     return replace(
         session,
@@ -177,10 +197,9 @@ def step_assigned(session: Session, event: events.StepAssigned) -> Session:
     name = event.call.step_id
     state = replace(session.steps[name], tool=event.call.tool)
     return replace(
-        session,
+        _with_usage(session, event),
         steps={**session.steps, name: state},
         calls={**session.calls, event.call.call_id: event.call},
-        used=total_usage(session.used, event.usage),
     )
 
 
@@ -201,7 +220,7 @@ def step_succeeded(session: Session, event: events.StepSucceeded) -> Session:
             freed.append(other)
     _drop_unused_outputs(session, name, steps)
     return replace(
-        _answered(session, event.call, event.usage),
+        _answered(session, event),
         steps=steps,
         ready=(*session.ready, *freed),
         succeeded=session.succeeded + 1,
@@ -219,7 +238,7 @@ def step_failed(session: Session, event: events.StepFailed) -> Session:
 
 def call_failed(session: Session, event: events.CallFailed) -> Session:
     call = event.call
-    session = replace(session, used=total_usage(session.used, event.usage))
+    session = _with_usage(session, event)
     steps = session.steps
     if call.failed_kind in OF_STEPS:
         steps = {**steps, call.step_id: replace(steps[call.step_id], failure=call.failure)}
@@ -237,7 +256,7 @@ def call_timed_out(session: Session, event: events.CallTimedOut) -> Session:
 
 def recovery_recorded(session: Session, event: events.RecoveryRecorded) -> Session:
     call = event.call
-    session = _answered(session, call, event.usage)
+    session = _answered(session, event)
     if event.decision is RecoveryDecision.EXHAUSTED:
         return _given_up(session, call, _explained(call.failure, event.reason))
     if event.spared:
@@ -267,7 +286,7 @@ def evaluation_requested(session: Session, event: events.EvaluationRequested) ->
 
 def evaluation_recorded(session: Session, event: events.EvaluationRecorded) -> Session:
     return replace(
-        _answered(session, event.call, event.usage),
+        _answered(session, event),
         phase=Phase.EXECUTING,
         evaluation=event.evaluation,
         result=event.result,
@@ -275,9 +294,9 @@ def evaluation_recorded(session: Session, event: events.EvaluationRecorded) -> S
 
 
 def usage_recorded(session: Session, event: events.UsageRecorded) -> Session:
-    session = replace(session, used=total_usage(session.used, event.usage))
-    if event.call.kind is CallKind.SELECTION:
-        # The run that it led to has the same id, and may still report what it used.
+    session = _with_usage(session, event)
+    if event.call.kind in (CallKind.SELECTION, CallKind.RECOVERY):
+        # A run has the same id, and may still report what it used.
         return session
     uncounted = {key: runs for key, runs in session.uncounted.items() if key != event.call.call_id}
     return replace(session, uncounted=uncounted)
@@ -304,10 +323,22 @@ def _ended(session: Session, outcome: Outcome) -> Session:
     return replace(session, phase=Phase.ENDED, outcome=outcome, calls={}, retries={}, ready=())
 
 
-def _answered(session: Session, call: Call, usage: Usage) -> Session:
+def _answered(session: Session, event: _Report) -> Session:
     """The session without this call, and with its usage."""
-    calls = {key: other for key, other in session.calls.items() if key != call.call_id}
-    return replace(session, calls=calls, used=total_usage(session.used, usage))
+    calls = {key: other for key, other in session.calls.items() if key != event.call.call_id}
+    return replace(_with_usage(session, event), calls=calls)
+
+
+def _with_usage(session: Session, event: _Report) -> Session:
+    """The session with the usage of a reply, which is remembered if models used it."""
+    used = total_usage(session.used, event.usage)
+    call = event.call
+    if not call.replied_at or of_models(event.usage) == NO_USAGE:
+        return replace(session, used=used)
+    reply = ReportedUsage(
+        reply=event.causation_id, written_at=call.replied_at, call_id=call.call_id, revision=call.revision
+    )
+    return replace(session, used=used, reported=(*session.reported, reply))
 
 
 def _without_calls(session: Session, *closed: Call) -> Session:
@@ -359,7 +390,12 @@ def _with_arguments(plan: Plan | None, step_id: str, arguments: Document | None)
     """The plan, its step with the arguments that recovery has mended."""
     if plan is None or arguments is None:
         return plan
-    steps = (replace(one, arguments=arguments) if one.step_id == step_id else one for one in plan.steps)
+    steps = (
+        replace(one, arguments=arguments, planned=one.planned or one.arguments)
+        if one.step_id == step_id
+        else one
+        for one in plan.steps
+    )
     return replace(plan, steps=tuple(steps))
 
 

@@ -1,7 +1,7 @@
 """Limits of a session: resolved at acceptance, checked before every call."""
 
 from orchestrator.messages.types import AgentProfile, Failure, FailureKind, Limits, Usage
-from orchestrator.messages.usage import tokens_of, total_usage
+from orchestrator.messages.usage import cost_at_most, rest_of, share_of, tokens_at_most, total_usage
 from orchestrator.saga.state import Session, Task
 
 PLATFORM_LIMITS = Limits(
@@ -11,8 +11,28 @@ PLATFORM_LIMITS = Limits(
 
 
 def reserved(session: Session) -> Usage:
-    """What is reserved for open calls."""
-    return total_usage(*(call.reserved for call in session.calls.values() if call.reserved))
+    """What is reserved for open calls, and held for models that are asked about them."""
+    calls = session.calls.values()
+    return total_usage(
+        *(call.reserved for call in calls if call.reserved),
+        *(
+            Usage(tokens_input=call.limits.tokens or 0, cost_micro_usd=call.limits.cost_micro_usd or 0)
+            for call in calls
+            if call.limits
+        ),
+    )
+
+
+def advice_limits(session: Session, task: Task, taken: Usage, parts: int) -> Limits | None:
+    """What models may use that are asked about one call: an equal part of what is left when `taken` is.
+
+    None where the session limits neither tokens nor cost.
+    """
+    if task.limits.tokens is None and task.limits.cost_micro_usd is None:
+        return None
+    own = Limits(tokens=task.limits.tokens, cost_micro_usd=task.limits.cost_micro_usd)
+    left = rest_of(own, total_usage(session.used, reserved(session), taken))
+    return None if left is None else share_of(left, parts)
 
 
 def resolved_limits(profile: AgentProfile, task: Limits | None) -> Limits:
@@ -34,8 +54,8 @@ def limits_left(session: Session, task: Task, turn: int) -> Limits:
         deadline_ms=task.limits.deadline_ms,
         step_timeout_ms=task.limits.step_timeout_ms,
         tool_calls=_left(task.limits.tool_calls, used.tool_calls),
-        tokens=_left(task.limits.tokens, tokens_of(used)),
-        cost_micro_usd=_left(task.limits.cost_micro_usd, used.cost_micro_usd),
+        tokens=_left(task.limits.tokens, tokens_at_most(used)),
+        cost_micro_usd=_left(task.limits.cost_micro_usd, cost_at_most(used)),
         parallel_steps=task.limits.parallel_steps,
         turns=_left(task.limits.turns, turn),
     )
@@ -47,8 +67,8 @@ def excess(session: Session, task: Task, wanted: Usage) -> Failure | None:
     limits = task.limits
     checks = (
         ("tool_calls", limits.tool_calls, total.tool_calls, wanted.tool_calls),
-        ("tokens", limits.tokens, tokens_of(total), tokens_of(wanted)),
-        ("cost_micro_usd", limits.cost_micro_usd, total.cost_micro_usd, wanted.cost_micro_usd),
+        ("tokens", limits.tokens, tokens_at_most(total), tokens_at_most(wanted)),
+        ("cost_micro_usd", limits.cost_micro_usd, cost_at_most(total), cost_at_most(wanted)),
     )
     for name, limit, projected, extra in checks:
         # A call that reserves nothing of a limited quantity may start only while some of it is left.

@@ -16,17 +16,18 @@ from orchestrator.messages.types import (
     EvaluationPoint,
     Failure,
     FailureKind,
+    Limits,
     ModelPolicy,
     Step,
     StepOutcome,
     Usage,
 )
-from orchestrator.messages.usage import NO_USAGE
+from orchestrator.messages.usage import NO_USAGE, total_usage
 from orchestrator.messages.values import steps_named
 from orchestrator.saga import calls
 from orchestrator.saga.calls import voided
 from orchestrator.saga.escalation import escalation
-from orchestrator.saga.limits import excess, excess_of_turns, limits_left
+from orchestrator.saga.limits import advice_limits, excess, excess_of_turns, limits_left
 from orchestrator.saga.outputs import Drafts, draft
 from orchestrator.saga.state import PendingRetry, Session, StepState, StepStatus, Task
 
@@ -134,6 +135,7 @@ def start_step(
         after=after.call if after else None,
         avoid=after.avoid if after else (),
         reserved=wanted,
+        limits=_advice(session, task, step_id, wanted),
     )
     inputs = {
         name: output
@@ -153,22 +155,23 @@ def start_step(
 
 
 def must_wait(session: Session, task: Task, step_id: str) -> bool:
-    """Whether a step has to wait for running steps: for a free place, or for what is reserved for them."""
+    """Whether a step has to wait for open calls: for a free place, or for what is reserved or held for them."""
     running = session.waiting_for(*OF_STEPS)
-    if not running:
-        return False
     if len(running) >= (task.limits.parallel_steps or 1):
         return True
+    if not running and not any(call.limits for call in session.calls.values()):
+        return False
     return excess(session, task, _wanted(_step(session, step_id))) is not None
 
 
 def request_evaluation(
     session: Session, task: Task, number: int, now: int, failed: Call | None = None
 ) -> Drafts:
-    """Requests the session's evaluation of this number, again after an attempt that `failed`."""
-    failure = excess(session, task, NO_USAGE)
-    if failure is not None:
-        return escalation(session, task, failure)
+    """Requests the session's evaluation of this number, again after an attempt that `failed`.
+
+    It takes place under limits that are used up, too: a result that is there by then should not be lost. An evaluator
+    that asks a model is told that nothing is left.
+    """
     assert session.plan is not None  # noqa: S101 - without a plan nothing is evaluated
     policy = task.profile.evaluation
     remaining = tuple(
@@ -233,6 +236,26 @@ def retry_call(session: Session, task: Task, retry: PendingRetry, now: int) -> D
 def _bare(model: ModelPolicy | None) -> ModelPolicy | None:
     """A model without what the agent is told, which may be long."""
     return replace(model, instructions=None, examples=None) if model else None
+
+
+def _advice(session: Session, task: Task, step_id: str, wanted: Usage) -> Limits | None:
+    """What models may use that choose a tool for the step, or advise where it fails.
+
+    It takes nothing of what the plan's other steps reserve, and leaves as much for each step that could start now,
+    and for whatever comes before one of them ends.
+    """
+    if task.limits.tokens is None and task.limits.cost_micro_usd is None:
+        return None
+    assert session.plan is not None  # noqa: S101 - steps belong to a plan
+    later = (
+        step.reserve
+        for step in session.plan.steps
+        if step.reserve
+        and step.step_id != step_id
+        and session.steps[step.step_id].status is StepStatus.WAITING
+    )
+    startable = {*session.ready, step_id}
+    return advice_limits(session, task, total_usage(wanted, *later), len(startable) + 1)
 
 
 def _wanted(step: Step) -> Usage:

@@ -67,6 +67,18 @@ class PendingRetry(Record, frozen=True, kw_only=True):
     avoid: tuple[str, ...] = ()
 
 
+class ReportedUsage(Record, frozen=True, kw_only=True):
+    """A reply whose usage of models is counted. A command that is delivered twice is handled twice: both replies have
+    the same id, and each reports what it has used."""
+
+    reply: str
+    """Id of the reply."""
+    written_at: int
+    call_id: str
+    revision: int
+    """Of the call."""
+
+
 class Task(Record, frozen=True, kw_only=True):
     """The task as it was accepted."""
 
@@ -129,6 +141,9 @@ class Session(Record, frozen=True, kw_only=True):
     """Failed calls that are tried again later, by the id of the failed attempt."""
     uncounted: dict[str, int] = {}  # noqa: RUF012 - msgspec copies it
     """Calls that were closed without a report of their usage, and how many runs were counted for each."""
+
+    reported: tuple[ReportedUsage, ...] = ()
+    """Replies to calls of this plan and the one before, or to uncounted calls, whose usage of models is counted."""
 
     unevaluated: bool = False
     """Whether a step has succeeded since the last evaluation was requested."""

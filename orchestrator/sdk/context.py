@@ -39,6 +39,10 @@ class Values(Protocol):
     async def store(self, content: Any) -> Value:
         """A value that holds `content` as JSON: inline, or in the value store when it is large."""
 
+    @property
+    def can_keep(self) -> bool:
+        """Whether a value store is configured."""
+
     async def keep(self, content: Any) -> Value:
         """A value in the value store that holds `content` as JSON, whatever its size. Raises `ContractError` where
         no value store is configured."""
@@ -177,6 +181,16 @@ class Context:
             tokens_cached=tokens_cached,
             tokens_output=tokens_output,
             cost_micro_usd=micro_usd(cost_usd),
+        )
+        self.used = total_usage(self.used, used)
+
+    def use_unsettled(self, *, tokens: int, cost_usd: float) -> None:
+        """Adds a request to a model of which no response came, with the most that it may have used.
+
+        It counts against the session's limits and is reported on its own, since nobody knows what it used.
+        """
+        used = Usage(
+            requests_unsettled=1, tokens_unsettled=tokens, cost_unsettled_micro_usd=micro_usd(cost_usd)
         )
         self.used = total_usage(self.used, used)
 

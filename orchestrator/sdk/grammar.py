@@ -12,8 +12,10 @@ from orchestrator.sdk.yaml_documents import Path
 
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 STEP_NAME: Final = r"^[A-Za-z_][A-Za-z0-9_-]*$"
+ROUTE: Final = r"^((agent|playbook) )?[A-Za-z0-9._*?!\[\]-]+$"
 _NAMES: Final = {
     NAME: "use letters, digits, dots, dashes and underscores, a letter or digit first",
+    ROUTE: "write a pattern of names, such as support.*, or of one kind: agent support.*, playbook refund-*",
     STEP_NAME: "use letters, digits, dashes and underscores, a letter or underscore first",
 }
 

@@ -7,6 +7,7 @@ from orchestrator.messages.base import Command, Definition, Event, Message, Sess
 from orchestrator.messages.identity import derived_id, idempotency_key
 from orchestrator.messages.plans import dependencies
 from orchestrator.messages.timeouts import QUEUE_MS
+from orchestrator.messages.usage import cost_at_most, rest_of, share_of, tokens_at_most
 from orchestrator.messages.values import fill_content, json_value, read_json, steps_named
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Message",
     "SessionEvent",
     "commands",
+    "cost_at_most",
     "dependencies",
     "derived_id",
     "events",
@@ -25,6 +27,9 @@ __all__ = [
     "json_value",
     "read_json",
     "replace",
+    "rest_of",
+    "share_of",
     "steps_named",
+    "tokens_at_most",
     "types",
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from orchestrator.messages import types
 from orchestrator.messages.plans import problems_of
@@ -113,12 +113,15 @@ def step(
     )
 
 
+_NO_RESULT: Final = object()
+
+
 class Plan:
     """A plan: its steps, what it returns, and what must be true for success.
 
     With `open`, the planner is asked again when the steps have settled: it sees what they came to, and decides
     what follows. An open plan that has a result is done if all its steps succeed. A plan without steps ends the
-    session with its result.
+    session with its result, which may be None; with steps None is no result.
 
     `messages` (JSON data) are added to the session's conversation, which the planner gets with the next turn.
     `memo` is kept beside it in the process, for as long as there is room.
@@ -130,7 +133,7 @@ class Plan:
         self,
         steps: Iterable[PlanStep] = (),
         *,
-        result: Any = None,
+        result: Any = _NO_RESULT,
         open: bool = False,
         success: str | Iterable[Criterion] = (),
         rationale: str = "",
@@ -141,9 +144,11 @@ class Plan:
         self.messages = tuple(messages)
         self.memo = memo
         criteria = (Criterion(expression=success),) if isinstance(success, str) else tuple(success)
+        planned = tuple(one.step for one in steps)
+        has_none = result is _NO_RESULT or (result is None and bool(planned))
         self.plan = types.Plan(
-            steps=tuple(planned.step for planned in steps),
-            result=None if result is None else document(result),
+            steps=planned,
+            result=None if has_none else document(result),
             open=open,
             criteria=criteria,
             rationale=rationale,

@@ -1,7 +1,7 @@
 """Agents: their profiles, written in YAML."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import pydantic
 
@@ -16,8 +16,11 @@ from orchestrator.messages.types import (
     ToolPolicy,
 )
 from orchestrator.messages.usage import micro_usd
-from orchestrator.sdk.grammar import Duration, Grammar, Name, Retry
+from orchestrator.sdk.grammar import ROUTE, Duration, Grammar, Name, Retry
 from orchestrator.sdk.thinking import Thinking, json_text
+
+ROUTER: Final = "router"
+"""The planner that has routes."""
 
 Amount = Annotated[int, pydantic.Field(ge=0)]
 
@@ -101,6 +104,11 @@ class Agent(Thinking):
         default="report",
         description="What follows in an open plan when a step cannot be done: the planner is told, or a person.",
     )
+    routes: list[Annotated[str, pydantic.Field(pattern=ROUTE)]] = pydantic.Field(
+        default_factory=list,
+        description="Of a router: agents and playbooks that it may choose, as shell patterns of their names, such as "
+        "support.*, or of one kind, such as playbook refund-*; empty allows all that have a description.",
+    )
     tools: Tools = Tools()
     retry: Retry = Retry()
     reviewers: list[ReviewerOf] = pydantic.Field(default_factory=list)
@@ -114,6 +122,12 @@ class Agent(Thinking):
             raise ValueError(f"these reviewers are listed twice: {', '.join(twice)}")
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _only_routers_have_routes(self) -> "Agent":
+        if self.routes and self.planner != ROUTER:
+            raise ValueError(f"routes are what a router chooses from: add planner: {ROUTER}, or remove them")
+        return self
+
     def profile(self, folder: Path | None = None) -> AgentProfile:
         """The profile as messages carry it. `folder` is where the paths of files start.
 
@@ -125,6 +139,7 @@ class Agent(Thinking):
             planner=self.planner,
             playbook=self.playbook,
             planning_timeout_ms=self.planning_timeout,
+            routes=tuple(self.routes),
             model=self.thinking(folder),
             on_exhausted=OnExhausted.ESCALATE if self.on_exhausted == "escalate" else OnExhausted.REPORT,
             tools=ToolPolicy(allow=tuple(self.tools.allow), deny=tuple(self.tools.deny)),

@@ -220,8 +220,17 @@ def spent(usage: types.Usage, *before: str) -> str:
         _counted(usage.model_requests, "model request") if usage.model_requests else "",
         f"{tokens:,} tokens{cached}" if tokens else "",
         f"${usage.cost_micro_usd / 1_000_000:.4f}" if usage.cost_micro_usd else "",
+        _unsettled(usage),
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _unsettled(usage: types.Usage) -> str:
+    if not usage.requests_unsettled:
+        return ""
+    cost = f" and ${usage.cost_unsettled_micro_usd / 1_000_000:.4f}" if usage.cost_unsettled_micro_usd else ""
+    requests = _counted(usage.requests_unsettled, "request")
+    return f"{requests} without a response (at most {usage.tokens_unsettled:,} tokens{cost})"
 
 
 def _runs(usage: types.Usage) -> str:

@@ -17,6 +17,9 @@ REFERENCE: Final = "$value"
 """Key of an object that stands for a value: its place, size and hash. The step and the tool that made it may stand
 beside it."""
 
+INLINE: Final = "$inline"
+"""Key of an object that stands for an output, and holds it."""
+
 
 class Kind(Enum):
     """What is said: words, the arguments of a tool call, or data that somebody supplied."""
@@ -80,6 +83,8 @@ class Transcript:
                 yield from (
                     one for one in said if one.content not in (None, "") or one.kind is not Kind.WORDS
                 )
+            elif is_note(message):
+                yield Said(f"note, {message['kind']}", _in_lines(message), Kind.DATA)
             else:
                 yield Said("message", message, Kind.DATA)
 
@@ -105,7 +110,7 @@ class Transcript:
                 return Said(f"model calls {self._called(part)}", _arguments(part.get("args")), Kind.ARGUMENTS)
             case "tool-return" | "builtin-tool-return":
                 outcome = _OUTCOMES.get(part.get("outcome") or "", "returns")
-                return Said(f"{self._name(part)} {outcome}", content, Kind.DATA)
+                return Said(f"{self._name(part)} {outcome}", _without_place(content), Kind.DATA)
             case "retry-prompt" if part.get("tool_name"):
                 return Said(f"{self._name(part)} is refused", content, Kind.DATA)
             case "retry-prompt" | "retry-feedback":
@@ -138,6 +143,14 @@ def is_made_of_parts(message: Any) -> bool:
     return isinstance(parts, list | tuple) and all(isinstance(part, dict) for part in parts)
 
 
+def is_note(message: Any) -> bool:
+    """Whether a planner has noted it for itself, as the planners of the platform do."""
+    if not isinstance(message, dict) or "parts" in message:
+        return False
+    kind = message.get("kind")
+    return isinstance(kind, str) and kind not in ("request", "response")
+
+
 def _arguments(given: Any) -> Any:
     """Models write arguments as JSON text, which is cut short by some."""
     if not isinstance(given, str):
@@ -156,7 +169,39 @@ def _in_words(content: Any) -> Any:
 
 
 def _as_line(item: Any) -> str:
-    return msgspec.json.encode(_without_bytes(item)).decode()
+    if isinstance(item, dict) and (INLINE in item or reference_in(item) is not None):
+        return f"output of step {item.get('step') or '?'}: {_output(item)}"
+    return _as_text(_without_bytes(item))
+
+
+def _output(item: Mapping[str, Any]) -> str:
+    """An output that stands in words: itself, where it is in the conversation or was loaded, or where it is."""
+    value = reference_in(item)
+    if value is None or "content" in item:
+        return _as_text(item[INLINE] if value is None else item["content"])
+    return ", ".join(part for part in (f"{value.size:,} bytes of {value.media_type}", value.uri) if part)
+
+
+def _without_place(content: Any) -> Any:
+    """An output that is in the conversation, without the step and the tool that it came from."""
+    return content[INLINE] if isinstance(content, dict) and INLINE in content else content
+
+
+def _in_lines(note: Mapping[str, Any]) -> str:
+    """What a planner has noted for itself: a line for each thing, short ones first."""
+    fields = [(name, item) for name, item in note.items() if name != "kind"]
+    fields.sort(key=lambda field: isinstance(field[1], dict | list))
+    return "\n".join(f"{name}: {_as_text(item)}" for name, item in fields)
+
+
+def _as_text(content: Any) -> str:
+    match content:
+        case str():
+            return content
+        case bool():
+            return "yes" if content else "no"
+        case _:
+            return msgspec.json.encode(content).decode()
 
 
 def _without_bytes(content: Any) -> Any:

@@ -127,7 +127,9 @@ def tool_call(
     return Span(
         names.execute_tool(tool),
         correlation_id,
-        span_id(call.call_id, "tool"),
+        # A command that is delivered twice runs twice. No span names these as their parent, so their time may tell
+        # them apart.
+        span_id(call.call_id, "tool", str(started_at)),
         span_id(call.call_id),
         started_at,
         ended_at,
@@ -167,7 +169,7 @@ def model_request(
     return Span(
         names.chat(request.model),
         correlation_id,
-        span_id(message_id, "model", str(number)),
+        span_id(message_id, "model", str(number), str(request.started_at)),
         span_id(call_id) if call_id else root_span_id(correlation_id),
         request.started_at,
         request.ended_at,

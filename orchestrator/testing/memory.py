@@ -41,6 +41,8 @@ class MemoryValues:
     def __init__(self, inline_bytes: int = INLINE_LIMIT) -> None:
         self.stored: dict[str, bytes] = {}
         self._inline_bytes = inline_bytes
+        self.can_keep = True
+        """Whether there is a value store. A test may take it away."""
 
     async def load(self, value: Value | None) -> Any:
         return None if value is None else read_json(self.inlined(value))

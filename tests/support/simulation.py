@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from orchestrator.messages import commands, events
-from orchestrator.messages.base import Message
+from orchestrator.messages.base import Event, Message
 from orchestrator.messages.call_kinds import call_of
 from orchestrator.messages.types import (
     AgentProfile,
@@ -30,6 +30,7 @@ from orchestrator.messages.types import (
     Usage,
     Value,
 )
+from orchestrator.messages.usage import share_of
 from orchestrator.messages.values import json_value
 from orchestrator.saga import Input
 from orchestrator.testing.scenario import Scenario, cancel, failure, plan, step, task, time_comes
@@ -96,12 +97,28 @@ class Simulation:
         assert self.scenario.due_in is not None
         return self.handle(time_comes()(self.scenario))
 
+    def again(self, reply: Input) -> Input:
+        """What a service replies when the command of this reply is delivered to it once more."""
+        if isinstance(reply, Event):
+            return replace(reply, occurred_at=reply.occurred_at + 1 + len(self.handled))
+        return reply
+
     def disturb(self) -> tuple[Message, ...]:
-        """A fault: a repeated, lost or delayed input; or a person who cancels."""
+        """A fault: a repeated, lost or delayed input, or one that is handled twice; or a person who cancels."""
         state = self.scenario.state
-        match self.choices.of(*["repeat"] * 4, *["lose"] * 3, *["wait"] * 4, *["dawdle"] * 4, "cancel"):
+        faults = (
+            *["repeat"] * 4,
+            *["redeliver"] * 2,
+            *["lose"] * 3,
+            *["wait"] * 4,
+            *["dawdle"] * 4,
+            "cancel",
+        )
+        match self.choices.of(*faults):
             case "repeat":
                 return self.handle(self.choices.of(*self.handled))
+            case "redeliver":
+                return self.handle(self.again(self.choices.of(*self.handled[-5:])))
             case "lose" if self.pool:
                 self.pool.pop(self.choices.of(*range(len(self.pool))))
                 return ()
@@ -144,13 +161,24 @@ class Simulation:
 class Services:
     """Replies of services to what the orchestrator writes."""
 
-    def __init__(self, event: Callable[..., Any]) -> None:
+    def __init__(self, event: Callable[..., Any], *, advised: bool = True) -> None:
+        """`advised`: whether selectors, reviewers and recovery may ask a model."""
         self._event = event
+        self._advised = advised
+
+    def _advice(self, choices: Choices, call: Call, parts: int = 1) -> Usage:
+        """What a model used that was asked about a call: all that it may, in so many parts."""
+        if not (self._advised and choices.of(False, True)):
+            return Usage()
+        limits = share_of(call.limits or Limits(tokens=2), parts)
+        return Usage(
+            model_requests=1, tokens_output=limits.tokens or 0, cost_micro_usd=limits.cost_micro_usd or 0
+        )
 
     def replies(self, output: Message, choices: Choices) -> list[Any]:
         match output:
             case commands.CreatePlan():
-                return [self._planned(output.call, choices)]
+                return [self._planned(output, choices)]
             case events.PlanProposed():
                 return [self._reviewed(output, review, choices) for review in output.reviews]
             case events.PlanStepReady():
@@ -164,8 +192,9 @@ class Services:
             case _:
                 return []
 
-    def _planned(self, call: Call, choices: Choices) -> Any:
-        used = Usage(tokens_output=choices.of(0, 3))
+    def _planned(self, command: commands.CreatePlan, choices: Choices) -> Any:
+        call, most = command.call, command.limits.tokens
+        used = Usage(tokens_output=min(choices.of(0, 3), 3 if most is None else most))
         if choices.of(True, True, True, False):
             head = choices.of(None, None, Value(uri=f"values:{call.call_id}", sha256=call.call_id, size=1))
             return self._event(
@@ -180,6 +209,7 @@ class Services:
             plan_call_id=proposed.call.call_id,
             revision=asked.revision,
             review=Review(reviewer=asked.step_id, verdict=verdict),
+            usage=self._advice(choices, asked),
         )
 
     def _run(self, ready: events.PlanStepReady, choices: Choices) -> list[Any]:
@@ -195,9 +225,14 @@ class Services:
             end = self._event(events.ToolCompleted, output=output, **reply)
         else:
             end = self._event(events.ToolFailed, failure=failure(), **reply)
-        return [self._event(events.ToolSelected, call=call, tool="work", timeout_ms=30_000), end]
+        chosen = self._advice(choices, call)
+        return [
+            self._event(events.ToolSelected, call=call, tool="work", timeout_ms=30_000, usage=chosen),
+            end,
+        ]
 
     def _recovered(self, call: Call, choices: Choices) -> Any:
+        usage = self._advice(choices, call, 2**call.asked)
         match choices.of("retry", "retry", "retry", "fallback", "exhausted"):
             case "retry":
                 return self._event(
@@ -206,11 +241,16 @@ class Services:
                     delay_ms=choices.of(0, 500, 40_000),
                     spared=choices.of(False, False, True),
                     arguments=choices.of(None, None, step("a").arguments),
+                    usage=usage,
                 )
             case "fallback":
-                return self._event(events.FallbackChosen, call=call, avoid=(*call.avoid, call.tool))
+                return self._event(
+                    events.FallbackChosen, call=call, avoid=(*call.avoid, call.tool), usage=usage
+                )
             case _:
-                return self._event(events.RecoveryExhausted, call=call, failure=call.failure or failure())
+                return self._event(
+                    events.RecoveryExhausted, call=call, failure=call.failure or failure(), usage=usage
+                )
 
     def _evaluated(self, command: commands.EvaluateTask, choices: Choices) -> Any:
         onward = NextMove.CONTINUE if command.remaining_steps else NextMove.FINISH
@@ -230,6 +270,11 @@ class FatedSimulation(Simulation):
         self._script = script
         self._after = profile.evaluation.after
         self.handle(task(profile=profile)(self.scenario))
+
+    @property
+    def services(self) -> "Services":
+        """What a reply reports after the end does not count, so it would depend on the order."""
+        return Services(self.scenario.event, advised=False)
 
     def fate(self, output: Message) -> Choices:
         """Evaluations of steps are numbered in order of arrival, so no call has a fate of its own: all go well."""

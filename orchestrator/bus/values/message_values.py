@@ -24,6 +24,11 @@ class MessageValues:
         self._store = store
         self._inline_limit = inline_limit
 
+    @property
+    def can_keep(self) -> bool:
+        """Whether there is a store."""
+        return self._store is not None
+
     async def load(self, value: Value | None) -> Any:
         """JSON content of a value; None for no value. Raises `ContractError`."""
         if value is None or value.inline is not None:
@@ -41,7 +46,7 @@ class MessageValues:
         """As `store`, but never inline. Raises `ContractError` where no store is configured."""
         if self._store is None:
             raise ContractError(
-                "this has to be kept in a value store, and none is configured: set values_url"
+                "this has to be kept in a value store, and none is configured: set ORCHESTRATOR_VALUES_URL"
             )
         return await asyncio.to_thread(self.stored, json_value(content))
 

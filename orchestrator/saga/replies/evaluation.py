@@ -10,9 +10,9 @@ from orchestrator.saga.state import Session
 
 
 def task_evaluated(session: Session, reply: events.TaskEvaluated, _now: int) -> Iterable[Draft]:
-    call = matching(session, reply.call, CallKind.EVALUATION)
+    call = matching(session, reply, CallKind.EVALUATION)
     if call is None:
-        yield from late_usage(session, reply.call, reply.usage)
+        yield from late_usage(session, reply)
         return
     yield draft(
         events.EvaluationRecorded,
@@ -24,8 +24,8 @@ def task_evaluated(session: Session, reply: events.TaskEvaluated, _now: int) -> 
 
 
 def evaluation_failed(session: Session, reply: events.EvaluationFailed, now: int) -> Iterable[Draft]:
-    call = matching(session, reply.call, CallKind.EVALUATION)
+    call = matching(session, reply, CallKind.EVALUATION)
     if call is None:
-        yield from late_usage(session, reply.call, reply.usage)
+        yield from late_usage(session, reply)
     else:
         yield failed(call, reply.failure, reply.usage, now)

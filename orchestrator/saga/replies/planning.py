@@ -4,55 +4,68 @@ from collections.abc import Iterable
 
 from orchestrator.messages import events, identity
 from orchestrator.messages.plans import problems_of
-from orchestrator.messages.types import Call, CallKind, Failure, FailureKind, ReviewPolicy
+from orchestrator.messages.types import Call, CallKind, Failure, FailureKind, Limits, ReviewPolicy
 from orchestrator.saga.calls import failed, late_usage, matching, micros
+from orchestrator.saga.limits import advice_limits
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
 
 
 def plan_created(session: Session, reply: events.PlanCreated, now: int) -> Iterable[Draft]:
-    call = matching(session, reply.call, CallKind.PLAN)
+    call = matching(session, reply, CallKind.PLAN)
     if call is None:
-        yield from late_usage(session, reply.call, reply.usage)
+        yield from late_usage(session, reply)
         return
     taken = {"call": call, "usage": reply.usage, "conversation": reply.conversation}
     if problems := problems_of(reply.plan):
         failure = Failure(kind=FailureKind.PERMANENT, code="invalid_plan", message="; ".join(problems))
         yield draft(events.PlanRejected, failure=failure, **taken)
         return
-    reviewers = session.task.profile.reviewers if session.task else ()
-    if not reviewers:
+    task = session.task
+    reviewers = task.profile.reviewers if task else ()
+    if task is None or not reviewers:
         yield draft(events.PlanAccepted, plan=reply.plan, **taken)
         return
-    reviews = tuple(_review_call(call, policy, now) for policy in reviewers)
+    limits = advice_limits(session, task, reply.usage, len(reviewers))
+    reviews = tuple(_review_call(call, policy, now, limits) for policy in reviewers)
     yield draft(events.PlanProposed, plan=reply.plan, reviews=reviews, **taken)
 
 
 def planning_failed(session: Session, reply: events.PlanningFailed, now: int) -> Iterable[Draft]:
-    call = matching(session, reply.call, CallKind.PLAN)
+    call = matching(session, reply, CallKind.PLAN)
     if call is None:
-        yield from late_usage(session, reply.call, reply.usage)
+        yield from late_usage(session, reply)
     else:
         yield failed(call, reply.failure, reply.usage, now)
 
 
 def plan_reviewed(session: Session, reply: events.PlanReviewed, _now: int) -> Iterable[Draft]:
     """Counts only for the plan under review, and only from a reviewer that the profile names."""
-    asked = Call(
-        call_id=identity.review_call_id(reply.plan_call_id, reply.review.reviewer),
-        kind=CallKind.REVIEW,
-        revision=reply.revision,
-        step_id=reply.review.reviewer,
-        due_at=0,
-    )
+    asked = _Reviewed(reply)
     call = matching(session, asked, CallKind.REVIEW)
     if call is None:
-        yield from late_usage(session, asked, reply.usage)
+        yield from late_usage(session, asked)
     else:
         yield draft(events.ReviewRecorded, call=call, review=reply.review, usage=reply.usage)
 
 
-def _review_call(call: Call, policy: ReviewPolicy, now: int) -> Call:
+class _Reviewed:
+    """A review as a reply to its call, which reviewers do not know."""
+
+    def __init__(self, reply: events.PlanReviewed) -> None:
+        self.event_id = reply.event_id
+        self.occurred_at = reply.occurred_at
+        self.usage = reply.usage
+        self.call = Call(
+            call_id=identity.review_call_id(reply.plan_call_id, reply.review.reviewer),
+            kind=CallKind.REVIEW,
+            revision=reply.revision,
+            step_id=reply.review.reviewer,
+            due_at=0,
+        )
+
+
+def _review_call(call: Call, policy: ReviewPolicy, now: int, limits: Limits | None) -> Call:
     return Call(
         call_id=identity.review_call_id(call.call_id, policy.reviewer),
         kind=CallKind.REVIEW,
@@ -60,4 +73,5 @@ def _review_call(call: Call, policy: ReviewPolicy, now: int) -> Call:
         step_id=policy.reviewer,
         opened_at=now,
         due_at=now + micros(policy.timeout_ms),
+        limits=limits,
     )

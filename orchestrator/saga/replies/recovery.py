@@ -7,15 +7,17 @@ from orchestrator.messages.call_kinds import OF_STEPS
 from orchestrator.messages.plans import dependencies
 from orchestrator.messages.types import Call, CallKind, Document, Failure, RecoveryDecision
 from orchestrator.messages.values import steps_named
-from orchestrator.saga.calls import matching, micros
+from orchestrator.saga.calls import late_usage, matching, micros
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
 
 
 def retry_scheduled(session: Session, reply: events.RetryScheduled, now: int) -> Iterable[Draft]:
     """The delay counts from now, by the orchestrator's clock."""
-    call = matching(session, reply.call, CallKind.RECOVERY)
-    if call is not None:
+    call = matching(session, reply, CallKind.RECOVERY)
+    if call is None:
+        yield from late_usage(session, reply, CallKind.RECOVERY)
+    else:
         yield draft(
             events.RecoveryRecorded,
             call=call,
@@ -30,8 +32,10 @@ def retry_scheduled(session: Session, reply: events.RetryScheduled, now: int) ->
 
 
 def fallback_chosen(session: Session, reply: events.FallbackChosen, now: int) -> Iterable[Draft]:
-    call = matching(session, reply.call, CallKind.RECOVERY)
-    if call is not None:
+    call = matching(session, reply, CallKind.RECOVERY)
+    if call is None:
+        yield from late_usage(session, reply, CallKind.RECOVERY)
+    else:
         yield draft(
             events.RecoveryRecorded,
             call=call,
@@ -44,8 +48,10 @@ def fallback_chosen(session: Session, reply: events.FallbackChosen, now: int) ->
 
 
 def recovery_exhausted(session: Session, reply: events.RecoveryExhausted, _now: int) -> Iterable[Draft]:
-    call = matching(session, reply.call, CallKind.RECOVERY)
-    if call is not None:
+    call = matching(session, reply, CallKind.RECOVERY)
+    if call is None:
+        yield from late_usage(session, reply, CallKind.RECOVERY)
+    else:
         yield draft(
             events.RecoveryRecorded,
             call=call,

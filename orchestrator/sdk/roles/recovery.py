@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
-from orchestrator.messages.types import Call, CallKind, Document, Failure, Value
+from orchestrator.messages.types import Call, CallKind, Document, Failure, Limits, Value
 from orchestrator.sdk.context import Context
 from orchestrator.sdk.roles.functions import RoleFunction, with_context
 
@@ -25,6 +25,8 @@ class FailedCall:
     """With the arguments: the outputs that they may use, by step."""
     tools: Sequence[str] = ()
     """With the arguments: the tools that they did not fit."""
+    limits: Limits = Limits()  # noqa: RUF009 - frozen
+    """For attempts at steps: the tokens and the cost that a model may use which is asked; None is no limit."""
 
 
 @dataclass(frozen=True)

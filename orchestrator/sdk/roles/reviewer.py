@@ -7,7 +7,7 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from orchestrator.messages import types
-from orchestrator.messages.events import PlanCreated, PlanReviewed
+from orchestrator.messages.events import PlanCreated, PlanProposed, PlanReviewed
 from orchestrator.messages.types import Review, ReviewVerdict
 from orchestrator.sdk.context import Context
 from orchestrator.sdk.roles.functions import RoleFunction, with_context
@@ -21,6 +21,9 @@ class PlanReview:
 
     plan: types.Plan
     revision: int
+    limits: types.Limits = types.Limits()  # noqa: RUF009 - frozen
+    """For a reviewer that only sees plans of agents that name it: the tokens and the cost that a model may use which
+    is asked; None is no limit."""
 
 
 @dataclass(frozen=True)
@@ -36,33 +39,42 @@ class Reviewer:
     review: Callable[[PlanReview, Context], Awaitable[Review]]
     group: str
     named_only: bool = False
-    """Whether it sees only the plans of agents whose profile names it."""
+    """Whether it sees only the plans of agents whose profile names it: when the session proposes them, with what a
+    model may use for the review."""
 
     def service(self) -> Service:
         """The service that shows it the plans and writes its reviews."""
         service = Service(self.group)
+        if self.named_only:
 
-        @service.on(PlanCreated)
-        async def review_plan(message: PlanCreated, context: ServiceContext) -> PlanReviewed | None:
-            if self.named_only and not self._is_named(context):
-                return None
-            started = context.now()
-            revision = message.call.revision
-            review = await self.review(PlanReview(plan=message.plan, revision=revision), context)
-            return context.write(
-                PlanReviewed,
-                plan_call_id=message.call.call_id,
-                revision=revision,
-                review=replace(review, reviewer=self.name),
-                usage=context.usage(started),
-            )
+            @service.on(PlanProposed)
+            async def review_proposed(message: PlanProposed, context: ServiceContext) -> PlanReviewed | None:
+                asked = next((call for call in message.reviews if call.step_id == self.name), None)
+                if asked is None:
+                    return None
+                return await self._reviewed(message, context, asked.limits or types.Limits())
+
+        else:
+
+            @service.on(PlanCreated)
+            async def review_created(message: PlanCreated, context: ServiceContext) -> PlanReviewed:
+                return await self._reviewed(message, context, types.Limits())
 
         return service
 
-    def _is_named(self, context: Context) -> bool:
-        """Whether the agent's profile, as it is now, names it. An unknown agent may."""
-        profile = context.definitions.agents.get(context.agent)
-        return profile is None or any(one.reviewer == self.name for one in profile.reviewers)
+    async def _reviewed(
+        self, message: PlanCreated | PlanProposed, context: ServiceContext, limits: types.Limits
+    ) -> PlanReviewed:
+        started = context.now()
+        revision = message.call.revision
+        review = await self.review(PlanReview(plan=message.plan, revision=revision, limits=limits), context)
+        return context.write(
+            PlanReviewed,
+            plan_call_id=message.call.call_id,
+            revision=revision,
+            review=replace(review, reviewer=self.name),
+            usage=context.usage(started),
+        )
 
 
 def reviewer(

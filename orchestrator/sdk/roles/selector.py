@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from orchestrator.messages.types import Step, ToolDefinition
+from orchestrator.messages.types import Limits, Step, ToolDefinition
 from orchestrator.sdk.context import Context
 from orchestrator.sdk.roles.functions import RoleFunction, with_context
 
@@ -20,6 +20,8 @@ class Selection:
     """Arguments whose values the plan has."""
     bound_arguments: frozenset[str]
     """Names of the arguments that come from outputs of other steps."""
+    limits: Limits = Limits()  # noqa: RUF009 - frozen
+    """The tokens and the cost that a model may use which is asked; None is no limit."""
 
 
 @dataclass(frozen=True)

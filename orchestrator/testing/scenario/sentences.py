@@ -171,9 +171,9 @@ def retry(after: str = "1s", step_id: str | None = None, **fields: Any) -> Sente
     )
 
 
-def fallback(*avoid: str) -> Sentence:
+def fallback(*avoid: str, **fields: Any) -> Sentence:
     return lambda scenario: scenario.event(
-        events.FallbackChosen, call=scenario.call(CallKind.RECOVERY), avoid=avoid
+        events.FallbackChosen, call=scenario.call(CallKind.RECOVERY), avoid=avoid, **fields
     )
 
 

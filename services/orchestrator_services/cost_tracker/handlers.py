@@ -9,7 +9,7 @@ import logging
 from typing import Final
 
 from orchestrator.sdk import Service, ServiceContext, Usage, tokens_of
-from orchestrator.sdk.messages import events
+from orchestrator.sdk.messages import events, replace
 from orchestrator_services.cost_tracker.totals import Ledger
 
 logger: Final = logging.getLogger(__name__)
@@ -30,13 +30,6 @@ Reply = (
     | events.TaskEvaluated
     | events.EvaluationFailed
 )
-_SHARES_OF_A_CALL: Final = {
-    events.ToolSelected: "selection",
-    events.SelectionFailed: "selection",
-    events.RetryScheduled: "recovery",
-    events.FallbackChosen: "recovery",
-    events.RecoveryExhausted: "recovery",
-}
 End = events.TaskCompleted | events.TaskFailed | events.TaskCancelled
 
 
@@ -54,14 +47,13 @@ End = events.TaskCompleted | events.TaskFailed | events.TaskCancelled
     events.EvaluationFailed,
 )
 async def reply(message: Reply, context: ServiceContext) -> None:
-    # A selection, its run, and what recovery says of it have one call.
-    _count(f"{_SHARES_OF_A_CALL.get(type(message), '')}/{message.call.call_id}", message.usage, context)
+    _count(message, message.call.call_id, context)
 
 
 @service.on(events.PlanReviewed)
 async def plan_reviewed(message: events.PlanReviewed, context: ServiceContext) -> None:
     """A review has no call of its own: the plan's call and the reviewer identify it."""
-    _count(f"{message.plan_call_id}/{message.review.reviewer}", message.usage, context)
+    _count(message, f"{message.plan_call_id}/{message.review.reviewer}", context)
 
 
 @service.on(events.TaskCompleted, events.TaskFailed, events.TaskCancelled)
@@ -87,10 +79,26 @@ async def task_ended(message: End, context: ServiceContext) -> None:
     )
 
 
-def _count(call: str, usage: Usage, context: ServiceContext) -> None:
+def _count(message: Reply | events.PlanReviewed, call: str, context: ServiceContext) -> None:
+    """Counts the run of a call once, and what models used each time that they were asked.
+
+    A command that is delivered twice is handled twice: its replies are the same, but for when they were written. A
+    selection, its run, and what recovery says of it have one call.
+    """
+    used = message.usage
+    if used.tool_calls:
+        _add(call, Usage(tool_calls=used.tool_calls, duration_ms=used.duration_ms), context)
+    _add(
+        f"{call}/{type(message).__name__}/{message.occurred_at}",
+        replace(used, tool_calls=0, duration_ms=0),
+        context,
+    )
+
+
+def _add(counted_as: str, usage: Usage, context: ServiceContext) -> None:
     if usage == Usage():
         return
-    counted_for = ledger.add(context.correlation_id, call, (context.tenant, context.agent), usage)
+    counted_for = ledger.add(context.correlation_id, counted_as, (context.tenant, context.agent), usage)
     if counted_for is None:
         return
     tenant, agent = counted_for

@@ -1,4 +1,4 @@
-"""Usage of sessions, agents and tenants, with each call counted once."""
+"""Usage of sessions, agents and tenants, with each report counted once."""
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -29,16 +29,16 @@ class Ledger:
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._pairs: dict[tuple[str, str], Usage] = {}
 
-    def add(self, session: str, call: str, pair: tuple[str, str], usage: Usage) -> tuple[str, str] | None:
-        """Counts what a call used for its session and its pair of tenant and agent.
+    def add(self, session: str, report: str, pair: tuple[str, str], usage: Usage) -> tuple[str, str] | None:
+        """Counts a report of usage for its session and its pair of tenant and agent.
 
-        Returns the pair that it was counted for (`OTHERS` beyond `MOST_PAIRS`), or None for a call that was counted
-        already, when a reply is delivered twice.
+        Returns the pair that it was counted for (`OTHERS` beyond `MOST_PAIRS`), or None for a report that was
+        counted already, when a reply is delivered twice.
         """
         known = self._session(session)
-        if call in known.counted:
+        if report in known.counted:
             return None
-        known.counted.add(call)
+        known.counted.add(report)
         known.total = total_usage(known.total, usage)
         if pair not in self._pairs and len(self._pairs) >= MOST_PAIRS:
             pair = OTHERS

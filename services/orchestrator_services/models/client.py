@@ -118,7 +118,7 @@ class Run:
                 continues=bool(request.tools or history),
             ),
             meter=Meter(Wallet.of(request.budget), context, names.to_platform, streams=given.stream),
-            max_requests=given.max_requests,
+            max_requests=most_requests(request.budget, given),
         )
 
     async def turn(self) -> TurnReply:
@@ -219,6 +219,11 @@ class Run:
             "settings",
             code="output_too_long",
         )
+
+
+def most_requests(budget: Budget, given: ModelsSettings) -> int:
+    """How often one turn may ask."""
+    return given.max_requests if budget.requests is None else min(given.max_requests, budget.requests)
 
 
 def answers_in(history: Sequence[ModelMessage], request: TurnRequest) -> dict[str, Any]:

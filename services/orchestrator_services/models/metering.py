@@ -192,13 +192,15 @@ class MeteredModel(WrapperModel):
         )
 
     def _lost(self, error: BaseException, sent: _Sent) -> None:
-        """A request without a response. If the provider may have worked on it, the reservation is not given back."""
+        """A request without a response. If the provider may have worked on it, the reservation is not given back: it
+        is reported as unsettled."""
         meter = self._meter
         if isinstance(error, ModelAuthenticationError):
             report_refused(self._candidate.name)
         if sent.first_token_at or _may_be_billed(error):
-            cost = self._candidate.most(sent.most_read, sent.allowed)
-            meter.wallet.pay(sent.most_read + sent.allowed, cost)
+            tokens, cost = sent.most_read + sent.allowed, self._candidate.most(sent.most_read, sent.allowed)
+            meter.wallet.pay(tokens, cost)
+            meter.context.use_unsettled(tokens=tokens, cost_usd=cost / 1_000_000)
         self._observe(sent, error=type(error).__name__)
 
     def _observe(self, sent: _Sent, response: ModelResponse | None = None, **known: Any) -> None:

@@ -34,6 +34,13 @@ class Budget:
     tokens: int | None = None
     """Input and output tokens together."""
     cost_micro_usd: int | None = None
+    requests: int | None = None
+    """Requests of one turn, where fewer than `ORCHESTRATOR_MODELS_MAX_REQUESTS` are left."""
+
+    @classmethod
+    def within(cls, limits: types.Limits) -> "Budget":
+        """All of the tokens and the cost of these limits."""
+        return cls(limits.tokens, limits.cost_micro_usd)
 
 
 NO_LIMIT: Final = Budget()

@@ -17,6 +17,8 @@ def agents_of_this_process(platform: Platform) -> list[Definition]:
 
     Raises `ConfigurationError` if two planners bring agents of one name.
     """
+    if not platform.values.can_keep:
+        logger.warning("agents that think cannot run here: no value store, set ORCHESTRATOR_VALUES_URL")
     announced: list[Definition] = []
     for profile in _brought(platform):
         known = platform.definitions.agents.get(profile.name)

@@ -100,12 +100,15 @@ def _step(name: str, playbook: Playbook, inputs: Mapping[str, Any]) -> PlanStep:
 
 
 def _same(plan: types.Plan, previous: types.Plan) -> bool:
-    """Whether two plans do the same, regardless of what made them and where their values are stored."""
+    """Whether two plans do the same, regardless of what made them, where their values are stored, and which arguments
+    recovery has mended."""
     return _comparable(plan) == _comparable(previous)
 
 
 def _comparable(plan: types.Plan) -> types.Plan:
-    steps = tuple(replace(one, arguments=_by_hash(one.arguments)) for one in plan.steps)
+    steps = tuple(
+        replace(one, arguments=_by_hash(one.planned or one.arguments), planned=None) for one in plan.steps
+    )
     return types.Plan(
         steps=steps,
         result=_by_hash(plan.result) if plan.result else None,

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from orchestrator.sdk import Context, Exhausted, FailedCall, Fallback
-from orchestrator_services.models import model_client
+from orchestrator_services.models import Budget, model_client
 from orchestrator_services.prompting.data import RULE, data
 from orchestrator_services.prompting.questions import policy_of
 from orchestrator_services.recovery.settings import MODEL_VARIABLE, settings
@@ -22,6 +22,7 @@ async def narrowed(decision: Fallback, failed: FailedCall, context: Context) -> 
         context,
         instructions=f"{_TASK}\n\n{RULE}",
         output_schema=_schema(failed),
+        budget=Budget.within(failed.limits),
     )
     ruled_out = [name for name in failed.alternatives if name not in answer["try"]]
     if len(ruled_out) == len(failed.alternatives):

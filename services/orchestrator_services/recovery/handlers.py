@@ -1,7 +1,7 @@
 """The recovery service: asks the strategy about every failed call, and writes what it decided."""
 
 from dataclasses import replace
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from orchestrator.sdk import (
     CallKind,
@@ -17,10 +17,12 @@ from orchestrator.sdk import (
     ServiceContext,
     described,
 )
-from orchestrator.sdk.messages import Message, events, types
+from orchestrator.sdk.messages import Message, events, rest_of, share_of, types
 from orchestrator_services.recovery.settings import settings
 
 service = Service("recovery")
+
+NO_USAGE: Final = types.Usage()
 
 
 @service.on(events.PlanningFailed)
@@ -31,7 +33,7 @@ async def planning_failed(message: events.PlanningFailed, context: ServiceContex
 @service.on(events.SelectionFailed)
 async def selection_failed(message: events.SelectionFailed, context: ServiceContext) -> Message:
     failed = replace(
-        _failed(message.call, CallKind.SELECTION, message.failure),
+        _failed(message.call, CallKind.SELECTION, message.failure, message.usage),
         arguments=message.arguments,
         inputs=message.inputs,
         tools=message.tools,
@@ -64,8 +66,12 @@ async def call_timed_out(message: events.CallTimedOut, context: ServiceContext) 
     return await _decided(_failed(call, call.failed_kind, call.failure), context)
 
 
-def _failed(call: types.Call, kind: CallKind, failure: Failure) -> FailedCall:
-    return FailedCall(call=call, kind=kind, failure=failure, alternatives=call.alternatives)
+def _failed(call: types.Call, kind: CallKind, failure: Failure, chosen: types.Usage = NO_USAGE) -> FailedCall:
+    """The failed call; `chosen` is what was used since its limits were set."""
+    rest = rest_of(call.limits, chosen)
+    # Half of what is left: where nobody replies recovery is asked again, and the first question may still be paid.
+    limits = share_of(rest, 2 ** max(1, call.asked)) if rest else types.Limits()
+    return FailedCall(call=call, kind=kind, failure=failure, alternatives=call.alternatives, limits=limits)
 
 
 async def _decided(failed: FailedCall, context: ServiceContext) -> Message:

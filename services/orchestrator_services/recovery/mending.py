@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from orchestrator.sdk import Context, FailedCall, Output, PermanentError, Retry, ToolDefinition, document
 from orchestrator.sdk.messages import fill_content, replace, steps_named, types
-from orchestrator_services.models import model_client
+from orchestrator_services.models import Budget, model_client
 from orchestrator_services.prompting.data import RULE, data
 from orchestrator_services.prompting.outputs import rendered
 from orchestrator_services.prompting.questions import policy_of
@@ -48,6 +48,7 @@ async def mended(failed: FailedCall, context: Context) -> Retry | None:
         context,
         instructions=f"{_TASK}\n\n{RULE}",
         output_schema=_ANSWER,
+        budget=Budget.within(failed.limits),
     )
     found = answer.get("arguments")
     if not answer["possible"] or found is None:

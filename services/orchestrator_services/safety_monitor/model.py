@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from orchestrator.sdk import Context, PlanReview, Review, ReviewVerdict, reviewer
 from orchestrator.sdk.messages import types
-from orchestrator_services.models import model_client
+from orchestrator_services.models import Budget, model_client
 from orchestrator_services.policies import refusal
 from orchestrator_services.prompting.data import RULE, data
 from orchestrator_services.prompting.questions import policy_of
@@ -53,6 +53,7 @@ async def by_model(request: PlanReview, context: Context) -> Review | None:
         context,
         instructions=f"{_TASK}\n\nRules:\n{given.rules_in_words()}\n\n{RULE}",
         output_schema=_VERDICT,
+        budget=Budget.within(request.limits),
     )
     if answer["accept"]:
         return Review(reviewer=NAME, verdict=ReviewVerdict.ACCEPT, reason=answer["reason"])

@@ -53,5 +53,9 @@ def problem_of(outcome: types.StepOutcome) -> str:
     failure = outcome.failure
     text = data(failure.message, tool=outcome.tool, step=outcome.step_id, failure=failure.code)
     if failure.kind is FailureKind.UNKNOWN_OUTCOME:
-        return f"It failed, and it may still have had its effect: nobody can tell.\n{text}"
-    return f"It failed after {outcome.attempts} attempt(s).\n{text}"
+        said = "It failed, and it may still have had its effect: nobody can tell."
+    else:
+        said = f"It failed after {outcome.attempts} attempt(s)."
+    if failure.retry_after_ms is not None:
+        said += f" It asked to wait {failure.retry_after_ms / 1000:g} s before the next attempt."
+    return f"{said}\n{text}"

@@ -120,13 +120,15 @@ def _prompt(dialogue: Dialogue, news: _News, problems: Sequence[str]) -> list[Sh
 async def _written(prompt: Sequence[Shown], under: WrittenUnder, dialogue: Dialogue) -> WrittenPlan:
     """A plan that can be run. Raises `PermanentError` where the model does not come to one."""
     schema = plan_schema(list(under.tools.values()))
-    most, before = settings().max_requests, dialogue.context.used.model_requests
+    allowance = dialogue.allowance
+    # Its turns have one task, as the requests of one turn: to write a plan that fits.
+    allowance.most_requests = most = settings().max_requests
     while True:
         reply = await dialogue.turn(prompt, output_schema=schema)
         plan = await read_plan(reply.output, under)
         if not plan.problems:
             return plan
-        if dialogue.context.used.model_requests - before >= most:
+        if allowance.requests >= most:
             raise PermanentError(
                 f"{dialogue.model.name} did not write a plan that can be run in {most} requests: "
                 f"{'; '.join(plan.problems)}; use another model, or set ORCHESTRATOR_MODELS_MAX_REQUESTS",

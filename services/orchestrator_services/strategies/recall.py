@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from orchestrator.sdk import Conversation, Values
+from orchestrator.sdk import Conversation, PermanentError, Values
 from orchestrator.sdk.messages import types
 from orchestrator_services.models import History, library_loaded
 from orchestrator_services.prompting.outputs import Reference, Shown, kept, shown_again
@@ -23,8 +23,20 @@ class Recalled:
     """Outputs that references in the conversation stand for, by step, oldest first."""
 
 
+def require_store(values: Values) -> None:
+    """Raises `PermanentError` where a conversation could not be kept: before a model is asked and paid."""
+    if not values.can_keep:
+        raise PermanentError(
+            "the conversation with the model has to be kept in a value store, and none is configured: set "
+            "ORCHESTRATOR_VALUES_URL to a folder or bucket that all planners reach",
+            code="no_value_store",
+        )
+
+
 async def recalled(conversation: Conversation, values: Values) -> Recalled:
-    """The conversation up to now. Raises `ContractError` where a value of it is missing."""
+    """The conversation up to now. Raises `ContractError` where a value of it is missing, and what `require_store`
+    says."""
+    require_store(values)
     if isinstance(conversation.memo, Recalled):
         return conversation.memo
     said = [message for message in conversation.messages if is_said(message)]

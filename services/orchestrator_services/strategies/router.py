@@ -21,6 +21,7 @@ from orchestrator_services.policies import refusal
 from orchestrator_services.strategies.allowance import Allowance
 from orchestrator_services.strategies.notes import note, notes
 from orchestrator_services.strategies.prompts import instructions_for, listed, model_of, task_prompt
+from orchestrator_services.strategies.recall import require_store
 from orchestrator_services.strategies.routes import ROUTE, ROUTER, Route, chosen, routes
 
 _RULE: Final = "You do not do the task. You choose who does it, by what each is for."
@@ -36,6 +37,7 @@ async def router(request: PlanRequest, context: Context) -> Plan:
     Its planner, model, instructions and output hold. The tools are those that both agents allow; limits, reviewers
     and evaluation are the router's own.
     """
+    require_store(context.values)
     allowance = Allowance(request.limits, context)
     added: list[dict[str, Any]] = []
     profile = chosen(request.conversation)
@@ -59,7 +61,8 @@ async def _choice(request: PlanRequest, context: Context, allowance: Allowance) 
     candidates = routes(context.definitions, context.agent)
     if not candidates:
         raise PermanentError(
-            f"the router {context.agent} has nobody to choose: apply an agent or a playbook with a description",
+            f"the router {context.agent} has nobody to choose: apply an agent or a playbook with a description, which "
+            "its routes allow",
             code="no_route",
         )
     if len(candidates) == 1:

@@ -1,7 +1,8 @@
 """Where a router may send a task: agents and playbooks, and the choice as the conversation keeps it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 import msgspec
@@ -34,12 +35,22 @@ class Route:
 
 
 def routes(definitions: Definitions, agent: str) -> list[Route]:
-    """Everything with a description, in the order of names: without one, there is nothing to choose it by.
+    """Everything with a description that the agent's routes allow, in the order of names: without a description there
+    is nothing to choose it by.
 
     No router leads to itself or to another one: a task could go round in a circle.
     """
     found = [*_agents(definitions.agents, agent), *_playbooks(definitions.playbooks)]
-    return sorted(found, key=lambda route: route.name)
+    own = definitions.agents.get(agent)
+    patterns = own.routes if own else ()
+    allowed = found if not patterns else [route for route in found if _is_allowed(route.name, patterns)]
+    return sorted(allowed, key=lambda route: route.name)
+
+
+def _is_allowed(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a pattern fits the name, with or without what it is the name of."""
+    bare = name.partition(" ")[2]
+    return any(fnmatchcase(name, pattern) or fnmatchcase(bare, pattern) for pattern in patterns)
 
 
 def chosen(conversation: Conversation) -> types.AgentProfile | None:

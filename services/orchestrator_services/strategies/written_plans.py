@@ -91,6 +91,7 @@ class WrittenPlan:
     steps: list[PlanStep] = field(default_factory=list)
     result: Any = None
     result_as_written: Any = None
+    has_result: bool = True
     problems: list[str] = field(default_factory=list)
 
 
@@ -100,6 +101,10 @@ async def read_plan(written: Mapping[str, Any], under: WrittenUnder) -> WrittenP
     names = {one["step"]: planned_step(under.revision, one["step"]) for one in written["steps"]}
     binding = Binding(names, earlier)
     plan = WrittenPlan(why=written.get("why", ""), result_as_written=written.get("result"))
+    # Many models write null for what they leave out: only an output schema says what null would mean.
+    plan.has_result = plan.result_as_written is not None or (
+        "result" in written and under.output_schema is not None
+    )
     plan.steps = [_step(one, names, binding, under) for one in written["steps"]]
     plan.result = binding.bound(plan.result_as_written, "result")
     plan.problems = binding.problems or _problems(plan, under)
@@ -115,7 +120,7 @@ async def read_result(written: Any, under: WrittenUnder) -> WrittenPlan:
 
 def result_problems(result: Any, under: WrittenUnder) -> list[str]:
     """What in a result does not fit the agent's output schema, as far as it is known."""
-    if under.output_schema is None or result is None:
+    if under.output_schema is None:
         return []
     try:
         misfits = _known(document(result)).misfits(json.dumps(under.output_schema))
@@ -133,7 +138,7 @@ def is_certain(result: Any, under: WrittenUnder) -> bool:
 
 
 def _problems(plan: WrittenPlan, under: WrittenUnder) -> list[str]:
-    if not plan.steps and plan.result is None:
+    if not plan.steps and not plan.has_result:
         return ["it has neither steps nor a result"]
     if plan.steps and not under.may_run:
         return ["no more steps run: give a result, and no steps"]
@@ -147,6 +152,8 @@ def _problems(plan: WrittenPlan, under: WrittenUnder) -> list[str]:
         if one.step.tool != READ_ON
         for problem in _known(one.step.arguments).problems(under.tools[one.step.tool])
     ]
+    if plan.steps and plan.result is None:
+        return problems
     return problems + result_problems(plan.result, under)
 
 

@@ -14,7 +14,16 @@ from orchestrator.sdk import (
     ToolDefinition,
     failure_of,
 )
-from orchestrator.sdk.messages import QUEUE_MS, Message, commands, events, idempotency_key, replace, types
+from orchestrator.sdk.messages import (
+    QUEUE_MS,
+    Message,
+    commands,
+    events,
+    idempotency_key,
+    replace,
+    rest_of,
+    types,
+)
 from orchestrator_services.tool_selector.arguments import Arguments
 from orchestrator_services.tool_selector.candidates import candidates, unfit
 from orchestrator_services.tool_selector.settings import settings
@@ -62,6 +71,7 @@ async def _selection(message: events.PlanStepReady, context: ServiceContext) -> 
         avoid=frozenset(message.call.avoid),
         literal_arguments=arguments.literal,
         bound_arguments=arguments.bound,
+        limits=message.call.limits or types.Limits(),
     )
 
 
@@ -83,7 +93,11 @@ def _execution(
     message: events.PlanStepReady, selected: events.ToolSelected, context: ServiceContext
 ) -> commands.ExecuteTool:
     call: types.Call = replace(
-        message.call, kind=CallKind.TOOL, tool=selected.tool, alternatives=selected.alternatives
+        message.call,
+        kind=CallKind.TOOL,
+        tool=selected.tool,
+        alternatives=selected.alternatives,
+        limits=rest_of(message.call.limits, selected.usage),
     )
     return context.write(
         commands.ExecuteTool,

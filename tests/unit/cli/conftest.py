@@ -1,7 +1,6 @@
 """The command line run in this process, with a session store of its own and on an embedded broker."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from orchestrator.local.embedded import EmbeddedCluster
 from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import TOPICS
 from orchestrator.sessions.store import SessionStore
+from tests.support.environment import clear_settings
 
 PARTITIONS = 4
 
@@ -46,9 +46,7 @@ Run = Callable[..., Ended]
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder without a settings file, and an environment with only the session store's setting."""
-    for name in os.environ:
-        if name.startswith("ORCHESTRATOR_"):
-            monkeypatch.delenv(name)
+    clear_settings(monkeypatch)
     monkeypatch.setenv("ORCHESTRATOR_SESSIONS_URL", f"sqlite:///{tmp_path / 'sessions.sqlite'}")
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.chdir(tmp_path)

@@ -1,8 +1,10 @@
-"""Text output: control characters, tables, markup."""
+"""Output: control characters, tables, markup, and failures as JSON."""
 
 import pytest
 
 from orchestrator.cli.output import printable, write_table
+from orchestrator.messages.types import Failure, FailureKind
+from orchestrator.operations.errors import failure_document
 
 
 def test_control_characters_are_escaped() -> None:
@@ -21,3 +23,14 @@ def test_markup_is_written_as_text(capsys: pytest.CaptureFixture[str]) -> None:
     write_table(("goal",), [("[bold]why[/bold]?",)])
 
     assert "[bold]why[/bold]?" in capsys.readouterr().out
+
+
+def test_a_failure_says_how_long_to_wait_where_the_other_side_said_so() -> None:
+    busy = Failure(kind=FailureKind.TRANSIENT, code="busy", message="not now", retry_after_ms=1_500)
+    assert failure_document(busy) == {
+        "kind": "TRANSIENT",
+        "code": "busy",
+        "message": "not now",
+        "retry_after_ms": 1_500,
+    }
+    assert "retry_after_ms" not in failure_document(Failure(code="broken", message="it broke"))

@@ -14,8 +14,8 @@ from orchestrator_services.models.settings import ModelsSettings
 from pydantic_ai.exceptions import ModelConnectionError
 from pydantic_ai.messages import ModelResponse
 
-from orchestrator.messages.types import ModelPolicy, ToolDefinition
-from orchestrator.sdk import ConfigurationError, Model, PermanentError
+from orchestrator.messages.types import ModelPolicy, ToolDefinition, Usage
+from orchestrator.sdk import ConfigurationError, Model, PermanentError, TransientError
 from tests.unit.models.support import PRICE, Talk, context_in
 from tests.unit.services.support import World
 
@@ -195,6 +195,30 @@ async def test_a_request_that_may_have_been_billed_stays_reserved() -> None:
         await talk.turn("count", budget=Budget(tokens=3_000))
 
     assert raised.value.code == "limit_reached"
+
+
+async def test_a_request_that_may_have_been_billed_is_reported_with_the_most_that_it_cost() -> None:
+    """Nobody knows what it cost: it is not among the usage, and counts against limits."""
+    talk = Talk(ModelConnectionError("script", "reset", phase="read"), prices=("1", "2"))
+
+    with pytest.raises(TransientError):
+        await talk.turn("count", budget=Budget(tokens=9_000))
+
+    used = talk.used
+    assert (used.model_requests, used.tokens_input, used.cost_micro_usd) == (0, 0, 0)
+    assert used.requests_unsettled == 1
+    allowed = talk.asked[0].settings["max_tokens"]
+    assert allowed < used.tokens_unsettled <= 9_000
+    assert used.cost_unsettled_micro_usd == used.tokens_unsettled + allowed
+
+
+async def test_a_request_that_did_not_reach_the_provider_is_settled() -> None:
+    talk = Talk(ModelConnectionError("script", "refused", phase="connect"))
+
+    with pytest.raises(TransientError):
+        await talk.turn("count")
+
+    assert talk.used == Usage()
 
 
 async def test_settings_of_the_agent_are_sent() -> None:

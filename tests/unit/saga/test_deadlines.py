@@ -1,6 +1,9 @@
 """Every call has a deadline: a dead or silent service delays a session, but never strands it."""
 
+from typing import Any
+
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.messages import events
 from orchestrator.messages.timeouts import GRACE_MS, QUEUE_MS
@@ -10,17 +13,21 @@ from orchestrator.saga import Outcome, Phase
 from orchestrator.testing.scenario import (
     ONE_RUN,
     SECOND,
+    Scenario,
     Sentence,
     agent,
     bounded,
     completed,
     done,
+    exhausted,
     failed,
+    fallback,
     given,
     plan_created,
     retry,
     selected,
     task,
+    turn,
 )
 
 WAY = (QUEUE_MS + GRACE_MS) / 1_000
@@ -104,6 +111,65 @@ def test_late_usage_of_a_plan_counts() -> None:
     late = session.prepared(plan_created("a", usage=Usage(tokens_output=9)))
     session.after("5m").when(late, late).then("UsageRecorded plan 1")
     assert session.state.used == Usage(tokens_output=9)
+
+
+def again(session: Scenario, reply: Sentence) -> Sentence:
+    """What the service replies when it handles the command once more."""
+    first: Any = reply(session)
+    return lambda _scenario: replace(first, occurred_at=first.occurred_at + SECOND)
+
+
+def test_a_command_that_is_handled_twice_counts_twice_and_each_reply_once() -> None:
+    """It was delivered again when its first reply had been sent: the model was asked twice, and paid twice."""
+    asked = Usage(model_requests=1, tokens_input=10)
+    session = given(task())
+    first = session.prepared(plan_created("a", usage=asked))
+    second = again(session, first)
+    session.when(first, second).then("PlanAccepted plan 1", "PlanStepReady a", "UsageRecorded plan 1")
+    session.when(first, second).then_nothing()
+    assert session.state.used == Usage(model_requests=2, tokens_input=20)
+
+
+def test_a_late_selection_counts_once_for_each_time_that_it_was_made() -> None:
+    """Its call stays uncounted, because the run has the same one."""
+    session = given(task(), plan_created("a"))
+    late = session.prepared(selected("a", usage=Usage(model_requests=1, tokens_input=10)))
+    second = again(session, late)
+    session.after("30s")
+    session.when(late, late, second, late).then("UsageRecorded a", "UsageRecorded a")
+    assert session.state.used == Usage(model_requests=2, tokens_input=20)
+
+
+def test_advice_that_comes_too_late_counts() -> None:
+    """Recovery was asked again, and its second reply came first."""
+    asked = Usage(model_requests=1, tokens_input=10)
+    session = given(task(), plan_created("a"), failed("a"))
+    late = session.prepared(retry("0s", usage=asked))
+    late_too = session.prepared(fallback("work", usage=asked))
+    session.when(retry("0s", usage=asked)).then("RecoveryRecorded a", "PlanStepReady a #2")
+    session.when(late, late_too, late).then("UsageRecorded a", "UsageRecorded a")
+    assert session.state.used == replace(ONE_RUN, model_requests=3, tokens_input=30)
+
+
+def test_advice_does_not_keep_a_late_run_from_being_counted() -> None:
+    session = given(task(), plan_created("a"))
+    late_run = session.prepared(completed("a"))
+    session.after("30s")
+    late = session.prepared(retry("0s", usage=Usage(model_requests=1)))
+    session.when(exhausted()).then(
+        "RecoveryRecorded a", "StepFailed a", "TaskEscalated", "MessageDeadLettered"
+    )
+    session.when(late, late_run).then("UsageRecorded a", "UsageRecorded a")
+    assert session.state.used == replace(ONE_RUN, model_requests=1)
+
+
+def test_what_is_remembered_of_replies_does_not_grow_with_the_turns() -> None:
+    asked = Usage(model_requests=1)
+    session = given(task())
+    for _ in range(10):
+        session.when(turn("a", usage=asked), *done("a"))
+    assert session.state.used.model_requests == 10
+    assert len(session.state.reported) <= 2
 
 
 def test_a_late_reply_does_not_undo_the_timeout() -> None:

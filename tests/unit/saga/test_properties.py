@@ -13,7 +13,7 @@ from orchestrator.messages import events, identity
 from orchestrator.messages.base import Message
 from orchestrator.messages.call_kinds import OF_STEPS
 from orchestrator.messages.types import Limits, Usage
-from orchestrator.messages.usage import tokens_of, total_usage
+from orchestrator.messages.usage import cost_at_most, tokens_at_most, tokens_of, total_usage
 from orchestrator.saga import ENDING, Decision, Session, TimePassed, decide, evolve, next_due
 from orchestrator.saga.limits import reserved
 from orchestrator.testing.scenario import SESSION, Scenario
@@ -184,6 +184,27 @@ def test_nothing_is_opened_beyond_the_limits(script: Sequence[int]) -> None:
             assert limits.cost_micro_usd is None or wanted.cost_micro_usd <= limits.cost_micro_usd
 
 
+@given(numbers, numbers)
+def test_services_that_keep_to_what_they_are_told_never_exceed_the_limits(
+    script: Sequence[int], order: Sequence[int]
+) -> None:
+    """Planners, selectors, reviewers, tools and recovery use all that they may, in any order; until calls are void,
+    which may still cost something."""
+    simulation = simulated(script)
+    simulation.choices = Choices([*script, *order])
+    for _ in range(len(script) + len(order)):
+        state = simulation.scenario.state
+        assert state.task is not None
+        limits = state.task.limits
+        assert limits.tokens is None or tokens_at_most(state.used) <= limits.tokens
+        assert limits.cost_micro_usd is None or cost_at_most(state.used) <= limits.cost_micro_usd
+        if state.settled:
+            break
+        outputs = simulation.deliver() if simulation.pool else simulation.wait()
+        if any(isinstance(output, events.CallsVoided) for output in outputs):
+            break
+
+
 @given(numbers)
 def test_turns_are_bounded(script: Sequence[int]) -> None:
     simulation = simulated(script)
@@ -206,10 +227,12 @@ def test_runs_are_counted_at_most_once_each(script: Sequence[int]) -> None:
 
 @given(numbers)
 def test_the_usage_of_every_reply_counts_once(script: Sequence[int]) -> None:
-    """In time or late, open or void, once or often."""
+    """In time or late, open or void, once or often; and each of those to a command that was handled twice."""
     simulation = simulated(script)
     for _ in simulation.walk():
-        replies = {input.message_id: input for input in simulation.handled}.values()
+        replies = {
+            (input.message_id, getattr(input, "occurred_at", 0)): input for input in simulation.handled
+        }.values()
         used = [getattr(input, "usage", Usage()) for input in replies]
         assert tokens_of(simulation.scenario.state.used) == sum(map(tokens_of, used))
 

@@ -196,6 +196,15 @@ steps:
             "f.yaml:3: agent: agent a is defined twice in this file: rename or remove one",
         ),
         ("agent: a\nreviewers: [{name: x}, {name: x}]\n", "f.yaml:1: these reviewers are listed twice: x"),
+        (
+            "agent: a\nplanner: react\nroutes: [x]\n",
+            "f.yaml:1: routes are what a router chooses from: add planner: router, or remove them",
+        ),
+        (
+            "agent: a\nplanner: router\nroutes: [x, tool y]\n",
+            "f.yaml:3: routes.1: 'tool y' is not a name: write a pattern of names, such as support.*, or of one kind: "
+            "agent support.*, playbook refund-*",
+        ),
     ],
 )
 def test_an_invalid_document_is_reported(text: str, problem: str) -> None:

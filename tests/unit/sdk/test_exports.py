@@ -121,6 +121,7 @@ MESSAGES = {
     "QUEUE_MS",
     "SessionEvent",
     "commands",
+    "cost_at_most",
     "dependencies",
     "derived_id",
     "events",
@@ -129,7 +130,10 @@ MESSAGES = {
     "json_value",
     "read_json",
     "replace",
+    "rest_of",
+    "share_of",
     "steps_named",
+    "tokens_at_most",
     "types",
 }
 TESTING = {

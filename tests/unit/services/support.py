@@ -30,6 +30,8 @@ class MemoryDefinitions:
 class MemoryValues:
     """Every value is inline."""
 
+    can_keep = True
+
     async def load(self, value: Value | None) -> Any:
         return read_json(value)
 

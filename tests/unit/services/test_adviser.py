@@ -125,6 +125,17 @@ async def test_arguments_that_a_tool_refuses_are_mended() -> None:
     assert '<data step="listed">\n{"fruit":["apple","pear"],"shelf":7}\n</data>' in asked.prompt
 
 
+async def test_advice_that_the_limits_do_not_allow_is_not_asked_for() -> None:
+    agent = SHOP.replace("retry:", "limits: {tokens: 2000}, retry:")
+
+    harness, session = await ordered(ordering(item="apple", number="3"), silent(), items, order, agent=agent)
+
+    assert session.state.used.model_requests == 0
+    (reason,) = reasons(harness)
+    assert "no advice" in reason
+    assert "the limits of the session leave 500 tokens" in reason
+
+
 @pytest.mark.parametrize(
     ("output", "why"),
     [
@@ -276,3 +287,23 @@ async def test_without_advice_the_others_are_tried_in_turn() -> None:
 def test_the_strategy_needs_a_model() -> None:
     with pytest.raises(ConfigurationError, match="set ORCHESTRATOR_RECOVERY_MODEL to PROVIDER:MODEL"):
         RecoverySettings.read({"ORCHESTRATOR_RECOVERY_STRATEGY": "adviser"})
+
+
+async def test_a_playbook_whose_arguments_were_mended_does_not_run_again() -> None:
+    """Its result misses the goal, and the playbook makes the same plan as before."""
+    playbook = """\
+playbook: ordering
+steps:
+  ordered: {tool: stock.order, arguments: {item: apple, number: 3}}
+success: outputs.ordered == "4 x apple"
+result: {$from: ordered}
+---
+{agent: shop, planner: playbook, playbook: ordering}
+"""
+    model = advising({"item": "apple", "count": 3})
+
+    harness, session = await ordered(model, order, agent=playbook)
+
+    (escalated,) = session.of(events.TaskEscalated)
+    assert escalated.failure.code == "playbook_cannot_revise"
+    assert [one.tool for one in harness.produced if isinstance(one, events.ToolCompleted)] == ["stock.order"]

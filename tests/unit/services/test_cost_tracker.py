@@ -73,6 +73,14 @@ async def test_a_reply_that_comes_twice_is_counted_once(ledger: Ledger) -> None:
     assert world.metrics.of("agents_tool_calls", agent="triage", tenant="acme") == 1
 
 
+async def test_models_that_were_asked_twice_for_one_call_are_counted_twice(ledger: Ledger) -> None:
+    """A command that is delivered again is handled again; its run counts as one."""
+    await track(completed(occurred_at=1), completed(occurred_at=1), completed(occurred_at=2))
+
+    used = ledger.of_session(SESSION)
+    assert (used.tool_calls, used.tokens_input, used.cost_micro_usd) == (1, 200, 500_000)
+
+
 async def test_a_command_that_was_refused_does_not_hide_its_run(ledger: Ledger) -> None:
     refused = event(
         events.ToolFailed, call=call(call_id="call-1"), tool="t", failure=failure(FailureKind.TRANSIENT)

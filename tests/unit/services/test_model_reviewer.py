@@ -199,3 +199,24 @@ def test_what_is_wrong_with_the_rules_is_found_before_a_plan_comes(tmp_path: Pat
     )
     (problem,) = missing.problems()
     assert "cannot be read" in problem
+
+
+async def test_a_review_that_the_limits_do_not_allow_is_not_asked_for() -> None:
+    """Nobody reviews the plan then: what the agent says about that decides."""
+    asked: list[Asked] = []
+
+    @guard
+    def script(one: Asked) -> Says:
+        asked.append(one)
+        return Says(output={"accept": True, "reason": ""})
+
+    agent = MAILER + "limits: {tokens: 2000}"
+    async with Harness(mailing, script, send, documents=[agent]) as harness:
+        session = await harness.submit("Write a letter", agent="mailer")
+        await harness.advance("30s")
+
+        assert asked == []
+        review = next(
+            one.review for one in session.of(events.ReviewRecorded) if one.review.reviewer == "model"
+        )
+        assert review.reason == "no review in time"

@@ -187,6 +187,36 @@ async def test_a_tool_that_failed_is_not_offered_again() -> None:
     assert runs(harness) == ["places.first", "search.web", "search.mail"]
 
 
+async def test_where_the_limits_leave_nothing_for_the_question_the_rule_decides() -> None:
+    agent = SEARCHER.replace("100000", "2000")
+
+    @chooser
+    def script(asked: Asked) -> Says:
+        raise AssertionError("it was asked")
+
+    async with Harness(searching, script, where, files, web, documents=[agent]) as harness:
+        session = await harness.submit("Find apples", agent="searcher")
+
+    assert session.result == "apple in files of cellar"
+    assert session.state.used.model_requests == 0
+
+
+async def test_the_question_is_no_larger_than_the_limits_allow() -> None:
+    heard: list[Asked] = []
+
+    @chooser
+    def script(asked: Asked) -> Says:
+        heard.append(asked)
+        return Says(output={"tool": "search.web"})
+
+    agent = SEARCHER.replace("100000", "9000")
+    async with Harness(searching, script, where, files, web, documents=[agent]) as harness:
+        await harness.submit("Find apples", agent="searcher")
+
+    (asked,) = heard
+    assert asked.settings["max_tokens"] < 4096
+
+
 def test_the_strategy_needs_a_model() -> None:
     with pytest.raises(ConfigurationError, match="set ORCHESTRATOR_TOOL_SELECTOR_MODEL to PROVIDER:MODEL"):
         ToolSelectorSettings.read({"ORCHESTRATOR_TOOL_SELECTOR_STRATEGY": "model"})

@@ -233,6 +233,25 @@ async def test_a_model_that_writes_no_plan_that_can_be_run_is_not_asked_for_ever
         assert session.state.used.model_requests == 3
 
 
+async def test_all_requests_for_a_plan_are_bounded_together() -> None:
+    """Two for a first plan, which cannot be run: one is left, whatever is wrong with the next plan."""
+    heard: list[Asked] = []
+
+    @clerk
+    def script(asked: Asked) -> Says:
+        heard.append(asked)
+        if len(heard) == 2:
+            return planned(run("a", "stock.level", item=output("b")))
+        return Says(output={"steps": "many"})
+
+    async with Harness(script, level, documents=[DESK]) as harness:
+        session = await harness.submit("How many?", agent="desk")
+
+        assert len(heard) == session.state.used.model_requests == 3
+        (letter,) = harness.dead_letters
+        assert letter.failure.code == "output_does_not_fit"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -118,6 +118,16 @@ def test_a_planner_s_agent_is_announced_as_planned_by_it() -> None:
     assert announced(World(planner, bringing(BUYER))) == [OF_CODE]
 
 
+@pytest.mark.parametrize(("can_keep", "warnings"), [(True, 0), (False, 1)])
+def test_a_planner_without_a_value_store_says_what_cannot_run(
+    can_keep: bool, warnings: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(planner)
+    world.values.can_keep = can_keep
+    announced(world)
+    assert sum("set ORCHESTRATOR_VALUES_URL" in record.getMessage() for record in caplog.records) == warnings
+
+
 def test_a_planner_without_an_agent_announces_none() -> None:
     assert announced(World(planner)) == []
 

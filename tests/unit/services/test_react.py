@@ -339,3 +339,80 @@ async def test_what_the_model_writes_is_shown_while_the_session_goes_on() -> Non
 
         await until(lambda: len(shown()) == 3)
         assert shown() == [("", "I look."), ("stock.level", '{"item":"apple"}'), ("", "There are three.")]
+
+
+@pytest.mark.parametrize("planner", ["react", "plan-execute", "reflexion", "router"])
+async def test_without_a_value_store_no_model_is_asked(planner: str) -> None:
+    """What it says could not be kept: nobody should pay for it."""
+
+    @clerk
+    def script(asked: Asked) -> Says:
+        raise AssertionError("it was asked")
+
+    others = [f"{{agent: {name}, planner: react, model: 'scripted:clerk', description: x}}" for name in "ab"]
+    async with Harness(script, level, documents=[desk(planner), *others]) as harness:
+        harness.values.can_keep = False
+        await harness.submit("How many?", agent="desk")
+
+        (letter,) = harness.dead_letters
+        assert letter.failure.code == "no_value_store"
+        assert "set ORCHESTRATOR_VALUES_URL" in letter.failure.message
+
+
+@pytest.mark.parametrize("planner", ["react", "reflexion", "plan-execute"])
+async def test_an_answer_may_be_null_where_the_schema_allows_it(planner: str) -> None:
+    @clerk
+    def script(asked: Asked) -> Says:
+        if "acceptable" in str(asked.output_schema):
+            return Says(output={"acceptable": True, "criticism": ""})
+        return Says(output={"steps": [], "result": None} if planner == "plan-execute" else {"result": None})
+
+    document = desk(planner, "output: {type: [integer, 'null']}")
+    async with Harness(script, level, documents=[document]) as harness:
+        session = await harness.submit("How many kiwis are there?", agent="desk")
+
+        assert (session.outcome, session.result) == ("COMPLETED", None)
+        (completed,) = session.of(events.TaskCompleted)
+        assert completed.result is not None
+        assert completed.result.inline == b"null"
+
+
+@pytest.mark.parametrize("planner", ["react", "plan-execute"])
+async def test_null_goes_back_to_the_model_where_the_schema_does_not_allow_it(planner: str) -> None:
+    @clerk
+    def script(asked: Asked) -> Says:
+        result = 3 if any(one.by == "model" for one in asked.messages) else None
+        return Says(
+            output={"steps": [], "result": result} if planner == "plan-execute" else {"result": result}
+        )
+
+    async with Harness(script, level, documents=[desk(planner, "output: {type: integer}")]) as harness:
+        session = await harness.submit("How many?", agent="desk")
+
+        assert session.result == 3
+        assert session.state.used.model_requests == 2
+
+
+@pytest.mark.parametrize("planner", ["react", "plan-execute"])
+async def test_the_model_is_told_how_long_a_tool_asked_to_wait(planner: str) -> None:
+    heard: list[str] = []
+
+    @tool("stock.level")
+    def busy(item: str) -> int:
+        raise TransientError("too many questions", retry_after_ms=1_500)
+
+    @clerk
+    def script(asked: Asked) -> Says:
+        heard.extend(one.text for one in asked.new)
+        has_failed = any(one.by == "model" for one in asked.messages)
+        if planner == "react":
+            return Says(text="later") if has_failed else Says(calls=[("stock.level", {"item": "apple"})])
+        step = {"step": "a", "tool": "stock.level", "arguments": {"item": "apple"}}
+        return Says(output={"steps": [], "result": "later"} if has_failed else {"steps": [step]})
+
+    async with Harness(script, busy, documents=[desk(planner)]) as harness:
+        session = await harness.submit("How many?", agent="desk")
+        await harness.advance("1m")
+
+        assert session.result == "later"
+        assert any("It asked to wait 1.5 s before the next attempt." in text for text in heard)

@@ -296,3 +296,51 @@ async def test_the_choice_counts_against_the_limits_of_the_turn() -> None:
         (letter,) = harness.dead_letters
         assert letter.failure.code == "limit_reached"
         assert session.state.used.tokens_input == 5_000
+
+
+@pytest.mark.parametrize(
+    ("routes", "allowed"),
+    [
+        ("[counter, lev*]", ["agent counter", "playbook levels"]),
+        ("['agent *']", ["agent buyer", "agent counter"]),
+        ("['playbook *', buyer]", ["agent buyer", "playbook levels"]),
+    ],
+)
+async def test_a_router_chooses_among_the_routes_that_its_profile_allows(
+    routes: str, allowed: list[str]
+) -> None:
+    heard: list[Asked] = []
+
+    @clerk
+    def router(asked: Asked) -> Says:
+        heard.append(asked)
+        return Says(output={"choice": allowed[0]})
+
+    documents = [desk("router", f"routes: {routes}"), COUNTER, BUYER, LEVELS]
+    async with Harness(router, level, documents=documents) as harness:
+        await harness.submit("How many?", agent="desk")
+
+    assert heard[0].output_schema is not None
+    assert heard[0].output_schema["properties"]["choice"]["enum"] == allowed
+
+
+async def test_where_one_route_is_left_nobody_is_asked() -> None:
+    @clerk
+    def router(asked: Asked) -> Says:
+        raise AssertionError("it was asked")
+
+    documents = [desk("router", "routes: [levels]"), COUNTER, LEVELS]
+    async with Harness(router, level, documents=documents) as harness:
+        session = await harness.submit("How many?", agent="desk")
+
+        assert session.result == 3
+
+
+async def test_routes_that_lead_nowhere_are_a_failure_that_says_so() -> None:
+    documents = [desk("router", "routes: [conter]"), COUNTER]
+    async with Harness(chooses("agent counter"), level, documents=documents) as harness:
+        await harness.submit("How many?", agent="desk")
+
+        (letter,) = harness.dead_letters
+        assert letter.failure.code == "no_route"
+        assert "its routes allow" in letter.failure.message

@@ -8,7 +8,7 @@ from orchestrator.messages import events
 from orchestrator.messages.base import Definition, Event, SessionEvent
 from orchestrator.messages.catalogue import CATALOGUE
 from orchestrator.messages.types import Call, CallKind, Usage, Value
-from orchestrator.sessions.summaries import LONGEST, duration, summary
+from orchestrator.sessions.summaries import LONGEST, duration, spent, summary
 from orchestrator.sessions.timeline import in_order, timeline, until
 from tests.support.samples import sample_of
 from tests.support.stories import START, Story, completed_triage, received
@@ -172,3 +172,10 @@ def test_a_long_goal_is_cut_and_stays_on_its_line() -> None:
 )
 def test_durations_read_as_people_say_them(milliseconds: int, shown: str) -> None:
     assert duration(milliseconds) == shown
+
+
+def test_requests_without_a_response_are_listed_with_the_most_that_they_used() -> None:
+    used = Usage(model_requests=1, requests_unsettled=2, tokens_unsettled=5_000)
+    assert spent(used) == "1 model request, 2 requests without a response (at most 5,000 tokens)"
+    cost = Usage(requests_unsettled=1, tokens_unsettled=9, cost_unsettled_micro_usd=1_500)
+    assert spent(cost) == "1 request without a response (at most 9 tokens and $0.0015)"

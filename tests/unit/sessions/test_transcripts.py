@@ -164,3 +164,35 @@ def test_values_are_resolved_at_any_depth() -> None:
     found = resolved({"parts": [{"content": REFERENCE}, 1]}, lambda value: f"{value.size} bytes")
 
     assert found == {"parts": [{"content": {**REFERENCE, "content": "3 bytes"}}, 1]}
+
+
+def test_notes_of_a_planner_are_lines() -> None:
+    route = {"kind": "route", "profile": {"name": "counter"}, "to": "agent counter", "why": "it counts"}
+    critique = {"kind": "critique", "acceptable": False, "criticism": "cite it"}
+
+    assert said(route, critique) == [
+        ("note, route", 'to: agent counter\nwhy: it counts\nprofile: {"name":"counter"}'),
+        ("note, critique", "acceptable: no\ncriticism: cite it"),
+    ]
+
+
+def test_an_output_that_the_conversation_holds_is_shown_as_itself() -> None:
+    held = {"$inline": {"pieces": 3}, "step": "turn1-1", "tool": "stock.level"}
+
+    assert said(request(returns("stock.level", "a", held))) == [("stock.level returns", {"pieces": 3})]
+
+
+def test_outputs_among_words_are_readable() -> None:
+    held = {"$inline": [1, 2], "step": "plan1-a", "tool": "sql"}
+    loaded = {**REFERENCE, "content": "all of it"}
+    content = ["What the steps came to:", held, REFERENCE, loaded]
+
+    assert said(request({"part_kind": "user-prompt", "content": content})) == [
+        (
+            "user",
+            "What the steps came to:\n"
+            "output of step plan1-a: [1,2]\n"
+            "output of step turn1-1: 3 bytes of application/json, values:sha256/ab\n"
+            "output of step turn1-1: all of it",
+        )
+    ]

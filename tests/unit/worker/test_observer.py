@@ -6,13 +6,13 @@ from typing import Any
 from orchestrator.bus.deadline import Deadline
 from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic
-from orchestrator.sdk import Context, ModelContent, ModelRequest, Plugins
+from orchestrator.sdk import Context, ModelContent, ModelRequest, Plugins, Usage
 from orchestrator.sdk.context import Runtime
 from orchestrator.telemetry.content import Content
 from orchestrator.telemetry.context import EVERY_SESSION, root_span_id, span_id, traceparent
 from orchestrator.telemetry.metrics import ProcessMetrics
 from orchestrator.telemetry.redaction import Redaction
-from orchestrator.telemetry.spans import Kind, Span
+from orchestrator.telemetry.spans import Kind, Span, tool_call
 from orchestrator.telemetry.tracing import NoTracing
 from orchestrator.testing.memory import MemoryDefinitions, MemoryValues
 from orchestrator.worker.host import Host, ProcessContext
@@ -143,6 +143,25 @@ def test_what_a_model_was_asked_is_in_its_span_where_that_is_wanted() -> None:
     assert span.attributes["gen_ai.input.messages"] == (
         '[{"role":"user","parts":[{"type":"text","content":"the password=***"}]}]'
     )
+
+
+def test_a_message_that_is_handled_twice_has_a_span_for_each_request_and_run() -> None:
+    """Two spans of one id would be shown as one, or as a mistake."""
+    tracing = MemoryTracing()
+    observer = Observer("planner", ProcessMetrics(), tracing, "planner")
+    message = command(1)
+
+    for started_at in (1_000_000, 2_000_000):
+        request = ModelRequest(model="openai:gpt-5-mini", started_at=started_at, ended_at=started_at + 1)
+        Context("planner", message, runtime(observer)).trace(request)
+    runs = [
+        tool_call(message.correlation_id, message.call, "echo", started_at, started_at + 1, Usage())
+        for started_at in (1_000_000, 2_000_000)
+    ]
+
+    spans = [*tracing.spans, *runs]
+    assert len({span.span_id for span in spans}) == 4
+    assert {span.parent_id for span in spans} == {span_id(message.call.call_id)}
 
 
 def runtime(observer: Observer) -> Runtime:
