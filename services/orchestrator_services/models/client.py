@@ -25,7 +25,6 @@ from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.settings import ModelSettings
 
 from orchestrator.sdk import Context, HandlerError, InvalidInput, PermanentError
-from orchestrator.sdk.messages import types
 from orchestrator_services.models.budget import Wallet
 from orchestrator_services.models.candidates import Candidate, candidate, require_price
 from orchestrator_services.models.conversion import (
@@ -42,9 +41,8 @@ from orchestrator_services.models.metering import Meter, MeteredModel
 from orchestrator_services.models.names import SameNames, ToolNames
 from orchestrator_services.models.outputs import Output
 from orchestrator_services.models.port import (
-    NO_LIMIT,
-    Budget,
     History,
+    ModelClient,
     ToolAnswer,
     ToolCall,
     TurnReply,
@@ -55,28 +53,12 @@ from orchestrator_services.models.settings import ModelsSettings, settings
 from orchestrator_services.models.toolset import PlatformTools
 
 
-class PydanticModelClient:
+class PydanticModelClient(ModelClient):
     """Asks models by pydantic-ai. It has no state but the clients of providers, which all turns share."""
 
     async def turn(self, request: TurnRequest, context: Context) -> TurnReply:
         """As `ModelClient.turn` says."""
         return await Run.of(request, context, settings()).turn()
-
-    async def ask(
-        self,
-        model: types.ModelPolicy,
-        prompt: str,
-        context: Context,
-        *,
-        instructions: str = "",
-        output_schema: dict[str, Any] | None = None,
-        budget: Budget = NO_LIMIT,
-    ) -> Any:
-        """As `ModelClient.ask` says."""
-        request = TurnRequest(
-            model=model, instructions=instructions, prompt=prompt, output_schema=output_schema, budget=budget
-        )
-        return (await self.turn(request, context)).output
 
 
 @dataclass(frozen=True)
