@@ -36,6 +36,7 @@ from orchestrator_services.models.conversion import (
     problem_of,
     text_of,
 )
+from orchestrator_services.models.earlier import WithEarlier, last_response_at
 from orchestrator_services.models.errors import failed
 from orchestrator_services.models.metering import Meter, MeteredModel
 from orchestrator_services.models.names import SameNames, ToolNames
@@ -115,18 +116,20 @@ class Run:
         return self.reply(result)
 
     async def result(self) -> AgentRunResult[Any]:
-        return await self._agent().run(
+        history = self.names.history_for_model(self.history)
+        begin = last_response_at(history)
+        return await self._agent(history[:begin]).run(
             self.request.prompt or None,
-            message_history=self.names.history_for_model(self.history),
+            message_history=history[begin:],
             deferred_tool_results=DeferredToolResults(calls=self.answers) if self.answers else None,
             model_settings=self.settings,
             usage_limits=UsageLimits(request_limit=self.max_requests),
         )
 
-    def _agent(self) -> Agent[None, Any]:
+    def _agent(self, earlier: Sequence[ModelMessage]) -> Agent[None, Any]:
         models = [MeteredModel(one, self.meter, self.settings["max_tokens"]) for one in self.candidates]
         agent: Agent[None, Any] = Agent(
-            models[0] if len(models) == 1 else FallbackModel(*models),
+            WithEarlier(models[0] if len(models) == 1 else FallbackModel(*models), earlier),
             output_type=[self.output.type if self.output else str, DeferredToolRequests],
             instructions=self.request.instructions or None,
             toolsets=[PlatformTools(self.request.tools, self.names, self.max_requests)],
