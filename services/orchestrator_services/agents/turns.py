@@ -1,7 +1,7 @@
 """One turn of a durable agent: one run of its own, whose tools the platform runs."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
@@ -79,6 +79,7 @@ class AgentRun(Run):
     options: Options
     policy: types.ToolPolicy
     deps: Any
+    announced: Mapping[str, types.ToolDefinition]
     asking: Asking
     usage: RunUsage
     """Of the session, up to now."""
@@ -124,6 +125,7 @@ class AgentRun(Run):
             options=options,
             policy=policy,
             deps=deps,
+            announced=context.definitions.tools,
             asking=asking,
             usage=_used_in(history),
             bounds={"max_tokens": given.max_tokens, "request_timeout": given.request_timeout},
@@ -132,7 +134,7 @@ class AgentRun(Run):
     async def result(self) -> AgentRunResult[Any]:
         agent = _deferring(self.options.agent)
         others = PlatformTools(self.request.tools, self.asking.names, self.max_requests)
-        toolsets = [*deferred(self.options, self.policy, self.asking.routes), others]
+        toolsets = [*deferred(self.options, self.policy, self.announced, self.asking.routes), others]
         with agent.override(model=self._model(), tools=[], toolsets=toolsets):
             return await agent.run(
                 self.request.prompt or None,
