@@ -63,6 +63,7 @@ from orchestrator.sdk.service_context import Platform, ServiceContext
 from orchestrator.sdk.settings import PluginSettings, SettingsPlugin
 from orchestrator.sdk.sinks import Delivery, Positions, Sink, SinkPlugin, sink
 from orchestrator.sdk.templates import rendered, steps_in
+from orchestrator.sdk.tool_sources import ToolSource
 from orchestrator.sdk.tools import Tool, ToolFunction, tool
 
 __all__ = [
@@ -136,6 +137,7 @@ __all__ = [
     "Tool",
     "ToolDefinition",
     "ToolFunction",
+    "ToolSource",
     "TransientError",
     "UnavailableError",
     "UnknownOutcome",

@@ -1,6 +1,6 @@
 """Services: sets of handlers `(message, context) -> messages`."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
@@ -14,6 +14,7 @@ Handler: TypeAlias = Callable[[Any, ServiceContext], Awaitable[Outputs]]
 H = TypeVar("H", bound=Handler)
 Predicate: TypeAlias = Callable[[Any], bool]
 Announcement: TypeAlias = Callable[[Platform], Iterable[Definition]]
+Discovery: TypeAlias = Callable[[Platform], AsyncIterator[Iterable[Definition]]]
 
 
 def _nothing(_platform: Platform) -> Iterable[Definition]:
@@ -45,6 +46,8 @@ class Service:
     handlers: dict[type[Command | Event], Handler] = field(default_factory=dict)
     announcement: Announcement = _nothing
     """The definitions that exist because this service runs, sent when it starts, before its first message."""
+    discovery: Discovery | None = None
+    """The definitions that it finds while it runs, each sent when it is found."""
     at_most_once: Predicate = _never
     """Which messages must not be handled twice: their offsets are committed before their handler starts."""
     group: str = ""
@@ -73,6 +76,15 @@ class Service:
         """Declares `f(platform) -> definitions` as what is sent when the service starts."""
         self.announcement = announcement
         return announcement
+
+    def discovers(self, discovery: Discovery) -> Discovery:
+        """Declares `async def f(platform)`, an iterator over definitions that are found while messages are handled.
+
+        Its first item says that everything was asked once, whatever the answer; it may be empty. The iterator runs
+        until the service stops, and what it raises ends it alone.
+        """
+        self.discovery = discovery
+        return discovery
 
     def service(self) -> "Service":
         """Itself: every plug-in with a consumer group has a service."""

@@ -1,11 +1,11 @@
 """Services in memory: the handlers of a message run concurrently, as in workers."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from orchestrator.bus.ports import Received
 from orchestrator.delivery.dead_letters import HANDLE, dead_letter
-from orchestrator.messages.base import Command, Event, Message
+from orchestrator.messages.base import Command, Definition, Event, Message
 from orchestrator.messages.call_kinds import call_of
 from orchestrator.sdk import Middleware, Platform, Plugins, Service, ServiceContext, failure_of
 from orchestrator.worker.middleware import chain
@@ -22,14 +22,32 @@ class Handlers:
         self._publish = publish
         self._running: dict[asyncio.Task[None], str] = {}
         """Running handlers, and the id of the call that each works on; empty for none."""
+        self._discoveries: list[asyncio.Task[None]] = []
         self._last: dict[tuple[str, str], asyncio.Task[None]] = {}
         """The last handler of each session, by service, for ordered services."""
 
-    def announce(self) -> None:
-        """Publishes the definitions that services announce when they start."""
+    async def announce(self) -> None:
+        """Publishes the definitions that services announce when they start, and those that they find at first."""
         for service in self.services.values():
             for definition in service.announcement(self._platform):
                 self._publish(definition, f"/{service.name}/0")
+        for service in self.services.values():
+            if service.discovery is not None:
+                asked_once = asyncio.Event()
+                found = self._discover(service.name, service.discovery(self._platform), asked_once)
+                self._discoveries.append(asyncio.create_task(found, name=f"{service.name} discovery"))
+                await asked_once.wait()
+
+    async def _discover(
+        self, service: str, discovery: AsyncIterator[Iterable[Definition]], asked_once: asyncio.Event
+    ) -> None:
+        try:
+            async for definitions in discovery:
+                for definition in definitions:
+                    self._publish(definition, f"/{service}/0")
+                asked_once.set()
+        finally:
+            asked_once.set()
 
     def deliver(self, received: Received, message: Command | Event) -> None:
         """Starts all handlers of the message."""
@@ -58,8 +76,8 @@ class Handlers:
         return True
 
     async def close(self) -> None:
-        """Cancels the running handlers, and waits for them to end."""
-        running = tuple(self._running)
+        """Cancels what is running, and waits for it to end."""
+        running = (*self._running, *self._discoveries)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)

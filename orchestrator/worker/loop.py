@@ -16,9 +16,8 @@ from typing import Final
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Reading, Received, Start
 from orchestrator.errors import OrchestratorError, UnavailableError
-from orchestrator.messages.catalogue import CATALOGUE
-from orchestrator.messages.events import MessageDeadLettered
 from orchestrator.sdk.service import Service
+from orchestrator.worker.announcer import Announcer
 from orchestrator.worker.assignment import Assignment
 from orchestrator.worker.completions import CompletionQueue
 from orchestrator.worker.dispatch import Dispatcher
@@ -37,7 +36,6 @@ _ORDERED_CAPACITY: Final = 3
 _WATERMARKS_TIMEOUT_S: Final = 0.5
 _LEAVE_S: Final = 5.0
 """How long committing and leaving may take beyond the deadline: the client has no timeout for a commit."""
-_ANNOUNCE_TIMEOUT_S: Final = 30.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +65,7 @@ class Worker:
         self._host = host
         self._settings = settings or WorkerSettings()
         self._handling = host.handling(service)
+        self._announcer = Announcer(service, host, self._handling)
         self._completions = CompletionQueue()
         self._dispatcher = Dispatcher(self._handling, self._completions, host.loop)
         self._consumer = host.bus.consumer(Reading(service.consumer_group, Start.BEGINNING, small_queue=True))
@@ -127,7 +126,7 @@ class Worker:
     def _run(self) -> None:
         assignment, on_voided = self._assignment, self._dispatcher.cancel_voided
         try:
-            self._announce()
+            self._announcer.start()
             self._handling.share.look_up()
             self._host.voided_calls.subscribe(self._host.loop, on_voided)
             self._consumer.subscribe(
@@ -140,29 +139,12 @@ class Worker:
             logger.error("%s failed: %s", self.service.name, error, exc_info=error)
             self.failure = error
         finally:
+            self._announcer.stop()
             try:
                 assignment.close(self._stop_by)
             finally:
                 self._consumer.close()
                 self._host.voided_calls.unsubscribe(on_voided)
-
-    def _announce(self) -> None:
-        """Looks up the schemas of what the service writes, and publishes its definitions that are new."""
-        written = [entry.message for entry in CATALOGUE if entry.writer == self.service.name]
-        self._host.codec.prepare([*written, MessageDeadLettered])
-        table = self._host.definitions.table
-        records = [
-            self._host.codec.encode(definition, source=self._handling.source)
-            for definition in self.service.announcement(self._handling.platform)
-            if not table.has(definition)
-        ]
-        if records:
-            sent = threading.Event()
-            self._host.outbox.send(records, lambda _error: sent.set())
-            if not sent.wait(_ANNOUNCE_TIMEOUT_S):
-                raise UnavailableError(
-                    f"{self.service.name} could not publish its definitions in time: check that Kafka is reachable"
-                )
 
     def _run_once(self) -> None:
         if self._host.outbox.failure is not None:

@@ -14,10 +14,12 @@ from orchestrator.sdk.roles.subscriber import Subscriber
 from orchestrator.sdk.service import Service
 from orchestrator.sdk.settings import SettingsPlugin
 from orchestrator.sdk.sinks import SinkPlugin
+from orchestrator.sdk.tool_sources import ToolSource
 from orchestrator.sdk.tools import Tool
 
 ROLES: Final[tuple[type[Plugin], ...]] = (
     Tool,
+    ToolSource,
     Planner,
     Selector,
     Evaluator,

@@ -11,6 +11,7 @@ from orchestrator.sdk.messages import types
 from orchestrator_services.agents.checks import problems_of
 from orchestrator_services.agents.options import Options
 from orchestrator_services.agents.planning import planned
+from orchestrator_services.agents.server_tools import sources_of
 from orchestrator_services.agents.tools import tools_of
 from orchestrator_services.strategies.tools import READ_ON
 
@@ -59,7 +60,8 @@ class DurableAgent(Bundle):
     def _plugins(self) -> tuple[Plugin, ...]:
         if problems := list(problems_of(self._options)):
             raise ConfigurationError(*problems)
-        return (Planner(self._options.name, self._make, _profile(self._options)), *tools_of(self._options))
+        planner = Planner(self._options.name, self._make, _profile(self._options))
+        return (planner, *tools_of(self._options), *sources_of(self._options))
 
     async def _make(self, request: PlanRequest, context: Context) -> Plan:
         return await planned(self._options, request, context)

@@ -7,7 +7,7 @@ from types import NoneType
 from typing import Final
 
 from orchestrator_services.agents.options import Options
-from orchestrator_services.agents.toolsets import Toolsets, id_of
+from orchestrator_services.agents.toolsets import Toolset, Toolsets
 
 # As names in agents' documents.
 _NAME: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -33,21 +33,31 @@ def problems_of(options: Options) -> Iterator[str]:
 def _of_tools(options: Options) -> Iterator[str]:
     toolsets = Toolsets.of(options.agent)
     functions = [tool for one in toolsets.functions for tool in one.tools.values()]
-    ids = [id_of(one) for one in toolsets.others]
     for tool in functions:
         if tool.requires_approval:
             yield (
                 f"the tool {tool.name} requires approval, which a durable agent cannot ask for: remove "
                 "requires_approval, and name a reviewer in the agent's profile"
             )
-    for one, toolset_id in zip(toolsets.others, ids, strict=True):
-        if not toolset_id:
-            yield f"the toolset {one.label} has no id: give it one, {type(one).__name__}(…, id=…)"
-    names = Counter([*(tool.name for tool in functions), *filter(None, ids)])
+    for toolset in toolsets.others:
+        for part in (*toolset.others, *(server.wrapped for server in toolset.servers)):
+            if not part.id:
+                yield f"the toolset {part.label} has no id: give it one, {type(part).__name__}(…, id=…)"
+    ids = [found for one in toolsets.others for found in _ids(one)]
+    names = Counter([*(tool.name for tool in functions), *ids])
     for name, uses in names.items():
         if uses > 1:
             yield f"{uses} tools and toolsets would be {options.tool_name(name)}: rename all but one"
         if not _NAME.match(name):
             yield f"{name!r} cannot be the name of a tool: {_RULE}"
+    servers = [f"{server.id}." for toolset in toolsets.others for server in toolset.servers]
     for name in sorted(set(options.at_most_once) - names.keys()):
-        yield f"at_most_once names {name}, which is no tool or toolset of the agent"
+        if not name.startswith(tuple(servers)):
+            yield f"at_most_once names {name}, which is no tool or toolset of the agent"
+
+
+def _ids(toolset: Toolset) -> Iterator[str]:
+    """What the platform's tools for a toolset are named after."""
+    yield from (server.id for server in toolset.servers if server.id)
+    if toolset.id:
+        yield toolset.id

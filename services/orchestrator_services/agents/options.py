@@ -8,6 +8,7 @@ from typing import Any
 from pydantic_ai import Agent, UsageLimits
 
 from orchestrator.sdk import Context, PlanRequest
+from orchestrator_services.agents.servers import Origin
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Options:
     def tool_name(self, name: str) -> str:
         """The platform's name of a function tool, or of a toolset by its id."""
         return f"{self.name}.{name}"
+
+    def server_tool(self, origin: Origin) -> str:
+        """The platform's name of a tool of a server."""
+        return self.tool_name(f"{origin.server}.{origin.tool}")
 
     async def make_deps(self, context: Context) -> Any:
         """The dependencies of one turn or one run of a tool."""

@@ -1,6 +1,6 @@
 """One turn of a durable agent: the calls of its model as steps, or its output as the result."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic_core import to_json, to_jsonable_python
@@ -9,12 +9,12 @@ from orchestrator.sdk import Context, InvalidInput, Plan, PlanRequest, PlanStep,
 from orchestrator.sdk.messages import types
 from orchestrator_services.agents.options import Options
 from orchestrator_services.agents.toolsets import Route
-from orchestrator_services.agents.turns import AgentRun
-from orchestrator_services.models import ToolCall, TurnRequest
-from orchestrator_services.models.port import Budget
+from orchestrator_services.agents.turns import Asking
+from orchestrator_services.models import ToolCall
+from orchestrator_services.prompting.outputs import Shown
 from orchestrator_services.strategies.answers import answers_to, step_name
-from orchestrator_services.strategies.prompts import LAST_TURN, instructions_for, not_accepted, task_prompt
-from orchestrator_services.strategies.recall import Recalled, recalled, referenced
+from orchestrator_services.strategies.dialogue import Dialogue
+from orchestrator_services.strategies.prompts import LAST_TURN, not_accepted, task_prompt
 from orchestrator_services.strategies.tools import READ_ON, reading_on, tools_for
 from orchestrator_services.tool_selector.arguments import Arguments
 
@@ -24,34 +24,22 @@ _UNNAMED = types.ModelPolicy(name="")
 
 async def planned(options: Options, request: PlanRequest, context: Context) -> Plan:
     """As the strategy `react` does, with the agent's own instructions, tools, output and model."""
-    policy = _policy(options, request)
-    memory = await recalled(request.conversation, context.values)
-    calls = list(memory.history.open_calls) if memory.history else []
-    answers = await answers_to(calls, request, context.values)
-    outputs = {**memory.outputs, **{one.step: one.value for one in answers.references.values()}}
-    run = AgentRun.prepared(
-        options,
-        TurnRequest(
-            model=policy,
-            instructions=await instructions_for(policy, context),
-            history=memory.history,
-            prompt=_prompt(options, request, policy, memory, calls),
-            answers=answers.by_call,
-            tools=_others(options, request, context, can_read_on=bool(outputs)),
-            budget=Budget(request.limits.tokens, request.limits.cost_micro_usd),
-        ),
-        request.tools,
-        await options.make_deps(context),
-        context,
+    asking = Asking(options, request.tools)
+    dialogue = await Dialogue.resumed(request, context, model=_policy(options, request), ask=asking.turn)
+    answers = await answers_to(dialogue.open_calls, request, context.values)
+    can_read_on = bool(dialogue.memory.outputs or answers.references)
+    reply = await dialogue.turn(
+        [Shown(text) for text in _prompt(options, dialogue)],
+        answers=answers,
+        tools=_others(options, request, context, can_read_on=can_read_on),
     )
-    reply = await run.turn()
     return Plan(
-        steps := _steps(reply.calls, run, request, outputs, context),
+        steps := _steps(reply.calls, asking, dialogue),
         open=bool(steps),
         result=None if steps else reply.output,
         rationale=reply.text if steps else "",
-        messages=referenced(reply.messages, answers.references),
-        memo=Recalled(reply.history, outputs),
+        messages=dialogue.messages,
+        memo=dialogue.memory,
     )
 
 
@@ -65,21 +53,14 @@ def _policy(options: Options, request: PlanRequest) -> types.ModelPolicy:
     return policy
 
 
-def _prompt(
-    options: Options,
-    request: PlanRequest,
-    policy: types.ModelPolicy,
-    memory: Recalled,
-    calls: Sequence[ToolCall],
-) -> str:
-    parts = []
-    if memory.history is None:
-        parts.append(options.prompt(request) if options.prompt else task_prompt(request, policy))
-    elif request.feedback and not calls:
-        parts.append(not_accepted("answer", request.feedback))
+def _prompt(options: Options, dialogue: Dialogue) -> Iterator[str]:
+    request = dialogue.request
+    if not dialogue.has_begun:
+        yield options.prompt(request) if options.prompt else task_prompt(request, dialogue.model)
+    elif request.feedback and not dialogue.open_calls:
+        yield not_accepted("answer", request.feedback)
     if request.limits.turns == 0:
-        parts.append(LAST_TURN)
-    return "\n\n".join(parts)
+        yield LAST_TURN
 
 
 def _others(
@@ -99,40 +80,32 @@ def _others(
     ]
 
 
-def _steps(
-    calls: Sequence[ToolCall],
-    run: AgentRun,
-    request: PlanRequest,
-    outputs: Mapping[str, types.Value],
-    context: Context,
-) -> list[PlanStep]:
+def _steps(calls: Sequence[ToolCall], asking: Asking, dialogue: Dialogue) -> list[PlanStep]:
     """Steps side by side; one that is `sequential` waits for those before it, and those after it wait for it."""
     steps: list[PlanStep] = []
     barrier = 0
     for place, call in enumerate(calls, start=1):
-        route = run.routes.get(call.tool)
+        route = asking.routes.get(call.tool)
         alone = route is not None and route.offered.tool_def.sequential
         after = steps if alone else steps[max(0, barrier - 1) : barrier]
-        tool, arguments = _called(call, route, run, outputs, context)
-        steps.append(step(step_name(request.turn, place), tool, after=list(after), arguments=arguments))
+        tool, arguments = _called(call, route, asking, dialogue)
+        name = step_name(dialogue.request.turn, place)
+        steps.append(step(name, tool, after=list(after), arguments=arguments))
         barrier = place if alone else barrier
     return steps
 
 
 def _called(
-    call: ToolCall,
-    route: Route | None,
-    run: AgentRun,
-    outputs: Mapping[str, types.Value],
-    context: Context,
+    call: ToolCall, route: Route | None, asking: Asking, dialogue: Dialogue
 ) -> tuple[str, Mapping[str, Any]]:
     """The platform's tool of a call, and its arguments."""
     if route is None:
-        tool = run.platform_names.to_platform(call.tool)
-        return tool, reading_on(call.arguments, outputs) if tool == READ_ON else call.arguments
+        tool = asking.names.to_platform(call.tool)
+        arguments = call.arguments
+        return tool, reading_on(arguments, dialogue.memory.outputs) if tool == READ_ON else arguments
     if route.in_toolset:
         return route.tool, {"tool": route.in_toolset, "arguments": call.arguments}
-    return route.tool, _as_announced(call, route, context)
+    return route.tool, _as_announced(call, route, dialogue.context)
 
 
 def _as_announced(call: ToolCall, route: Route, context: Context) -> Mapping[str, Any]:

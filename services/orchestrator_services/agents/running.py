@@ -14,10 +14,11 @@ from pydantic_ai.models import Model
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.toolsets import AbstractToolset, FunctionToolset, ToolsetTool
 from pydantic_ai.usage import RunUsage
-from pydantic_core import to_json
+from pydantic_core import to_json, to_jsonable_python
 
 from orchestrator.sdk import Context, InvalidInput, PermanentError
 from orchestrator_services.agents.options import Options
+from orchestrator_services.agents.servers import Origin, origin_of
 from orchestrator_services.agents.toolsets import not_supported
 
 
@@ -37,24 +38,36 @@ async def run_function(
 
 async def run_in_toolset(
     toolset: AbstractToolset[Any],
-    name: str,
+    tool: str | Origin,
     arguments: Mapping[str, Any],
     options: Options,
     context: Context,
 ) -> Any:
-    """What a tool of a toolset or server returns. The toolset is entered for this call alone.
+    """What a tool of a toolset returns. The toolset is entered for this call alone, but for its servers.
 
-    Raises `InvalidInput` for a tool that it does not have (any more), and the errors of `_called`.
+    `tool` is its name in the toolset, or that in its server. Raises `InvalidInput` for a tool that it does not have
+    (any more), and the errors of `_called`.
     """
+    name = tool.tool if isinstance(tool, Origin) else tool
     run_context = await _run_context(name, options, context)
     async with await toolset.for_run(run_context) as entered:
         step = await entered.for_run_step(run_context)
         tools = await step.get_tools(run_context)
-        if name not in tools:
+        found = tools.get(tool) if isinstance(tool, str) else _of_server(tools, tool)
+        if found is None:
             raise InvalidInput(
                 f"{name} not found; tools: {', '.join(sorted(tools)) or 'none'}", code="tool_not_found"
             )
-        return await _called(step, tools[name], arguments, run_context, options)
+        return await _called(step, found, arguments, run_context, options)
+
+
+def _of_server(tools: Mapping[str, ToolsetTool[Any]], origin: Origin) -> ToolsetTool[Any] | None:
+    return next((tool for tool in tools.values() if origin_of(tool.tool_def) == origin), None)
+
+
+def bare_context(options: Options) -> RunContext[Any]:
+    """What a server is asked with when nobody uses the agent."""
+    return RunContext(deps=None, model=_NO_MODEL, usage=RunUsage(), agent=options.agent)
 
 
 async def _called(
@@ -81,7 +94,15 @@ async def _called(
         raise PermanentError(str(error), code="tool_failed") from error
     except (ApprovalRequired, CallDeferred) as error:
         raise not_supported(options.name, name) from error
-    return _unwrapped(returned)
+    return _as_data(_unwrapped(returned))
+
+
+def _as_data(returned: Any) -> Any:
+    """With images and the like as base64; what is not JSON stays as it is, so that the executor explains it."""
+    try:
+        return to_jsonable_python(returned, bytes_mode="base64")
+    except (ValueError, TypeError, RecursionError):
+        return returned
 
 
 async def _validated(tool: ToolsetTool[Any], arguments: Mapping[str, Any], context: RunContext[Any]) -> Any:

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from pydantic_ai import Tool as AgentFunction
-from pydantic_ai.toolsets import AbstractToolset, FunctionToolset
+from pydantic_ai.toolsets import FunctionToolset
 
 from orchestrator.sdk import Context, InvalidInput, Tool, ToolDefinition
 from orchestrator_services.agents.options import Options
 from orchestrator_services.agents.running import run_function, run_in_toolset
-from orchestrator_services.agents.toolsets import Toolsets, as_used_alone, id_of
+from orchestrator_services.agents.toolsets import Toolset, Toolsets, as_used_alone
 
-_TIMEOUT_MS: Final = 30_000
+TIMEOUT_MS: Final = 30_000
 _GRACE_MS: Final = 5_000
 """A tool's own timeout comes first: what it says goes to the model, as without the platform."""
 _IN_TOOLSET: Final = {
@@ -33,13 +33,14 @@ class AgentTool(Tool):
 
 
 def tools_of(options: Options) -> Iterator[AgentTool]:
-    """A tool for each function of the agent, and one for each of its toolsets."""
+    """A tool for each function of the agent, and one for each of its toolsets that is no server."""
     found = Toolsets.of(options.agent)
     for functions in found.functions:
         for name in functions.tools:
             yield _function(functions, name, options)
     for toolset in found.others:
-        yield _toolset(toolset, options)
+        if toolset.others:
+            yield _toolset(toolset, options)
 
 
 def _function(functions: FunctionToolset[Any], name: str, options: Options) -> AgentTool:
@@ -61,8 +62,8 @@ def _function(functions: FunctionToolset[Any], name: str, options: Options) -> A
     )
 
 
-def _toolset(toolset: AbstractToolset[Any], options: Options) -> AgentTool:
-    toolset_id, alone = id_of(toolset), as_used_alone(toolset)
+def _toolset(toolset: Toolset, options: Options) -> AgentTool:
+    toolset_id, alone = toolset.id, as_used_alone(toolset.whole)
 
     async def run(given: dict[str, Any], context: Context) -> Any:
         return await run_in_toolset(alone, given["tool"], given["arguments"], options, context)
@@ -73,11 +74,11 @@ def _toolset(toolset: AbstractToolset[Any], options: Options) -> AgentTool:
             name=options.tool_name(toolset_id),
             description=f"Runs a tool of {toolset_id}, a toolset of the agent {options.name}.",
             arguments_schema=json.dumps(_IN_TOOLSET, sort_keys=True),
-            timeout_ms=_TIMEOUT_MS,
+            timeout_ms=TIMEOUT_MS,
             at_most_once=toolset_id in options.at_most_once,
         ),
     )
 
 
 def _timeout_ms(seconds: float | None) -> int:
-    return _TIMEOUT_MS if seconds is None else round(seconds * 1000) + _GRACE_MS
+    return TIMEOUT_MS if seconds is None else round(seconds * 1000) + _GRACE_MS

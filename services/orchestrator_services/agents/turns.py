@@ -1,7 +1,7 @@
 """One turn of a durable agent: one run of its own, whose tools the platform runs."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
@@ -54,6 +54,24 @@ _MISFITS: Final = (ValidationError, ToolRetryError, ModelRetry)
 """Behind the library's error where the agent's own number of retries is used up."""
 
 
+class Asking:
+    """Asks the model of an agent that somebody wrote, and knows where each call of it goes."""
+
+    def __init__(self, options: Options, policy: types.ToolPolicy) -> None:
+        self.routes: dict[str, Route] = {}
+        """Of the agent's own tools, by the names that the model uses."""
+        self.names: ToolNames = SameNames()
+        """Of the platform's tools that are offered besides the agent's."""
+        self._options = options
+        self._policy = policy
+
+    async def turn(self, request: TurnRequest, context: Context) -> TurnReply:
+        """As `ModelClient.turn` says; also raises what code of the agent raises, as a `HandlerError`."""
+        self.names = ToolNames(tool.name for tool in request.tools)
+        deps = await self._options.make_deps(context)
+        return await AgentRun.prepared(self, self._options, request, self._policy, deps, context).turn()
+
+
 @dataclass(frozen=True)
 class AgentRun(Run):
     """A turn of an agent that somebody wrote: what it does not say itself is as for other agents."""
@@ -61,9 +79,8 @@ class AgentRun(Run):
     options: Options
     policy: types.ToolPolicy
     deps: Any
-    routes: dict[str, Route]
-    platform_names: ToolNames
-    """Of the platform's tools that are offered besides the agent's."""
+    announced: Mapping[str, types.ToolDefinition]
+    asking: Asking
     usage: RunUsage
     """Of the session, up to now."""
     bounds: ModelSettings
@@ -71,7 +88,13 @@ class AgentRun(Run):
 
     @classmethod
     def prepared(
-        cls, options: Options, request: TurnRequest, policy: types.ToolPolicy, deps: Any, context: Context
+        cls,
+        asking: Asking,
+        options: Options,
+        request: TurnRequest,
+        policy: types.ToolPolicy,
+        deps: Any,
+        context: Context,
     ) -> "AgentRun":
         """Raises `PermanentError` and `InvalidInput` for what can be seen to be wrong before anything is sent."""
         given = settings()
@@ -80,11 +103,10 @@ class AgentRun(Run):
             for one in candidates:
                 require_price(one)
         history = () if request.history is None else request.history.decoded
-        platform_names = ToolNames(tool.name for tool in request.tools)
-        routes: dict[str, Route] = {}
 
         def named(tool: str) -> str:
-            return routes[tool].tool if tool in routes else platform_names.to_platform(tool)
+            route = asking.routes.get(tool)
+            return route.tool if route else asking.names.to_platform(tool)
 
         return cls(
             request=replace(request, model=replaced(request.model, name=candidates[0].name)),
@@ -103,16 +125,16 @@ class AgentRun(Run):
             options=options,
             policy=policy,
             deps=deps,
-            routes=routes,
-            platform_names=platform_names,
+            announced=context.definitions.tools,
+            asking=asking,
             usage=_used_in(history),
             bounds={"max_tokens": given.max_tokens, "request_timeout": given.request_timeout},
         )
 
     async def result(self) -> AgentRunResult[Any]:
         agent = _deferring(self.options.agent)
-        others = PlatformTools(self.request.tools, self.platform_names, self.max_requests)
-        toolsets = [*deferred(self.options, self.policy, self.routes), others]
+        others = PlatformTools(self.request.tools, self.asking.names, self.max_requests)
+        toolsets = [*deferred(self.options, self.policy, self.announced, self.asking.routes), others]
         with agent.override(model=self._model(), tools=[], toolsets=toolsets):
             return await agent.run(
                 self.request.prompt or None,

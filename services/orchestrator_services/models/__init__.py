@@ -3,12 +3,10 @@
 import asyncio
 from functools import cache
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import Final
 
 from orchestrator.sdk import ConfigurationError, Context
-from orchestrator.sdk.messages import types
 from orchestrator_services.models.port import (
-    NO_LIMIT,
     Budget,
     History,
     ModelClient,
@@ -59,26 +57,11 @@ async def library_loaded() -> None:
     await _CLIENT.loaded()
 
 
-class _LazyClient:
+class _LazyClient(ModelClient):
     """The client behind `model_client`."""
 
     async def turn(self, request: TurnRequest, context: Context) -> TurnReply:
         return await (await self.loaded()).turn(request, context)
-
-    async def ask(
-        self,
-        model: types.ModelPolicy,
-        prompt: str,
-        context: Context,
-        *,
-        instructions: str = "",
-        output_schema: dict[str, Any] | None = None,
-        budget: Budget = NO_LIMIT,
-    ) -> Any:
-        client = await self.loaded()
-        return await client.ask(
-            model, prompt, context, instructions=instructions, output_schema=output_schema, budget=budget
-        )
 
     async def loaded(self) -> ModelClient:
         return _loaded() if _loaded.cache_info().currsize else await asyncio.to_thread(_loaded)

@@ -25,7 +25,6 @@ from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.settings import ModelSettings
 
 from orchestrator.sdk import Context, HandlerError, InvalidInput, PermanentError
-from orchestrator.sdk.messages import types
 from orchestrator_services.models.budget import Wallet
 from orchestrator_services.models.candidates import Candidate, candidate, require_price
 from orchestrator_services.models.conversion import (
@@ -37,14 +36,14 @@ from orchestrator_services.models.conversion import (
     problem_of,
     text_of,
 )
+from orchestrator_services.models.earlier import WithEarlier, last_response_at
 from orchestrator_services.models.errors import failed
 from orchestrator_services.models.metering import Meter, MeteredModel
 from orchestrator_services.models.names import SameNames, ToolNames
 from orchestrator_services.models.outputs import Output
 from orchestrator_services.models.port import (
-    NO_LIMIT,
-    Budget,
     History,
+    ModelClient,
     ToolAnswer,
     ToolCall,
     TurnReply,
@@ -55,28 +54,12 @@ from orchestrator_services.models.settings import ModelsSettings, settings
 from orchestrator_services.models.toolset import PlatformTools
 
 
-class PydanticModelClient:
+class PydanticModelClient(ModelClient):
     """Asks models by pydantic-ai. It has no state but the clients of providers, which all turns share."""
 
     async def turn(self, request: TurnRequest, context: Context) -> TurnReply:
         """As `ModelClient.turn` says."""
         return await Run.of(request, context, settings()).turn()
-
-    async def ask(
-        self,
-        model: types.ModelPolicy,
-        prompt: str,
-        context: Context,
-        *,
-        instructions: str = "",
-        output_schema: dict[str, Any] | None = None,
-        budget: Budget = NO_LIMIT,
-    ) -> Any:
-        """As `ModelClient.ask` says."""
-        request = TurnRequest(
-            model=model, instructions=instructions, prompt=prompt, output_schema=output_schema, budget=budget
-        )
-        return (await self.turn(request, context)).output
 
 
 @dataclass(frozen=True)
@@ -133,18 +116,20 @@ class Run:
         return self.reply(result)
 
     async def result(self) -> AgentRunResult[Any]:
-        return await self._agent().run(
+        history = self.names.history_for_model(self.history)
+        begin = last_response_at(history)
+        return await self._agent(history[:begin]).run(
             self.request.prompt or None,
-            message_history=self.names.history_for_model(self.history),
+            message_history=history[begin:],
             deferred_tool_results=DeferredToolResults(calls=self.answers) if self.answers else None,
             model_settings=self.settings,
             usage_limits=UsageLimits(request_limit=self.max_requests),
         )
 
-    def _agent(self) -> Agent[None, Any]:
+    def _agent(self, earlier: Sequence[ModelMessage]) -> Agent[None, Any]:
         models = [MeteredModel(one, self.meter, self.settings["max_tokens"]) for one in self.candidates]
         agent: Agent[None, Any] = Agent(
-            models[0] if len(models) == 1 else FallbackModel(*models),
+            WithEarlier(models[0] if len(models) == 1 else FallbackModel(*models), earlier),
             output_type=[self.output.type if self.output else str, DeferredToolRequests],
             instructions=self.request.instructions or None,
             toolsets=[PlatformTools(self.request.tools, self.names, self.max_requests)],

@@ -3,8 +3,9 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from operator import is_
 from typing import Final, TypeVar
 
 from pydantic_ai.messages import ModelMessage, ModelRequest, ToolCallPart, ToolReturnPart
@@ -76,9 +77,16 @@ def _distinct(tool: str, name: str, uses: int) -> str:
 
 
 def _renamed(message: ModelMessage, rename: Callable[[str], str]) -> ModelMessage:
+    """The message itself where nothing in it has another name: conversations are long."""
     if isinstance(message, ModelRequest):
-        return replace(message, parts=[_part_renamed(part, rename) for part in message.parts])
-    return replace(message, parts=[_part_renamed(part, rename) for part in message.parts])
+        asked = [_part_renamed(part, rename) for part in message.parts]
+        return message if _same(asked, message.parts) else replace(message, parts=asked)
+    said = [_part_renamed(part, rename) for part in message.parts]
+    return message if _same(said, message.parts) else replace(message, parts=said)
+
+
+def _same(parts: Sequence[object], others: Sequence[object]) -> bool:
+    return all(map(is_, parts, others))
 
 
 def _part_renamed(part: Part, rename: Callable[[str], str]) -> Part:

@@ -138,3 +138,7 @@ class ModelClient(Protocol):
         budget: Budget = NO_LIMIT,
     ) -> Any:
         """One question without tools or history: data that fits the schema, or text without one."""
+        request = TurnRequest(
+            model=model, instructions=instructions, prompt=prompt, output_schema=output_schema, budget=budget
+        )
+        return (await self.turn(request, context)).output

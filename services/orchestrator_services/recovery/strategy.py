@@ -15,7 +15,9 @@ from orchestrator.sdk import (
 )
 from orchestrator_services.recovery.backoff import backoff_ms
 
-NOT_BEGUN: Final = frozenset({"rate_limited", "overloaded", "model_unavailable"})
+NOT_BEGUN: Final = frozenset(
+    {"rate_limited", "overloaded", "model_unavailable", "server_unavailable", "tools_not_announced"}
+)
 """Codes of transient failures after which nothing has been done and nothing spent."""
 
 

@@ -1,7 +1,7 @@
 """The conversation of a session, as it goes on during one planning call."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from orchestrator.sdk import Context, PlanRequest, ToolDefinition
 from orchestrator.sdk.messages import types
@@ -14,6 +14,9 @@ from orchestrator_services.strategies.recall import Recalled, in_words, recalled
 
 _NO_ANSWERS: Final = Answers()
 
+Ask: TypeAlias = Callable[[TurnRequest, Context], Awaitable[TurnReply]]
+"""Asks a model for one turn, as `ModelClient.turn` does."""
+
 
 class Dialogue:
     """What was said with the agent's model, and a way to go on. Nothing is kept until the plan is returned."""
@@ -25,6 +28,7 @@ class Dialogue:
         model: types.ModelPolicy,
         instructions: str,
         memory: Recalled,
+        ask: Ask | None = None,
     ) -> None:
         self.request = request
         self.context = context
@@ -35,20 +39,30 @@ class Dialogue:
         """What this call adds to the conversation; goes into the plan."""
         self.allowance = Allowance(request.limits, context)
         self._instructions = instructions
+        self._ask = ask
 
     @classmethod
-    async def resumed(cls, request: PlanRequest, context: Context, *rules: str) -> "Dialogue":
+    async def resumed(
+        cls,
+        request: PlanRequest,
+        context: Context,
+        *rules: str,
+        model: types.ModelPolicy | None = None,
+        ask: Ask | None = None,
+    ) -> "Dialogue":
         """The conversation up to now. `rules` stand below the agent's instructions.
 
+        It is had with the model of the agent's profile, by the client of models; or with `model`, which `ask` asks.
         Raises `InvalidInput` for an agent without a model.
         """
-        model = model_of(request)
+        model = model or model_of(request)
         return cls(
             request,
             context,
             model,
             await instructions_for(model, context, *rules),
             await recalled(request.conversation, context.values),
+            ask,
         )
 
     @property
@@ -69,7 +83,8 @@ class Dialogue:
         output_schema: dict[str, Any] | None = None,
     ) -> TurnReply:
         """Says this, and returns what the model replies. After an error the conversation is as it was."""
-        reply = await model_client().turn(
+        ask = self._ask or model_client().turn
+        reply = await ask(
             TurnRequest(
                 model=self.model,
                 instructions=self._instructions,

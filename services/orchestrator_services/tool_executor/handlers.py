@@ -1,5 +1,6 @@
 """The tool executor service: runs the tools of this process, one run per command."""
 
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
 from orchestrator.sdk import (
@@ -13,12 +14,14 @@ from orchestrator.sdk import (
     Service,
     ServiceContext,
     Tool,
+    ToolSource,
     TransientError,
     UnavailableError,
     failure_of,
     tool_defined,
 )
 from orchestrator.sdk.messages import Definition, Message, commands, events, replace, types
+from orchestrator_services.tool_executor.listing import Listing
 from orchestrator_services.tool_executor.pools import pool_of_this_process
 from orchestrator_services.tool_executor.running import OUTPUT_NOT_JSON, output_not_json, run
 from orchestrator_services.tool_executor.supervision import Rhythm, RunTimedOut, supervised
@@ -40,6 +43,14 @@ def tools_of_this_process(platform: Platform) -> list[Definition]:
     now = platform.now()
     loaded = [tool.definition for _, tool in sorted(platform.plugins.by_name(Tool).items())]
     return [tool_defined(definition, now) for definition in loaded if POOL.has(definition.pool)]
+
+
+@service.discovers
+async def tools_of_sources(platform: Platform) -> AsyncIterator[Iterable[Definition]]:
+    """Announces the tools of every source that runs here, when its source names them."""
+    sources = [one for one in platform.plugins.by_name(ToolSource).values() if POOL.has(one.pool)]
+    async for definitions in Listing(sources).found():
+        yield [tool_defined(one, platform.now()) for one in definitions]
 
 
 @service.on(commands.ExecuteTool)
@@ -78,7 +89,7 @@ def _tool(message: commands.ExecuteTool, context: ServiceContext) -> Tool:
             f"the command expired {late} ms ago, before an executor received it", code="expired"
         )
     name = message.call.tool
-    tool = context.plugins.by_name(Tool).get(name)
+    tool = context.plugins.by_name(Tool).get(name) or _in_source(name, context)
     if tool is None:
         raise PermanentError(
             f"tool {name} not found in this executor: load its module here, or give the tool a pool of its own",
@@ -92,6 +103,12 @@ def _tool(message: commands.ExecuteTool, context: ServiceContext) -> Tool:
             code="tool_version_differs",
         )
     return tool
+
+
+def _in_source(name: str, context: ServiceContext) -> Tool | None:
+    sources = context.plugins.by_name(ToolSource)
+    source = next((one for one in sources.values() if name.startswith(f"{one.name}.")), None)
+    return None if source is None else source.tool(name)
 
 
 async def _arguments(message: commands.ExecuteTool, context: ServiceContext) -> Any:

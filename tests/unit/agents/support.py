@@ -82,6 +82,7 @@ async def outcome(
     durable_agent: DurableAgent, goal: str = "How many?", *documents: str, **fields: Any
 ) -> tuple[Any, Harness]:
     """The session of one task, after it has settled, and its platform."""
-    async with Harness(durable_agent, documents=documents) as harness:
+    timeout_s = fields.pop("timeout_s", 10)
+    async with Harness(durable_agent, documents=documents, timeout_s=timeout_s) as harness:
         session = await harness.submit(goal, agent=fields.pop("agent", "desk"), **fields)
         return session, harness

@@ -79,6 +79,7 @@ SDK = {
     "Tool",
     "ToolDefinition",
     "ToolFunction",
+    "ToolSource",
     "TransientError",
     "UnavailableError",
     "UnknownOutcome",

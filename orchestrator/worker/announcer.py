@@ -1,0 +1,81 @@
+"""Publishes the definitions that exist because a service runs: those it has at its start, and those it finds later."""
+
+import asyncio
+import logging
+import threading
+from concurrent.futures import Future
+from typing import Final
+
+from orchestrator.errors import OrchestratorError, UnavailableError
+from orchestrator.messages.base import Definition
+from orchestrator.messages.catalogue import CATALOGUE
+from orchestrator.messages.events import MessageDeadLettered
+from orchestrator.sdk.service import Discovery, Service
+from orchestrator.worker.dispatch import Handling
+from orchestrator.worker.host import Host
+
+logger: Final = logging.getLogger(__name__)
+
+_TIMEOUT_S: Final = 30.0
+_RETRY_S: Final = 1.0
+
+
+class Announcer:
+    """The definitions of one service. What the table has already is not published again."""
+
+    def __init__(self, service: Service, host: Host, handling: Handling) -> None:
+        self._service = service
+        self._host = host
+        self._handling = handling
+        self._discovering: Future[None] | None = None
+
+    def start(self) -> None:
+        """Looks up the schemas of what the service writes, publishes the definitions that it has, and begins to
+        look for more on the host's event loop.
+
+        Raises `UnavailableError` if Kafka does not take them in time. Not for the event loop's thread.
+        """
+        written = [entry.message for entry in CATALOGUE if entry.writer == self._service.name]
+        self._host.codec.prepare([*written, MessageDeadLettered])
+        self._announce()
+        if self._service.discovery is not None:
+            found = self._discover(self._service.discovery)
+            self._discovering = asyncio.run_coroutine_threadsafe(found, self._host.loop)
+
+    def stop(self) -> None:
+        """Looks for no more definitions. Any thread may call it."""
+        if self._discovering is not None:
+            self._discovering.cancel()
+
+    def _announce(self) -> None:
+        records = [
+            self._host.codec.encode(definition, source=self._handling.source)
+            for definition in self._service.announcement(self._handling.platform)
+            if not self._host.definitions.table.has(definition)
+        ]
+        if records:
+            sent = threading.Event()
+            self._host.outbox.send(records, lambda _error: sent.set())
+            if not sent.wait(_TIMEOUT_S):
+                raise UnavailableError(
+                    f"{self._service.name} could not publish its definitions in time: check that Kafka is reachable"
+                )
+
+    async def _discover(self, discovery: Discovery) -> None:
+        try:
+            async for found in discovery(self._handling.platform):
+                for definition in found:
+                    await self._publish(definition)
+        except Exception:
+            logger.exception("%s looks for no more definitions", self._service.name)
+
+    async def _publish(self, definition: Definition) -> None:
+        """Returns when the definition is written, however long Kafka takes to come back."""
+        while not self._host.definitions.table.has(definition):
+            try:
+                await self._handling.platform.emit(definition)
+            except OrchestratorError as error:
+                logger.warning("a definition was not published, trying again: %s", error)
+                await asyncio.sleep(_RETRY_S)
+            else:
+                return

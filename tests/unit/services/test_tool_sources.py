@@ -1,0 +1,103 @@
+"""Tools that are known once their source was asked: announced while the executor runs, and run like others."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+from orchestrator_services.tool_executor.listing import Backoff, Listing
+
+from orchestrator.messages import events
+from orchestrator.sdk import FailureKind, InvalidInput, Tool, ToolDefinition, ToolSource, tool
+from orchestrator.testing import Harness
+
+PLAYBOOK = """
+playbook: shelf
+steps:
+  looked: {tool: shelves.upper, arguments: {item: apple}}
+result: {$from: looked}
+"""
+
+
+def shelf(name: str) -> Tool:
+    @tool(name)
+    def looked(item: str) -> str:
+        if name != "shelves.upper":
+            raise InvalidInput(f"{name} is gone", code="tool_not_found")
+        return f"{item} on {name}"
+
+    return looked
+
+
+class Shelves:
+    """Answers when it is open, and whenever somebody moves a shelf."""
+
+    def __init__(self, *names: str, is_open: bool = True) -> None:
+        self.names = names
+        self.is_open = is_open
+        self.asked = 0
+        self.moved = asyncio.Event()
+
+    @property
+    def source(self) -> ToolSource:
+        return ToolSource("shelves", self.definitions, shelf)
+
+    async def definitions(self) -> AsyncIterator[Sequence[ToolDefinition]]:
+        self.asked += 1
+        while True:
+            if not self.is_open:
+                raise ConnectionError("nobody is there")
+            yield [shelf(f"shelves.{name}").definition for name in self.names]
+            await self.moved.wait()
+            self.moved.clear()
+
+
+async def test_a_tool_of_a_source_is_announced_and_runs() -> None:
+    async with Harness(Shelves("upper", "lower").source, documents=[PLAYBOOK]) as harness:
+        session = await harness.submit("look", playbook="shelf")
+
+    assert session.result == "apple on shelves.upper"
+    announced = [one.tool.name for one in harness.produced if isinstance(one, events.ToolDefined)]
+    assert [name for name in announced if name.startswith("shelves.")] == ["shelves.upper", "shelves.lower"]
+
+
+async def test_a_tool_that_its_source_has_no_more_fails_as_the_source_says() -> None:
+    document = PLAYBOOK.replace("upper", "lower")
+    async with Harness(Shelves("lower").source, documents=[document]) as harness:
+        await harness.submit("look", playbook="shelf")
+
+    (failed,) = (one for one in harness.produced if isinstance(one, events.ToolFailed))
+    assert (failed.failure.kind, failed.failure.code) == (FailureKind.INVALID_INPUT, "tool_not_found")
+
+
+async def test_a_source_that_does_not_answer_leaves_other_tools_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with Harness(Shelves("upper", is_open=False).source) as harness:
+        assert "files.read" in harness.definitions.tools
+        assert "shelves.upper" not in harness.definitions.tools
+
+    (record,) = (one for one in caplog.records if one.levelno == logging.WARNING)
+    assert record.getMessage() == (
+        "the tools of shelves are not known, asking again in 1 s; other tools run: ConnectionError: nobody is there"
+    )
+
+
+async def test_the_first_item_waits_for_every_source_and_later_ones_follow_changes() -> None:
+    shelves, closed = Shelves("upper"), Shelves("never", is_open=False)
+    found = Listing([shelves.source, closed.source], Backoff(first=0.001)).found()
+
+    first = await anext(found)
+    shelves.names = ("upper", "lower")
+    shelves.moved.set()
+    second = await anext(found)
+    closed.is_open = True
+    third = await anext(found)
+    await found.aclose()
+
+    assert [[one.name for one in each] for each in (first, second, third)] == [
+        ["shelves.upper"],
+        ["shelves.upper", "shelves.lower"],
+        ["shelves.never"],
+    ]
+    assert closed.asked > 1
