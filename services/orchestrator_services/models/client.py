@@ -42,6 +42,7 @@ from orchestrator_services.models.metering import Meter, MeteredModel
 from orchestrator_services.models.names import SameNames, ToolNames
 from orchestrator_services.models.outputs import Output
 from orchestrator_services.models.port import (
+    Budget,
     History,
     ModelClient,
     ToolAnswer,
