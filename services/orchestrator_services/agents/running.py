@@ -1,8 +1,9 @@
 """Running one tool of an agent, in the process of an executor."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from threading import Thread
 from typing import Any, Final
 
@@ -16,9 +17,9 @@ from pydantic_ai.toolsets import AbstractToolset, FunctionToolset, ToolsetTool
 from pydantic_ai.usage import RunUsage
 from pydantic_core import to_json
 
-from orchestrator.sdk import Context, InvalidInput, PermanentError
+from orchestrator.sdk import Context, HandlerError, InvalidInput, PermanentError, UnknownOutcome
 from orchestrator_services.agents.options import Options
-from orchestrator_services.agents.toolsets import not_supported
+from orchestrator_services.agents.toolsets import id_of, not_supported
 
 
 async def run_function(
@@ -28,11 +29,12 @@ async def run_function(
     options: Options,
     context: Context,
 ) -> Any:
-    """What a function tool returns. Raises the errors of `_called`."""
+    """What a function tool returns. Raises the errors of `_told`."""
     run_context = await _run_context(name, options, context)
     definition = toolset.tools[name].tool_def
     tool = toolset.tool_for_tool_def(definition, ctx=run_context, original_name=name)
-    return await _called(toolset, tool, arguments, run_context, options)
+    with _told(name, options, at_most_once=name in options.at_most_once):
+        return await _called(toolset, tool, arguments, run_context)
 
 
 async def run_in_toolset(
@@ -44,7 +46,7 @@ async def run_in_toolset(
 ) -> Any:
     """What a tool of a toolset or server returns. The toolset is entered for this call alone.
 
-    Raises `InvalidInput` for a tool that it does not have (any more), and the errors of `_called`.
+    Raises `InvalidInput` for a tool that it does not have (any more), and the errors of `_told`.
     """
     run_context = await _run_context(name, options, context)
     async with await toolset.for_run(run_context) as entered:
@@ -54,34 +56,47 @@ async def run_in_toolset(
             raise InvalidInput(
                 f"{name} not found; tools: {', '.join(sorted(tools)) or 'none'}", code="tool_not_found"
             )
-        return await _called(step, tools[name], arguments, run_context, options)
+        with _told(name, options, at_most_once=id_of(toolset) in options.at_most_once):
+            return await _called(step, tools[name], arguments, run_context)
 
 
 async def _called(
     toolset: AbstractToolset[Any],
     tool: ToolsetTool[Any],
     arguments: Mapping[str, Any],
-    run_context: RunContext[Any],
-    options: Options,
+    context: RunContext[Any],
 ) -> Any:
-    """Raises `InvalidInput` for arguments that do not fit and where the tool asks the model to try again,
-    `PermanentError` where the tool says that it failed, and what the tool raises."""
-    name = tool.tool_def.name
+    fitting = await _validated(tool, arguments, context)
+    with Agent.using_thread_executor(_OWN_THREADS):
+        return _unwrapped(await toolset.call_tool(tool.tool_def.name, fitting, context, tool))
+
+
+@contextmanager
+def _told(name: str, options: Options, *, at_most_once: bool) -> Iterator[None]:
+    """Errors of a tool as the platform has them.
+
+    Raises `InvalidInput` for arguments that do not fit and where the tool asks the model to try again,
+    `PermanentError` where it says that it failed, and any other error as it is.
+    """
     try:
-        fitting = await _validated(tool, arguments, run_context)
-        with Agent.using_thread_executor(_OWN_THREADS):
-            returned = await toolset.call_tool(name, fitting, run_context, tool)
+        yield
     except ValidationError as error:
         raise InvalidInput(
             f"invalid arguments for {name}: {in_words(error)}", code="arguments_do_not_fit"
         ) from error
     except ModelRetry as error:
-        raise InvalidInput(error.message, code="model_retry") from error
+        raise _retry(error, at_most_once=at_most_once) from error
     except ToolFailed as error:
         raise PermanentError(str(error), code="tool_failed") from error
     except (ApprovalRequired, CallDeferred) as error:
         raise not_supported(options.name, name) from error
-    return _unwrapped(returned)
+
+
+def _retry(error: ModelRetry, *, at_most_once: bool) -> HandlerError:
+    """What the model is told. The library asks it to try again, too, after the tool's own timeout."""
+    if at_most_once and isinstance(error.__context__, TimeoutError):
+        return UnknownOutcome(error.message, code="timeout")
+    return InvalidInput(error.message, code="model_retry")
 
 
 async def _validated(tool: ToolsetTool[Any], arguments: Mapping[str, Any], context: RunContext[Any]) -> Any:
