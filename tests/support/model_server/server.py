@@ -90,7 +90,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send_not_found()
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        length = int(self.headers["Content-Length"])
+        body = self.rfile.read(length)
+        if len(body) < length:
+            # The client has gone in the middle of its request.
+            self.close_connection = True
+            return
         match self.path:
             case "/v1/chat/completions":
                 self._complete(json.loads(body))
