@@ -1,23 +1,25 @@
-"""The model of `thoughts`: it looks, side by side, charges, looks again, and adds up what it has found."""
+"""The models of `thoughts`: they look, side by side, charge, look again, and add up what they have found."""
 
 import json
 import re
 import time
 from collections.abc import Iterable
+from typing import Any
 
+from tests.chaos.thoughts import PLAIN
 from tests.support.model_server import Call, Output, Reply, Request
 
 _TASK = re.compile(r"task (\d+)")
 _DATA = re.compile(r"<data[^>]*>\n(.*)\n</data>", re.DOTALL)
+_STEP = re.compile(r'<data tool="chaos.look" step="[^"]*">\n(.*?)\n</data>', re.DOTALL)
+_UNKNOWN = "may still have had its effect"
 _LONGEST_MS = 1_000
+_CARELESS = -1
 
 
-def thinker(request: Request) -> Reply:
-    """Thinks for a while, so that requests are under way when processes are killed."""
-    found = _TASK.match(request.task)
-    assert found is not None, f"not a task of this script: {request.task}"
-    number = int(found[1])
-    time.sleep((number * 53 + request.turn * 101) % _LONGEST_MS / 1_000)
+def by_turns(request: Request) -> Reply:
+    """Turn by turn."""
+    number = _thinks(request)
     match request.turn:
         case 0:
             return [_look(number, 0), _look(number, 1)]
@@ -29,8 +31,54 @@ def thinker(request: Request) -> Reply:
             return Output({"sum": sum(_values(request)), "charged": _charged(request)})
 
 
+def by_plans(request: Request) -> Reply:
+    """Two plans, in each of which a look waits for the one before; then the result."""
+    number = _thinks(request)
+    match request.turn:
+        case 0:
+            return Output({"steps": _looks(number, 0)})
+        case 1:
+            charge = {"step": "charge", "tool": "chaos.charge", "arguments": {"number": number}}
+            return Output({"steps": [charge, *_looks(number, 2)]})
+        case _:
+            told = "\n".join(str(each["content"]) for each in request.messages if each["role"] == "user")
+            found = [json.loads(text)["value"] for text in _STEP.findall(told)]
+            charged = "unknown" if _UNKNOWN in told else "yes"
+            return Output({"steps": [], "result": {"sum": sum(found), "charged": charged}})
+
+
+def with_critic(request: Request) -> Reply:
+    """As turn by turn, but its first answer is careless, and a critic sees that."""
+    if request.system.startswith("You judge the answer"):
+        _thinks(request)
+        is_careless = f'"sum":{_CARELESS}' in request.task
+        return Output({"criticism": "Add up." if is_careless else "", "acceptable": not is_careless})
+    reply = by_turns(request)
+    if isinstance(reply, Output) and "Add up." not in request.last:
+        return Output({**reply.value, "sum": _CARELESS})
+    return reply
+
+
+def _thinks(request: Request) -> int:
+    """The number of the task. Takes a while, so that requests are under way when processes are killed."""
+    found = _TASK.match(request.task)
+    assert found is not None, f"not a task of this script: {request.task}"
+    number = int(found[1])
+    time.sleep((number * 53 + request.turn * 101) % _LONGEST_MS / 1_000)
+    return number
+
+
 def _look(number: int, place: int) -> Call:
     return Call("chaos_look", {"number": number, "place": place})
+
+
+def _looks(number: int, place: int) -> list[dict[str, Any]]:
+    """Looks at a place and at the one after it, which only the first look tells."""
+    steps = {"here": place, "there": {"$output": "here", "at": "/next"}}
+    return [
+        {"step": name, "tool": "chaos.look", "arguments": {"number": number, "place": where}}
+        for name, where in steps.items()
+    ]
 
 
 def _values(request: Request) -> Iterable[int]:
@@ -45,8 +93,8 @@ def _charged(request: Request) -> str:
     (charged,) = [each for each in request.all_results if each.tool == "chaos_charge"]
     if _DATA.fullmatch(charged.text):
         return "yes"
-    assert "may still have had its effect" in charged.text, charged.text
+    assert _UNKNOWN in charged.text, charged.text
     return "unknown"
 
 
-SCRIPTS = {"thinker": thinker}
+SCRIPTS = {"react": by_turns, "plan-execute": by_plans, "reflexion": with_critic, PLAIN: by_turns}

@@ -10,6 +10,8 @@ from tests.chaos import steps, thoughts
 
 _STEPS: Final = ("planner", "tool-selector", "tool-executor", "evaluator", "recovery", "reviewer-chaos")
 _DECIDING: Final = ("tool-selector", "evaluator", "recovery")
+# Planners and executors alone need the code of agents.
+_CODE: Final = ("--module", "tests.chaos.thinking_agent")
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,12 @@ THOUGHTS: Final = Workload(
     {
         "orchestrator-0": ("orchestrator", "--slot", "0"),
         "orchestrator-1": ("orchestrator", "--slot", "1"),
-        "planner-0": ("planner", "--slot", "0"),
-        "planner-1": ("planner", "--slot", "1"),
-        "executor-0": ("tool-executor", "--slot", "0"),
-        "executor-1": ("tool-executor", "--slot", "1"),
+        "planner-0": ("planner", *_CODE, "--slot", "0"),
+        "planner-1": ("planner", *_CODE, "--slot", "1"),
+        "executor-0": ("tool-executor", *_CODE, "--slot", "0"),
+        "executor-1": ("tool-executor", *_CODE, "--slot", "1"),
         "deciding-0": (*_DECIDING, "--slot", "0"),
     },
     thoughts.agent_of,
 )
-"""Agents that ask a model, turn by turn. Two copies of whatever is killed."""
+"""Agents that ask a model, each in its own way. Two copies of whatever is killed."""

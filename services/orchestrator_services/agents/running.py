@@ -1,8 +1,9 @@
 """Running one tool of an agent, in the process of an executor."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from threading import Thread
 from typing import Any, Final
 
@@ -16,7 +17,8 @@ from pydantic_ai.toolsets import AbstractToolset, FunctionToolset, ToolsetTool
 from pydantic_ai.usage import RunUsage
 from pydantic_core import to_json, to_jsonable_python
 
-from orchestrator.sdk import Context, InvalidInput, PermanentError
+from orchestrator.sdk import Context, HandlerError, InvalidInput, PermanentError, UnknownOutcome
+from orchestrator.sdk.messages import commands
 from orchestrator_services.agents.options import Options
 from orchestrator_services.agents.servers import Origin, origin_of
 from orchestrator_services.agents.toolsets import not_supported
@@ -29,11 +31,12 @@ async def run_function(
     options: Options,
     context: Context,
 ) -> Any:
-    """What a function tool returns. Raises the errors of `_called`."""
+    """What a function tool returns. Raises the errors of `_told`."""
     run_context = await _run_context(name, options, context)
     definition = toolset.tools[name].tool_def
     tool = toolset.tool_for_tool_def(definition, ctx=run_context, original_name=name)
-    return await _called(toolset, tool, arguments, run_context, options)
+    with _told(name, options, context):
+        return await _called(toolset, tool, arguments, run_context)
 
 
 async def run_in_toolset(
@@ -46,7 +49,7 @@ async def run_in_toolset(
     """What a tool of a toolset returns. The toolset is entered for this call alone, but for its servers.
 
     `tool` is its name in the toolset, or that in its server. Raises `InvalidInput` for a tool that it does not have
-    (any more), and the errors of `_called`.
+    (any more), and the errors of `_told`.
     """
     name = tool.tool if isinstance(tool, Origin) else tool
     run_context = await _run_context(name, options, context)
@@ -58,7 +61,8 @@ async def run_in_toolset(
             raise InvalidInput(
                 f"{name} not found; tools: {', '.join(sorted(tools)) or 'none'}", code="tool_not_found"
             )
-        return await _called(step, found, arguments, run_context, options)
+        with _told(found.tool_def.name, options, context):
+            return await _called(step, found, arguments, run_context)
 
 
 def _of_server(tools: Mapping[str, ToolsetTool[Any]], origin: Origin) -> ToolsetTool[Any] | None:
@@ -70,31 +74,49 @@ def bare_context(options: Options) -> RunContext[Any]:
     return RunContext(deps=None, model=_NO_MODEL, usage=RunUsage(), agent=options.agent)
 
 
+def runs_once(context: Context) -> bool:
+    """Whether the tool that is being run must not run again if it may have run."""
+    return isinstance(context.message, commands.ExecuteTool) and context.message.at_most_once
+
+
 async def _called(
     toolset: AbstractToolset[Any],
     tool: ToolsetTool[Any],
     arguments: Mapping[str, Any],
-    run_context: RunContext[Any],
-    options: Options,
+    context: RunContext[Any],
 ) -> Any:
-    """Raises `InvalidInput` for arguments that do not fit and where the tool asks the model to try again,
-    `PermanentError` where the tool says that it failed, and what the tool raises."""
-    name = tool.tool_def.name
+    fitting = await _validated(tool, arguments, context)
+    with Agent.using_thread_executor(_OWN_THREADS):
+        returned = await toolset.call_tool(tool.tool_def.name, fitting, context, tool)
+    return _as_data(_unwrapped(returned))
+
+
+@contextmanager
+def _told(name: str, options: Options, context: Context) -> Iterator[None]:
+    """Errors of a tool as the platform has them.
+
+    Raises `InvalidInput` for arguments that do not fit and where the tool asks the model to try again,
+    `PermanentError` where it says that it failed, and any other error as it is.
+    """
     try:
-        fitting = await _validated(tool, arguments, run_context)
-        with Agent.using_thread_executor(_OWN_THREADS):
-            returned = await toolset.call_tool(name, fitting, run_context, tool)
+        yield
     except ValidationError as error:
         raise InvalidInput(
             f"invalid arguments for {name}: {in_words(error)}", code="arguments_do_not_fit"
         ) from error
     except ModelRetry as error:
-        raise InvalidInput(error.message, code="model_retry") from error
+        raise _retry(error, context) from error
     except ToolFailed as error:
         raise PermanentError(str(error), code="tool_failed") from error
     except (ApprovalRequired, CallDeferred) as error:
         raise not_supported(options.name, name) from error
-    return _as_data(_unwrapped(returned))
+
+
+def _retry(error: ModelRetry, context: Context) -> HandlerError:
+    """What the model is told. The library asks it to try again, too, after the tool's own timeout."""
+    if runs_once(context) and isinstance(error.__context__, TimeoutError):
+        return UnknownOutcome(error.message, code="timeout")
+    return InvalidInput(error.message, code="model_retry")
 
 
 def _as_data(returned: Any) -> Any:

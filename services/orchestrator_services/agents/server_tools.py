@@ -7,9 +7,8 @@ from typing import Any, Final
 from pydantic_ai.tools import ToolDefinition as ModelTool
 
 from orchestrator.sdk import Context, Tool, ToolDefinition, ToolSource
-from orchestrator.sdk.messages import commands
 from orchestrator_services.agents.options import Options
-from orchestrator_services.agents.running import bare_context, run_in_toolset
+from orchestrator_services.agents.running import bare_context, run_in_toolset, runs_once
 from orchestrator_services.agents.servers import Origin, SharedServer
 from orchestrator_services.agents.tools import TIMEOUT_MS, AgentTool
 from orchestrator_services.agents.toolsets import Toolset, Toolsets, as_used_alone
@@ -38,7 +37,7 @@ def _source(server: SharedServer, toolset: Toolset, options: Options) -> ToolSou
         origin = Origin(server.id, full_name.removeprefix(f"{name}."))
 
         async def run(given: dict[str, Any], context: Context) -> Any:
-            if isinstance(context.message, commands.ExecuteTool) and context.message.at_most_once:
+            if runs_once(context):
                 await server.check()
             return await run_in_toolset(whole, origin, given, options, context)
 

@@ -10,13 +10,13 @@ from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from orchestrator.app.settings import load
-from orchestrator.bus.standalone import all_partitions, read_to_end
+from orchestrator.bus.standalone import all_partitions, read_to_end, session_partition
 from orchestrator.client import Client, Handle
 from orchestrator.client.connection import connect
 from orchestrator.local import StackAddress
 from orchestrator.messages import events
 from orchestrator.messages.base import Event
-from orchestrator.messages.catalogue import TOPICS
+from orchestrator.messages.catalogue import TOPICS, Topic
 from orchestrator.messages.types import Usage
 from orchestrator.telemetry.content import VARIABLE as CAPTURE_CONTENT
 from tests.integration.thinking import shop
@@ -34,6 +34,8 @@ GROUPS: Final = (
     ("tool-selector", "recovery", "evaluator", "session-recorder"),
 )
 """The services of each process. Those that only decide share one, to limit the number of processes."""
+_THINK_OR_ACT: Final = ("planner", "tool-executor")
+_ROOT: Final = Path(__file__).parents[3]
 WAIT_S: Final = 240.0
 LOOK_S: Final = 0.05
 Of = TypeVar("Of", bound=Event)
@@ -78,38 +80,68 @@ class Settled:
         return sum(each.outcome is outcome for each in self.requests)
 
 
+@dataclass(frozen=True)
+class Begun:
+    """A session that has begun."""
+
+    session: str
+    goal: str
+    """The task in words of its own: it is nobody else's."""
+
+
 @dataclass
 class Desk:
-    """Takes tasks for the agents of all strategies."""
+    """Takes tasks for the agents of all strategies.
+
+    All of them begin a task together, and each does it once, however many tests look into it: sessions spend most of
+    their time waiting.
+    """
 
     installation: Installation
     server: ModelServer
     collector: Collector
     key: str
     """The credentials of the model server."""
-    _goals: dict[str, str] = field(default_factory=dict)
+    _begun: dict[str, dict[str, Begun]] = field(default_factory=dict)
+    _settled: dict[str, Settled] = field(default_factory=dict)
 
     def client(self) -> Client:
         return Client(load(environment=self.installation.environment))
 
-    async def submit(self, client: Client, task: str, strategy: Strategy) -> Handle:
-        """Gives the task to the strategy's agent, in words of its own."""
-        goal = f"{task}: {uuid4()}"
-        handle = await client.submit(goal, agent=strategy.name)
-        self._goals[handle.correlation_id] = goal
-        return handle
+    async def does(self, task: str, strategy: Strategy) -> Settled:
+        """The task, done by the strategy's agent."""
+        return await self.settle(await self.begins(task, strategy))
 
-    async def settle(self, handle: Handle) -> Settled:
+    async def begins(self, task: str, strategy: Strategy) -> Begun:
+        if task not in self._begun:
+            async with self.client() as client:
+                begun = [await _submitted(client, task, each) for each in STRATEGIES]
+            self._begun[task] = {each.name: one for each, one in zip(STRATEGIES, begun, strict=True)}
+        return self._begun[task][strategy.name]
+
+    async def settle(self, begun: Begun) -> Settled:
         """Waits until the session settles."""
+        if begun.session not in self._settled:
+            async with self.client() as client:
+                self._settled[begun.session] = await self._settle(await client.follow(begun.session), begun)
+        return self._settled[begun.session]
+
+    async def _settle(self, handle: Handle, begun: Begun) -> Settled:
         end = await handle.settled(WAIT_S)
         result = await handle.result() if isinstance(end, events.TaskCompleted) else None
         seen = [event async for event in handle.events()]
-        requests = await asyncio.to_thread(self.server.requests, self._goals[handle.correlation_id])
-        return Settled(handle.correlation_id, end, result, seen, requests)
+        requests = await asyncio.to_thread(self.server.requests, begun.goal)
+        return Settled(begun.session, end, result, seen, requests)
 
-    async def does(self, task: str, strategy: Strategy) -> Settled:
+    async def failed(self, begun: Begun, times: int) -> None:
+        """Waits until planning has failed so often in the session."""
+        seen = 0
         async with self.client() as client:
-            return await self.settle(await self.submit(client, task, strategy))
+            async for event in (await client.follow(begun.session)).events():
+                seen += isinstance(event, events.PlanningFailed)
+                if seen == times:
+                    return
+        raise AssertionError(f"planning failed {seen} times, not {times}, and the session has settled")
 
     def place(self, session: str) -> Path:
         """The folder in which the session's tools leave what they did."""
@@ -128,6 +160,19 @@ class Desk:
         await until(lambda: is_complete(self.collector.trace(settled.session)), "the trace is complete")
         return self.collector.trace(settled.session)
 
+    def shown(self, session: str) -> Sequence[events.ModelProgressed]:
+        """What people who watch the session were shown of the model's words until now, in its order."""
+        connected = connect(load(environment=self.installation.environment))
+        try:
+            place = session_partition(connected.bus, Topic.PROGRESS, session)
+            found = [connected.codec.decode(each) for each in read_to_end(connected.bus, [place], WAIT_S)]
+        finally:
+            connected.close()
+        own = [
+            one for one in found if isinstance(one, events.ModelProgressed) and one.correlation_id == session
+        ]
+        return sorted(own, key=lambda one: (one.call.attempt, one.request, one.part, one.position))
+
     def written(self) -> dict[str, bytes]:
         """All that the platform has written until now: records by topic, and files by name."""
         connected = connect(load(environment=self.installation.environment))
@@ -141,6 +186,11 @@ class Desk:
             connected.close()
         files = (path for path in self.installation.folder.rglob("*") if path.is_file())
         return found | {str(path): path.read_bytes() for path in files}
+
+
+async def _submitted(client: Client, task: str, strategy: Strategy) -> Begun:
+    goal = f"{task}: {uuid4()}"
+    return Begun((await client.submit(goal, agent=strategy.name)).correlation_id, goal)
 
 
 def _bytes(record: Any) -> bytes:
@@ -157,21 +207,30 @@ def running_desk(address: StackAddress, folder: Path) -> Iterator[Desk]:
     agents.mkdir()
     for each in STRATEGIES:
         (agents / f"{each.name}.yaml").write_text(each.agent)
+    scripts = sorted({each.scripts for each in STRATEGIES})
     # Apart from what the platform writes: the server repeats the key.
-    server = ModelServer(*[each.scripts for each in STRATEGIES], log=folder / "requests.jsonl")
+    server = ModelServer(*scripts, log=folder / "requests.jsonl")
     with collecting() as collector, server:
         environment = {
             **server.environment,
             "OPENAI_API_KEY": key,
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
             CAPTURE_CONTENT: "SPAN_ONLY",
+            # Modules of agents are named as modules of these tests.
+            "PYTHONPATH": str(_ROOT),
             "SHOP_FOLDER": str(own / "shop"),
         }
         installation = Installation(address, f"desk-{uuid4().hex[:8]}.", own, environment)
         installation.apply(agents)
-        module = ("--module", str(Path(shop.__file__)), "--drain", "2s")
-        with installation.processes(*[(*group, *module) for group in GROUPS]):
+        with installation.processes(*[(*group, *_options(group)) for group in GROUPS]):
             yield Desk(installation, server, collector, key)
+
+
+def _options(group: Sequence[str]) -> Sequence[str]:
+    """Of the program that runs these services: planners and executors need the code of agents, too."""
+    code = [each.code for each in STRATEGIES if each.code and group[0] in _THINK_OR_ACT]
+    modules = [word for name in (str(Path(shop.__file__)), *code) for word in ("--module", name)]
+    return (*modules, "--drain", "2s")
 
 
 def _of_models(total: Usage) -> Usage:

@@ -1,20 +1,11 @@
 """The model of the strategy `react`: turn by turn, by what the tools of the turn before returned."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
+from tests.integration.thinking.faults import RATE_LIMITED, bad_key, break_off
 from tests.integration.thinking.tasks import by_task, output, outputs
-from tests.support.model_server import (
-    BadCredentials,
-    BreakStream,
-    Call,
-    ContextTooLong,
-    First,
-    Output,
-    Reply,
-    Request,
-    Say,
-    TooManyRequests,
-)
+from tests.support.model_server import Call, ContextTooLong, First, Output, Reply, Request, Say
 from tests.support.model_server.replies import Part
 
 MEETING: Sequence[Part] = [
@@ -22,7 +13,6 @@ MEETING: Sequence[Part] = [
     Call("shop_meet", {"me": "left", "other": "right"}),
     Call("shop_meet", {"me": "right", "other": "left"}),
 ]
-RATE_LIMITED = (TooManyRequests(retry_after=0.3),) * 3
 
 
 def side_by_side(request: Request) -> Reply:
@@ -86,7 +76,11 @@ def rate_limited(request: Request) -> Reply:
 
 def broken_reply(request: Request) -> Reply:
     if request.turn == 0:
-        return First(BreakStream(), then=Call("stock_level", {"item": "apple"}))
+        looks: Sequence[Part] = [
+            Say("I look how many apples are in stock, and say so."),
+            Call("stock_level", {"item": "apple"}),
+        ]
+        return First(break_off(request), then=looks)
     return _answer(*outputs(request.results))
 
 
@@ -100,10 +94,6 @@ def too_long(request: Request) -> Reply:
     if request.turn == 0:
         return Call("stock_level", {"item": "apple"})
     return ContextTooLong()
-
-
-def bad_key(request: Request) -> Reply:
-    return BadCredentials(key=request.headers["authorization"].removeprefix("Bearer "))
 
 
 def everything(request: Request) -> Reply:
@@ -124,7 +114,7 @@ def everything(request: Request) -> Reply:
             failed, level = request.results
             assert "the supplier of apple is closed" in failed.text
             pieces = int(output(level))
-            return First(BreakStream(), then=Call("stock_order", {"item": "pear", "pieces": pieces}))
+            return First(break_off(), then=Call("stock_order", {"item": "pear", "pieces": pieces}))
         case 5:
             return Output({"answer": 42})
         case _:
@@ -136,21 +126,19 @@ def _answer(*found: str) -> Output:
     return Output({"answer": " and ".join(found)})
 
 
-SCRIPTS = {
-    "react": by_task(
-        {
-            "side by side": side_by_side,
-            "fails once": fails_once,
-            "fails for good": fails_for_good,
-            "bad tool name": bad_tool_name,
-            "bad arguments": bad_arguments,
-            "bad output": bad_output,
-            "rate limited": rate_limited,
-            "broken reply": broken_reply,
-            "waiting": waiting,
-            "too long": too_long,
-            "bad key": bad_key,
-            "everything": everything,
-        }
-    )
+TASKS: Final[Mapping[str, Callable[[Request], Reply]]] = {
+    "side by side": side_by_side,
+    "fails once": fails_once,
+    "fails for good": fails_for_good,
+    "bad tool name": bad_tool_name,
+    "bad arguments": bad_arguments,
+    "bad output": bad_output,
+    "rate limited": rate_limited,
+    "broken reply": broken_reply,
+    "waiting": waiting,
+    "too long": too_long,
+    "bad key": bad_key,
+    "everything": everything,
 }
+
+SCRIPTS = {"react": by_task(TASKS), "plain-agent": by_task(TASKS)}

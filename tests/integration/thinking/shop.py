@@ -10,6 +10,7 @@ from pathlib import Path
 from orchestrator.sdk import Context, PermanentError, TransientError, tool
 
 STOCK = {"apple": 3, "pear": 5}
+PRICES = {"apple": 40, "pear": 55}
 _LOOK_S = 0.02
 
 
@@ -32,7 +33,7 @@ def price(item: str, context: Context) -> int:
     attempt: int = getattr(context.message, "call").attempt  # noqa: B009 - an ExecuteTool
     if attempt == 1:
         raise TransientError("the price list does not respond")
-    return {"apple": 40, "pear": 55}[item]
+    return PRICES[item]
 
 
 @tool("stock.order", at_most_once=True)
@@ -40,24 +41,34 @@ def order(item: str, pieces: int, context: Context) -> str:
     """Orders pieces of an item. Nobody sells apples."""
     if item == "apple":
         raise PermanentError("the supplier of apple is closed")
-    with (place_of(context.correlation_id) / "orders").open("a", encoding="utf-8") as orders:
-        orders.write(f"{pieces} x {item}\n")
-    return f"ordered {pieces} x {item}"
+    return ordered(place_of(context.correlation_id), item, pieces)
 
 
 @tool("shop.meet", timeout="10m")
 async def meet(me: str, other: str, context: Context) -> str:
     """Waits until the other one is there: it returns only if both run at once."""
-    place = place_of(context.correlation_id)
-    (place / me).touch()
-    await _until_exists(place / other)
-    return f"{me} met {other}"
+    return await met(place_of(context.correlation_id), me, other)
 
 
 @tool("shop.wait", timeout="10m")
 async def wait(context: Context) -> str:
     """Waits until the test lets it go on."""
-    place = place_of(context.correlation_id)
+    return await waited(place_of(context.correlation_id))
+
+
+def ordered(place: Path, item: str, pieces: int) -> str:
+    with (place / "orders").open("a", encoding="utf-8") as orders:
+        orders.write(f"{pieces} x {item}\n")
+    return f"ordered {pieces} x {item}"
+
+
+async def met(place: Path, me: str, other: str) -> str:
+    (place / me).touch()
+    await _until_exists(place / other)
+    return f"{me} met {other}"
+
+
+async def waited(place: Path) -> str:
     (place / "waiting").touch()
     await _until_exists(place / "go on")
     return "waited"

@@ -3,12 +3,13 @@
 The model is reached by the real client of OpenAI's protocol. What goes wrong is in the scripts, by task.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
-from orchestrator.client import Handle
 from orchestrator.local import StackAddress
 from orchestrator.messages import events
 from orchestrator.messages.types import FailureKind
@@ -54,8 +55,8 @@ async def test_a_tool_that_fails_once_is_tried_again_unnoticed(desk: Desk, strat
     done = await desk.does("fails once", strategy)
 
     assert done.result == {"answer": "40"}
-    assert [tool for tool, _ in failures(done)] == ["stock.price"]
-    assert done.ran() == ["stock.price"]
+    assert [tool for tool, _ in failures(done)] == [strategy.tool("stock.price")]
+    assert done.ran() == [strategy.tool("stock.price")]
     assert done.used == done.charged
 
 
@@ -63,7 +64,7 @@ async def test_a_tool_that_fails_for_good_is_thought_around(desk: Desk, strategy
     done = await desk.does("fails for good", strategy)
 
     assert done.result == {"answer": "ordered 1 x pear"}
-    assert [tool for tool, _ in failures(done)] == ["stock.order"]
+    assert [tool for tool, _ in failures(done)] == [strategy.tool("stock.order")]
     assert (desk.place(done.session) / "orders").read_text() == "1 x pear\n"
     assert done.used == done.charged
 
@@ -75,7 +76,7 @@ async def test_a_call_that_cannot_run_goes_back_to_the_model(
     done = await desk.does(mistake, strategy)
 
     assert done.result == {"answer": "3"}
-    assert done.ran() == ["stock.level"]
+    assert done.ran() == [strategy.tool("stock.level")]
     assert failures(done) == []
     assert done.used == done.charged
 
@@ -85,7 +86,8 @@ async def test_output_that_does_not_fit_is_asked_for_again(desk: Desk, strategy:
 
     assert done.result == {"answer": "forty-two"}
     assert done.used == done.charged
-    assert done.used.model_requests == 2
+    own = done.requests[0].conversation
+    assert [each.turn for each in done.requests if each.conversation == own] == [0, 1]
 
 
 async def test_a_rate_limit_spends_no_attempt(desk: Desk, strategy: Strategy) -> None:
@@ -99,44 +101,54 @@ async def test_a_rate_limit_spends_no_attempt(desk: Desk, strategy: Strategy) ->
     assert done.used == done.charged
 
 
-async def test_a_reply_that_breaks_off_is_asked_for_again(desk: Desk, strategy: Strategy) -> None:
+async def test_a_stream_that_breaks_in_the_middle_is_asked_for_again(desk: Desk, strategy: Strategy) -> None:
     """Nobody can know what a reply has cost that did not come: it is not counted."""
-    done = await desk.does("broken reply", strategy)
-
+    # given: people have read the beginning of a reply
+    begun = await desk.begins("broken reply", strategy)
+    await until(lambda: words(desk.shown(begun.session)) != "", "the first words are shown")
+    # when
+    desk.server.release(begun.goal)
+    done = await desk.settle(begun)
+    # then
     assert done.result == {"answer": "3"}
     assert done.requests_with(Outcome.LOST) == 1
+    assert all(each.streamed for each in done.requests)
     assert done.used == done.charged
+    # The beginning is shown again, with the rest.
+    (failed,) = done.all(events.PlanningFailed)
+    await until(lambda: any(one.ended for one in desk.shown(begun.session)), "the reply is shown")
+    shown = desk.shown(begun.session)
+    broken = words([one for one in shown if one.call == failed.call])
+    again = words([one for one in shown if one.call.attempt == failed.call.attempt + 1])
+    assert again.startswith(broken)
+    assert len(again) > len(broken) > 0
 
 
-async def test_a_server_that_is_gone_for_a_while_is_waited_for(desk: Desk, strategy: Strategy) -> None:
-    async with desk.client() as client:
-        # given: a session whose tool runs
-        handle = await desk.submit(client, "waiting", strategy)
-        place = desk.place(handle.correlation_id)
-        await until((place / "waiting").exists, "the tool waits")
-        # when: the server is gone, and the planner has failed to reach it more often than it has attempts
-        desk.server.stop()
-        try:
+def words(shown: Sequence[events.ModelProgressed]) -> str:
+    """The first part of what a model wrote in its first turn."""
+    return "".join(one.text for one in shown if one.part == 0 and one.call.revision == 1)
+
+
+async def test_a_server_that_is_gone_for_a_while_is_waited_for(desk: Desk) -> None:
+    # given: a session of each strategy, whose tool runs
+    begun = {each: await desk.begins("waiting", each) for each in STRATEGIES}
+    places = [desk.place(one.session) for one in begun.values()]
+    await until(lambda: all((place / "waiting").exists() for place in places), "the tools wait")
+    # when: the server is gone, and planners have failed to reach it more often than they have attempts
+    desk.server.stop()
+    try:
+        for place in places:
             (place / "go on").touch()
-            await _unreachable(handle, times=3)
-        finally:
-            desk.server.start()
-        # then
-        done = await desk.settle(handle)
-
-    assert done.result == {"answer": "waited"}
-    assert done.ran() == ["shop.wait"]
-    assert {code for _, code in failures(done)} == {"model_unavailable"}
-    assert done.used == done.charged
-
-
-async def _unreachable(handle: Handle, times: int) -> None:
-    """Waits until planning has failed so often."""
-    seen = 0
-    async for event in handle.events():
-        seen += isinstance(event, events.PlanningFailed)
-        if seen == times:
-            return
+        await asyncio.gather(*[desk.failed(one, times=3) for one in begun.values()])
+    finally:
+        desk.server.start()
+    # then
+    for strategy, one in begun.items():
+        done = await desk.settle(one)
+        assert done.result == {"answer": "waited"}
+        assert done.ran() == [strategy.tool("shop.wait")]
+        assert {code for _, code in failures(done)} == {"model_unavailable"}
+        assert done.used == done.charged
 
 
 @pytest.mark.parametrize(("task", "code"), [("too long", "context_too_long"), ("bad key", "bad_credentials")])
@@ -158,8 +170,8 @@ async def test_what_no_waiting_mends_is_a_dead_letter_with_the_reason(
 async def test_refused_credentials_are_an_error_in_the_log(desk: Desk, strategy: Strategy) -> None:
     await desk.does("bad key", strategy)
 
-    (line,) = [each for each in desk.log("planner").splitlines() if '"level": "error"' in each]
-    assert "refused the credentials" in line
+    errors = [each for each in desk.log("planner").splitlines() if '"level": "error"' in each]
+    (line,) = [each for each in errors if f"openai-chat:{strategy} refused the credentials" in each]
     assert "OPENAI_API_KEY" in line
 
 
@@ -172,25 +184,32 @@ async def test_all_of_it_in_one_task(desk: Desk, strategy: Strategy) -> None:
     assert done.used == done.charged
 
 
-async def test_the_conversation_is_read_back_with_each_turn_once(desk: Desk, strategy: Strategy) -> None:
-    done = await desk.does("everything", strategy)
+async def test_conversations_are_read_back_with_each_turn_once(desk: Desk) -> None:
+    done = [await desk.does("everything", each) for each in STRATEGIES]
 
-    shown = desk.installation.json("sessions", "conversation", done.session, "--from-log")
+    shown = await asyncio.gather(*[asyncio.to_thread(conversation, desk, one) for one in done])
 
-    turns = done.all(events.PlanAccepted)
-    assert [turn["turn"] for turn in shown["turns"]] == list(range(1, len(turns) + 1))
-    assert sum(turn["used"]["model_requests"] for turn in shown["turns"]) == done.used.model_requests
+    for one, found in zip(done, shown, strict=True):
+        turns = one.all(events.PlanAccepted)
+        assert [turn["turn"] for turn in found["turns"]] == list(range(1, len(turns) + 1))
+        assert sum(turn["used"]["model_requests"] for turn in found["turns"]) == one.used.model_requests
 
 
-async def test_the_key_is_nowhere(desk: Desk, strategy: Strategy) -> None:
+def conversation(desk: Desk, done: Settled) -> Any:
+    return desk.installation.json("sessions", "conversation", done.session, "--from-log")
+
+
+async def test_the_key_is_nowhere(desk: Desk) -> None:
     """Not even where a server repeats it."""
-    done = await desk.does("everything", strategy)
-    refused = await desk.does("bad key", strategy)
+    done = [await desk.does("everything", each) for each in STRATEGIES]
+    refused = [await desk.does("bad key", each) for each in STRATEGIES]
 
     written = desk.written()
 
-    assert any(done.session.encode() in content for content in written.values())
-    assert refused.session.encode() in written["topic dead-letters"]
+    for one in done:
+        assert any(one.session.encode() in content for content in written.values())
+    for one in refused:
+        assert one.session.encode() in written["topic dead-letters"]
     secret = desk.key.removeprefix("sk-proj-").encode()
     assert [name for name, content in written.items() if secret in content] == []
 

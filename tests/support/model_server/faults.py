@@ -79,9 +79,13 @@ class BadCredentials:
 
 @dataclass(frozen=True, slots=True)
 class BreakStream:
-    """Closes the connection in mid-reply: after so many chunks of a stream, or in the middle of a whole body."""
+    """Closes the connection in mid-reply: after so many chunks of a stream, or in the middle of a whole body.
+
+    With the name of a gate, it is closed when that gate is open.
+    """
 
     after_chunks: int = 1
+    gate: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send_not_found()
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        length = int(self.headers["Content-Length"])
+        body = self.rfile.read(length)
+        if len(body) < length:
+            # The client has gone in the middle of its request.
+            self.close_connection = True
+            return
         match self.path:
             case "/v1/chat/completions":
                 self._complete(json.loads(body))
@@ -172,14 +177,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _meet(self, obstacle: Obstacle) -> None:
+        if obstacle.gate:
+            self._wait_at(obstacle.gate)
         if isinstance(obstacle, BreakStream):
             raise ConnectionAbortedError
-        self.server.gates.arrive(obstacle.gate)
+
+    def _wait_at(self, gate: str) -> None:
+        """Raises `ConnectionAbortedError` if the client does not wait so long."""
+        self.server.gates.arrive(gate)
         try:
-            while not self.server.gates.is_open(obstacle.gate, _LOOK_S):
+            while not self.server.gates.is_open(gate, _LOOK_S):
                 self._require_client()
         finally:
-            self.server.gates.leave(obstacle.gate)
+            self.server.gates.leave(gate)
 
     def _require_client(self) -> None:
         """Raises `ConnectionAbortedError` if the client has closed the connection."""

@@ -1,5 +1,6 @@
 """Agents of pydantic-ai as durable ones: whole sessions in memory."""
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls
 from pydantic_ai.models.test import TestModel
 
 from orchestrator.messages import events
-from orchestrator.sdk import Context, Conversations, PlanRequest, TransientError, tool
+from orchestrator.sdk import Context, Conversations, FailureKind, PlanRequest, TransientError, tool
 from orchestrator.testing import Harness
 from tests.unit.agents.support import Seen, calls, model, outcome, plans, says
 from tests.unit.models.support import until
@@ -364,6 +365,27 @@ async def test_a_sequential_tool_runs_alone() -> None:
         ("turn1-3",),
         ("turn1-3",),
     ]
+
+
+async def test_a_tool_that_may_run_only_once_and_timed_out_is_not_asked_for_again() -> None:
+    """Of its own timeout the library says that the model should try again."""
+    told: list[str] = []
+
+    async def order(item: str) -> str:
+        await asyncio.Event().wait()
+        return item
+
+    def script(seen: Seen) -> ModelResponse:
+        told.extend(seen.new)
+        return calls(("order", {"item": "apple"})) if seen.turn == 0 else says("I cannot tell")
+
+    desk = Agent(model(script), name="desk", tools=[Tool(order, timeout=0.05)])
+    session, harness = await outcome(durable(desk, at_most_once=["order"]))
+
+    assert session.result == "I cannot tell"
+    assert "it may still have had its effect" in told[-1]
+    (failed,) = (one for one in harness.produced if isinstance(one, events.ToolFailed))
+    assert (failed.failure.kind, failed.failure.code) == (FailureKind.UNKNOWN_OUTCOME, "timeout")
 
 
 async def test_a_tool_may_run_at_most_once() -> None:

@@ -130,6 +130,22 @@ async def test_a_stream_hangs_in_the_middle_until_it_is_released(server: ModelSe
     assert "".join(texts(events)).endswith("nine ten.")
 
 
+async def test_a_stream_breaks_when_it_is_told_to(server: ModelServer) -> None:
+    server.plant(BreakStream(after_chunks=2, gate="enough"), about="Break when told.")
+    events: list[AgentStreamEvent] = []
+    async with agent("talking") as talking:
+        running = asyncio.create_task(stream(talking, "Break when told.", events))
+        await asyncio.to_thread(server.wait_held, "enough")
+        held = server.requests("Break when told.")
+        server.release("enough")
+        with pytest.raises(ModelConnectionError):
+            await running
+
+    assert [each.outcome for each in held] == [Outcome.OPEN]
+    assert texts(events) == ["One two thre"]
+    assert [each.outcome for each in server.requests("Break when told.")] == [Outcome.LOST]
+
+
 async def test_requests_hang_until_their_client_goes(server: ModelServer) -> None:
     server.plant(Hang("silence"), about="Client goes")
     async with agent("talking") as talking:
