@@ -138,10 +138,12 @@ class SagaLoop:
             failed = error
         # Errors are acted upon after they are handled, here and below: when a call of the client fails meanwhile, the
         # client never gives up the error that is being handled (confluent-kafka 2.16), nor the clients it refers to.
-        self._transactions.close()
-        self._assignment.leave()
-        if failed is not None:
-            raise failed
+        try:
+            self._transactions.close()
+        finally:
+            self._assignment.leave()
+            if failed is not None:
+                raise failed
 
     def _run_cycle(self) -> None:
         failed: OrchestratorError | None = None

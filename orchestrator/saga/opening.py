@@ -43,7 +43,8 @@ def request_plan(
     session: Session, task: Task, *, turn: int, feedback: str, now: int, failed: Call | None = None
 ) -> Drafts:
     """Requests the next plan: of this turn, or again after an attempt that `failed`. Calls before it are void."""
-    failure = excess_of_turns(task, turn) or excess(session, task, NO_USAGE)
+    after = _without_holds(session)
+    failure = excess_of_turns(task, turn) or excess(after, task, NO_USAGE)
     if failure is not None:
         return escalation(session, task, failure)
     profile = task.profile
@@ -65,7 +66,7 @@ def request_plan(
         goal=task.goal,
         playbook=task.playbook,
         tools=profile.tools,
-        limits=limits_left(session, task, turn),
+        limits=limits_left(after, task, turn),
         evaluation=session.evaluation,
         feedback=feedback,
         turn=turn,
@@ -73,6 +74,12 @@ def request_plan(
         **_known(session, task),
     )
     return [*voided(session), draft(events.PlanRequested, call=call, feedback=feedback, turn=turn), command]
+
+
+def _without_holds(session: Session) -> Session:
+    """The session once its calls are void: nobody is asked about them any more, but runs of tools may still report
+    what they used."""
+    return replace(session, calls={name: replace(call, limits=None) for name, call in session.calls.items()})
 
 
 def _known(session: Session, task: Task) -> dict[str, Any]:

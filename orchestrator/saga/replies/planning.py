@@ -43,10 +43,17 @@ def plan_reviewed(session: Session, reply: events.PlanReviewed, _now: int) -> It
     """Counts only for the plan under review, and only from a reviewer that the profile names."""
     asked = _Reviewed(reply)
     call = matching(session, asked, CallKind.REVIEW)
-    if call is None:
-        yield from late_usage(session, asked)
-    else:
+    if call is not None:
         yield draft(events.ReviewRecorded, call=call, review=reply.review, usage=reply.usage)
+    elif _is_named(session, reply.review.reviewer):
+        yield from late_usage(session, asked)
+
+
+def _is_named(session: Session, reviewer: str) -> bool:
+    """Others look at every plan unasked, and no session has asked them."""
+    return session.task is not None and any(
+        policy.reviewer == reviewer for policy in session.task.profile.reviewers
+    )
 
 
 class _Reviewed:

@@ -3,7 +3,14 @@
 import pytest
 
 from orchestrator.messages import commands, events
-from orchestrator.messages.types import Limits, NextMove, ReviewPolicy, Usage
+from orchestrator.messages.types import (
+    EvaluationPoint,
+    EvaluationPolicy,
+    Limits,
+    NextMove,
+    ReviewPolicy,
+    Usage,
+)
 from orchestrator.testing.scenario import (
     ONE_RUN,
     agent,
@@ -193,3 +200,25 @@ def test_reviewers_share_what_the_plan_leaves() -> None:
     profile = agent(reviewers=reviewers, limits=Limits(tokens=1_000))
     session = given(task(profile=profile), plan_created("a", usage=Usage(tokens_input=400)))
     assert [call.limits for call in session.state.calls.values()] == [Limits(tokens=300)] * 2
+
+
+@pytest.mark.parametrize("used", [100, 700])
+def test_a_revision_may_use_what_was_held_for_models_that_it_voids(used: int) -> None:
+    each_step = agent(evaluation=EvaluationPolicy(after=EvaluationPoint.STEP), limits=Limits(tokens=1_000))
+    session = given(task(profile=each_step), plan_created("a", "b"), selected("a"))
+    session.when(completed("a", usage=Usage(tool_calls=1, tokens_input=used)))
+
+    session.when(evaluated(NextMove.REVISE, reason="again"))
+
+    assert session.wrote(commands.CreatePlan).limits.tokens == 1_000 - used
+
+
+def test_what_a_reviewer_used_that_nobody_named_is_not_the_session_s() -> None:
+    session = given(task(limits=Limits(tokens=500)))
+    review = session.prepared(reviewed("stranger", usage=Usage(model_requests=1, tokens_input=600)))
+    session.when(plan_created("a"))
+
+    session.when(review)
+
+    assert session.state.used.tokens_input == 0
+    assert session.state.escalated is None
