@@ -24,6 +24,7 @@ from orchestrator.messages.types import (
 from orchestrator.messages.usage import tokens_of, total_usage
 from orchestrator.sdk.context import Context, Definitions, Metrics, Values
 from orchestrator.sdk.conversations import Conversation, Conversations, Opening, Segment
+from orchestrator.sdk.credentials import credentials_in
 from orchestrator.sdk.definitions import agent_defined, playbook_defined, tool_defined
 from orchestrator.sdk.documents import Documents, PlaybookDocument, parse_documents, parse_playbooks
 from orchestrator.sdk.durations import milliseconds
@@ -144,6 +145,7 @@ __all__ = [
     "Usage",
     "Values",
     "agent_defined",
+    "credentials_in",
     "described",
     "discover",
     "document",

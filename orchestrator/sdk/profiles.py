@@ -123,6 +123,12 @@ class Agent(Thinking):
         return self
 
     @pydantic.model_validator(mode="after")
+    def _a_model_has_a_planner(self) -> "Agent":
+        if self.model is not None and "planner" not in self.model_fields_set:
+            raise ValueError("no planner asks the model: add planner: react, or another strategy")
+        return self
+
+    @pydantic.model_validator(mode="after")
     def _only_routers_have_routes(self) -> "Agent":
         if self.routes and self.planner != ROUTER:
             raise ValueError(f"routes are what a router chooses from: add planner: {ROUTER}, or remove them")

@@ -9,6 +9,7 @@ import pydantic
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages.types import ModelPolicy, Value
 from orchestrator.messages.values import json_value
+from orchestrator.sdk.credentials import credentials_in
 from orchestrator.sdk.grammar import Grammar
 
 
@@ -26,6 +27,17 @@ class Model(Grammar):
     settings: dict[str, Any] = pydantic.Field(
         default_factory=dict, description="Settings of each request, such as temperature and max_tokens."
     )
+
+    @pydantic.field_validator("settings")
+    @classmethod
+    def _without_credentials(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        # Profiles are published: refused here, before anything is sent.
+        if found := list(credentials_in(settings)):
+            raise ValueError(
+                f"{', '.join(found)} looks like a credential, and profiles are published: set it in the environment "
+                "of the planner's process, and replace it at its provider if this text has been shared"
+            )
+        return settings
 
 
 class TextFile(Grammar):

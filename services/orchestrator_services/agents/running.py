@@ -31,11 +31,11 @@ async def run_function(
     options: Options,
     context: Context,
 ) -> Any:
-    """What a function tool returns. Raises the errors of `_told`."""
+    """What a function tool returns. Raises the errors of `_explained`."""
     run_context = await _run_context(name, options, context)
     definition = toolset.tools[name].tool_def
     tool = toolset.tool_for_tool_def(definition, ctx=run_context, original_name=name)
-    with _told(name, options, context):
+    with _explained(name, options, context):
         return await _called(toolset, tool, arguments, run_context)
 
 
@@ -49,7 +49,7 @@ async def run_in_toolset(
     """What a tool of a toolset returns. The toolset is entered for this call alone, but for its servers.
 
     `tool` is its name in the toolset, or that in its server. Raises `InvalidInput` for a tool that it does not have
-    (any more), and the errors of `_told`.
+    (any more), and the errors of `_explained`.
     """
     name = tool.tool if isinstance(tool, Origin) else tool
     run_context = await _run_context(name, options, context)
@@ -61,7 +61,7 @@ async def run_in_toolset(
             raise InvalidInput(
                 f"{name} not found; tools: {', '.join(sorted(tools)) or 'none'}", code="tool_not_found"
             )
-        with _told(found.tool_def.name, options, context):
+        with _explained(found.tool_def.name, options, context):
             return await _called(step, found, arguments, run_context)
 
 
@@ -92,7 +92,7 @@ async def _called(
 
 
 @contextmanager
-def _told(name: str, options: Options, context: Context) -> Iterator[None]:
+def _explained(name: str, options: Options, context: Context) -> Iterator[None]:
     """Errors of a tool as the platform has them.
 
     Raises `InvalidInput` for arguments that do not fit and where the tool asks the model to try again,

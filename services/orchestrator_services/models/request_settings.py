@@ -1,7 +1,6 @@
 """Settings of requests that an agent's profile gives, checked before anything is sent."""
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast
@@ -9,7 +8,7 @@ from typing import Any, Final, cast
 from pydantic_ai.models import Model as ClientModel
 from pydantic_ai.settings import ModelSettings
 
-from orchestrator.sdk import PermanentError
+from orchestrator.sdk import PermanentError, credentials_in
 from orchestrator_services.models.settings import ModelsSettings
 
 _OURS: Final = {
@@ -19,11 +18,6 @@ _OURS: Final = {
     "extra_body": "it would bypass the checks of settings",
 }
 """Settings of the library that agents may not set, and why."""
-_SECRET_KEY: Final = re.compile(
-    r"(^|_|-)(api_?key|key|token|secret|password|passwd|credentials?|authorization|auth|bearer)($|_|-)",
-    re.IGNORECASE,
-)
-_SECRET_VALUE: Final = re.compile(r"^(sk-|bearer\s|basic\s)", re.IGNORECASE)
 
 
 def request_settings(
@@ -67,12 +61,12 @@ def _object(given: str) -> dict[str, Any]:
 
 
 def _problems(found: dict[str, Any], known: set[str]) -> Iterator[str]:
-    for name, value in found.items():
-        if _secret(name, value):
-            yield f"{name} looks like a credential: those come from the environment of the planner's process"
-        elif name in _OURS:
+    for path in credentials_in(found):
+        yield f"{path} looks like a credential: those come from the environment of the planner's process"
+    for name in found:
+        if name in _OURS:
             yield f"{name} cannot be set: {_OURS[name]}"
-        elif name not in known:
+        elif name not in known and name not in credentials_in(found):
             yield f"{name} is not a setting of these models; settings are {', '.join(sorted(_usual()))}"
     if "max_tokens" in found and not _positive(found["max_tokens"]):
         yield "max_tokens must be a positive whole number"
@@ -82,11 +76,6 @@ def _problems(found: dict[str, Any], known: set[str]) -> Iterator[str]:
 
 def _usual() -> set[str]:
     return set(ModelSettings.__annotations__) - set(_OURS)
-
-
-def _secret(name: str, value: Any) -> bool:
-    looks_so = isinstance(value, str) and _SECRET_VALUE.search(value)
-    return bool(looks_so or (_SECRET_KEY.search(name) and name not in ModelSettings.__annotations__))
 
 
 def _positive(value: Any) -> bool:

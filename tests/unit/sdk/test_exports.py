@@ -86,6 +86,7 @@ SDK = {
     "Usage",
     "Values",
     "agent_defined",
+    "credentials_in",
     "described",
     "discover",
     "document",

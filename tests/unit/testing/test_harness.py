@@ -297,6 +297,13 @@ async def test_what_a_handler_cannot_handle_is_a_dead_letter() -> None:
     assert dead_letter.failure.message == "RuntimeError: it broke"
 
 
+async def test_a_session_that_a_test_shows_says_how_it_stands_and_why(travelling: Harness) -> None:
+    session = await travelling.submit("pack", agent="nobody")
+
+    assert "refused: " in repr(session)
+    assert "nobody" in repr(session)
+
+
 async def test_large_outputs_travel_by_reference() -> None:
     async with harness(*Weather().plugins, inline_bytes=20) as running:
         session = await running.submit("pack", {"city": "Oslo"}, agent="traveller")
