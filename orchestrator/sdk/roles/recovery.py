@@ -20,7 +20,8 @@ class FailedCall:
     alternatives: Sequence[str]
     """Other tools that could run the step."""
     arguments: Document | None = None
-    """If they did not fit (INVALID_INPUT): the arguments of the step, with references still to be filled."""
+    """If they did not fit (INVALID_INPUT): the arguments of the step, with references still to be filled. None after a
+    run of a tool that must run at most once: another run is for the planner to decide."""
     inputs: Mapping[str, Value] = field(default_factory=dict)
     """With the arguments: the outputs that they may use, by step."""
     tools: Sequence[str] = ()

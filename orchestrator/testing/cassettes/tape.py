@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -21,11 +21,35 @@ _MATCH: Final = ("method", "scheme", "host", "port", "path", "query", "body")
 
 
 class Tape(Cassette):  # type: ignore[misc] # vcrpy has no types
-    """A cassette whose error says what differs, and shows nothing that is not in the file."""
+    """A cassette whose error says what differs, and shows nothing that is not in the file.
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    `check` raises `NotRecordedError` for a response that must not be recorded; then nothing is written.
+    """
+
+    def __init__(self, *arguments: Any, check: Callable[[Request, Any], None], **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.unanswered: list[NotRecordedError] = []
+        self.refused: list[NotRecordedError] = []
+        self._check = check
+        self._is_loading = False
+
+    def append(self, request: Request, response: Any) -> None:
+        """Records a response. Raises `NotRecordedError` for one that must not be."""
+        try:
+            if not self._is_loading and (asked := self.filter_request(request)):
+                self._check(asked, response)
+            super().append(request, response)
+        except NotRecordedError as error:
+            self.refused.append(error)
+            raise
+
+    def _load(self) -> None:
+        self._is_loading = True
+        super()._load()
+        self._is_loading = False
+
+    def _save(self, force: bool = False) -> None:
+        if not self.refused:
+            super()._save(force)
 
     def can_play_response_for(self, request: Request) -> bool:
         """Raises `NotRecordedError` where the network would be the only answer, and may not be asked."""
@@ -36,7 +60,7 @@ class Tape(Cassette):  # type: ignore[misc] # vcrpy has no types
                 f"{self.path} has no response to {asked.method} {asked.uri}: {self._why(asked)}. If the request is "
                 f"as it should be, record again: run the test with {RECORD}=1 and the server's credentials"
             )
-            self.unanswered.append(error)
+            self.refused.append(error)
             raise error
         return False
 
@@ -57,26 +81,33 @@ class Tape(Cassette):  # type: ignore[misc] # vcrpy has no types
 @contextmanager
 def recorded(path: Path, ignore_hosts: frozenset[str]) -> Iterator[None]:
     """Requests go to their servers; what the file had is dropped once there is something new."""
-    with _quiet(), _tape(path, ignore_hosts, record_mode=mode.ALL, drop_unused_requests=True):
+    with _tape(path, ignore_hosts, record_mode=mode.ALL, drop_unused_requests=True):
         yield
 
 
 @contextmanager
 def replayed(path: Path, ignore_hosts: frozenset[str]) -> Iterator[None]:
-    """Requests are answered from the file. What has no answer is reported at the end too: senders may hide it."""
-    with _quiet(), _tape(path, ignore_hosts, record_mode=mode.NONE) as tape:
+    """Requests are answered from the file."""
+    with _tape(path, ignore_hosts, record_mode=mode.NONE):
+        yield
+
+
+@contextmanager
+def _tape(path: Path, ignore_hosts: frozenset[str], **options: Any) -> Iterator[None]:
+    """What is refused is reported at the end too: senders may hide it."""
+    with _quiet(), _used(path, ignore_hosts, **options) as tape:
         try:
             yield
         except Exception as error:
-            for one in tape.unanswered:
+            for one in tape.refused:
                 if one is not error:
                     error.add_note(str(one))
             raise
-        if tape.unanswered:
-            raise tape.unanswered[0]
+        if tape.refused:
+            raise tape.refused[0]
 
 
-def _tape(path: Path, ignore_hosts: frozenset[str], **options: Any) -> Any:
+def _used(path: Path, ignore_hosts: frozenset[str], **options: Any) -> Any:
     scrubber = Scrubber(os.environ)
     config = VCR(
         match_on=_MATCH,
@@ -85,7 +116,7 @@ def _tape(path: Path, ignore_hosts: frozenset[str], **options: Any) -> Any:
         before_record_response=scrubber.response,
         **options,
     ).get_merged_config(path=str(path))
-    return Tape.use(**config)
+    return Tape.use(**config, check=scrubber.check)
 
 
 @contextmanager

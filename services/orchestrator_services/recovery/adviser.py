@@ -19,8 +19,9 @@ async def adviser(failed: FailedCall, context: Context) -> Recovery:
 
     Arguments that did not fit are mended, if the call has attempts left and the agent has no reviewers, who would
     not see the change. Where several other tools could run the step, the model rules out those that would fail too.
-    Nothing else is asked about, so advice never repeats a call that must not run twice. Without advice, or with
-    advice that cannot be followed, the default strategy's decision stands; its reason says why.
+    Nothing else is asked about. Advice never repeats a call that must not run twice: once it has begun, the arguments
+    are not here to be mended. Without advice, or with advice that cannot be followed, the default strategy's decision
+    stands; its reason says why.
     """
     decision = await by_class_of_failure.decide(failed, context)
     try:

@@ -19,6 +19,7 @@ from orchestrator.sdk import (
 )
 from orchestrator.sdk.messages import Message, events, rest_of, share_of, types
 from orchestrator_services.recovery.settings import settings
+from orchestrator_services.recovery.strategy import repeatable
 
 service = Service("recovery")
 
@@ -43,12 +44,11 @@ async def selection_failed(message: events.SelectionFailed, context: ServiceCont
 
 @service.on(events.ToolFailed)
 async def tool_failed(message: events.ToolFailed, context: ServiceContext) -> Message:
-    failed = replace(
-        _failed(message.call, CallKind.TOOL, message.failure),
-        arguments=message.arguments,
-        inputs=message.inputs,
-        tools=() if message.arguments is None else (message.tool,),
-    )
+    failed = _failed(message.call, CallKind.TOOL, message.failure)
+    # Executors keep arguments back after a run that must be the only one. An older one may not have known the tool.
+    has_begun = message.usage.tool_calls > 0
+    if message.arguments is not None and (not has_begun or repeatable(failed, context)):
+        failed = replace(failed, arguments=message.arguments, inputs=message.inputs, tools=(message.tool,))
     return await _decided(failed, context)
 
 

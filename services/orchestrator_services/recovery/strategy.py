@@ -35,7 +35,7 @@ async def by_class_of_failure(failed: FailedCall, context: Context) -> Recovery:
         case FailureKind.TRANSIENT:
             return _again(failed) or _otherwise(failed)
         case FailureKind.UNKNOWN_OUTCOME:
-            if not _repeatable(failed, context):
+            if not repeatable(failed, context):
                 return Exhausted("the outcome is unknown, and the call must not run twice")
             return _again(failed) or _otherwise(failed)
         case FailureKind.INVALID_INPUT:
@@ -67,7 +67,7 @@ def _otherwise(failed: FailedCall) -> Fallback | Exhausted:
     return Exhausted("the call would fail again" + (", and no other tool is left" if tool else ""))
 
 
-def _repeatable(failed: FailedCall, context: Context) -> bool:
+def repeatable(failed: FailedCall, context: Context) -> bool:
     """Whether the call may run twice. A tool that is not announced may be at-most-once, so its calls may not."""
     match failed.kind:
         case CallKind.PLAN | CallKind.REVIEW | CallKind.SELECTION | CallKind.EVALUATION | CallKind.RECOVERY:

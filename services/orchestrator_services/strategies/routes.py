@@ -48,9 +48,9 @@ def routes(definitions: Definitions, agent: str) -> list[Route]:
 
 
 def _is_allowed(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a pattern fits the name, with or without what it is the name of."""
+    """Whether a pattern fits the name: with what it is the name of if the pattern says that too, without it if not."""
     bare = name.partition(" ")[2]
-    return any(fnmatchcase(name, pattern) or fnmatchcase(bare, pattern) for pattern in patterns)
+    return any(fnmatchcase(name if " " in pattern else bare, pattern) for pattern in patterns)
 
 
 def chosen(conversation: Conversation) -> types.AgentProfile | None:

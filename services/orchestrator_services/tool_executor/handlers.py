@@ -66,12 +66,15 @@ async def execute_tool(message: commands.ExecuteTool, context: ServiceContext) -
         tool = _tool(message, context)
         arguments = tool.arguments(await _arguments(message, context), context)
     except Exception as error:  # noqa: BLE001 - every failure is a reply
-        return _failed(message, context, failure_of(error, "arguments_error"), types.Usage())
+        failure = failure_of(error, "arguments_error")
+        return _failed(message, context, failure, types.Usage(), repeatable=True)
     try:
         output = await _stored(await _run(tool, arguments, message, context), tool, context)
     except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
+        at_most_once = message.at_most_once or tool.definition.at_most_once
+        failure = _failure(error, tool, message, at_most_once)
         usage = context.usage(started, tool_calls=1)
-        return _failed(message, context, _failure(error, tool, message), usage)
+        return _failed(message, context, failure, usage, repeatable=not at_most_once)
     return context.write(
         events.ToolCompleted,
         call=message.call,
@@ -151,9 +154,8 @@ async def _stored(output: Any, tool: Tool, context: ServiceContext) -> types.Val
         raise output_not_json(tool.name, output, error) from error
 
 
-def _failure(error: Exception, tool: Tool, message: commands.ExecuteTool) -> Failure:
+def _failure(error: Exception, tool: Tool, message: commands.ExecuteTool, at_most_once: bool) -> Failure:
     """The failure of a run that had started."""
-    at_most_once = message.at_most_once or tool.definition.at_most_once
     if isinstance(error, RunTimedOut):
         kind = FailureKind.UNKNOWN_OUTCOME if at_most_once else FailureKind.TRANSIENT
         text = f"{tool.name} did not return within its timeout of {message.timeout_ms} ms"
@@ -167,10 +169,16 @@ def _failure(error: Exception, tool: Tool, message: commands.ExecuteTool) -> Fai
 
 
 def _failed(
-    message: commands.ExecuteTool, context: ServiceContext, failure: Failure, usage: types.Usage
+    message: commands.ExecuteTool,
+    context: ServiceContext,
+    failure: Failure,
+    usage: types.Usage,
+    *,
+    repeatable: bool,
 ) -> events.ToolFailed:
-    """The failure; with the arguments where they did not fit, so that somebody may mend them."""
-    given = failure.kind is FailureKind.INVALID_INPUT
+    """The failure; with the arguments where they did not fit, so that recovery may mend them and try again. A tool
+    that had begun what it must not do twice is for the planner alone."""
+    given = failure.kind is FailureKind.INVALID_INPUT and repeatable
     return context.write(
         events.ToolFailed,
         call=message.call,

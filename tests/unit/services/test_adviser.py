@@ -229,6 +229,35 @@ async def test_a_call_that_must_not_run_twice_is_never_repeated_nor_asked_about(
     assert reasons(harness) == ["the outcome is unknown, and the call must not run twice"]
 
 
+async def test_what_a_tool_that_must_run_once_refused_in_its_run_is_not_mended() -> None:
+    runs: list[str] = []
+
+    @tool("stock.order", at_most_once=True)
+    def once(item: str) -> str:
+        runs.append(item)
+        raise InvalidInput(f"{item} is ordered, but has no label")
+
+    harness, session = await ordered(ordering(item="apple"), silent(), items, once)
+
+    assert session.outcome is None
+    assert runs == ["apple"]
+    assert reasons(harness) == ["the same input would fail again: change it"]
+
+
+async def test_what_does_not_fit_a_tool_that_must_run_once_is_mended_before_its_run() -> None:
+    runs: list[str] = []
+
+    @tool("stock.order", at_most_once=True)
+    def once(item: str) -> str:
+        runs.append(item)
+        return "ordered"
+
+    _, session = await ordered(ordering(item="/shelf"), advising({"item": "apple"}), items, once)
+
+    assert session.result == "ordered"
+    assert runs == ["apple"]
+
+
 def shop(name: str, problem: str = "") -> Tool:
     @tool(f"shop.{name}", capability="shop")
     def buy(item: str) -> str:

@@ -9,7 +9,15 @@ from orchestrator_services import recovery
 from orchestrator_services.recovery.backoff import backoff_ms, bound_ms
 
 from orchestrator.messages import events
-from orchestrator.messages.types import CallKind, Document, Failure, FailureKind, RetryPolicy, ToolDefinition
+from orchestrator.messages.types import (
+    CallKind,
+    Document,
+    Failure,
+    FailureKind,
+    RetryPolicy,
+    ToolDefinition,
+    Usage,
+)
 from orchestrator.messages.values import json_value
 from orchestrator.sdk import Context, FailedCall, Retry
 from orchestrator.sdk import recovery as declare_recovery
@@ -76,6 +84,36 @@ async def test_a_strategy_may_mend_arguments_and_reports_what_it_used(setting: S
     assert isinstance(decision, events.RetryScheduled)
     assert decision.arguments == mended
     assert decision.usage.tokens_input == 7
+
+
+@pytest.mark.parametrize(
+    ("tool", "runs", "given"),
+    [("mail.send", 1, False), ("mail.send", 0, True), ("sql.query", 1, True), ("unheard.of", 1, False)],
+)
+async def test_a_strategy_has_no_arguments_to_mend_of_a_run_that_must_be_the_only_one(
+    setting: Setting, tool: str, runs: int, given: bool
+) -> None:
+    heard: list[FailedCall] = []
+
+    @declare_recovery("mender")
+    async def advise(failed: FailedCall, context: Context) -> Retry:
+        heard.append(failed)
+        return Retry(0)
+
+    setting("ORCHESTRATOR_RECOVERY_STRATEGY", "mender")
+    refused = event(
+        events.ToolFailed,
+        call=call(tool=tool),
+        tool=tool,
+        failure=failure(FailureKind.INVALID_INPUT),
+        usage=Usage(tool_calls=runs),
+        arguments=Document(body=json_value({})),
+    )
+    in_world = World(recovery, advise, tools={"mail.send": MAIL, "sql.query": SQL})
+    await in_world.reply(recovery.service, refused)
+
+    (failed,) = heard
+    assert (failed.arguments is not None, failed.tools) == (given, (tool,) if given else ())
 
 
 async def test_when_attempts_are_used_up_another_tool_is_tried() -> None:

@@ -304,6 +304,7 @@ async def test_the_choice_counts_against_the_limits_of_the_turn() -> None:
         ("[counter, lev*]", ["agent counter", "playbook levels"]),
         ("['agent *']", ["agent buyer", "agent counter"]),
         ("['playbook *', buyer]", ["agent buyer", "playbook levels"]),
+        ("[a*, p*, b*, l*]", ["agent buyer", "playbook levels"]),
     ],
 )
 async def test_a_router_chooses_among_the_routes_that_its_profile_allows(

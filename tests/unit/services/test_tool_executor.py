@@ -252,6 +252,26 @@ async def test_an_at_most_once_tool_may_say_itself_that_nothing_happened() -> No
     assert failed.failure.kind is FailureKind.TRANSIENT
 
 
+@pytest.mark.parametrize("selected_as_such", [True, False])
+async def test_arguments_that_an_at_most_once_tool_refused_in_its_run_are_kept_back(
+    selected_as_such: bool,
+) -> None:
+    refusing = raising(InvalidInput("no such item"), at_most_once=not selected_as_such)
+
+    failed = await run(refusing, at_most_once=selected_as_such)
+
+    assert failed.failure.kind is FailureKind.INVALID_INPUT
+    assert (failed.arguments, failed.inputs) == (None, {})
+    assert failed.usage.tool_calls == 1
+
+
+async def test_arguments_that_did_not_fit_before_the_only_run_are_with_the_failure() -> None:
+    failed = await run(add, {"a": "x"}, at_most_once=True)
+
+    assert failed.failure.code == "arguments_do_not_fit"
+    assert failed.arguments == document({"a": "x"})
+
+
 @pytest.mark.parametrize(("at_most_once", "kind"), [(False, "TRANSIENT"), (True, "UNKNOWN_OUTCOME")])
 async def test_a_run_ends_at_its_time_limit(at_most_once: bool, kind: str) -> None:
     failed = await run(wait, timeout_ms=10, at_most_once=at_most_once)

@@ -32,6 +32,8 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.streamed: list[str] = []
+        """The data of the events that it answers with; without any, it answers in one piece."""
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
@@ -45,6 +47,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.server.asked.append(self.path)
+        if self.server.streamed:
+            self._stream()
+            return
         answer = {
             "number": len(self.server.asked),
             "access_token": "ya29.short",
@@ -62,6 +67,14 @@ class _Handler(BaseHTTPRequestHandler):
             ("Retry-After", "2"),
         ):
             self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _stream(self) -> None:
+        body = "".join(f"data: {data}\n\n" for data in self.server.streamed).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
@@ -122,7 +135,8 @@ def test_secrets_are_not_in_the_file(
     server: Server, file: Path, recording: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     recording.setenv("DATABASE_PASSWORD", PASSWORD)
-    url = f"{server.url.replace('//', '//me:of-basic@')}/v1?key=of-a-query&X-Amz-Signature=of-a-signature&page=2"
+    query = "key=of-a-query&X-Amz-Signature=of-a-signature&tokens=of-a-query&max_tokens=7&page=2"
+    url = f"{server.url.replace('//', '//me:of-basic@')}/v1?{query}"
     headers = {
         "Authorization": "Bearer of-a-header",
         "x-api-key": "of-a-header",
@@ -132,7 +146,8 @@ def test_secrets_are_not_in_the_file(
         "x-stainless-os": "of-a-machine",
         "x-of-nobody-knows": "of-a-header",
     }
-    content = f'{{"api_key": "of-a-field", "note": "{KEY} and {PASSWORD}", "max_tokens": 5, "token": {{"type": "t"}}}}'
+    secret = '"api_key": "of-a-field", "token": {"of": "of-a-field"}'
+    content = f'{{{secret}, "note": "{KEY} and {PASSWORD}", "max_tokens": 5}}'
 
     with caplog.at_level(logging.DEBUG), cassette(file):
         answer = post(url, content, **headers)
@@ -142,7 +157,7 @@ def test_secrets_are_not_in_the_file(
     hidden = ["of-a", "of-basic", "an-organisation", "of-nobody", "ya29", "sk-proj", "Gh78", "org-", "pa$$"]
     assert not [secret for secret in hidden if secret in text]
     assert not [one for one in caplog.records if one.name.startswith("vcr")]
-    for kept in ('"max_tokens": 5', '"token": {"type": "t"}', "page=2", "retry-after", '"number": 1'):
+    for kept in ('"max_tokens": 5', "max_tokens=7&page=2", "retry-after", '"number": 1'):
         assert kept in text
 
 
@@ -268,3 +283,91 @@ def test_the_library_is_imported_where_it_is_used_and_named_where_it_is_missing(
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert "install kafka-agent-orchestrator[cassettes]" in done.stdout
+
+
+def said(*pieces: str) -> list[str]:
+    """Events of a provider whose model says this, piece by piece."""
+    deltas = [{"choices": [{"index": 0, "delta": {"content": piece}}]} for piece in pieces]
+    return [*map(json.dumps, deltas), "[DONE]"]
+
+
+def called(*pieces: str) -> list[str]:
+    """Events of a provider whose model calls two tools side by side, one with these arguments."""
+    events = []
+    for piece in pieces:
+        calls = [
+            {"index": 0, "function": {"arguments": piece}},
+            {"index": 1, "function": {"arguments": "{}"}},
+        ]
+        events.append(json.dumps({"choices": [{"index": 0, "delta": {"tool_calls": calls}}]}))
+    return events
+
+
+def streamed(url: str) -> str:
+    with httpx2.Client() as client:
+        return client.post(url, content="{}", headers={"Content-Type": "application/json"}).text
+
+
+@pytest.mark.parametrize(
+    ("events", "kind"),
+    [
+        (said("It is correct", "-horse", "."), "the value of a secret variable of the environment"),
+        (said("It is sk-abc", "defghijklmnopq"), "text with the form of a key"),
+        (said("It is sk-abcdefghijklmnop", "qrstuv."), "text with the form of a key"),
+        (said("Bearer ", "abcdefghijklmnopqrst"), "a bearer token"),
+        (["It is sk-abc", "defghijklmnopq"], "text with the form of a key"),
+        (called('{"item": 1, "pass', 'word": "of-a', '-field"}'), "a field that is secret by its name"),
+        (called('{"password"', ': "of-a-field'), "a field that is secret by its name"),
+    ],
+    ids=["variable", "key", "end of a key", "bearer", "plain", "field", "field cut short"],
+)
+def test_a_stream_with_a_secret_in_pieces_is_not_recorded(
+    server: Server, file: Path, recording: pytest.MonkeyPatch, events: list[str], kind: str
+) -> None:
+    recording.setenv("DESK_PASSWORD", "correct-horse")
+    server.streamed = events
+
+    with pytest.raises(NotRecordedError) as raised, cassette(file), suppress(NotRecordedError):
+        streamed(f"{server.url}/?key=of-a-query")
+
+    assert f"is a stream that holds {kind} in pieces" in str(raised.value)
+    assert "Record and replay with answers in one piece" in str(raised.value)
+    for secret in ("correct", "horse", "abc", "of-a"):
+        assert secret not in str(raised.value)
+    assert not file.exists()
+
+
+def test_secrets_that_are_whole_in_an_event_are_hidden_there(
+    server: Server, file: Path, recording: pytest.MonkeyPatch
+) -> None:
+    recording.setenv("DESK_PASSWORD", "correct-horse")
+    server.streamed = [
+        *said("It is", " correct-horse", ", sk-abcdefghijklmnop", "."),
+        *called('{"password": "of-a"}'),
+    ]
+
+    with cassette(file):
+        answer = streamed(server.url)
+    recording.undo()
+
+    assert "correct-horse" in answer
+    with cassette(file):
+        replayed = streamed(server.url)
+    assert len(replayed.split("\n\n")) == len(answer.split("\n\n"))
+    assert replayed.endswith("data: [DONE]\n\n") == answer.endswith("data: [DONE]\n\n")
+    for secret in ("horse", "sk-abc", "of-a"):
+        assert secret not in replayed
+
+
+def test_what_was_recorded_before_a_refusal_stays(
+    server: Server, file: Path, recording: pytest.MonkeyPatch
+) -> None:
+    with cassette(file):
+        post(server.url, '"first"')
+    before = file.read_text()
+    server.streamed = said("It is sk-abc", "defghijklmnopq")
+
+    with pytest.raises(NotRecordedError), cassette(file):
+        streamed(server.url)
+
+    assert file.read_text() == before
