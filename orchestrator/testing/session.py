@@ -33,7 +33,7 @@ class HarnessSession:
     def __repr__(self) -> str:
         """How it stands and why, for a test that expects something else of it."""
         last = self.timeline[-1].summary if self.events else "nothing was written"
-        stands = self.outcome or ("escalated" if self.failure else f"not ended, {self.phase}")
+        stands = (self.outcome or ("escalated" if self.failure else f"not ended, {self.phase}")).lower()
         return f"<session {self.correlation_id}: {stands}{f': {self.reason}' if self.reason else ''}; last: {last}>"
 
     @property

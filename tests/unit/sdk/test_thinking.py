@@ -84,7 +84,10 @@ def test_instructions_may_stand_in_a_file_beside_the_definition(tmp_path: Path) 
 
 def test_changed_instructions_have_another_hash() -> None:
     texts = ("Be brief.", "Be thorough.")
-    models = [profile_of(f"{{agent: desk, planner: react, model: a:b, instructions: {text}}}").model for text in texts]
+    models = [
+        profile_of(f"{{agent: desk, planner: react, model: a:b, instructions: {text}}}").model
+        for text in texts
+    ]
 
     hashes = {model.instructions.sha256 for model in models if model and model.instructions}
     assert len(hashes) == 2
