@@ -17,6 +17,10 @@ class Server(Protocol):
 
     async def __aexit__(self, *args: Any) -> bool | None: ...
 
+    async def interrupt(self) -> None:
+        """Makes the calls that are waiting for an answer fail."""
+        ...
+
 
 class Connection:
     """A connection to one server, which all calls of this process share.
@@ -24,31 +28,34 @@ class Connection:
     It belongs to the event loop that first used it, and ends with it: cancelling the loop's tasks closes it.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, grace_s: float = 5.0) -> None:
+        """`grace_s` is how long other calls have to end after one has found the connection broken; new calls wait for
+        that."""
         self._server = server
-        self._held: _Held | None = None
+        self._grace_s = grace_s
+        self._held: Held | None = None
 
     @asynccontextmanager
-    async def used(self) -> AsyncIterator[None]:
+    async def used(self) -> "AsyncIterator[Held]":
         """Inside, the connection is open. Raises what opening it raises."""
         held = await self._opened()
         held.enter()
         try:
-            yield
+            yield held
         finally:
             held.leave()
 
     def broke(self) -> None:
         """Says that the connection broke: it is closed, and opened again for the next call."""
         if self._held is not None:
-            self._held.broken.set()
+            self._held.broke()
 
-    async def _opened(self) -> "_Held":
+    async def _opened(self) -> "Held":
         while True:
             held = self._held
             if held is None or not held.is_of_this_loop or held.task.done():
-                held = self._held = _Held(self._server)
-            if held.broken.is_set():
+                held = self._held = Held(self._server, self._grace_s)
+            if held.is_broken:
                 # Closed first: entering a server that is entered already would join the broken connection.
                 await asyncio.wait({held.task})
                 continue
@@ -56,15 +63,17 @@ class Connection:
             return held
 
 
-class _Held:
-    """A task that enters the server, and leaves it: both have to happen in one task."""
+class Held:
+    """One connection, while it lasts: a task that enters the server, and leaves it, since both have to happen in one
+    task."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, grace_s: float) -> None:
+        self._grace_s = grace_s
         self._loop = asyncio.get_running_loop()
         self._uses = 0
         self._unused = asyncio.Event()
         self._unused.set()
-        self.broken = asyncio.Event()
+        self._broken = asyncio.Event()
         self.opened: asyncio.Future[None] = self._loop.create_future()
         # If its caller is cancelled, nothing retrieves the error.
         self.opened.add_done_callback(lambda opened: opened.cancelled() or opened.exception())
@@ -74,6 +83,18 @@ class _Held:
     @property
     def is_of_this_loop(self) -> bool:
         return self._loop is asyncio.get_running_loop()
+
+    @property
+    def is_broken(self) -> bool:
+        return self._broken.is_set()
+
+    @property
+    def is_used(self) -> bool:
+        return self._uses > 0
+
+    def broke(self) -> None:
+        """Says that it broke. Whatever has been opened since is not touched."""
+        self._broken.set()
 
     def enter(self) -> None:
         self._uses += 1
@@ -88,8 +109,8 @@ class _Held:
         try:
             async with server:
                 self.opened.set_result(None)
-                await self.broken.wait()
-                await self._unused.wait()
+                await self._broken.wait()
+                await self._wait_until_unused(server)
         except Exception as error:
             if not self.opened.done():
                 self.opened.set_exception(error)
@@ -98,3 +119,12 @@ class _Held:
                 logger.debug("closing a connection failed", exc_info=error)
         finally:
             self.opened.cancel()
+
+    async def _wait_until_unused(self, server: Server) -> None:
+        """Calls that do not end on their own are interrupted: left alone, they would hold up all later ones."""
+        try:
+            async with asyncio.timeout(self._grace_s):
+                await self._unused.wait()
+        except TimeoutError:
+            await server.interrupt()
+            await self._unused.wait()
