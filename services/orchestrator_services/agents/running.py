@@ -17,9 +17,10 @@ from pydantic_ai.toolsets import AbstractToolset, FunctionToolset, ToolsetTool
 from pydantic_ai.usage import RunUsage
 from pydantic_core import to_json, to_jsonable_python
 
-from orchestrator.sdk import Context, HandlerError, InvalidInput, PermanentError, UnknownOutcome
+from orchestrator.sdk import Context, InvalidInput, PermanentError, UnknownOutcome
 from orchestrator.sdk.messages import commands
 from orchestrator_services.agents.options import Options
+from orchestrator_services.agents.server_errors import AnswerKind, answer_of
 from orchestrator_services.agents.servers import Origin, origin_of
 from orchestrator_services.agents.toolsets import not_supported
 
@@ -112,8 +113,12 @@ def _explained(name: str, options: Options, context: Context) -> Iterator[None]:
         raise not_supported(options.name, name) from error
 
 
-def _retry(error: ModelRetry, context: Context) -> HandlerError:
-    """What the model is told. The library asks it to try again, too, after the tool's own timeout."""
+def _retry(error: ModelRetry, context: Context) -> Exception:
+    """What the model is told. The library asks it to try again, too, after the tool's own timeout, and where something
+    answered in place of a server of the tool's own."""
+    answer = answer_of(error)
+    if answer is not None and answer.kind is not AnswerKind.REFUSED:
+        return ConnectionError(f"the server failed to answer: {answer}")
     if runs_once(context) and isinstance(error.__context__, TimeoutError):
         return UnknownOutcome(error.message, code="timeout")
     return InvalidInput(error.message, code="model_retry")

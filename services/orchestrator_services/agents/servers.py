@@ -1,9 +1,9 @@
 """MCP servers of an agent: their tools, and how calls of them fail."""
 
 import sys
-from asyncio import Event
+from asyncio import Event, timeout
 from collections.abc import Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast
 from weakref import WeakValueDictionary
@@ -13,9 +13,16 @@ from pydantic_ai.exceptions import ModelRetry, ToolFailed
 from pydantic_ai.tools import ToolDefinition as ModelTool
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
 
-from orchestrator.sdk import HandlerError, PermanentError, TransientError, described
-from orchestrator_services.agents.connections import Connection
-from orchestrator_services.models.errors import without_secrets
+from orchestrator.sdk import HandlerError, TransientError
+from orchestrator_services.agents.connections import Connection, Held
+from orchestrator_services.agents.server_errors import (
+    AnswerKind,
+    NotOpenedError,
+    Statuses,
+    answer_of,
+    described_safely,
+    not_opened,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,11 +31,9 @@ if TYPE_CHECKING:
 
 _ORIGIN: Final = "orchestrator"
 """Where a tool of a server says where it comes from, in its metadata, which all that wraps it leaves alone."""
-_CLOSED: Final = -32000
-_TIMED_OUT: Final = -32001
-"""Errors that the client reports in place of an answer."""
-_FORGOTTEN: Final = "Session terminated"
-"""What it says where a server over HTTP has been started again and knows nothing of the session."""
+_PING_S: Final = 5.0
+_LIBRARY_READ_TIMEOUT_S: Final = 300.0
+"""What the library sets where nobody has."""
 
 
 @dataclass(frozen=True)
@@ -107,13 +112,24 @@ class SharedServer(WrapperToolset[Any]):
     async def __aexit__(self, *_args: Any) -> bool | None:
         return None
 
+    @property
+    def read_timeout_s(self) -> float | None:
+        """How long an answer may take, where the agent's code says so."""
+        seconds = getattr(self._client, "_session_kwargs", {}).get("read_timeout_seconds")
+        # Only toolsets that make their own client have the library's default.
+        is_default = seconds == _LIBRARY_READ_TIMEOUT_S and getattr(self.wrapped, "_client_options", None)
+        return None if is_default else seconds
+
     async def get_instructions(self, ctx: RunContext[Any]) -> Any:
-        async with self._asked():
-            return await self.wrapped.get_instructions(ctx)
+        with self._before_a_call():
+            async with self._asked():
+                return await self.wrapped.get_instructions(ctx)
 
     async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
-        async with self._asked():
-            tools = await self.wrapped.get_tools(ctx)
+        """Raises `TransientError` or `PermanentError` where the server does not say which it has."""
+        with self._before_a_call():
+            async with self._asked():
+                tools = await self.wrapped.get_tools(ctx)
         known = {name: tool.tool_def for name, tool in tools.items()}
         if known != self.state.tools:
             self.state.tools = known
@@ -124,66 +140,95 @@ class SharedServer(WrapperToolset[Any]):
     async def call_tool(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
     ) -> Any:
-        """Raises `ConnectionError` where the server is gone, and `TimeoutError` where it does not answer in time:
-        nobody knows whether the call had its effect."""
+        """Raises `ConnectionError` where the server is gone or what came back is no answer of the tool, and
+        `TimeoutError` where nothing came in time: nobody knows whether the call had its effect."""
         async with self._asked():
             return await self.wrapped.call_tool(name, tool_args, ctx, tool)
 
     async def check(self) -> None:
         """Opens the connection, again if it broke: what is sent next is not lost because the server had ended before.
 
-        Raises `TransientError` or `PermanentError` where it cannot be opened.
+        Raises `TransientError` or `PermanentError` where it cannot be opened, or the server does not answer.
         """
-        try:
-            async with self._asked():
-                await self._client.ping()
-        except (ConnectionError, TimeoutError):
+        with self._before_a_call():
+            if await self._answers():
+                return
+            # It broke, and is opened again.
             async with self._asked():
                 pass
+
+    async def _answers(self) -> bool:
+        """Whether the server answers; False where the connection turns out to be broken."""
+        try:
+            async with self._asked() as held, timeout(_PING_S):
+                await self._client.ping()
+        except TimeoutError as error:
+            if not held.is_used:
+                # Nobody else waits: it is not busy with another call.
+                held.broke()
+            raise TimeoutError(
+                f"the server {self.id} did not answer a ping in {_PING_S:.0f} s; the call was not sent"
+            ) from error
+        except ConnectionError:
+            if held.is_broken:
+                return False
+            raise
         except Exception as error:
             # A server without `ping` has answered that.
-            if _code(error) is None:
+            if answer_of(error) is None:
                 raise
+        return True
 
     @property
     def _client(self) -> Any:
         return cast("MCPToolset[Any]", self.wrapped).client
 
     @asynccontextmanager
-    async def _asked(self) -> "AsyncIterator[None]":
+    async def _asked(self) -> "AsyncIterator[Held]":
         try:
-            async with self.state.connection.used():
+            async with self.state.connection.used() as held:
                 try:
-                    yield
+                    yield held
                 except Exception as error:
-                    if (explained := self._explained(error)) is error:
+                    if (explained := self._explained(error, held)) is error:
                         raise
                     raise explained from error
-        except _NotOpenedError as error:
-            raise _not_opened(self.id, error.__cause__ or error) from error.__cause__
+        except NotOpenedError as error:
+            raise not_opened(self.id, error) from error.__cause__
 
-    def _explained(self, error: Exception) -> Exception:
+    def _explained(self, error: Exception, held: Held) -> Exception:
         """What an error of a call means; the error itself where it says that."""
-        code = next((found for one in _causes(error) if (found := _code(one)) is not None), None)
-        if code == _TIMED_OUT:
-            return TimeoutError(f"the server {self.id} did not answer in time")
-        said = error.message if isinstance(error, ModelRetry) else _described(error)
-        if code == _CLOSED or _FORGOTTEN in said or not self._client.is_connected():
-            self.state.connection.broke()
-            return ConnectionError(f"the connection to the server {self.id} broke: {said}")
-        if type(error).__name__ == "ToolError":
+        answer = answer_of(error)
+        kind = answer.kind if answer else None
+        if kind is None and isinstance(error, HandlerError | ModelRetry | ToolFailed):
+            return error
+        if kind is None and type(error).__name__ == "ToolError":
             # As the model is told by a toolset that leaves the library's default.
             return ToolFailed(str(error))
+        if kind is AnswerKind.CLOSED or not self._client.is_connected():
+            held.broke()
+        if kind is AnswerKind.REFUSED:
+            return error
+        if kind is AnswerKind.LATE:
+            return TimeoutError(f"the server {self.id} did not answer in time")
+        if held.is_broken:
+            return ConnectionError(f"the connection to the server {self.id} broke: {described_safely(error)}")
+        if answer is not None:
+            return ConnectionError(f"the server {self.id} failed to answer: {answer}")
         return error
+
+    @contextmanager
+    def _before_a_call(self) -> "Iterator[None]":
+        """Nothing was sent that could have had an effect: it is tried again, also for tools that run once."""
+        try:
+            yield
+        except (ConnectionError, TimeoutError) as error:
+            raise TransientError(described_safely(error), code="server_unavailable") from error
 
     def _with_origin(self, tool: ToolsetTool[Any]) -> ToolsetTool[Any]:
         origin = Origin(self.id, tool.tool_def.name)
         metadata = {**(tool.tool_def.metadata or {}), _ORIGIN: origin}
         return replace(tool, tool_def=replace(tool.tool_def, metadata=metadata))
-
-
-class _NotOpenedError(Exception):
-    """The connection could not be opened; the cause says why."""
 
 
 class _Session:
@@ -192,15 +237,17 @@ class _Session:
     def __init__(self, toolset: "MCPToolset[Any]") -> None:
         self._toolset = toolset
         self._client: Any = toolset.client
+        self._statuses = Statuses.of(self._client.transport)
 
     async def __aenter__(self) -> None:
         # What was listed by a connection that broke.
         self._toolset._invalidate_tools_cache()  # noqa: SLF001 - a failed exit leaves it
+        self._statuses.last = None
         try:
             await self._toolset.__aenter__()
         except Exception as error:
             await self._close()
-            raise _NotOpenedError from error
+            raise NotOpenedError(self._statuses.last) from error
 
     async def __aexit__(self, *args: Any) -> bool | None:
         try:
@@ -208,42 +255,11 @@ class _Session:
         finally:
             await self._close()
 
+    async def interrupt(self) -> None:
+        await self._close()
+
     async def _close(self) -> None:
         """Ends the server's process, which else would go on for whoever connects next."""
         # What broke the connection is raised again when it is closed.
         with suppress(Exception):
             await self._client.close()
-
-
-def _not_opened(server: str, error: BaseException) -> HandlerError:
-    """Why there is no connection, and what to do."""
-    causes = list(_causes(error))
-    if missing := next((one for one in causes if isinstance(one, FileNotFoundError | PermissionError)), None):
-        return PermanentError(
-            f"the server {server} cannot be started: {_described(missing)}; install it where tools run and agents "
-            "plan",
-            code="server_cannot_start",
-        )
-    if any(isinstance(one, TimeoutError) for one in causes):
-        text = "it did not answer in time; init_timeout of its toolset is how long it may take"
-    elif any(_code(one) == _CLOSED for one in causes):
-        text = "it ended before it answered; what it wrote to standard error is in this process's"
-    else:
-        text = _described(error)
-    return TransientError(f"the server {server} cannot be reached: {text}", code="server_unavailable")
-
-
-def _causes(error: BaseException | None) -> "Iterator[BaseException]":
-    while error is not None:
-        yield error
-        error = error.__cause__
-
-
-def _code(error: BaseException) -> int | None:
-    """The number of an error of the protocol."""
-    code = getattr(getattr(error, "error", None), "code", None)
-    return code if isinstance(code, int) else None
-
-
-def _described(error: BaseException) -> str:
-    return without_secrets(described(error))

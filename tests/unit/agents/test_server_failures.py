@@ -1,0 +1,156 @@
+"""What comes back from a server of tools that is no answer of the tool, and what follows from it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from mcp import MCPError
+from orchestrator_services.agents import DurableAgent, durable, servers
+from orchestrator_services.agents.server_errors import AnswerKind, answer_of
+from pydantic_ai import Agent
+from pydantic_ai.mcp import MCPToolset
+from pydantic_ai.messages import ModelResponse
+
+from orchestrator.messages import events
+from orchestrator.messages.base import Message
+from orchestrator.sdk import Failure, FailureKind
+from orchestrator.testing import Harness
+from tests.support.mcp_gateway import Gateway, Reply, page, refusal
+from tests.unit.agents.support import Seen, calls, model, says
+
+PATIENT_S = 60
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    with Gateway() as gateway:
+        yield gateway
+
+
+def shop(gateway: Gateway, **options: Any) -> DurableAgent:
+    """An agent that orders a pear, once."""
+
+    def script(seen: Seen) -> ModelResponse:
+        return calls(("order", {"item": "pear"})) if seen.turn == 0 else says(seen.new[0])
+
+    toolset = MCPToolset[None](gateway.url, id="shop", init_timeout=PATIENT_S, **options)
+    return durable(Agent(model(script), name="desk", toolsets=[toolset]))
+
+
+async def ordered(agent: DurableAgent) -> tuple[Any, Harness]:
+    async with Harness(agent, timeout_s=PATIENT_S) as harness:
+        return await harness.submit("Order a pear.", agent="desk"), harness
+
+
+def failures(harness: Harness, kind: type[Message] = events.ToolFailed) -> list[Failure]:
+    return [getattr(one, "failure") for one in harness.produced if type(one) is kind]  # noqa: B009 - of any event
+
+
+def first(*replies: Reply | dict[str, Any]) -> Callable[[], Reply | dict[str, Any]]:
+    """The replies, and then that the order was placed."""
+    left = list(replies)
+    placed = {"result": {"content": [{"type": "text", "text": "ordered"}]}}
+    return lambda: left.pop(0) if left else placed
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(page(504), id="a gateway's page"),
+        pytest.param(Reply(b"{", 200), id="unreadable"),
+        pytest.param(Reply(b"ordered", 200, "text/plain"), id="of another type"),
+        pytest.param(refusal(-32603, "Internal error"), id="the server's own error"),
+        pytest.param(refusal(-32000, "permission denied"), id="an error of the server's making"),
+    ],
+)
+async def test_nobody_knows_whether_a_call_without_an_answer_had_its_effect(
+    gateway: Gateway, reply: Reply | dict[str, Any]
+) -> None:
+    gateway.on["tools/call"] = first(reply)
+
+    session, harness = await ordered(shop(gateway))
+
+    assert [(one.kind, one.code) for one in failures(harness)] == [
+        (FailureKind.UNKNOWN_OUTCOME, "unavailable")
+    ]
+    assert "nobody can tell" in session.result
+    assert gateway.asked.count("tools/call") == 1
+    # What a server answers leaves the connection alone.
+    assert gateway.asked.count("initialize") == 1
+
+
+async def test_arguments_that_a_server_does_not_take_go_back_to_the_model(gateway: Gateway) -> None:
+    gateway.on["tools/call"] = first(refusal(-32602, "no such item"))
+
+    session, harness = await ordered(shop(gateway))
+
+    assert [(one.kind, one.code) for one in failures(harness)] == [(FailureKind.INVALID_INPUT, "model_retry")]
+    assert "no such item" in session.result
+
+
+async def test_a_call_that_was_never_sent_is_made_later(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "_PING_S", 0.2)
+    silent = [True]
+    gateway.on["ping"] = lambda: gateway.hang() if silent and silent.pop() else {"result": {}}
+
+    session, harness = await ordered(shop(gateway))
+
+    assert [(one.kind, one.code) for one in failures(harness)] == [
+        (FailureKind.TRANSIENT, "server_unavailable")
+    ]
+    assert "the call was not sent" in failures(harness)[0].message
+    assert "ordered" in session.result
+    assert gateway.asked.count("tools/call") == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+async def test_a_server_that_refuses_the_connection_is_not_asked_again(gateway: Gateway, status: int) -> None:
+    gateway.on["initialize"] = gateway.on["server/discover"] = lambda: page(status)
+    agent = shop(gateway, headers={"Authorization": "Bearer s3cret-of-the-desk"})
+
+    _, harness = await ordered(agent)
+
+    (failure,) = failures(harness, events.PlanningFailed)
+    assert (failure.kind, failure.code) == (FailureKind.PERMANENT, "server_refused")
+    assert failure.message.startswith(f"the server shop refuses the connection with HTTP status {status}: ")
+    assert "s3cret" not in repr(harness.produced)
+
+
+async def test_a_server_that_is_overloaded_is_asked_again(gateway: Gateway) -> None:
+    gateway.on["initialize"] = gateway.on["server/discover"] = lambda: page(503)
+
+    async with Harness(shop(gateway), auto_advance=False, timeout_s=PATIENT_S) as harness:
+        await harness.submit("Order a pear.", agent="desk")
+
+    (failure,) = failures(harness, events.PlanningFailed)
+    assert (failure.kind, failure.code) == (FailureKind.TRANSIENT, "server_unavailable")
+    assert "HTTP status 503" in failure.message
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "kind"),
+    [
+        (-32000, "Connection closed", AnswerKind.CLOSED),
+        (-32600, "Session terminated", AnswerKind.CLOSED),
+        (-32000, "rate limited", AnswerKind.FAILED),
+        (-32001, "Request 'tools/call' timed out", AnswerKind.LATE),
+        (-32001, "Not found: pear", AnswerKind.FAILED),
+        (-32603, "Session terminated", AnswerKind.FAILED),
+        (-32601, "Not Found", AnswerKind.REFUSED),
+    ],
+)
+def test_the_client_is_told_from_the_server_by_its_words(code: int, message: str, kind: AnswerKind) -> None:
+    grouped = ExceptionGroup("of a task group", [ValueError(), ExceptionGroup("", [MCPError(code, message)])])
+    error = RuntimeError()
+    error.__cause__ = grouped
+
+    found = answer_of(error)
+
+    assert found is not None
+    assert found.kind is kind
+
+
+def test_what_a_tool_says_is_no_error_of_the_protocol() -> None:
+    assert answer_of(RuntimeError("Session terminated")) is None
