@@ -80,8 +80,8 @@ class Service:
     def discovers(self, discovery: Discovery) -> Discovery:
         """Declares `async def f(platform)`, an iterator over definitions that are found while messages are handled.
 
-        Its first item says that everything was asked once, whatever the answer; it may be empty. The iterator runs
-        until the service stops, and what it raises ends it alone.
+        Definitions are published as they come. An empty item says that everything was asked once, whatever the
+        answer: tests wait for it. The iterator runs until the service stops, and what it raises ends it alone.
         """
         self.discovery = discovery
         return discovery

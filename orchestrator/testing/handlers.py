@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import suppress
 
 from orchestrator.bus.ports import Received
 from orchestrator.delivery.dead_letters import HANDLE, dead_letter
@@ -26,26 +27,35 @@ class Handlers:
         self._last: dict[tuple[str, str], asyncio.Task[None]] = {}
         """The last handler of each session, by service, for ordered services."""
 
-    async def announce(self) -> None:
-        """Publishes the definitions that services announce when they start, and those that they find at first."""
+    async def announce(self, timeout_s: float) -> None:
+        """Publishes the definitions that services announce when they start, and those that they find at first.
+
+        What they ask may be silent for `timeout_s` seconds of real time; what comes later is published then.
+        """
         for service in self.services.values():
             for definition in service.announcement(self._platform):
                 self._publish(definition, f"/{service.name}/0")
+        waiting = []
         for service in self.services.values():
             if service.discovery is not None:
                 asked_once = asyncio.Event()
                 found = self._discover(service.name, service.discovery(self._platform), asked_once)
                 self._discoveries.append(asyncio.create_task(found, name=f"{service.name} discovery"))
-                await asked_once.wait()
+                waiting.append(asked_once.wait())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await asyncio.gather(*waiting)
 
     async def _discover(
         self, service: str, discovery: AsyncIterator[Iterable[Definition]], asked_once: asyncio.Event
     ) -> None:
         try:
-            async for definitions in discovery:
+            async for found in discovery:
+                definitions = tuple(found)
                 for definition in definitions:
                     self._publish(definition, f"/{service}/0")
-                asked_once.set()
+                if not definitions:
+                    asked_once.set()
         finally:
             asked_once.set()
 

@@ -94,7 +94,7 @@ class Harness:
                 opened.enter_context(inserted(self._cassette))
             for definition in self._defined:
                 self._publish(definition, "/harness")
-            await self._handlers.announce()
+            await self._handlers.announce(self._timeout_s)
             await self.run()
             self._open = opened.pop_all()
         return self

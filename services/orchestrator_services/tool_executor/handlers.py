@@ -109,9 +109,9 @@ def _tool(message: commands.ExecuteTool, context: ServiceContext) -> Tool:
 
 
 def _in_source(name: str, context: ServiceContext) -> Tool | None:
-    sources = context.plugins.by_name(ToolSource)
-    source = next((one for one in sources.values() if name.startswith(f"{one.name}.")), None)
-    return None if source is None else source.tool(name)
+    found = [one for one in context.plugins.by_name(ToolSource).values() if name.startswith(f"{one.name}.")]
+    # Of `files` and `files.ro`, both of which may be the names of sources, the longer one has `files.ro.read`.
+    return max(found, key=lambda one: len(one.name)).tool(name) if found else None
 
 
 async def _arguments(message: commands.ExecuteTool, context: ServiceContext) -> Any:

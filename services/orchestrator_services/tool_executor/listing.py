@@ -24,27 +24,48 @@ class Backoff:
 class Listing:
     """The tools of several sources, which are asked side by side."""
 
-    def __init__(self, sources: Sequence[ToolSource], backoff: Backoff | None = None) -> None:
+    def __init__(
+        self, sources: Sequence[ToolSource], backoff: Backoff | None = None, patience_s: float = 30.0
+    ) -> None:
+        """`patience_s` is how long a source may be silent before that is logged, and it counts as asked."""
         self._sources = sources
+        self._patience_s = patience_s
         self._backoff = backoff or Backoff()
         self._found: asyncio.Queue[Found] = asyncio.Queue()
 
     async def found(self) -> AsyncGenerator[Found, None]:
-        """Definitions as sources name them. The first item comes once each source has named its tools or failed."""
+        """Definitions as soon as sources name them.
+
+        The first item without any comes once each source has named its tools, failed, or been silent for long.
+        """
         asked = [asyncio.Event() for _ in self._sources]
         asking = [
             asyncio.create_task(self._ask(source, event), name=f"tools of {source.name}")
             for source, event in zip(self._sources, asked, strict=True)
         ]
+        asking.append(asyncio.create_task(self._say_when_all_are(asked), name="all sources of tools"))
         try:
-            for event in asked:
-                await event.wait()
-            yield [one for _ in range(self._found.qsize()) for one in self._found.get_nowait()]
             while True:
                 yield await self._found.get()
         finally:
             for task in asking:
                 task.cancel()
+
+    async def _say_when_all_are(self, asked: Sequence[asyncio.Event]) -> None:
+        waiting = [self._wait_for(source, event) for source, event in zip(self._sources, asked, strict=True)]
+        await asyncio.gather(*waiting)
+        self._found.put_nowait([])
+
+    async def _wait_for(self, source: ToolSource, asked: asyncio.Event) -> None:
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await asked.wait()
+        except TimeoutError:
+            logger.warning(
+                "the tools of %s are not known: it has not answered for %.0f s; other tools run",
+                source.name,
+                self._patience_s,
+            )
 
     async def _ask(self, source: ToolSource, asked: asyncio.Event) -> None:
         """Asks until the source ends on its own."""

@@ -29,6 +29,11 @@ def shelf(name: str) -> Tool:
     return looked
 
 
+async def silence() -> AsyncIterator[Sequence[ToolDefinition]]:
+    await asyncio.Event().wait()
+    yield []
+
+
 class Shelves:
     """Answers when it is open, and whenever somebody moves a shelf."""
 
@@ -83,11 +88,12 @@ async def test_a_source_that_does_not_answer_leaves_other_tools_alone(
     )
 
 
-async def test_the_first_item_waits_for_every_source_and_later_ones_follow_changes() -> None:
+async def test_definitions_come_at_once_and_follow_changes() -> None:
     shelves, closed = Shelves("upper"), Shelves("never", is_open=False)
     found = Listing([shelves.source, closed.source], Backoff(first=0.001)).found()
 
     first = await anext(found)
+    all_were_asked = await anext(found)
     shelves.names = ("upper", "lower")
     shelves.moved.set()
     second = await anext(found)
@@ -95,9 +101,46 @@ async def test_the_first_item_waits_for_every_source_and_later_ones_follow_chang
     third = await anext(found)
     await found.aclose()
 
-    assert [[one.name for one in each] for each in (first, second, third)] == [
+    assert [[one.name for one in each] for each in (first, all_were_asked, second, third)] == [
         ["shelves.upper"],
+        [],
         ["shelves.upper", "shelves.lower"],
         ["shelves.never"],
     ]
     assert closed.asked > 1
+
+
+async def test_a_silent_source_does_not_keep_others_from_being_announced(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    silent = ToolSource("silent", silence, shelf)
+    found = Listing([silent, Shelves("upper").source], patience_s=0.01).found()
+
+    first = await anext(found)
+    all_were_asked = await anext(found)
+    await found.aclose()
+
+    assert [one.name for one in first] == ["shelves.upper"]
+    assert all_were_asked == []
+    assert "the tools of silent are not known: it has not answered for 0 s; other tools run" in caplog.text
+
+
+async def test_a_platform_in_memory_starts_without_the_tools_of_a_silent_source() -> None:
+    async with Harness(
+        ToolSource("silent", silence, shelf), Shelves("upper").source, timeout_s=0.2
+    ) as harness:
+        assert "files.read" in harness.definitions.tools
+
+
+async def test_a_source_may_have_the_name_of_another_and_more() -> None:
+    def outer(name: str) -> Tool:
+        raise AssertionError(f"{name} is no tool of it")
+
+    wide = ToolSource("shelves", silence, outer)
+    narrow = ToolSource("shelves.old", Shelves("old.upper").definitions, shelf)
+    document = PLAYBOOK.replace("shelves.upper", "shelves.old.upper")
+    async with Harness(wide, narrow, documents=[document], timeout_s=1) as harness:
+        await harness.submit("look", playbook="shelf")
+
+    (failed,) = (one for one in harness.produced if isinstance(one, events.ToolFailed))
+    assert failed.failure.message == "shelves.old.upper is gone"
