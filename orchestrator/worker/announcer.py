@@ -6,9 +6,9 @@ import threading
 from concurrent.futures import Future
 from typing import Final
 
-from orchestrator.errors import OrchestratorError, UnavailableError
+from orchestrator.errors import ContractError, OrchestratorError, UnavailableError
 from orchestrator.messages.base import Definition
-from orchestrator.messages.catalogue import CATALOGUE
+from orchestrator.messages.catalogue import CATALOGUE, key_of
 from orchestrator.messages.events import MessageDeadLettered
 from orchestrator.sdk.service import Discovery, Service
 from orchestrator.worker.dispatch import Handling
@@ -70,10 +70,14 @@ class Announcer:
             logger.exception("%s looks for no more definitions", self._service.name)
 
     async def _publish(self, definition: Definition) -> None:
-        """Returns when the definition is written, however long Kafka takes to come back."""
+        """Returns when the definition is written, however long Kafka takes to come back, or can never be written."""
         while not self._host.definitions.table.has(definition):
             try:
                 await self._handling.platform.emit(definition)
+            except ContractError as error:
+                # It fails for what it is, such as too large: the ones after it must not wait for it.
+                logger.error("the definition %s cannot be published: %s", key_of(definition), error)
+                return
             except OrchestratorError as error:
                 logger.warning("a definition was not published, trying again: %s", error)
                 await asyncio.sleep(_RETRY_S)

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
@@ -12,10 +12,10 @@ import pytest
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Outgoing
 from orchestrator.messages import commands, events, types
-from orchestrator.messages.base import Message
+from orchestrator.messages.base import Definition, Message
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.identity import derived_id
-from orchestrator.sdk import Service, ServiceContext, ToolDefinition, middleware
+from orchestrator.sdk import Platform, Service, ServiceContext, ToolDefinition, middleware
 from orchestrator.sdk.definitions import tool_defined
 from orchestrator.sdk.roles.middleware import Next
 from tests.support.workers import TIMEOUT_S, Lab, command, echo, number_of, started, until
@@ -280,6 +280,24 @@ def test_a_service_announces_definitions_that_are_not_known_yet(lab: Lab) -> Non
                 until(lambda: "known" in host.definitions.table.tools, "the table knows it")
 
     assert [message.tool for message in lab.messages(Topic.DEFINITIONS)] == [known]
+
+
+def test_a_definition_that_cannot_be_published_does_not_hold_up_later_ones(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = echo()
+    large = ToolDefinition(name="large", description="x" * 20_000_000)
+    small = ToolDefinition(name="small")
+
+    @service.discovers
+    async def found(platform: Platform) -> AsyncIterator[list[Definition]]:
+        yield [tool_defined(large, platform.now()), tool_defined(small, platform.now())]
+
+    with lab.host(service) as host, started(service, host):
+        until(lambda: "small" in host.definitions.table.tools, "the table knows the one that fits")
+
+    assert [message.tool.name for message in lab.messages(Topic.DEFINITIONS)] == ["small"]
+    assert "the definition tool/large cannot be published" in caplog.text
 
 
 def test_slow_calls_never_stop_polling(lab: Lab) -> None:
