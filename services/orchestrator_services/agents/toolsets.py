@@ -128,11 +128,11 @@ class Deferred(WrapperToolset[Any]):
     async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
         offered: dict[str, ToolsetTool[Any]] = {}
         tools = await super().get_tools(ctx)
-        require_announced(tools.values(), self.options, self.announced)
-        for name, tool in tools.items():
-            route = self._route(name, tool)
-            if refusal(route.tool, self.policy):
-                continue
+        routes = {name: self._route(name, tool) for name, tool in tools.items()}
+        allowed = {name: route for name, route in routes.items() if not refusal(route.tool, self.policy)}
+        require_announced([tools[name] for name in allowed], self.options, self.announced)
+        for name, route in allowed.items():
+            tool = tools[name]
             if origin_of(tool.tool_def) and route.tool not in self.announced:
                 # The server has it since a short while: an executor has not seen it yet.
                 continue

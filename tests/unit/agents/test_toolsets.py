@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 from orchestrator_services.agents import durable
+from orchestrator_services.agents.options import Options
+from orchestrator_services.agents.running import bare_context
+from orchestrator_services.agents.servers import Origin
+from orchestrator_services.agents.toolsets import Deferred
 from pydantic_ai import Agent, FunctionToolset, ModelRetry, RunContext
 from pydantic_ai.capabilities import Toolset
 from pydantic_ai.messages import ModelResponse
@@ -14,7 +18,9 @@ from pydantic_ai.toolsets import AbstractToolset, ExternalToolset, ToolsetTool, 
 from pydantic_core import SchemaValidator, core_schema
 
 from orchestrator.messages import commands
+from orchestrator.messages.types import ToolPolicy
 from orchestrator.messages.values import read_json
+from orchestrator.sdk import TransientError
 from orchestrator.testing import Harness
 from tests.unit.agents.support import Seen, calls, model, outcome, says
 
@@ -199,3 +205,21 @@ async def test_tools_that_somebody_else_runs_are_refused_loudly() -> None:
     (letter,) = harness.dead_letters
     assert letter.failure.code == "not_supported"
     assert "desk: sign waits for" in letter.failure.message
+
+
+async def test_tools_that_the_agent_may_not_use_need_not_be_announced() -> None:
+    served = FunctionToolset[None](id="shop")
+
+    @served.tool_plain(metadata={"orchestrator": Origin("shop", "count")})
+    def count(shelf: int) -> int:
+        return shelf
+
+    options = Options(Agent("test", name="desk"))
+    context = bare_context(options)
+
+    def offered(*deny: str) -> Deferred:
+        return Deferred(served, options, "", ToolPolicy(deny=deny), {}, {})
+
+    assert await offered("desk.shop.*").get_tools(context) == {}
+    with pytest.raises(TransientError, match="no executor has announced the tools of the server shop yet"):
+        await offered().get_tools(context)
