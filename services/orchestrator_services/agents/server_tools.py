@@ -10,9 +10,11 @@ from orchestrator.sdk import Context, Tool, ToolDefinition, ToolSource
 from orchestrator_services.agents.options import Options
 from orchestrator_services.agents.running import bare_context, run_in_toolset, runs_once
 from orchestrator_services.agents.servers import Origin, SharedServer
-from orchestrator_services.agents.tools import TIMEOUT_MS, AgentTool
+from orchestrator_services.agents.tools import AgentTool
 from orchestrator_services.agents.toolsets import Toolset, Toolsets, as_used_alone
 
+_GRACE_MS: Final = 10_000
+"""For what comes before a call: the connection, and a ping."""
 _HINTS: Final = ("readOnlyHint", "destructiveHint", "idempotentHint")
 
 
@@ -54,9 +56,14 @@ def _definition(tool: ModelTool, server: SharedServer, options: Options) -> Tool
         description=tool.description or "",
         arguments_schema=json.dumps(tool.parameters_json_schema, sort_keys=True),
         output_schema=json.dumps(_unwrapped(tool.return_schema or {}), sort_keys=True),
-        timeout_ms=TIMEOUT_MS,
+        timeout_ms=_timeout_ms(server.read_timeout_s),
         at_most_once=_is_named(origin, options) or _must_not_repeat(annotations),
     )
+
+
+def _timeout_ms(seconds: float | None) -> int:
+    """The server's own timeout comes first; 0 leaves it to the agent's profile."""
+    return 0 if seconds is None else round(seconds * 1000) + _GRACE_MS
 
 
 def _is_named(origin: Origin, options: Options) -> bool:

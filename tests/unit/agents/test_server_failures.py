@@ -11,7 +11,7 @@ from pydantic_ai import Agent
 from pydantic_ai.mcp import MCPToolset
 from pydantic_ai.messages import ModelResponse
 
-from orchestrator.messages import events
+from orchestrator.messages import commands, events
 from orchestrator.messages.base import Message
 from orchestrator.sdk import Failure, FailureKind
 from orchestrator.testing import Harness
@@ -154,3 +154,14 @@ def test_the_client_is_told_from_the_server_by_its_words(code: int, message: str
 
 def test_what_a_tool_says_is_no_error_of_the_protocol() -> None:
     assert answer_of(RuntimeError("Session terminated")) is None
+
+
+@pytest.mark.parametrize(("read_timeout", "timeout_ms"), [({}, 0), ({"read_timeout": 120}, 130_000)])
+async def test_how_long_a_call_may_take_is_up_to_the_toolset_and_else_to_the_profile(
+    gateway: Gateway, read_timeout: dict[str, float], timeout_ms: int
+) -> None:
+    _, harness = await ordered(shop(gateway, **read_timeout))
+
+    assert harness.definitions.tools["desk.shop.order"].timeout_ms == timeout_ms
+    (command,) = (one for one in harness.produced if isinstance(one, commands.ExecuteTool))
+    assert command.timeout_ms == (timeout_ms or 60_000)
