@@ -74,7 +74,8 @@ class Listing:
             try:
                 async for definitions in source.definitions():
                     logger.info("%s has %d tools", source.name, len(definitions))
-                    self._found.put_nowait(definitions)
+                    if definitions:
+                        self._found.put_nowait(definitions)
                     asked.set()
                     delay = self._backoff.first
             except Exception as error:  # noqa: BLE001 - a plug-in may raise anything

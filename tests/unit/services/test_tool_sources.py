@@ -113,8 +113,8 @@ async def test_definitions_come_at_once_and_follow_changes() -> None:
 async def test_a_silent_source_does_not_keep_others_from_being_announced(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    silent = ToolSource("silent", silence, shelf)
-    found = Listing([silent, Shelves("upper").source], patience_s=0.01).found()
+    silent, empty = ToolSource("silent", silence, shelf), ToolSource("empty", Shelves().definitions, shelf)
+    found = Listing([silent, empty, Shelves("upper").source], patience_s=0.01).found()
 
     first = await anext(found)
     all_were_asked = await anext(found)
@@ -136,10 +136,10 @@ async def test_a_source_may_have_the_name_of_another_and_more() -> None:
     def outer(name: str) -> Tool:
         raise AssertionError(f"{name} is no tool of it")
 
-    wide = ToolSource("shelves", silence, outer)
+    wide = ToolSource("shelves", Shelves().definitions, outer)
     narrow = ToolSource("shelves.old", Shelves("old.upper").definitions, shelf)
     document = PLAYBOOK.replace("shelves.upper", "shelves.old.upper")
-    async with Harness(wide, narrow, documents=[document], timeout_s=1) as harness:
+    async with Harness(wide, narrow, documents=[document]) as harness:
         await harness.submit("look", playbook="shelf")
 
     (failed,) = (one for one in harness.produced if isinstance(one, events.ToolFailed))
