@@ -34,7 +34,7 @@ def shop(gateway: Gateway, **options: Any) -> DurableAgent:
         return calls(("order", {"item": "pear"})) if seen.turn == 0 else says(seen.new[0])
 
     toolset = MCPToolset[None](gateway.url, id="shop", init_timeout=PATIENT_S, **options)
-    return durable(Agent(model(script), name="desk", toolsets=[toolset]))
+    return durable(Agent(model(script), name="desk", toolsets=[toolset]), at_most_once=["shop"])
 
 
 async def ordered(agent: DurableAgent) -> tuple[Any, Harness]:
@@ -77,6 +77,17 @@ async def test_nobody_knows_whether_a_call_without_an_answer_had_its_effect(
     assert gateway.asked.count("tools/call") == 1
     # What a server answers leaves the connection alone.
     assert gateway.asked.count("initialize") == 1
+
+
+async def test_nor_where_each_run_connects_with_credentials_of_its_own(gateway: Gateway) -> None:
+    gateway.on["tools/call"] = first(page(504))
+
+    _, harness = await ordered(shop(gateway, headers=lambda _context: {"X-Desk": "1"}))
+
+    assert [(one.kind, one.code) for one in failures(harness)] == [
+        (FailureKind.UNKNOWN_OUTCOME, "unavailable")
+    ]
+    assert gateway.asked.count("tools/call") == 1
 
 
 async def test_arguments_that_a_server_does_not_take_go_back_to_the_model(gateway: Gateway) -> None:
