@@ -25,11 +25,11 @@ class Listing:
     """The tools of several sources, which are asked side by side."""
 
     def __init__(
-        self, sources: Sequence[ToolSource], backoff: Backoff | None = None, patience_s: float = 30.0
+        self, sources: Sequence[ToolSource], backoff: Backoff | None = None, timeout_s: float = 30.0
     ) -> None:
-        """`patience_s` is how long a source may be silent before that is logged, and it counts as asked."""
+        """`timeout_s` is how long a source may be silent before that is logged, and it counts as asked."""
         self._sources = sources
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._backoff = backoff or Backoff()
         self._found: asyncio.Queue[Found] = asyncio.Queue()
 
@@ -52,20 +52,18 @@ class Listing:
                 task.cancel()
 
     async def _say_when_all_are(self, asked: Sequence[asyncio.Event]) -> None:
-        waiting = [self._wait_for(source, event) for source, event in zip(self._sources, asked, strict=True)]
-        await asyncio.gather(*waiting)
+        until = asyncio.get_running_loop().time() + self._timeout_s
+        for source, event in zip(self._sources, asked, strict=True):
+            try:
+                async with asyncio.timeout_at(until):
+                    await event.wait()
+            except TimeoutError:
+                logger.warning(
+                    "the tools of %s are not known: it has not answered for %.0f s; other tools run",
+                    source.name,
+                    self._timeout_s,
+                )
         self._found.put_nowait([])
-
-    async def _wait_for(self, source: ToolSource, asked: asyncio.Event) -> None:
-        try:
-            async with asyncio.timeout(self._patience_s):
-                await asked.wait()
-        except TimeoutError:
-            logger.warning(
-                "the tools of %s are not known: it has not answered for %.0f s; other tools run",
-                source.name,
-                self._patience_s,
-            )
 
     async def _ask(self, source: ToolSource, asked: asyncio.Event) -> None:
         """Asks until the source ends on its own."""

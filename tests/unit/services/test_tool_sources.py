@@ -114,7 +114,7 @@ async def test_a_silent_source_does_not_keep_others_from_being_announced(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     silent, empty = ToolSource("silent", silence, shelf), ToolSource("empty", Shelves().definitions, shelf)
-    found = Listing([silent, empty, Shelves("upper").source], patience_s=0.01).found()
+    found = Listing([silent, empty, Shelves("upper").source], timeout_s=0.01).found()
 
     first = await anext(found)
     all_were_asked = await anext(found)
