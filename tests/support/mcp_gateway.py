@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -89,7 +90,9 @@ class Gateway:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
-                self._send(gateway.reply(json.loads(body)))
+                # Whoever asked may have given up.
+                with suppress(ConnectionError):
+                    self._send(gateway.reply(json.loads(body)))
 
             def do_GET(self) -> None:
                 self._send(Reply(b"", 405))
