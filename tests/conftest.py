@@ -1,5 +1,6 @@
 """Settings and servers of all tests."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,9 @@ from tests.support.kafka_stack import provide_stack
 # The same examples in every run, and no timeout for an example: a busy machine must not fail a test.
 settings.register_profile("same-everywhere", deadline=None, derandomize=True)
 settings.load_profile("same-everywhere")
+
+# A run in the background of a shell ignores Ctrl-C, and so would all processes that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
