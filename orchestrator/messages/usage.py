@@ -1,6 +1,6 @@
 """Sums of usage."""
 
-from typing import Final
+from typing import Final, overload
 
 from msgspec.structs import replace
 
@@ -39,14 +39,18 @@ def cost_at_most(usage: Usage) -> int:
     return usage.cost_micro_usd + usage.cost_unsettled_micro_usd
 
 
+@overload
+def rest_of(limits: Limits, used: Usage) -> Limits: ...
+@overload
+def rest_of(limits: Limits | None, used: Usage) -> Limits | None: ...
 def rest_of(limits: Limits | None, used: Usage) -> Limits | None:
     """The tokens and the cost that are left of these limits."""
     if limits is None:
         return None
     return replace(
         limits,
-        tokens=_less(limits.tokens, tokens_at_most(used)),
-        cost_micro_usd=_less(limits.cost_micro_usd, cost_at_most(used)),
+        tokens=left_of(limits.tokens, tokens_at_most(used)),
+        cost_micro_usd=left_of(limits.cost_micro_usd, cost_at_most(used)),
     )
 
 
@@ -80,5 +84,6 @@ def _sum(one: Usage, other: Usage) -> Usage:
     )
 
 
-def _less(limit: int | None, used: int) -> int | None:
+def left_of(limit: int | None, used: int) -> int | None:
+    """What is left of one limit; None is no limit."""
     return None if limit is None else max(0, limit - used)

@@ -1,7 +1,9 @@
 """Limits of a session: resolved at acceptance, checked before every call."""
 
+from msgspec.structs import replace
+
 from orchestrator.messages.types import AgentProfile, Failure, FailureKind, Limits, Usage
-from orchestrator.messages.usage import cost_at_most, rest_of, share_of, tokens_at_most, total_usage
+from orchestrator.messages.usage import cost_at_most, left_of, rest_of, share_of, tokens_at_most, total_usage
 from orchestrator.saga.state import Session, Task
 
 PLATFORM_LIMITS = Limits(
@@ -28,11 +30,15 @@ def advice_limits(session: Session, task: Task, taken: Usage, parts: int) -> Lim
 
     None where the session limits neither tokens nor cost.
     """
-    if task.limits.tokens is None and task.limits.cost_micro_usd is None:
+    if not limits_models(task):
         return None
     own = Limits(tokens=task.limits.tokens, cost_micro_usd=task.limits.cost_micro_usd)
-    left = rest_of(own, total_usage(session.used, reserved(session), taken))
-    return None if left is None else share_of(left, parts)
+    return share_of(rest_of(own, total_usage(session.used, reserved(session), taken)), parts)
+
+
+def limits_models(task: Task) -> bool:
+    """Whether the session limits what models may use."""
+    return task.limits.tokens is not None or task.limits.cost_micro_usd is not None
 
 
 def resolved_limits(profile: AgentProfile, task: Limits | None) -> Limits:
@@ -50,14 +56,10 @@ def resolved_limits(profile: AgentProfile, task: Limits | None) -> Limits:
 def limits_left(session: Session, task: Task, turn: int) -> Limits:
     """What is left of the limits, in a turn: its turns are those that may follow."""
     used = total_usage(session.used, reserved(session))
-    return Limits(
-        deadline_ms=task.limits.deadline_ms,
-        step_timeout_ms=task.limits.step_timeout_ms,
-        tool_calls=_left(task.limits.tool_calls, used.tool_calls),
-        tokens=_left(task.limits.tokens, tokens_at_most(used)),
-        cost_micro_usd=_left(task.limits.cost_micro_usd, cost_at_most(used)),
-        parallel_steps=task.limits.parallel_steps,
-        turns=_left(task.limits.turns, turn),
+    return replace(
+        rest_of(task.limits, used),
+        tool_calls=left_of(task.limits.tool_calls, used.tool_calls),
+        turns=left_of(task.limits.turns, turn),
     )
 
 
@@ -95,7 +97,3 @@ def _reached(limit: int, name: str) -> Failure:
 def _lowest(*bounds: int | None) -> int | None:
     given = [bound for bound in bounds if bound is not None]
     return min(given) if given else None
-
-
-def _left(limit: int | None, used: int) -> int | None:
-    return None if limit is None else max(0, limit - used)

@@ -27,7 +27,7 @@ from orchestrator.messages.values import steps_named
 from orchestrator.saga import calls
 from orchestrator.saga.calls import voided
 from orchestrator.saga.escalation import escalation
-from orchestrator.saga.limits import advice_limits, excess, excess_of_turns, limits_left
+from orchestrator.saga.limits import advice_limits, excess, excess_of_turns, limits_left, limits_models
 from orchestrator.saga.outputs import Drafts, draft
 from orchestrator.saga.state import PendingRetry, Session, StepState, StepStatus, Task
 
@@ -251,7 +251,7 @@ def _advice(session: Session, task: Task, step_id: str, wanted: Usage) -> Limits
     It takes nothing of what the plan's other steps reserve, and leaves as much for each step that could start now,
     and for whatever comes before one of them ends.
     """
-    if task.limits.tokens is None and task.limits.cost_micro_usd is None:
+    if not limits_models(task):
         return None
     assert session.plan is not None  # noqa: S101 - steps belong to a plan
     later = (

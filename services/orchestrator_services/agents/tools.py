@@ -12,7 +12,7 @@ from orchestrator_services.agents.options import Options
 from orchestrator_services.agents.running import run_function, run_in_toolset
 from orchestrator_services.agents.toolsets import Toolset, Toolsets, as_used_alone
 
-TIMEOUT_MS: Final = 30_000
+_TIMEOUT_MS: Final = 30_000
 _GRACE_MS: Final = 5_000
 """A tool's own timeout comes first: what it says goes to the model, as without the platform."""
 _IN_TOOLSET: Final = {
@@ -74,11 +74,11 @@ def _toolset(toolset: Toolset, options: Options) -> AgentTool:
             name=options.tool_name(toolset_id),
             description=f"Runs a tool of {toolset_id}, a toolset of the agent {options.name}.",
             arguments_schema=json.dumps(_IN_TOOLSET, sort_keys=True),
-            timeout_ms=TIMEOUT_MS,
+            timeout_ms=_TIMEOUT_MS,
             at_most_once=toolset_id in options.at_most_once,
         ),
     )
 
 
 def _timeout_ms(seconds: float | None) -> int:
-    return TIMEOUT_MS if seconds is None else round(seconds * 1000) + _GRACE_MS
+    return _TIMEOUT_MS if seconds is None else round(seconds * 1000) + _GRACE_MS

@@ -61,12 +61,13 @@ def _object(given: str) -> dict[str, Any]:
 
 
 def _problems(found: dict[str, Any], known: set[str]) -> Iterator[str]:
-    for path in credentials_in(found):
+    credentials = list(credentials_in(found))
+    for path in credentials:
         yield f"{path} looks like a credential: those come from the environment of the planner's process"
     for name in found:
         if name in _OURS:
             yield f"{name} cannot be set: {_OURS[name]}"
-        elif name not in known and name not in credentials_in(found):
+        elif name not in known and name not in credentials:
             yield f"{name} is not a setting of these models; settings are {', '.join(sorted(_usual()))}"
     if "max_tokens" in found and not _positive(found["max_tokens"]):
         yield "max_tokens must be a positive whole number"

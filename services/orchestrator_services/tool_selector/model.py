@@ -23,8 +23,8 @@ async def by_model(selection: Selection, context: Context) -> ToolDefinition:
     """A model chooses among the tools with the step's capability, by their descriptions and the step's arguments.
 
     Where there is no choice the default selector's rule holds, and no model is asked; so it does where the session's
-    limits leave nothing for the question. The rule also holds where one
-    of the tools must not run twice: a step that is read again after a crash could be given to another tool.
+    limits leave nothing for the question. The rule also holds where one of the tools must not run twice: a step that
+    is read again after a crash could be given to another tool.
     """
     found = capable(selection)
     if len(found) < 2 or any(tool.at_most_once for tool in found):
