@@ -229,6 +229,10 @@ class Bus(Protocol):
 
     def transactional_producer(self, transactional_id: str) -> TransactionalProducer: ...
 
+    @property
+    def installation(self) -> str:
+        """Distinguishes this installation from all others: its cluster and its prefix. Raises `UnavailableError`."""
+
     def partitions(self, topic: Topic) -> int:
         """How many partitions a topic has. Raises `ConfigurationError` if it does not exist."""
 

@@ -13,7 +13,7 @@ from orchestrator.client.connection import Connection, connect
 from orchestrator.client.dead_letters import DeadLetter, Wanted, every, newest, with_id
 from orchestrator.client.follower import Follower
 from orchestrator.client.handle import Handle, from_beginning
-from orchestrator.client.ids import new_session
+from orchestrator.client.ids import new_session, new_session_of_key
 from orchestrator.client.sending import send
 from orchestrator.client.settings import ClientSettings
 from orchestrator.client.subscriptions import Subscription
@@ -82,22 +82,27 @@ class Client:
         """Submits a task; returns when Kafka has it. Submitting the same session twice starts it once.
 
         The session does not start before `not_before`, and fails if it has not ended by `not_after`; both are
-        Unix microseconds. It is new unless `key` (an idempotency key within the tenant) or `correlation_id`
-        identifies it. With `progress`, the handle's `progress` has everything from the start.
+        Unix microseconds. With `key`, a business key of the tenant, the task is done once: when another session does
+        it, or has done it within a week, the handle follows that session as soon as the platform says so.
+        `correlation_id` chooses the session's id, which must never have been used. With `progress`, the handle's
+        `progress` has everything from the start.
 
         Raises `ConfigurationError` for an id that is not a UUID, `ContractError` for a context
         that JSON cannot hold, and `UnavailableError` if Kafka or the registry does not respond.
         """
-        session = _session(tenant, key, correlation_id)
+        if key and correlation_id:
+            raise ConfigurationError(
+                "a task has a key or a correlation id, not both: a key has the session chosen"
+            )
         value = None if context is None else await self.values.store(dict(context))
-        is_new = not key and not correlation_id
-        handle = await (self._new(session) if is_new else self.follow(session))
-        if is_new:
+        session = _canonical(correlation_id) if correlation_id else await self._new_id(tenant, key)
+        handle = await (self.follow(session, tenant) if correlation_id else self._new(session, tenant))
+        if not correlation_id:
             handle.watch(fresh=True)
         if progress:
             await handle.watch_progress()
         command = SubmitTask(
-            command_id=identity.derived_id("submit", session),
+            command_id=identity.derived_id("submit", session, new_session()),
             correlation_id=session,
             occurred_at=unix_micros(),
             agent=agent,
@@ -114,25 +119,30 @@ class Client:
         await self._send(command)
         return handle
 
-    async def follow(self, correlation_id: str) -> Handle:
+    async def follow(self, correlation_id: str, tenant: str | None = None) -> Handle:
         """A session that any client submitted earlier. Its partitions are read from the beginning.
 
-        Raises `ConfigurationError` for an id that is not a UUID.
+        With `tenant`, a session of another one is not followed. Raises `ConfigurationError` for an id that is not a
+        UUID.
         """
         session = _canonical(correlation_id)
         positions = await asyncio.to_thread(self._positions, session)
-        return Handle(self, session, from_beginning(positions))
+        return Handle(self, session, from_beginning(positions), tenant)
 
-    async def cancel(self, correlation_id: str, reason: str = "") -> None:
-        """Requests the cancellation of a session; returns when Kafka has the request.
+    async def cancel(self, correlation_id: str, reason: str = "", tenant: str = "default") -> None:
+        """Requests the cancellation of a tenant's session; returns when Kafka has the request. That of another
+        tenant's session becomes a dead letter.
 
         Raises `ConfigurationError` for an id that is not a UUID.
         """
         session = _canonical(correlation_id)
-        command_id = identity.derived_id("cancel", session, new_session())
         await self._send(
             CancelTask(
-                command_id=command_id, correlation_id=session, occurred_at=unix_micros(), reason=reason
+                command_id=identity.derived_id("cancel", session, new_session()),
+                correlation_id=session,
+                occurred_at=unix_micros(),
+                tenant=tenant,
+                reason=reason,
             )
         )
 
@@ -172,7 +182,13 @@ class Client:
                 self._producer = self._bus.producer()
         send(self._producer, outgoing, Deadline.after(self._timeout_s))
 
-    async def _new(self, session: str) -> Handle:
+    async def _new_id(self, tenant: str, key: str) -> str:
+        if not key:
+            return new_session()
+        partitions = await asyncio.to_thread(self._bus.partitions, Topic.TASKS)
+        return new_session_of_key(tenant, key, partitions)
+
+    async def _new(self, session: str, tenant: str) -> Handle:
         """A handle of a new session: it reads from the recent end of the session's partitions."""
         positions = await asyncio.to_thread(self._positions, session)
         partition = positions[0][1]
@@ -181,7 +197,7 @@ class Client:
             at = time.monotonic()
             floor = await asyncio.wrap_future(self.follower.ends(positions))
             self._floors[partition] = (at, floor)
-        return Handle(self, session, floor)
+        return Handle(self, session, floor, tenant)
 
     def _positions(self, session: str) -> list[Position]:
         return [session_partition(self._bus, topic, session) for topic in (Topic.SESSIONS, Topic.EVENTS)]
@@ -193,16 +209,6 @@ class Client:
         if self._producer is not None:
             self._producer.close()
         self._disconnect()
-
-
-def _session(tenant: str, key: str, correlation_id: str) -> str:
-    if key and correlation_id:
-        raise ConfigurationError(
-            "a task has a key or a correlation id, not both: the id is derived from the key"
-        )
-    if key:
-        return identity.session_of_key(tenant, key)
-    return _canonical(correlation_id) if correlation_id else new_session()
 
 
 def _canonical(correlation_id: str) -> str:

@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any, Final, Protocol
 
 from orchestrator.bus.ports import BEGINNING, Position
 from orchestrator.client.errors import error_of
 from orchestrator.client.follower import Follower
 from orchestrator.client.subscriptions import Mark, Subscription
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import ConfigurationError, OrchestratorError
 from orchestrator.messages import events
-from orchestrator.messages.base import Event
+from orchestrator.messages.base import Event, SessionEvent
 from orchestrator.messages.catalogue import Topic
 from orchestrator.saga import settles
 from orchestrator.sdk import Values
@@ -31,17 +32,29 @@ class SessionAccess(Protocol):
     @property
     def follower(self) -> Follower: ...
 
-    async def cancel(self, correlation_id: str, reason: str = "") -> None: ...
+    async def cancel(self, correlation_id: str, reason: str = "", tenant: str = "default") -> None: ...
 
     async def follow_progress(self, subscription: Subscription) -> None:
         """Gives the subscription what is written to topic `progress` after this call."""
 
 
 class Handle:
-    """One session, returned by `Client.submit` and `Client.follow`. Use it on the event loop that created it."""
+    """One session, returned by `Client.submit` and `Client.follow`. Use it on the event loop that created it.
 
-    def __init__(self, access: SessionAccess, correlation_id: str, start: Mapping[Position, int]) -> None:
+    A task that repeats that of another session leads to that one: `correlation_id` changes to its id when the platform
+    has said so, which `accepted` waits for, as all that wait for events do.
+    """
+
+    def __init__(
+        self,
+        access: SessionAccess,
+        correlation_id: str,
+        start: Mapping[Position, int],
+        tenant: str | None = None,
+    ) -> None:
+        """`tenant`: whose session it is; None for anybody's."""
         self.correlation_id = correlation_id
+        self._tenant = tenant
         self._access = access
         self._start = start
         self._settling: Subscription | None = None
@@ -52,6 +65,24 @@ class Handle:
     def __repr__(self) -> str:
         return f"Handle({self.correlation_id!r})"
 
+    async def accepted(self, timeout: float | None = None) -> str:  # noqa: ASYNC109 - what a caller expects
+        """The id of the session that does the task, as soon as the platform has accepted or refused the task.
+
+        Raises `TimeoutError` if it says nothing in time, and `UnavailableError`.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                async with aclosing(self.events()) as found:
+                    async for event in found:
+                        if isinstance(event, SessionEvent):
+                            break
+        except TimeoutError:
+            raise TimeoutError(
+                f"the task of session {self.correlation_id} was not accepted within {timeout:g} s; it waits, and "
+                "can be followed by its id"
+            ) from None
+        return self.correlation_id
+
     async def result(self, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - what a caller expects
         """The task's result as plain data. Waits until the session settles, at most `timeout` seconds.
 
@@ -59,6 +90,11 @@ class Handle:
         reason, `TimeoutError` if the session does not settle in time (it continues), and `UnavailableError`.
         """
         event = await self.settled(timeout)
+        if self._tenant is not None and event.tenant != self._tenant:
+            raise ConfigurationError(
+                f"session {self.correlation_id} is of another tenant than {self._tenant!r}: its id was used before. "
+                "Submit the task with a new one"
+            )
         if (error := error_of(event)) is not None:
             raise error
         result = event.result if isinstance(event, events.TaskCompleted) else None
@@ -78,7 +114,7 @@ class Handle:
                 "followed by its id"
             ) from None
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncGenerator[Event, None]:
         """The session's events from its beginning, as they happen, until it settles.
 
         Events of one topic come in order; a service's report may come shortly before or after the event with
@@ -90,6 +126,10 @@ class Handle:
         while True:
             item = await subscription.take()
             if isinstance(item, Mark):
+                return
+            if self._leads_elsewhere(item):
+                async for event in self.events():
+                    yield event
                 return
             yield item
             has_task = has_task or isinstance(item, events.TaskReceived)
@@ -131,7 +171,7 @@ class Handle:
 
     async def cancel(self, reason: str = "") -> None:
         """Requests the session's cancellation; returns when Kafka has the request, before the session ends."""
-        await self._access.cancel(self.correlation_id, reason)
+        await self._access.cancel(self.correlation_id, reason, self._tenant or "default")
 
     def watch(self, *, fresh: bool) -> None:
         """Subscribes to the event that settles the session.
@@ -159,7 +199,19 @@ class Handle:
             self._settling = None
             raise
         assert isinstance(item, Event)  # noqa: S101 - `catch_up` is not called for this one
+        if self._leads_elsewhere(item):
+            self.watch(fresh=False)
+            return await self._next_settling()
         return item
+
+    def _leads_elsewhere(self, event: Event) -> bool:
+        """Follows the session that a repeated task leads to. It has the same partitions."""
+        if not isinstance(event, events.TaskRefused) or event.repeats is None:
+            return False
+        if event.correlation_id == self.correlation_id:
+            self.correlation_id = event.repeats
+            self._start = from_beginning(list(self._start))
+        return True
 
 
 def from_beginning(positions: list[Position]) -> dict[Position, int]:

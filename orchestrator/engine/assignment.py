@@ -64,6 +64,7 @@ class SlotAssignment:
         self.epoch = 0
         """Changes whenever partitions are assigned, revoked or restored."""
         self.partition_count = common_count(bus)
+        self.installation = bus.installation
         self.before_restore: Callable[[Deadline], object] = lambda _deadline: None
         """Ends the open transaction of a predecessor on this slot."""
         self._encoder = encoder

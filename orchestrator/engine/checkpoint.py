@@ -42,7 +42,7 @@ class StagedCheckpoint:
         if self.mark == self.partition.checkpoint_mark:
             return
         number, ended = self.partition.number, self.partition.ended
-        self._chunks = tuple((chunk, len(chunk.ids)) for chunk in ended.unwritten())
+        self._chunks = tuple((chunk, len(chunk.claims)) for chunk in ended.unwritten())
         self._expired = ended.expired(now)
         for chunk, _ in self._chunks:
             yield encoder.encode(chunk.record, number)
@@ -55,10 +55,8 @@ class StagedCheckpoint:
         partition = self.partition
         partition.sessions_end = max(partition.sessions_end, self.end)
         partition.checkpoint_mark = self.mark
-        for chunk, count in self._chunks:
-            chunk.written = count
-        for chunk in self._expired:
-            partition.ended.drop(chunk)
+        partition.ended.promote(self._chunks)
+        partition.ended.drop(self._expired)
         for name, size in self.snapshots.items():
             live = partition.live[name]
             partition.put(LiveSession(live.session, self.end, now, 0, size))

@@ -41,7 +41,7 @@ class BatchDecider:
         self._assignment = assignment
         self._encoder = encoder
         self._agents = agents
-        self._router = Router(codec, assignment.partition_count)
+        self._router = Router(codec, assignment.partition_count, assignment.installation)
         self._horizon = Horizon(lambda numbers: assignment.end_offsets(Topic.EVENTS, numbers), clock)
         self._poisoned: dict[str, str] = {}
         """Inputs whose outputs the broker refused, and its reason."""

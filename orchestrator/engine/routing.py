@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from typing import Final, TypeAlias
 
 from msgspec.structs import replace
@@ -14,14 +15,24 @@ from orchestrator.delivery.dead_letters import original
 from orchestrator.errors import ContractError
 from orchestrator.messages import commands, identity
 from orchestrator.messages.catalogue import Topic, avro_name
-from orchestrator.messages.types import AgentProfile
+from orchestrator.messages.types import AgentProfile, Failure, FailureKind
 from orchestrator.saga import Direct, Input, Submission, is_direct
 from orchestrator.saga.replies import REPLIES
 
 FORWARDED: Final = "agents_forwarded"
 """Header of a record that was forwarded to its home partition: where it came from."""
 
+MAX_NAME: Final = 255
+"""Characters of the names in a task: what the session store's tables hold."""
+
 _ADDRESSES: Final = 20_000
+
+_ELSEWHERE: Final = Failure(
+    kind=FailureKind.INVALID_INPUT,
+    code="id_of_another_partition",
+    message="all sessions of a business key are in one partition, and the correlation id belongs to another: leave "
+    "the id out, or choose one of the key's partition as the client does",
+)
 
 _REPLY_NAMES: Final = frozenset(avro_name(kind) for kind in REPLIES)
 
@@ -35,21 +46,29 @@ class Routed:
 
     correlation_id: str
     message: Routable
+    refusal: Failure | None = None
+    """Why a task must not be accepted."""
 
     def input(self, received: Received, profile: Callable[[str], AgentProfile | None]) -> Input:
         """The session's input. `profile` finds an agent by its name; `received` is its record."""
         if isinstance(self.message, commands.SubmitTask):
-            agent = profile(self.message.agent)
-            return Submission(task=self.message, profile=agent, original=original(received))
+            return Submission(
+                task=self.message,
+                profile=profile(self.message.agent),
+                original=original(received),
+                refusal=self.refusal,
+            )
         return self.message
 
 
 class Router:
     """Decodes the records of the orchestrator's partitions. Holds no session state."""
 
-    def __init__(self, codec: Codec, partitions: int) -> None:
+    def __init__(self, codec: Codec, partitions: int, installation: str) -> None:
+        """`installation` distinguishes ids of this installation from those of others."""
         self._codec = codec
         self._partitions = partitions
+        self._installation = installation
         # A session gets a dozen inputs or more, and computing its address costs half as much as decoding one.
         self._address = lru_cache(_ADDRESSES)(self._computed_address)
 
@@ -64,61 +83,89 @@ class Router:
             return None
         message = self._codec.decode(received)
         if isinstance(message, commands.SubmitTask):
-            message = _identified(message, received)
-        elif not is_direct(message):
+            return self._route_task(message, received)
+        if not is_direct(message):
             raise ContractError(f"no session handles {avro_name(type(message))} from topic {received.topic}")
-        correlation_id, home = self._address(message.correlation_id)
+        return self._route_to(message.correlation_id, message, received)
+
+    def _route_to(
+        self, text: str, message: Routable, received: Received, refusal: Failure | None = None
+    ) -> Routed | Outgoing:
+        correlation_id, home = self._address(text)
         if correlation_id is None:
-            raise ContractError(f"the correlation id {message.correlation_id!r} is not a UUID")
+            raise ContractError(f"the correlation id {text!r} is not a UUID")
         if home == received.partition:
-            return Routed(correlation_id, message)
+            return Routed(correlation_id, message, refusal)
         return self.forwarded(received, correlation_id)
+
+    def _route_task(self, task: commands.SubmitTask, received: Received) -> Routed | Outgoing:
+        """All sessions of a business key are in one partition, which knows whether the key is taken."""
+        for name in ("agent", "tenant", "key", "playbook"):
+            if (length := len(getattr(task, name))) > MAX_NAME:
+                raise ContractError(f"the task's {name} has {length} characters, and may have {MAX_NAME}")
+        task = _with_id(task, received, self._installation)
+        if not task.key:
+            text = task.correlation_id or _id_in_key(received) or self._session_at(received)
+            return self._route_to(text, replace(task, correlation_id=text), received)
+        claim = identity.claim_of(task.tenant, task.key).hex()
+        if task.correlation_id:
+            is_elsewhere = self._address(task.correlation_id)[1] != self.home(claim)
+            refusal = _ELSEWHERE if is_elsewhere else None
+            return self._route_to(task.correlation_id, task, received, refusal)
+        if self.home(claim) != received.partition:
+            return self.forwarded(received, claim)
+        correlation_id = self._session_at(received, is_home=True)
+        return Routed(correlation_id, replace(task, correlation_id=correlation_id))
+
+    def _session_at(self, received: Received, *, is_home: bool = False) -> str:
+        """An id for the task of this record; with `is_home`, one whose home is the record's partition."""
+        place = (self._installation, received.topic, received.partition, received.offset)
+        candidates = (identity.session_at(*place, attempt) for attempt in count())
+        return next(one for one in candidates if not is_home or self.home(one) == received.partition)
 
     def _is_for_others(self, received: Received) -> bool:
         """Whether its type header names something other than a reply. A record without the header is decoded."""
         name = self._codec.type_of(received)
         return name is not None and name not in _REPLY_NAMES
 
-    def home(self, correlation_id: str) -> int:
-        """The partition that holds all records of a session."""
-        return partition_of(correlation_id, self._partitions)
+    def home(self, key: str) -> int:
+        """The partition that holds all records of a session, or all sessions of a claim."""
+        return partition_of(key, self._partitions)
 
     def _computed_address(self, text: str) -> tuple[str | None, int]:
         """The canonical form of a correlation id, and its home partition; None and -1 if it is not a UUID."""
         canonical = identity.canonical_uuid(text)
         return canonical, self.home(canonical) if canonical else -1
 
-    def forwarded(self, received: Received, correlation_id: str) -> Outgoing:
-        """The record for its home partition, under its key. Raises `ContractError` if it was forwarded before."""
+    def forwarded(self, received: Received, key: str) -> Outgoing:
+        """The record for the home partition of `key`: a correlation id, or a claim. Raises `ContractError` if it was
+        forwarded before."""
         if received.header(FORWARDED) is not None:
             raise ContractError(
-                f"the record was forwarded once and is still not in partition {self.home(correlation_id)}, the "
-                "home of its session"
+                f"the record was forwarded once and is still not in partition {self.home(key)}, the home of its "
+                "session"
             )
         return Outgoing(
             topic=received.topic,
-            key=correlation_id.encode(),
+            key=key.encode(),
             value=received.value,
             headers=(
                 *((name, value) for name, value in received.headers if value is not None),
                 (FORWARDED, received.location.encode()),
             ),
-            partition=self.home(correlation_id),
+            partition=self.home(key),
         )
 
 
-def _identified(task: commands.SubmitTask, received: Received) -> commands.SubmitTask:
-    """The task with the ids that its writer left out, derived from what is the same each time it is read."""
-    if task.correlation_id and task.command_id:
+def _with_id(task: commands.SubmitTask, received: Received, installation: str) -> commands.SubmitTask:
+    """The task with an id of its command. One that its writer left out is derived from what is the same each time."""
+    if task.command_id:
         return task
-    correlation_id = task.correlation_id
-    if not correlation_id and task.key:
-        correlation_id = identity.session_of_key(task.tenant, task.key)
-    if not correlation_id and received.key is not None:
-        correlation_id = identity.canonical_uuid(received.key.decode("utf-8", "replace")) or ""
-    if not correlation_id:
-        correlation_id = identity.session_at(received.topic, received.partition, received.offset)
-    command_id = task.command_id or identity.derived_id(
-        "command", received.topic, received.partition, received.offset
-    )
-    return replace(task, correlation_id=correlation_id, command_id=command_id)
+    place = (received.topic, received.partition, received.offset)
+    return replace(task, command_id=identity.derived_id("command", *place, installation))
+
+
+def _id_in_key(received: Received) -> str:
+    """The session's id in the key of the record; empty if the key is something else."""
+    key = received.key or b""
+    return identity.canonical_uuid(key.decode("utf-8", "replace")) or ""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from orchestrator.engine.state.partition import LiveSession, Partition
+from orchestrator.engine.state.partition import LiveSession, Partition, claim_of_session
 from orchestrator.engine.state.timers import Timers
 from orchestrator.saga import Session, next_due
 
@@ -34,7 +34,7 @@ class SessionChange:
         partition, name = self.partition, self.session.correlation_id
         timers.arm(partition.number, name, next_due(self.session))
         if self.session.ended:
-            partition.end(name, now)
+            partition.end(name, claim_of_session(self.session), now)
         elif self.snapshot_bytes:
             partition.put(LiveSession(self.session, end, now, 0, self.snapshot_bytes))
         else:

@@ -10,6 +10,7 @@ from typing import Final
 from orchestrator.bus.ports import Commit, Outgoing, Position, Received
 from orchestrator.delivery.failed_replies import failed_reply
 from orchestrator.engine.checkpoint import MAX_SNAPSHOTS, StagedCheckpoint
+from orchestrator.engine.claims import claim_of_task, foreign, has_ended, with_link
 from orchestrator.engine.quarantine import (
     quarantine_failure,
     quarantined_session,
@@ -56,6 +57,8 @@ class StagedBatch:
     """What was handled: locations of records, ids of timers."""
     _positions: dict[Position, int] = field(default_factory=dict)
     _changes: dict[tuple[int, str], SessionChange] = field(default_factory=dict)
+    _keyed: dict[tuple[int, bytes], str] = field(default_factory=dict)
+    """Sessions that the batch begins, by partition and claim."""
     _event_counts: dict[int, int] = field(default_factory=dict)
     _quarantined: dict[tuple[int, str], None] = field(default_factory=dict)
     _checkpoints: dict[int, StagedCheckpoint] = field(default_factory=dict)
@@ -92,8 +95,14 @@ class StagedBatch:
 
         `poison_reason` is why the broker refused the outputs of this input before; empty if it did not.
         """
-        is_closed = self.partitions[partition].is_closed(correlation_id)
-        if is_closed or (partition, correlation_id) in self._quarantined:
+        of, session = self.partitions[partition], self.session(partition, correlation_id)
+        is_broken = of.is_broken(correlation_id) or (partition, correlation_id) in self._quarantined
+        if received is not None and not is_broken:
+            problem = foreign(of, session, correlation_id, input)
+            if problem is not None:
+                self.dead_letter(received, problem, "match")
+                return
+        if is_broken or has_ended(of, session, correlation_id, input):
             self.dropped[LATE] += 1
             return
         try:
@@ -220,7 +229,7 @@ class StagedBatch:
             if (number, correlation_id) not in self._quarantined:
                 change.promote(self._sessions_end(number), self.now, timers)
         for number, correlation_id in self._quarantined:
-            self.partitions[number].quarantine(correlation_id)
+            self.partitions[number].quarantine(correlation_id, self.now)
             timers.disarm(correlation_id)
         for number in self._event_counts:
             self.partitions[number].sessions_end = self._sessions_end(number)
@@ -228,6 +237,8 @@ class StagedBatch:
     # -- details
 
     def _decide(self, partition: int, correlation_id: str, input: Input) -> None:
+        if isinstance(input, Submission):
+            input = self._linked(partition, correlation_id, input)
         decision = decide(self.session(partition, correlation_id), input, correlation_id, self.now)
         encoded = [self.encoder.encode(output) for output in decision.outputs]
         if decision.session is None or not encoded:
@@ -238,12 +249,20 @@ class StagedBatch:
             change = SessionChange(self.partitions[partition], decision.session)
             self._changes[partition, correlation_id] = change
         change.session = decision.session
+        if isinstance(input, Submission) and decision.session.task is not None:
+            self._keyed[partition, claim_of_task(input.task)] = correlation_id
         for output, outgoing in zip(decision.outputs, encoded, strict=True):
             self.outgoing.append(outgoing)
             self.messages.append(output)
             if isinstance(output, SessionEvent):
                 change.event_bytes += len(outgoing.value or b"")
                 self._event_counts[partition] = self._event_counts.get(partition, 0) + 1
+
+    def _linked(self, partition: int, correlation_id: str, input: Submission) -> Submission:
+        """The task with its link to another session of its business key."""
+        of, claim = self.partitions[partition], claim_of_task(input.task)
+        live = self._keyed.get((partition, claim)) or of.keyed.get(claim)
+        return input if live == correlation_id else with_link(of, live, input, self.now)
 
     def _handle_too_large(
         self, partition: int, correlation_id: str, input: Input, received: Received | None, problem: str
@@ -261,7 +280,7 @@ class StagedBatch:
         partition, session = change.partition, change.session
         if session.ended:
             if change.before is not None and change.before.snapshot_bytes:
-                self.outgoing.append(snapshots.tombstone(partition.number, session.correlation_id.encode()))
+                self.outgoing.append(snapshots.session_tombstone(partition.number, session))
             return
         after = change.after(self.now)
         if snapshots.is_due(after):

@@ -108,7 +108,7 @@ class SubmitTask(Command, frozen=True, kw_only=True):
     command_id: str = ""
     """Identity of this command (UUID); empty derives it from where the message lies."""
     correlation_id: str = ""
-    """The session to start (UUID); empty derives it from key and tenant, or from where the message lies."""
+    """The session to start (UUID), which names no other session ever; empty has the orchestrator choose one."""
     causation_id: str = ""
     """The message that caused this one."""
     occurred_at: int = 0
@@ -124,7 +124,7 @@ class SubmitTask(Command, frozen=True, kw_only=True):
     memory: types.Value | None = None
     """What the agent remembers from earlier sessions."""
     key: str = ""
-    """Business key. Two tasks of a tenant with the same key are one."""
+    """Business key. Two tasks of a tenant with the same key are one, as long as the first has not ended for a week."""
     playbook: str = ""
     """Playbook to follow; empty leaves it to the agent."""
     limits: types.Limits | None = None

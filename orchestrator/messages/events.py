@@ -453,6 +453,8 @@ class TaskReceived(SessionEvent, frozen=True, kw_only=True):
     """Where the end is reported."""
     labels: dict[str, str] = {}
     """Free labels."""
+    previous: str | None = None
+    """The session that did the task of this business key before, if it is still known."""
     submitted: types.OriginalMessage
     """The task as it was submitted, byte for byte."""
 
@@ -464,6 +466,8 @@ class TaskRefused(SessionEvent, frozen=True, kw_only=True):
     """Why."""
     submitted: types.OriginalMessage
     """The task as it was submitted, byte for byte."""
+    repeats: str | None = None
+    """The session that does, or has done, the task of this business key."""
 
 
 class ToolCompleted(Event, frozen=True, kw_only=True):

@@ -1,20 +1,25 @@
 """Ids. Every id that can be derived is derived, so that handling a message twice yields the same ids.
 
-Derived ids are version 5 UUIDs (RFC 9562, section 5.5) in a namespace of the platform.
+Derived ids are version 5 UUIDs (RFC 9562, section 5.5) in a namespace of the platform. A session's id is derived from
+nothing that others know: whoever can compute it could take the session's place.
 """
 
-from hashlib import sha1
+from hashlib import sha1, sha256
 from typing import Final
 from uuid import UUID, uuid5
 
 NAMESPACE: Final = uuid5(UUID(int=0), "kafka-agent-orchestrator")
 _PREFIX: Final = NAMESPACE.bytes
+CLAIM_BYTES: Final = 16
 _VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 """A hexadecimal digit with its two highest bits set to 10: the variant of RFC 9562, section 4.1."""
 
 
 def derived_id(*parts: object) -> str:
-    """The version 5 UUID of the parts, joined by slashes. Computed here, because `uuid5` takes four times as long."""
+    """The version 5 UUID of the parts, joined by slashes. Computed here, because `uuid5` takes four times as long.
+
+    At most one part may be a text of somebody else's: two of them could be divided otherwise and yield the same id.
+    """
     text = sha1(_PREFIX + "/".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
     return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
@@ -24,14 +29,27 @@ def output_id(input_id: str, producer: str, index: int) -> str:
     return derived_id("output", input_id, producer, index)
 
 
-def session_of_key(tenant: str, key: str) -> str:
-    """Correlation id of the session of a tenant's business key."""
-    return derived_id("session", tenant, key)
+def claim_of(tenant: str, key: str) -> bytes:
+    """Whose a session is: a digest of tenant and business key, 16 bytes. Its first bit tells whether there is a key.
+
+    The tenant's length comes first, so that no two pairs have one claim.
+    """
+    owner = tenant.encode("utf-8", "surrogatepass")
+    text = b"%d/%b/%b" % (len(owner), owner, key.encode("utf-8", "surrogatepass"))
+    digest = bytearray(sha256(_PREFIX + text).digest()[:CLAIM_BYTES])
+    digest[0] = digest[0] | 0x80 if key else digest[0] & 0x7F
+    return bytes(digest)
 
 
-def session_at(topic: str, partition: int, offset: int) -> str:
-    """Correlation id of a task that has none: derived from the position of its record."""
-    return derived_id("session-at", topic, partition, offset)
+def has_key(claim: bytes) -> bool:
+    """Whether a session with this claim has a business key."""
+    return claim[0] >= 0x80
+
+
+def session_at(installation: str, topic: str, partition: int, offset: int, attempt: int = 0) -> str:
+    """Correlation id of a task that has none: derived from where its record lies. `attempt` numbers the candidates
+    where not every id will do."""
+    return derived_id("session-at", topic, partition, offset, attempt, installation)
 
 
 def call_id(correlation_id: str, kind: str, revision: int, step_id: str, attempt: int) -> str:

@@ -99,6 +99,8 @@ class EndedSessions(Record, frozen=True, kw_only=True):
     """Number of the chunk, counted through all hours; a chunk is written again while it grows."""
     ids: bytes
     """Correlation ids, 16 bytes each, in the order in which the sessions ended."""
+    claims: bytes | None = None
+    """Whose sessions they are: a digest of tenant and business key for each id, 16 bytes each. Null if unknown."""
 
 
 class Evaluation(Record, frozen=True, kw_only=True):

@@ -71,6 +71,7 @@ def session_document(row: "SessionRow") -> dict[str, Any]:
         "goal": row.goal,
         "agent": row.agent,
         "tenant": row.tenant,
+        "key": row.key,
         "started_at": rfc3339(row.started_at),
         "updated_at": rfc3339(row.updated_at),
         "ended_at": None if row.ended_at is None else rfc3339(row.ended_at),

@@ -15,10 +15,11 @@ from orchestrator.sessions.timeline import own_events
 
 @dataclass(frozen=True)
 class FoundSession:
-    """A session and its phase as the store or the log has it; the phase is empty if it was not looked up."""
+    """A session as the store or the log has it; the phase is empty if it was not looked up."""
 
     correlation_id: str
     phase: str
+    tenant: str = "default"
 
 
 def find_recorded(store: SessionStore, given: str) -> SessionRow | None:
@@ -43,21 +44,21 @@ def find_session(
     """
     row = find_recorded(store, given) if store else None
     if row is not None:
-        return FoundSession(row.correlation_id, row.phase)
+        return FoundSession(row.correlation_id, row.phase, row.tenant)
     if not is_whole(given):
         raise NotFoundError(
             f"no recorded session begins with {given}: write the whole id to search the topics as well"
         )
-    phase = _logged_phase(connection, given, timeout_s)
-    if phase is None:
+    row = _logged(connection, given, timeout_s)
+    if row is None:
         raise NotFoundError(
             f"session {given} not found: `orchestrator sessions list` shows the recorded sessions; a task that "
             "was just submitted may still be waiting"
         )
-    return FoundSession(given, phase)
+    return FoundSession(given, row.phase, row.tenant)
 
 
-def _logged_phase(connection: Connection, session: str, timeout_s: float) -> str | None:
+def _logged(connection: Connection, session: str, timeout_s: float) -> SessionRow | None:
     logged = logged_events(connection.bus, connection.codec, session, (Topic.SESSIONS,), timeout_s)
     history = own_events(logged.events)
     if not history:
@@ -65,4 +66,4 @@ def _logged_phase(connection: Connection, session: str, timeout_s: float) -> str
     row = begun(history[0])
     for event in history:
         row = projected(row, event)
-    return row.phase
+    return row

@@ -101,4 +101,4 @@ async def cancel(client: Client, found: FoundSession, reason: str) -> None:
         raise NotDoneError(
             f"session {found.correlation_id} has already ended ({found.phase}): there is nothing to cancel"
         )
-    await client.cancel(found.correlation_id, reason)
+    await client.cancel(found.correlation_id, reason, found.tenant)

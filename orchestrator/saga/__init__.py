@@ -4,6 +4,7 @@ from orchestrator.saga.decide import Decision, decide, next_due
 from orchestrator.saga.endings import ENDING, OUTCOMES, SETTLING, settles
 from orchestrator.saga.evolve import evolve
 from orchestrator.saga.inputs import Direct, Input, TimePassed, is_direct
+from orchestrator.saga.ownership import mismatch
 from orchestrator.saga.replies import Reply
 from orchestrator.saga.requests import Request, Submission
 from orchestrator.saga.state import STATE_VERSION, Outcome, Phase, Session, StepStatus, Task
@@ -28,6 +29,7 @@ __all__ = [
     "decide",
     "evolve",
     "is_direct",
+    "mismatch",
     "next_due",
     "settles",
 ]

@@ -79,7 +79,11 @@ def task_received(session: Session, event: events.TaskReceived) -> Session:
         labels=event.labels,
         submitted=event.submitted,
     )
-    return replace(session, phase=Phase.PLANNING, agent=event.agent, tenant=event.tenant, task=task)
+    # Who may not ask for the session may not cancel it before it begins either.
+    cancel = session.cancel if session.tenant == event.tenant else None
+    return replace(
+        session, phase=Phase.PLANNING, agent=event.agent, tenant=event.tenant, task=task, cancel=cancel
+    )
 
 
 def task_refused(session: Session, event: events.TaskRefused) -> Session:

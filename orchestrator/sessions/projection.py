@@ -24,6 +24,8 @@ class SessionRow(Struct, frozen=True, kw_only=True):
     goal: str = ""
     agent: str
     tenant: str
+    key: str = ""
+    """Business key of its task."""
     started_at: int
     updated_at: int
     ended_at: int | None = None
@@ -91,7 +93,7 @@ def projected(row: SessionRow, event: SessionEvent) -> SessionRow:
 def _detailed(row: SessionRow, event: SessionEvent) -> SessionRow:
     match event:
         case events.TaskReceived():
-            return replace(row, goal=event.goal, agent=event.agent, tenant=event.tenant)
+            return replace(row, goal=event.goal, agent=event.agent, tenant=event.tenant, key=event.key)
         case events.PlanRequested():
             return replace(row, revision=event.call.revision, turn=max(1, event.turn))
         case events.TaskCompleted():

@@ -20,6 +20,7 @@ class Wanted:
     phase: str = ""
     agent: str = ""
     tenant: str = ""
+    key: str = ""
     since: int = 0
     limit: int = 50
 
@@ -31,6 +32,7 @@ def listed(store: SessionStore, wanted: Wanted) -> list[SessionRow]:
         (sessions.c.phase, wanted.phase),
         (sessions.c.agent, wanted.agent),
         (sessions.c.tenant, wanted.tenant),
+        (sessions.c.key, wanted.key),
     ):
         if value:
             query = query.where(column == value)

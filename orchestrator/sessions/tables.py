@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import JSON, BigInteger, Column, Index, Integer, MetaData, String, Table, Text
 from sqlalchemy.dialects import mysql
 
-STORE_VERSION: Final = 2
+STORE_VERSION: Final = 3
 """Version of these tables. An older store gets the columns that it lacks, a newer one is refused."""
 
 NAME_LENGTH: Final = 255
@@ -23,6 +23,7 @@ sessions: Final = Table(
     Column("goal", Text().with_variant(mysql.LONGTEXT(), "mysql"), nullable=False),
     Column("agent", String(NAME_LENGTH), nullable=False),
     Column("tenant", String(NAME_LENGTH), nullable=False),
+    Column("key", String(NAME_LENGTH), nullable=False, server_default=""),
     Column("started_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),

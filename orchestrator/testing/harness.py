@@ -12,7 +12,7 @@ from orchestrator.bus.values.message_values import INLINE_LIMIT
 from orchestrator.messages import commands, events
 from orchestrator.messages.base import Command, Definition, Event, Message, SessionEvent
 from orchestrator.messages.catalogue import Topic, entry_of
-from orchestrator.messages.identity import derived_id, session_of_key
+from orchestrator.messages.identity import claim_of, derived_id
 from orchestrator.messages.types import AgentProfile
 from orchestrator.messages.values import json_value
 from orchestrator.operations.definition_files import definitions_of
@@ -84,6 +84,8 @@ class Harness:
         self._undelivered: deque[tuple[Received, Message]] = deque()
         self._delivering = False
         self._sent = 0
+        self._keyed: dict[bytes, str] = {}
+        """Sessions of business keys, by claim."""
         self._defined: list[Definition] = [agent_defined(profile, start) for profile in agents]
         for source in documents:
             self._defined += _documents(source, start)
@@ -144,9 +146,11 @@ class Harness:
     def start(self, goal: str, context: Mapping[str, Any] | None = None, **fields: Any) -> HarnessSession:
         """Submits a task and returns at once; `run` or `advance` runs its session."""
         fields.setdefault("command_id", self._next_id())
-        key = fields.get("key")
-        of_key = session_of_key(fields.get("tenant", "default"), key) if key else None
-        session_id = fields.setdefault("correlation_id", of_key or self._next_id())
+        session_id = fields.setdefault("correlation_id", self._next_id())
+        if key := fields.get("key"):
+            # As where the platform refuses the second task of a key: it leads to the session of the first.
+            claim = claim_of(fields.get("tenant", "default"), key)
+            session_id = fields["correlation_id"] = self._keyed.setdefault(claim, session_id)
         value = None if context is None else json_value(context)
         self.send(commands.SubmitTask(goal=goal, context=value, occurred_at=self.clock.now, **fields))
         return self.session(session_id)

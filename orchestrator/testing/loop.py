@@ -34,7 +34,7 @@ class MemoryLoop:
         self.dropped = 0
         """Inputs that changed nothing: late, repeated, or of an ended session."""
         self._replayed: dict[str, Session] = {}
-        self._router = Router(codec, partitions=1)
+        self._router = Router(codec, partitions=1, installation="memory")
         self._now = now
         self._profile = profile
         self._publish = publish

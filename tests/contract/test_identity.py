@@ -13,7 +13,8 @@ SESSION = "0190b5a4-7c1e-7c3a-9d57-6f2f0f6b2a11"
 
 def test_derived_ids_are_stable() -> None:
     assert str(identity.NAMESPACE) == "c0dc2bf4-96b7-5432-8d95-dcbc051e89bd"
-    assert identity.session_of_key("default", "order-17") == "ed92b7ec-bd5d-57d1-8af2-2c8988cfc638"
+    assert identity.claim_of("default", "order-17").hex() == "930314681b678464668125785130833d"
+    assert identity.session_at("cluster/agents.", "tasks", 3, 17) == "72c95433-1cdd-5551-992b-98c794fb7b43"
     assert identity.call_id(SESSION, "TOOL", 1, "a", 2) == "dc8ccb86-c6e1-53e1-a953-e31b5371b377"
     assert identity.output_id(SESSION, "orchestrator/3", 0) == "012f69f3-534e-53d4-90a0-1691a4b61c66"
 

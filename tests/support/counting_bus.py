@@ -47,6 +47,10 @@ class CountingBus:
         made.send = counted  # type: ignore[method-assign]
         return made
 
+    @property
+    def installation(self) -> str:
+        return self.bus.installation
+
     def partitions(self, topic: Topic) -> int:
         return self.bus.partitions(topic)
 

@@ -60,5 +60,9 @@ class RememberingBus:
         producer: TransactionalProducer = made
         return producer
 
+    @property
+    def installation(self) -> str:
+        return self._bus.installation
+
     def partitions(self, topic: Topic) -> int:
         return self._bus.partitions(topic)

@@ -160,12 +160,13 @@ class SagaLab:
         self.send(*(self.task(name, **fields) for name in names))
         return list(names)
 
-    def cancel(self, correlation_id: str) -> None:
+    def cancel(self, correlation_id: str, tenant: str = "default") -> None:
         self.send(
             commands.CancelTask(
-                command_id=identity.derived_id("cancel", correlation_id),
+                command_id=identity.derived_id("cancel", correlation_id, tenant),
                 correlation_id=correlation_id,
                 occurred_at=unix_micros(),
+                tenant=tenant,
             )
         )
 
@@ -201,6 +202,8 @@ class SagaLab:
                 correlation_id=output.correlation_id,
                 causation_id=output.message_id,
                 occurred_at=unix_micros(),
+                agent=output.agent,
+                tenant=output.tenant,
                 **fields,
             )
             return reply

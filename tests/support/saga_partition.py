@@ -52,6 +52,7 @@ class SagaPartition:
             correlation_id=name,
             occurred_at=1,
             goal="find out",
+            key=f"order-{number}" if number % 2 else "",
         )
         self.pool.append((name, Submission(task=task, profile=profile, original=ORIGINAL)))
 

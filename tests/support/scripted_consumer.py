@@ -48,6 +48,8 @@ class ScriptedBus:
     def consumer(self, _reading: Reading) -> Any:
         return self.consumers.popleft()
 
+    installation = "scripted"
+
     def partitions(self, _topic: Topic) -> int:
         return 1
 

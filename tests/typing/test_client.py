@@ -1,6 +1,6 @@
 """How the client and the harness are typed for programs and tests. mypy checks every `assert_type`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, assert_type
 
 from orchestrator.client import Client, Handle, TaskError
@@ -15,7 +15,8 @@ async def uses_of_a_client(client: Client) -> None:
         handle = await entered.submit("buy apples", agent="buyer", context={"item": "apple"})
         assert_type(handle, Handle)
         assert_type(handle.correlation_id, str)
-        assert_type(handle.events(), AsyncIterator[Event])
+        assert_type(await handle.accepted(timeout=5), str)
+        assert_type(handle.events(), AsyncGenerator[Event, None])
         assert_type(await handle.settled(timeout=5), Event)
         try:
             assert_type(await handle.result(), Any)

@@ -16,7 +16,7 @@ from orchestrator.bus.kafka.errors import error_of
 from orchestrator.bus.kafka.logs import kafka_logger
 from orchestrator.bus.kafka.producer import KafkaProducer, KafkaTransactionalProducer
 from orchestrator.bus.kafka.stats import observed
-from orchestrator.bus.kafka.topics import partition_counts
+from orchestrator.bus.kafka.topics import cluster_id, partition_counts
 from orchestrator.bus.kafka.watermarks import Watermarks
 from orchestrator.bus.ports import Reading
 from orchestrator.bus.settings import BusSettings
@@ -69,6 +69,11 @@ class KafkaBus:
         own = self._settings.topic_prefix + transactional_id
         settings = self._config(config.producer_config(own), config.producer_defaults(own))
         return _made(lambda: KafkaTransactionalProducer(self._settings, settings))
+
+    @cached_property
+    def installation(self) -> str:
+        cluster = cluster_id(self.admin, self._settings, Deadline.after(METADATA_TIMEOUT_S))
+        return f"{cluster}/{self._settings.topic_prefix}"
 
     def partitions(self, topic: Topic) -> int:
         name = TopicNames(self._settings.topic_prefix).full(topic)

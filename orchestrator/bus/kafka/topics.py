@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs do not re-export these
     AdminClient,
     AlterConfigOpType,
+    ClusterMetadata,
     ConfigEntry,
     ConfigResource,
     NewTopic,
@@ -102,13 +103,22 @@ def apply(plans: Iterable[TopicPlan], admin: AdminClient, settings: BusSettings,
         _alter(admin, changed, settings, deadline)
 
 
+def cluster_id(admin: AdminClient, settings: BusSettings, deadline: Deadline) -> str:
+    """The id that the cluster got when its storage was formatted."""
+    return _metadata(admin, settings, deadline).cluster_id or ""
+
+
 def partition_counts(admin: AdminClient, settings: BusSettings, deadline: Deadline) -> dict[str, int]:
     """Partitions of every topic in the cluster, by full name."""
+    found = _metadata(admin, settings, deadline)
+    return {name: len(topic.partitions) for name, topic in found.topics.items() if topic.error is None}
+
+
+def _metadata(admin: AdminClient, settings: BusSettings, deadline: Deadline) -> ClusterMetadata:
     try:
-        found = admin.list_topics(timeout=deadline.remaining())
+        return admin.list_topics(timeout=deadline.remaining())
     except KafkaException as error:
         raise translated(error_of(error), "listing topics", settings.bootstrap_servers) from error
-    return {name: len(topic.partitions) for name, topic in found.topics.items() if topic.error is None}
 
 
 def wanted_config(spec: TopicSpec) -> dict[str, str]:

@@ -23,6 +23,7 @@ def cancel(
         bool,
         typer.Option("--force", help="Do not look the session up first: its task may still be in flight."),
     ] = False,
+    tenant: Annotated[str, typer.Option(help="With --force: tenant that owns the session.")] = "default",
 ) -> None:
     """Requests the cancellation of a session.
 
@@ -34,7 +35,7 @@ def cancel(
     from orchestrator.operations import tasks
 
     wiring = shell.wiring()
-    found = _find(shell, wiring, session, force=force)
+    found = _find(shell, wiring, session, tenant if force else None)
 
     async def send() -> None:
         async with Client(wiring, timeout_s=shell.timeout_s) as client:
@@ -48,11 +49,12 @@ def cancel(
     )
 
 
-def _find(shell: Shell, wiring: "Wiring", given: str, *, force: bool) -> "FoundSession":
+def _find(shell: Shell, wiring: "Wiring", given: str, tenant: str | None) -> "FoundSession":
+    """The session; with `tenant`, as it was given."""
     from orchestrator.operations.lookup import FoundSession, find_session
     from orchestrator.operations.session_ids import whole_id
 
-    if force:
-        return FoundSession(whole_id(given), "")
+    if tenant is not None:
+        return FoundSession(whole_id(given), "", tenant)
     with store_if_available(shell) as store:
         return find_session(wiring, store, given, shell.timeout_s)

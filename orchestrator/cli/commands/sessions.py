@@ -43,6 +43,7 @@ def list_sessions(
     phase: Annotated[str, typer.Option(help="Only those in this phase, such as executing or failed.")] = "",
     agent: Annotated[str, typer.Option(help="Only those of this agent.")] = "",
     tenant: Annotated[str, typer.Option(help="Only those of this tenant.")] = "",
+    key: Annotated[str, typer.Option(help="Only those of this business key.")] = "",
     since: Annotated[
         int | None,
         typer.Option(metavar="TIME", parser=times.ago, help="Only those started since then: 2h, or a time."),
@@ -55,7 +56,7 @@ def list_sessions(
     from orchestrator.operations.documents import session_document
     from orchestrator.sessions.queries import Wanted, listed
 
-    wanted = Wanted(phase=phase, agent=agent, tenant=tenant, since=since or 0, limit=limit)
+    wanted = Wanted(phase=phase, agent=agent, tenant=tenant, key=key, since=since or 0, limit=limit)
     with closing(shell.open_store()) as store:
         rows = listed(store, wanted)
     shell.show(rows, lambda rows: [session_document(row) for row in rows], _write_rows)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from orchestrator.operations.tasks import Outcome, Task
 
 STDIN: Final = "-"
+_ACCEPTANCE_S: Final = 10.0
+"""How long a task with a business key may wait for the orchestrator before its id is printed anyway."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,9 @@ def submit(
     tenant: Annotated[str, typer.Option(help="Tenant that owns the task.")] = "default",
     key: Annotated[
         str,
-        typer.Option(help="Idempotency key within the tenant: two tasks with one key are one session."),
+        typer.Option(
+            help="Business key within the tenant: a second task with it, within a week, is the first."
+        ),
     ] = "",
     label: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Free label; may be given several times.")
@@ -134,6 +138,8 @@ async def _submit(shell: Shell, wiring: "Wiring", task: "Task", waiting: _Waitin
 
     async with Client(wiring, timeout_s=shell.timeout_s) as client:
         handle = await submit_task(client, task, progress=waiting.wanted and waiting.progress)
+        if task.key:
+            await _wait_for_acceptance(handle)
         session = handle.correlation_id
         trace = wiring.settings.trace_link(session)
         submitted = with_trace({"correlation_id": session}, trace)
@@ -144,6 +150,17 @@ async def _submit(shell: Shell, wiring: "Wiring", task: "Task", waiting: _Waitin
             await _wait(shell, handle, waiting, submitted)
         else:
             shell.show(session, lambda _session: submitted, write_line)
+
+
+async def _wait_for_acceptance(handle: "Handle") -> None:
+    """Only the platform knows whether another session does the task already."""
+    try:
+        await handle.accepted(_ACCEPTANCE_S)
+    except TimeoutError:
+        write_note(
+            f"no orchestrator has accepted the task within {_ACCEPTANCE_S:g} s; if it repeats another one, "
+            "`orchestrator sessions show` will say so"
+        )
 
 
 async def _wait(shell: Shell, handle: "Handle", waiting: _Waiting, submitted: "Mapping[str, Any]") -> None:

@@ -1,6 +1,6 @@
 """Replays the history of a partition into its sessions: folds events, and finds gaps and repetitions."""
 
-from orchestrator.engine.state.partition import Damaged, LiveSession, Partition
+from orchestrator.engine.state.partition import Damaged, LiveSession, Partition, claim_of_session
 from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.events import RequestRefused
 from orchestrator.saga import ENDING, Session, evolve
@@ -19,6 +19,8 @@ class Replay:
         """The sequence of the last event that was read, by session that has not ended."""
         self._truncated: dict[str, str] = {}
         """Sessions whose first events are missing, with the reason for which they are damaged unless they end."""
+        self.claims: dict[str, bytes] = {}
+        """Whose sessions with a deleted snapshot are: they ended, and their first events are not read."""
 
     def add(self, event: SessionEvent, offset: int, size: int) -> None:
         """Adds one event; `size` is the bytes of its record."""
@@ -66,7 +68,9 @@ class Replay:
         if event.sequence != known + 1 and known and not truncated:
             self.damage(name, f"event {event.sequence}, its last, follows event {known}")
             return
-        self._partition.end(name, event.occurred_at)
+        live = self._partition.session(name)
+        claim = claim_of_session(live) if live else self.claims.get(name)
+        self._partition.end(name, claim, event.occurred_at)
 
     def _fold(self, event: SessionEvent, live: LiveSession | None, offset: int, size: int) -> None:
         before: Session | None = live.session if live else None
@@ -78,7 +82,7 @@ class Replay:
             return
         if session.ended:
             self._seen.pop(event.correlation_id, None)
-            self._partition.end(event.correlation_id, event.occurred_at)
+            self._partition.end(event.correlation_id, claim_of_session(session), event.occurred_at)
         elif live is None:
             self._partition.put(LiveSession(session, offset, event.occurred_at, size))
         else:

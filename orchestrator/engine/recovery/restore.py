@@ -114,8 +114,6 @@ class _Restore:
 
     def _complete(self, end: int) -> None:
         partition, progress = self.partition, self.progress
-        for correlation_id in partition.live:
-            partition.ended.forget(correlation_id)
         partition.sessions_end = end
         partition.batch = self._last_batch()
         partition.positions = self._positions()
@@ -126,7 +124,7 @@ class _Restore:
 
     def _load_record(self, received: Received) -> None:
         if received.value is None:
-            self._apply_tombstone(received.key or b"")
+            self._apply_tombstone(received.key or b"", received.header(snapshots.CLAIM))
             return
         match self.codec.decode(received):
             case PartitionCheckpoint() as found:
@@ -136,9 +134,9 @@ class _Restore:
             case EndedSessions() as found:
                 self.partition.ended.load(found)
             case QuarantinedSession() as found:
-                self.partition.quarantine(found.correlation_id)
+                self.partition.quarantine(found.correlation_id, found.quarantined_at)
 
-    def _apply_tombstone(self, key: bytes) -> None:
+    def _apply_tombstone(self, key: bytes, claim: bytes | None) -> None:
         if key.startswith(ended.KEY):
             self.partition.ended.unload(ended.number_in(key))
         else:
@@ -146,6 +144,8 @@ class _Restore:
             self.partition.drop(name)
             self.partition.damaged.pop(name, None)
             self.partition.quarantined.discard(name)
+            if claim is not None:
+                self.replay.claims[name] = bytes.fromhex(claim.decode())
 
     def _load_session(self, found: SessionSnapshot, size: int) -> None:
         self.progress.snapshots += 1

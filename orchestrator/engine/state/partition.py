@@ -7,6 +7,7 @@ import msgspec
 
 from orchestrator.engine.state.ended import Ended
 from orchestrator.messages.catalogue import Topic, topic_spec
+from orchestrator.messages.identity import claim_of
 from orchestrator.saga import Session
 
 INPUT_TOPICS: Final = (Topic.EVENTS, Topic.CONTROL, Topic.TASKS)
@@ -65,6 +66,8 @@ class Partition:
     batch: int = 0
     """Number of the last transaction that wrote for this partition."""
     live: dict[str, LiveSession] = field(default_factory=dict)
+    keyed: dict[bytes, str] = field(default_factory=dict)
+    """Live sessions that have a business key, by claim."""
     ended: Ended = field(default_factory=Ended)
     quarantined: set[str] = field(default_factory=set)
     damaged: dict[str, Damaged] = field(default_factory=dict)
@@ -81,30 +84,41 @@ class Partition:
         found = self.live.get(correlation_id)
         return found.session if found else None
 
-    def is_closed(self, correlation_id: str) -> bool:
-        """Whether inputs of this session have no effect, because it has ended, is damaged or quarantined."""
-        return (
-            correlation_id in self.quarantined
-            or correlation_id in self.damaged
-            or (correlation_id not in self.live and correlation_id in self.ended)
-        )
+    def is_broken(self, correlation_id: str) -> bool:
+        """Whether inputs of this session have no effect, because it is damaged or quarantined."""
+        return correlation_id in self.quarantined or correlation_id in self.damaged
 
     def put(self, live: LiveSession) -> None:
         """Replaces a session's state, or adds it."""
-        self.active += _counts(live.session) - self._counted(live.session.correlation_id)
-        self.live[live.session.correlation_id] = live
+        session, before = live.session, self.session(live.session.correlation_id)
+        self.active += _counts(session) - _counts(before)
+        self.live[session.correlation_id] = live
+        if session.task is not None and session.task.key and (before is None or before.task is None):
+            self.keyed[claim_of(session.tenant, session.task.key)] = session.correlation_id
 
     def drop(self, correlation_id: str) -> None:
-        self.active -= self._counted(correlation_id)
-        self.live.pop(correlation_id, None)
+        """Removes a live session, if it is one."""
+        session = self.session(correlation_id)
+        if session is None:
+            return
+        self.active -= _counts(session)
+        del self.live[correlation_id]
+        if session.task is not None and session.task.key:
+            self.keyed.pop(claim_of(session.tenant, session.task.key), None)
 
-    def end(self, correlation_id: str, at: int) -> None:
+    def end(self, correlation_id: str, claim: bytes | None, at: int) -> None:
+        """Remembers a session that ended at `at` (Unix, microseconds), and whose it was."""
         self.drop(correlation_id)
-        self.ended.add(correlation_id, at)
+        self.ended.add(correlation_id, claim, at)
 
-    def quarantine(self, correlation_id: str) -> None:
+    def quarantine(self, correlation_id: str, at: int) -> None:
+        """Closes a session for good at `at` (Unix, microseconds). Its business key stays taken as if it had ended."""
+        damaged = self.damaged.pop(correlation_id, None)
+        session = damaged.session if damaged else self.session(correlation_id)
+        claim = claim_of_session(session) if session else None
+        if claim is not None and correlation_id not in self.ended:
+            self.ended.add(correlation_id, claim, at)
         self.drop(correlation_id)
-        self.damaged.pop(correlation_id, None)
         self.quarantined.add(correlation_id)
 
     def is_checkpoint_due(self, now: int) -> bool:
@@ -125,10 +139,11 @@ class Partition:
             if (live.first_offset < lowest or live.first_at < oldest) and live.needs_history
         ]
 
-    def _counted(self, correlation_id: str) -> int:
-        session = self.session(correlation_id)
-        return 0 if session is None else _counts(session)
+
+def claim_of_session(session: Session) -> bytes | None:
+    """Whose it is; None for a session without a task, which nobody's key leads to."""
+    return None if session.task is None else claim_of(session.tenant, session.task.key)
 
 
-def _counts(session: Session) -> int:
-    return 0 if session.parked or session.task is None else 1
+def _counts(session: Session | None) -> int:
+    return 0 if session is None or session.parked or session.task is None else 1

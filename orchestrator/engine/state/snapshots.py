@@ -8,7 +8,7 @@ import msgspec
 from orchestrator.bus.ports import Outgoing
 from orchestrator.bus.values.message_values import MessageValues
 from orchestrator.engine.state.encoding import Encoder
-from orchestrator.engine.state.partition import LiveSession
+from orchestrator.engine.state.partition import LiveSession, claim_of_session
 from orchestrator.errors import ConfigurationError, ContractError
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import PartitionCheckpoint, QuarantinedSession, SessionSnapshot
@@ -41,9 +41,20 @@ def snapshot(encoder: Encoder, partition: int, session: Session, end: int) -> Ou
     return encoder.encode(record, partition)
 
 
+CLAIM: Final = "agents_claim"
+"""Header of an ended session's tombstone, in hexadecimal digits: its claim is in no event that a restore reads."""
+
+
 def tombstone(partition: int, key: bytes) -> Outgoing:
-    """Deletes a key by compaction: the snapshot of an ended session, or an expired chunk of ids."""
+    """Deletes a key by compaction: an expired chunk of ids."""
     return Outgoing(Topic.SNAPSHOTS, key, None, (), partition)
+
+
+def session_tombstone(partition: int, session: Session) -> Outgoing:
+    """Deletes the snapshot of an ended session by compaction."""
+    claim = claim_of_session(session)
+    headers = ((CLAIM, claim.hex().encode()),) if claim else ()
+    return Outgoing(Topic.SNAPSHOTS, session.correlation_id.encode(), None, headers, partition)
 
 
 def quarantine(encoder: Encoder, partition: int, record: QuarantinedSession) -> Outgoing:

@@ -17,13 +17,16 @@ DAY_MS = 86_400_000
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """A submitted task, with the profile of its agent as it is now (None: no such agent) and its record.
 
-    `refusal` says why the task cannot be accepted, regardless of its fields.
+    `refusal` says why the task cannot be accepted, regardless of its fields. `repeats` is another session that has
+    the tenant's business key, `previous` one that had it and is forgotten soon.
     """
 
     task: commands.SubmitTask
     profile: AgentProfile | None
     original: OriginalMessage
     refusal: Failure | None = None
+    repeats: str | None = None
+    previous: str | None = None
 
     @property
     def message_id(self) -> str:
@@ -44,7 +47,8 @@ def submit_task(session: Session | None, submission: Submission, now: int) -> It
         return
     failure = submission.refusal or _refusal(submission, now)
     if failure is not None:
-        yield draft(events.TaskRefused, failure=failure, submitted=submission.original)
+        repeats = submission.repeats
+        yield draft(events.TaskRefused, failure=failure, submitted=submission.original, repeats=repeats)
         return
     task, profile = submission.task, submission.profile
     assert profile is not None  # noqa: S101 - refused above
@@ -65,12 +69,17 @@ def submit_task(session: Session | None, submission: Submission, now: int) -> It
         parent=task.parent,
         reply_to=task.reply_to,
         labels=task.labels,
+        previous=submission.previous,
         submitted=submission.original,
     )
 
 
 def _refusal(submission: Submission, now: int) -> Failure | None:
     task = submission.task
+    if submission.repeats is not None:
+        return _invalid(
+            "repeated", f"the task of the key {task.key!r} is that of session {submission.repeats}: see there"
+        )
     if not task.goal.strip():
         return _invalid("no_goal", "the task has no goal: say in words what is to be achieved")
     if submission.profile is None:

@@ -83,7 +83,10 @@ def completed(session: str) -> list[Event]:
 def failed(session: str) -> list[Event]:
     failure = Failure(kind=FailureKind.PERMANENT, code="no_tea", message="there is no tea")
     begun = completed(session)[:2]
-    return [*begun, sample_of(events.TaskFailed, correlation_id=session, sequence=3, failure=failure)]
+    ended = sample_of(
+        events.TaskFailed, correlation_id=session, sequence=3, failure=failure, tenant="default"
+    )
+    return [*begun, ended]
 
 
 def test_a_submitted_task_has_everything_that_was_given(
@@ -137,9 +140,28 @@ def test_submit_prints_the_id_for_programs(run: Run, installation: Installation)
 
 
 def test_a_key_names_the_session(run: Run, installation: Installation) -> None:
-    first, second = (run("submit", "keyed", "--key", "order-17").out for _ in range(2))
+    with answering(installation, "keyed", completed):
+        first = run("submit", "keyed", "--key", "order-17").out.strip()
 
-    assert first == second == f"{identity.session_of_key('default', 'order-17')}\n"
+    def repeated(session: str) -> list[Event]:
+        refused = sample_of(events.TaskRefused)
+        return [replace(refused, correlation_id=session, repeats=first, sequence=1)]
+
+    with answering(installation, "keyed again", repeated):
+        second = run("submit", "keyed again", "--key", "order-17").out.strip()
+
+    assert first == task_of(installation, "keyed").correlation_id
+    assert second == first
+
+
+def test_a_task_of_a_key_is_submitted_although_nobody_accepts_it(
+    run: Run, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.cli.commands.submit._ACCEPTANCE_S", 0.1)
+    ended = run("submit", "waits", "--key", "order-18")
+
+    assert ended.out.strip() == task_of(installation, "waits").correlation_id
+    assert "no orchestrator has accepted the task within 0.1 s" in ended.err
 
 
 def test_context_may_come_from_stdin(run: Run, installation: Installation) -> None:

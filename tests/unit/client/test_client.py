@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 from pydantic import SecretStr
 
+from orchestrator.bus.partitioning import partition_of
 from orchestrator.bus.ports import Outgoing, Received
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.standalone import all_partitions, read_to_end, session_partition
@@ -203,20 +204,60 @@ async def test_a_session_submitted_earlier_is_found_again(
     assert len([event async for event in again.events()]) == len(completed_triage().events)
 
 
-async def test_the_same_key_is_the_same_session(client: Client, platform: Platform) -> None:
-    first = await client.submit("pay", key="order-17", tenant="acme")
-    platform.writes(*story_of(first))
-    second = await client.submit("pay", key="order-17", tenant="acme")
-    other = await client.submit("pay", key="order-17", tenant="other")
+async def test_a_session_of_a_key_is_new_and_in_the_partition_of_the_key(client: Client) -> None:
+    handles = [await client.submit("pay", key="order-17", tenant=tenant) for tenant in ("acme", "acme", "b")]
 
-    assert first.correlation_id == identity.session_of_key("acme", "order-17")
-    assert second.correlation_id == first.correlation_id
-    assert other.correlation_id != first.correlation_id
+    ids = [UUID(handle.correlation_id) for handle in handles]
+    assert len(set(ids)) == 3
+    assert {one.version for one in ids} == {7}
+    homes = [partition_of(handle.correlation_id, PARTITIONS) for handle in handles]
+    keys = [partition_of(identity.claim_of(tenant, "order-17").hex(), PARTITIONS) for tenant in ("acme", "b")]
+    assert homes == [keys[0], keys[0], keys[1]]
+
+
+def repeated(handle: Handle, first: Handle) -> Event:
+    refused = sample_of(events.TaskRefused)
+    return replace(refused, correlation_id=handle.correlation_id, repeats=first.correlation_id, sequence=1)
+
+
+async def test_a_task_that_repeats_another_leads_to_its_session(client: Client, platform: Platform) -> None:
+    first = await client.submit("pay", key="order-18")
+    platform.writes(*story_of(first))
+    second = await client.submit("pay", key="order-18")
+    third = await client.submit("pay", key="order-18")
+    own = second.correlation_id
+    platform.writes(repeated(second, first), repeated(third, first))
+
+    assert second.correlation_id == own
     assert await second.result(10) == "/checkout"
-    ids = [
-        platform.codec.decode(one).command_id for one in written(platform, Topic.TASKS, first.correlation_id)
+    assert second.correlation_id == first.correlation_id
+    assert [type(event) for event in [event async for event in third.events()]] == [
+        type(event) for event in completed_triage().events
     ]
-    assert len(set(ids)) == 1
+    assert third.correlation_id == first.correlation_id
+
+
+async def test_the_session_of_a_key_is_known_once_the_task_is_accepted(
+    client: Client, platform: Platform
+) -> None:
+    first = await client.submit("pay", key="order-19")
+    second = await client.submit("pay", key="order-19")
+    with pytest.raises(TimeoutError, match=r"was not accepted within 0.1 s"):
+        await first.accepted(0.1)
+
+    platform.writes(*story_of(first)[:1], repeated(second, first))
+
+    assert await first.accepted(10) == first.correlation_id
+    assert await second.accepted(10) == first.correlation_id
+
+
+async def test_a_result_of_another_tenant_is_not_taken(client: Client, platform: Platform) -> None:
+    session = new_session()
+    handle = await client.submit("why?", correlation_id=session, tenant="acme")
+    platform.writes(*story_of(handle))
+
+    with pytest.raises(ConfigurationError, match="is of another tenant than 'acme'"):
+        await handle.result(10)
 
 
 async def test_a_submitter_may_choose_the_session_id(client: Client) -> None:

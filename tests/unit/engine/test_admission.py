@@ -63,6 +63,6 @@ def test_a_session_that_ends_makes_room_for_the_next_task() -> None:
     assignment = assignment_of(ScriptedConsumer(), tasks, ending, *others)
     assert assignment.poll(20, 10, 0.01) == []
 
-    assignment.partitions[0].end(ending.correlation_id, 1)
+    assignment.partitions[0].end(ending.correlation_id, None, 1)
 
     assert assignment.poll(20, 10, 0.01) == TASKS[:1]

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.engine.state import snapshots
+from orchestrator.engine.state.partition import Partition
 from orchestrator.messages.catalogue import Topic
 from tests.support.saga_partition import SagaPartition
 from tests.support.simulation import Choices, some_profile
@@ -68,6 +69,11 @@ def _is_restored_as_it_is(partition: SagaPartition) -> None:
     assert partition.sessions(restored) == partition.sessions(lived)
     assert partition.dues(restored) == partition.dues(lived)
     assert set(restored.ended) == set(lived.ended)
+    # The hour may differ where a clock went back.
+    assert {name: _claim(restored, name) for name in restored.ended} == {
+        name: _claim(lived, name) for name in lived.ended
+    }
+    assert restored.keyed == lived.keyed
     assert not restored.damaged
     assert (restored.batch, restored.active) == (lived.batch, lived.active)
     assert restored.checkpoint_mark == lived.checkpoint_mark
@@ -76,3 +82,9 @@ def _is_restored_as_it_is(partition: SagaPartition) -> None:
         if known.needs_history:
             assert lived.live[name].first_offset <= known.first_offset
     assert lived.sessions_end <= partition.log.end(Topic.SESSIONS)
+
+
+def _claim(partition: Partition, name: str) -> bytes | None:
+    entry = partition.ended.with_id(name)
+    assert entry is not None
+    return entry.claim

@@ -22,7 +22,7 @@ CODEC = Codec(CatalogueIds())
 
 
 def routed(message: Message, topic: Topic) -> Any:
-    return Router(CODEC, partitions=1).route(arrived(message, topic))
+    return Router(CODEC, partitions=1, installation="here").route(arrived(message, topic))
 
 
 def arrived(message: Message, topic: Topic) -> Received:
@@ -70,4 +70,4 @@ def test_a_message_without_a_handler_is_a_contract_error(kind: type[Message]) ->
     codec: Any = CodecWithoutTopics(sample_of(kind))
     record = Received(Topic.CONTROL, 0, 7, 1, SESSION.encode(), b"", ())
     with pytest.raises(ContractError, match=f"no session handles agents.*{kind.__name__} from topic control"):
-        Router(codec, partitions=1).route(record)
+        Router(codec, partitions=1, installation="here").route(record)

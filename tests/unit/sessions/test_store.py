@@ -46,7 +46,7 @@ def test_programs_that_start_together_create_the_tables_once(url: str) -> None:
 def test_a_newer_store_is_refused(url: str, store: SessionStore) -> None:
     with store.writing() as connection:
         connection.execute(store_version.update().values(version=STORE_VERSION + 1))
-    with pytest.raises(ConfigurationError, match="has version 3, this program needs 2"):
+    with pytest.raises(ConfigurationError, match="has version 4, this program needs 3"):
         SessionStore(url)
 
 

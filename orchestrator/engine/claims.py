@@ -1,0 +1,54 @@
+"""Who may have a session: a task gets the session that it names, unless its business key has one already."""
+
+from msgspec.structs import replace
+
+from orchestrator.engine.state.ended import is_within_window
+from orchestrator.engine.state.partition import Partition
+from orchestrator.messages import commands
+from orchestrator.messages.identity import claim_of, has_key
+from orchestrator.saga import Input, Session, Submission, mismatch
+
+
+def claim_of_task(task: commands.SubmitTask) -> bytes:
+    return claim_of(task.tenant, task.key)
+
+
+def foreign(partition: Partition, session: Session | None, correlation_id: str, input: Input) -> str | None:
+    """Why the input belongs to something else than the session it names; None if it is the session's.
+
+    Raises `UnavailableError`."""
+    if session is not None:
+        return mismatch(session, input)
+    if not isinstance(input, Submission):
+        return None
+    ended = partition.ended.with_id(correlation_id)
+    if ended is None or ended.claim is None or ended.claim == claim_of_task(input.task):
+        return None
+    return f"session {correlation_id}, which has ended, did a task of another tenant or business key"
+
+
+def has_ended(partition: Partition, session: Session | None, correlation_id: str, input: Input) -> bool:
+    """Whether the input comes after its session's end. Raises `UnavailableError`."""
+    if session is not None:
+        return False
+    # Only a request could begin a session: nothing is looked up for the others.
+    is_request = isinstance(input, Submission | commands.CancelTask)
+    return not is_request or correlation_id in partition.ended
+
+
+def with_link(partition: Partition, live: str | None, submission: Submission, now: int) -> Submission:
+    """The task with the session whose business key it repeats, or which had that key long before.
+
+    `live` is the key's session if it has one. Raises `UnavailableError`.
+    """
+    claim = claim_of_task(submission.task)
+    if not has_key(claim):
+        return submission
+    if live is not None:
+        return replace(submission, repeats=live)
+    ended = partition.ended.with_claim(claim)
+    if ended is None:
+        return submission
+    if is_within_window(ended, now):
+        return replace(submission, repeats=ended.correlation_id)
+    return replace(submission, previous=ended.correlation_id)
