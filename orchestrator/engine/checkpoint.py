@@ -38,11 +38,11 @@ class StagedCheckpoint:
         self.mark = min(needed, default=self.end)
 
     def records(self, encoder: Encoder, partition_count: int, batch: int, now: int) -> Iterator[Outgoing]:
-        """The records to write; none if the mark has not moved."""
-        if self.mark == self.partition.checkpoint_mark:
-            return
+        """The records to write; none if the mark has not moved and no session has ended."""
         number, ended = self.partition.number, self.partition.ended
         self._chunks = tuple((chunk, len(chunk.claims)) for chunk in ended.unwritten())
+        if self.mark == self.partition.checkpoint_mark and not self._chunks:
+            return
         self._expired = ended.expired(now)
         for chunk, _ in self._chunks:
             yield encoder.encode(chunk.record, number)

@@ -42,10 +42,13 @@ class MemoryLog:
         self._records[topic] = [each for each in self._records[topic] if each.offset >= before]
 
     def compact(self) -> None:
-        """Compacts the snapshots: keeps the last record of each key, and no tombstones."""
+        """Compacts the snapshots: keeps the last record of each key, and the tombstones after the last checkpoint. A
+        broker keeps them for a day, a partition without a checkpoint for seconds."""
         last = {each.key: each for each in self._records[Topic.SNAPSHOTS]}
+        checkpoint = next((each.offset for key, each in last.items() if key == b"checkpoint"), -1)
         self._records[Topic.SNAPSHOTS] = sorted(
-            (each for each in last.values() if each.value is not None), key=lambda each: each.offset
+            (each for each in last.values() if each.value is not None or each.offset > checkpoint),
+            key=lambda each: each.offset,
         )
 
     def end(self, topic: Topic) -> int:

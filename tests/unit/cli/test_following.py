@@ -229,16 +229,13 @@ def test_what_a_model_writes_is_shown_while_it_writes(
     run: Run, installation: Installation, shown: list[str]
 ) -> None:
     def thinks(session: str) -> list[Event]:
-        story = completed(session)
+        # An event would end the line in which the model writes.
         installation.writes(
-            story[0],
-            writes(session, "I look"),
-            writes(session, " at the log.", 6),
-            writes(session, " lost", 90),
+            writes(session, "I look"), writes(session, " at the log.", 6), writes(session, " lost", 90)
         )
-        # The session goes on once people have read it.
+        # The session begins once people have read it.
         wait_for(lambda: len(shown) == 3)
-        return story[1:]
+        return completed(session)
 
     with answering(installation, "aloud", thinks):
         ended = run("submit", "aloud", "--wait", "--progress", "--timeout", "90s")
