@@ -2,12 +2,15 @@
 
 import asyncio
 import os
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
+
+from pydantic import SecretStr
 
 from orchestrator.app.process import ALL, Process
 from orchestrator.app.settings import Settings
@@ -133,6 +136,7 @@ def _embedded(folder: Path) -> Iterator[Wiring]:
             bootstrap_servers=cluster.bootstrap_servers,
             values_url=str(folder / "values"),
             partitions=PARTITIONS,
+            call_keys=SecretStr(secrets.token_hex(32)),
         )
         yield wire_embedded(settings)
 

@@ -71,7 +71,7 @@ class Process:
             self._tracings,
             history=self._histories.read,
         )
-        self._host = Host(wiring.bus, wiring.codec, context)
+        self._host = Host(wiring.bus, wiring.codec, context, wiring.settings.call_ids)
         self._components: dict[str, Component] = {}
         self._status: StatusServer | None = None
         self._started = False
@@ -134,7 +134,15 @@ class Process:
         agents = DefinedAgents(self._host.definitions)
         observer = SessionObserver(self._tracings[ORCHESTRATOR], self.metrics)
         loop = wiring.settings.loop
-        return SagaLoop(wiring.bus, wiring.codec, wiring.values, agents, unix_micros, loop, observer)
+        call_ids = wiring.settings.call_ids
+        if not call_ids.are_secret:
+            logger.warning(
+                "ids of calls can be computed by anybody: whoever may write to the topics can reply for services and "
+                "run tools. Set call_keys"
+            )
+        return SagaLoop(
+            wiring.bus, wiring.codec, wiring.values, agents, unix_micros, loop, observer, call_ids=call_ids
+        )
 
     def _serve_status(self) -> None:
         """Serves health before any component starts: a starting process is alive, but not ready."""

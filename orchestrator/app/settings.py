@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 
 from orchestrator.bus.settings import BusSettings, passed_through
 from orchestrator.client.settings import ClientSettings
 from orchestrator.errors import ConfigurationError
+from orchestrator.messages.call_ids import CallIds
 from orchestrator.messages.identity import trace_id
 from orchestrator.sdk.plugins import Plugins, discover
 from orchestrator.sdk.settings import VARIABLES
@@ -28,6 +29,10 @@ TRACE_URL: Final = f"http://127.0.0.1:16686/trace/{TRACE_ID}"
 _KAFKA: Final = "ORCHESTRATOR_KAFKA_"
 _REGISTRY: Final = "ORCHESTRATOR_SCHEMA_REGISTRY_"
 _CLOSE: Final = 0.85
+SHORTEST_KEY: Final = 32
+"""Characters of a key of calls."""
+UNSIGNED: Final = "none"
+"""Behind keys of calls: ids without a key are recognised too, while keys are introduced."""
 
 
 class Settings(ClientSettings):
@@ -42,6 +47,10 @@ class Settings(ClientSettings):
     """Active sessions in one partition; beyond that, its new tasks wait."""
     batch: Annotated[int, Field(ge=1, le=10_000)] = 500
     """Most inputs in one transaction of the orchestrator."""
+    call_keys: SecretStr = SecretStr("")
+    """Secrets of all processes of an installation, separated by commas, 32 characters or more each. Whoever has none
+    cannot reply to calls or have tools run. The first one signs, all are recognised; `none` at the end recognises
+    calls that were opened without a key."""
     drain_s: Annotated[float, Field(gt=0)] = 20.0
     """How long calls in flight may take to finish when a process stops, seconds."""
     http_host: str = "127.0.0.1"
@@ -69,6 +78,27 @@ class Settings(ClientSettings):
             raise ValueError(f"write an http or https URL with {TRACE_ID} in it, such as {TRACE_URL}")
         return url
 
+    @field_validator("call_keys")
+    @classmethod
+    def _valid_call_keys(cls, keys: SecretStr) -> SecretStr:
+        parts = _keys_in(keys)
+        if parts[-1:] == [UNSIGNED]:
+            parts.pop()
+        if keys.get_secret_value() and not parts:
+            raise ValueError(f"{UNSIGNED} stands behind a key, and there is none")
+        if any(len(part) < SHORTEST_KEY for part in parts):
+            raise ValueError(
+                f"a key has at least {SHORTEST_KEY} characters: make one with `openssl rand -hex 32`; keys are "
+                "separated by commas"
+            )
+        return keys
+
+    @property
+    def call_ids(self) -> CallIds:
+        keys = _keys_in(self.call_keys)
+        accepts_unkeyed = keys[-1:] == [UNSIGNED]
+        return CallIds([key.encode() for key in keys if key != UNSIGNED], accepts_unkeyed=accepts_unkeyed)
+
     def trace_link(self, correlation_id: str) -> str:
         """URL of the session's trace; empty without `trace_url`."""
         return self.trace_url.replace(TRACE_ID, f"{trace_id(correlation_id):032x}") if self.trace_url else ""
@@ -88,7 +118,10 @@ class Settings(ClientSettings):
     @property
     def secrets(self) -> list[str]:
         """Values that nothing shows."""
-        return [one.get_secret_value() for one in (*self.kafka.values(), *self.schema_registry.values())]
+        known = (*self.kafka.values(), *self.schema_registry.values())
+        return [one.get_secret_value() for one in known] + [
+            key for key in _keys_in(self.call_keys) if key != UNSIGNED
+        ]
 
     @property
     def loop(self) -> "LoopSettings":
@@ -96,6 +129,10 @@ class Settings(ClientSettings):
         from orchestrator.engine.loop import LoopSettings
 
         return LoopSettings(slot=self.slot, batch=self.batch, active_sessions=self.active_sessions)
+
+
+def _keys_in(keys: SecretStr) -> list[str]:
+    return [part.strip() for part in keys.get_secret_value().split(",")] if keys.get_secret_value() else []
 
 
 def variables() -> dict[str, str]:

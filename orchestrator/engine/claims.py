@@ -1,12 +1,20 @@
 """Who may have a session: a task gets the session that it names, unless its business key has one already."""
 
+from collections.abc import Iterator
+from typing import Final
+
 from msgspec.structs import replace
 
 from orchestrator.engine.state.ended import is_within_window
 from orchestrator.engine.state.partition import Partition
-from orchestrator.messages import commands
+from orchestrator.messages import commands, events
+from orchestrator.messages.call_ids import CallIds
 from orchestrator.messages.identity import claim_of, has_key
-from orchestrator.saga import Input, Session, Submission, mismatch
+from orchestrator.messages.types import Call, CallKind
+from orchestrator.saga import Input, Session, Submission, TimePassed, mismatch
+
+_PLAN_ATTEMPTS: Final = 32
+"""Attempts at a plan whose review is recognised."""
 
 
 def claim_of_task(task: commands.SubmitTask) -> bytes:
@@ -25,6 +33,29 @@ def foreign(partition: Partition, session: Session | None, correlation_id: str, 
     if ended is None or ended.claim is None or ended.claim == claim_of_task(input.task):
         return None
     return f"session {correlation_id}, which has ended, did a task of another tenant or business key"
+
+
+def forged(call_ids: CallIds, correlation_id: str, input: Input) -> str | None:
+    """Why nobody was asked for what the input replies; None for a reply to a call that an orchestrator has opened."""
+    if isinstance(input, TimePassed | Submission | commands.CancelTask):
+        return None
+    if isinstance(input, events.PlanReviewed):
+        is_known = any(call_ids.has_issued(correlation_id, call) for call in _plan_calls(input))
+    else:
+        is_known = call_ids.has_issued(correlation_id, input.call)
+    return None if is_known else "no orchestrator has opened the call that it replies to"
+
+
+def _plan_calls(review: events.PlanReviewed) -> Iterator[Call]:
+    """The calls that the reviewed plan may have answered: its attempt is not in the review."""
+    for attempt in range(1, _PLAN_ATTEMPTS + 1):
+        yield Call(
+            call_id=review.plan_call_id,
+            kind=CallKind.PLAN,
+            revision=review.revision,
+            attempt=attempt,
+            due_at=0,
+        )
 
 
 def has_ended(partition: Partition, session: Session | None, correlation_id: str, input: Input) -> bool:

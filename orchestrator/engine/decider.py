@@ -13,6 +13,7 @@ from orchestrator.engine.state.encoding import Encoder
 from orchestrator.engine.state.timers import Horizon
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
 from orchestrator.messages import identity
+from orchestrator.messages.call_ids import CallIds
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import AgentProfile
 from orchestrator.saga import TimePassed
@@ -37,10 +38,12 @@ class BatchDecider:
         encoder: Encoder,
         agents: Agents,
         clock: Callable[[], int],
+        call_ids: CallIds,
     ) -> None:
         self._assignment = assignment
         self._encoder = encoder
         self._agents = agents
+        self._call_ids = call_ids
         self._router = Router(codec, assignment.partition_count, assignment.installation)
         self._horizon = Horizon(lambda numbers: assignment.end_offsets(Topic.EVENTS, numbers), clock)
         self._poisoned: dict[str, str] = {}
@@ -60,7 +63,8 @@ class BatchDecider:
     ) -> StagedBatch:
         """Decides all records and at most `limit` due timers; adds snapshots, and checkpoints of the partitions in
         `checkpoints`. `now` is Unix time in microseconds. Raises `UnavailableError`."""
-        batch = StagedBatch(self._assignment.last_batch + 1, self._assignment.partitions, self._encoder, now)
+        number = self._assignment.last_batch + 1
+        batch = StagedBatch(number, self._assignment.partitions, self._encoder, now, self._call_ids)
         for record in received:
             if batch.mark_read(record):
                 self._handle_record(batch, record)

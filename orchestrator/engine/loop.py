@@ -29,6 +29,7 @@ from orchestrator.engine.state.encoding import RECORD_BYTES, Encoder
 from orchestrator.engine.state.partition import Partition
 from orchestrator.engine.transactions import OnStep, Transactions
 from orchestrator.errors import ContractError, OrchestratorError, UnavailableError
+from orchestrator.messages.call_ids import UNKEYED, CallIds
 from orchestrator.messages.catalogue import Topic
 
 logger: Final = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class SagaLoop:
         settings: LoopSettings,
         observer: LoopObserver | None = None,
         on_step: OnStep = lambda _step: None,
+        call_ids: CallIds = UNKEYED,
     ) -> None:
         self.settings = settings
         self._clock = clock
@@ -88,7 +90,7 @@ class SagaLoop:
         self._assignment = SlotAssignment(bus, self.name, self._encoder, timeouts)
         self._transactions = Transactions(bus, self.name, on_step)
         self._assignment.before_restore = self._transactions.prepare
-        self._decider = BatchDecider(self._assignment, codec, self._encoder, agents, clock)
+        self._decider = BatchDecider(self._assignment, codec, self._encoder, agents, clock, call_ids)
         self._aborts = 0
         """Consecutive aborts."""
         self._begun_at = 0.0

@@ -10,7 +10,7 @@ from typing import Final
 from orchestrator.bus.ports import Commit, Outgoing, Position, Received
 from orchestrator.delivery.failed_replies import failed_reply
 from orchestrator.engine.checkpoint import MAX_SNAPSHOTS, StagedCheckpoint
-from orchestrator.engine.claims import claim_of_task, foreign, has_ended, with_link
+from orchestrator.engine.claims import claim_of_task, foreign, forged, has_ended, with_link
 from orchestrator.engine.quarantine import (
     quarantine_failure,
     quarantined_session,
@@ -25,6 +25,7 @@ from orchestrator.engine.state.partition import LiveSession, Partition
 from orchestrator.engine.state.timers import Timers
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
 from orchestrator.messages.base import Message, SessionEvent
+from orchestrator.messages.call_ids import UNKEYED, CallIds
 from orchestrator.messages.catalogue import Topic
 from orchestrator.saga import Input, Session, Submission, TimePassed, decide
 
@@ -45,6 +46,7 @@ class StagedBatch:
     partitions: Mapping[int, Partition]
     encoder: Encoder
     now: int
+    call_ids: CallIds = UNKEYED
     outgoing: list[Outgoing] = field(default_factory=list)
     """All records that the transaction writes, in order."""
     messages: list[Message] = field(default_factory=list)
@@ -98,7 +100,9 @@ class StagedBatch:
         of, session = self.partitions[partition], self.session(partition, correlation_id)
         is_broken = of.is_broken(correlation_id) or (partition, correlation_id) in self._quarantined
         if received is not None and not is_broken:
-            problem = foreign(of, session, correlation_id, input)
+            problem = foreign(of, session, correlation_id, input) or forged(
+                self.call_ids, correlation_id, input
+            )
             if problem is not None:
                 self.dead_letter(received, problem, "match")
                 return
@@ -239,7 +243,9 @@ class StagedBatch:
     def _decide(self, partition: int, correlation_id: str, input: Input) -> None:
         if isinstance(input, Submission):
             input = self._linked(partition, correlation_id, input)
-        decision = decide(self.session(partition, correlation_id), input, correlation_id, self.now)
+        decision = decide(
+            self.session(partition, correlation_id), input, correlation_id, self.now, self.call_ids
+        )
         encoded = [self.encoder.encode(output) for output in decision.outputs]
         if decision.session is None or not encoded:
             self.dropped[REPEATED] += 1

@@ -5,7 +5,7 @@ from typing import Protocol, assert_never
 
 from msgspec.structs import replace
 
-from orchestrator.messages import events, identity
+from orchestrator.messages import events
 from orchestrator.messages.call_kinds import CALL_KINDS
 from orchestrator.messages.timeouts import GRACE_MS, QUEUE_MS
 from orchestrator.messages.types import Call, CallKind, Failure, Limits, RetryPolicy, Usage
@@ -56,7 +56,6 @@ def expires(now: int) -> int:
 
 
 def opened(
-    session: Session,
     kind: CallKind,
     *,
     now: int,
@@ -70,11 +69,11 @@ def opened(
     reserved: Usage | None = None,
     limits: Limits | None = None,
 ) -> Call:
-    """A new call, `after` an attempt that failed. Its id is derived from its fields, so a decision made twice opens
-    the same call."""
+    """A new call, `after` an attempt that failed. It gets its id when it is written: that is issued for its fields,
+    so a decision made twice opens the same call."""
     attempt = after.attempt + 1 if after else 1
     return Call(
-        call_id=identity.call_id(session.correlation_id, kind.value, revision, step_id, attempt),
+        call_id="",
         kind=kind,
         revision=revision,
         turn=turn,

@@ -1,13 +1,16 @@
 """`decide(state, input) -> outputs`: record the input as own events, then make moves until none applies."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.messages import identity
 from orchestrator.messages.base import Command, Message, SessionEvent
+from orchestrator.messages.call_ids import UNKEYED, CallIds
 from orchestrator.messages.call_kinds import OF_STEPS
+from orchestrator.messages.types import Call
 from orchestrator.saga.evolve import evolve
 from orchestrator.saga.inputs import Input, TimePassed
 from orchestrator.saga.moves import EXPIRING, MOVES
@@ -30,14 +33,16 @@ class Decision(msgspec.Struct, frozen=True):
     outputs: tuple[Message, ...]
 
 
-def decide(session: Session | None, input: Input, correlation_id: str, now: int) -> Decision:
-    """What an input leads to at the time `now` (Unix, microseconds).
+def decide(
+    session: Session | None, input: Input, correlation_id: str, now: int, call_ids: CallIds = UNKEYED
+) -> Decision:
+    """What an input leads to at the time `now` (Unix, microseconds). `call_ids` issues the ids of calls.
 
     A repeated or late input has no outputs and changes nothing.
     """
     if session is not None and session.ended:
         return Decision(session, ())
-    writer = _Writer(session, input, correlation_id, now)
+    writer = _Writer(session, input, correlation_id, now, call_ids)
     writer.write(_recorded(session, input, now))
     _settle(writer)
     return Decision(writer.session, tuple(writer.outputs))
@@ -114,13 +119,16 @@ def _first_move(session: Session, task: Task, writer: "_Writer") -> Drafts | Non
 
 
 class _Writer:
-    """Gives drafts their envelopes and folds own events as they are written."""
+    """Gives drafts their envelopes and new calls their ids, and folds own events as they are written."""
 
-    def __init__(self, session: Session | None, input: Input, correlation_id: str, now: int) -> None:
+    def __init__(
+        self, session: Session | None, input: Input, correlation_id: str, now: int, call_ids: CallIds
+    ) -> None:
         self.session = session
         self.input = input
         self.correlation_id = correlation_id
         self.now = now
+        self._call_ids = call_ids
         self.outputs: list[Message] = []
         # A repeated input may come when something else is due: its outputs differ then, and need other ids.
         self._producer = f"{PRODUCER}/{session.sequence if session else 0}"
@@ -139,10 +147,16 @@ class _Writer:
             if issubclass(made.kind, SessionEvent):
                 own["sequence"] = (self.session.sequence if self.session else 0) + 1
             # A dead letter brings its id, because `TaskEscalated` names it.
-            message = made.kind(**{**self._envelope, **own, **made.fields})
+            message = made.kind(**{**self._envelope, **own, **self._with_call_id(made.fields)})
             if isinstance(message, SessionEvent):
                 self.session = evolve(self.session, message)
             self.outputs.append(message)
+
+    def _with_call_id(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        call = fields.get("call")
+        if not isinstance(call, Call) or call.call_id:
+            return fields
+        return {**fields, "call": replace(call, call_id=self._call_ids.issued(self.correlation_id, call))}
 
     def _next_id(self) -> str:
         return identity.output_id(self.input.message_id, self._producer, len(self.outputs))

@@ -49,7 +49,6 @@ def request_plan(
         return escalation(session, task, failure)
     profile = task.profile
     call = calls.opened(
-        session,
         CallKind.PLAN,
         now=now,
         due_at=calls.work_deadline(now, profile.planning_timeout_ms),
@@ -132,7 +131,6 @@ def start_step(
     if failure is not None:
         return escalation(session, task, failure)
     call = calls.opened(
-        session,
         CallKind.SELECTION,
         now=now,
         due_at=now + calls.micros(calls.SELECTION_MS),
@@ -186,7 +184,6 @@ def request_evaluation(
     )
     point = EvaluationPoint.STEP if remaining else EvaluationPoint.PLAN
     call = calls.opened(
-        session,
         CallKind.EVALUATION,
         now=now,
         due_at=calls.work_deadline(now, policy.timeout_ms),

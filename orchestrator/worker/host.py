@@ -15,6 +15,7 @@ from orchestrator.clock import unix_micros
 from orchestrator.delivery.dead_letters import DeadLetterCap, dead_letter, without_value
 from orchestrator.errors import ContractError, OrchestratorError
 from orchestrator.messages.base import Message
+from orchestrator.messages.call_ids import UNKEYED, CallIds
 from orchestrator.messages.types import Failure
 from orchestrator.sdk.context import Values
 from orchestrator.sdk.history import ReadHistory, no_history
@@ -55,9 +56,10 @@ class ProcessContext:
 class Host:
     """One per process. Start it before its workers, stop it after them."""
 
-    def __init__(self, bus: Bus, codec: Codec, context: ProcessContext) -> None:
+    def __init__(self, bus: Bus, codec: Codec, context: ProcessContext, call_ids: CallIds = UNKEYED) -> None:
         self.bus = bus
         self.codec = codec
+        self.call_ids = call_ids
         self.context = context
         self.outbox = Outbox(bus.producer())
         self.voided_calls = VoidedCalls()

@@ -10,8 +10,11 @@ from orchestrator.bus.headers import TYPE
 from orchestrator.bus.ports import Received
 from orchestrator.delivery.dead_letters import DECODE, HANDLE, UNDECODABLE
 from orchestrator.errors import ContractError, UnavailableError
-from orchestrator.messages.base import Message
+from orchestrator.messages.base import Command, Message
+from orchestrator.messages.call_ids import UNKEYED, CallIds
+from orchestrator.messages.call_kinds import call_of
 from orchestrator.messages.catalogue import avro_name
+from orchestrator.messages.types import Failure, FailureKind
 from orchestrator.sdk.failures import failure_of
 from orchestrator.sdk.service import Service
 from orchestrator.worker.dispatch import HANDLER_FAILED
@@ -28,9 +31,10 @@ _REGISTRY_TIMEOUT_S: Final = 30.0
 class Incoming:
     """The records of one service."""
 
-    def __init__(self, service: Service, codec: Codec) -> None:
+    def __init__(self, service: Service, codec: Codec, call_ids: CallIds = UNKEYED) -> None:
         self._service = service
         self._codec = codec
+        self._call_ids = call_ids
         self._names = frozenset(avro_name(message).encode() for message in service.handlers)
 
     def handles(self, received: Received) -> bool:
@@ -46,6 +50,8 @@ class Incoming:
             message = self._decode(received)
         except ContractError as error:
             return Work(partition, received, None, failure_of(error, UNDECODABLE), DECODE)
+        if (forged := self._forged(message)) is not None:
+            return Work(partition, received, message, forged, DECODE)
         work = Work(partition, received, message)
         try:
             if not self._service.takes(message):
@@ -56,6 +62,20 @@ class Incoming:
         if self._service.ordered:
             work.key = received.key or b""
         return work
+
+    def _forged(self, message: Message) -> Failure | None:
+        """Why a command is not to be followed: no orchestrator has opened its call."""
+        if not isinstance(message, Command):
+            return None
+        call = call_of(message)
+        if call is None or self._call_ids.has_issued(message.correlation_id, call):
+            return None
+        return Failure(
+            kind=FailureKind.PERMANENT,
+            code="forged",
+            message="no orchestrator of this installation has opened the call that the command asks for. Where it "
+            "should have: do all processes have the same call_keys?",
+        )
 
     def _decode(self, received: Received) -> Message:
         """The message. Retries while the registry is unavailable: the record is not at fault."""

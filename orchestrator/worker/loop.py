@@ -79,7 +79,7 @@ class Worker:
         )
         self._committer = self._assignment.committer
         self._poller = Poller(service.name, self._consumer, self._assignment.owned)
-        self._incoming = Incoming(service, host.codec)
+        self._incoming = Incoming(service, host.codec, host.call_ids)
         self._capacity = service.concurrency * (_ORDERED_CAPACITY if service.ordered else 1)
         self._commit_first: list[Work] = []
         """At-most-once work that is not committed yet, and in an ordered service the work behind it."""

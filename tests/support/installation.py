@@ -16,6 +16,7 @@ from orchestrator.local import StackAddress
 PROGRAM = str(Path(sys.executable).with_name("orchestrator"))
 COMMAND_S = 240.0
 START_S = 240.0
+CALL_KEY = "the-key-of-calls-of-a-test-installation"
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Installation:
             "ORCHESTRATOR_PARTITIONS": "4",
             "ORCHESTRATOR_VALUES_URL": str(self.folder / "values"),
             "ORCHESTRATOR_SESSIONS_URL": f"sqlite:///{self.folder / 'sessions.sqlite'}",
+            "ORCHESTRATOR_CALL_KEYS": CALL_KEY,
             **self.environment,
         }
 

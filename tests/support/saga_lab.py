@@ -55,6 +55,10 @@ class Running:
         assert not self.thread.is_alive()
 
 
+HOOKS = ("observer", "on_step", "clock", "call_ids")
+"""Parameters of a loop beside its settings."""
+
+
 class SagaLab:
     """Runs saga loops on an installation: its topics, agents and value store."""
 
@@ -82,8 +86,8 @@ class SagaLab:
     # -- the loop
 
     def loop(self, slot: int = 0, bus: Bus | None = None, **options: Any) -> SagaLoop:
-        """A loop. `options` are fields of `LoopSettings`, or one of `observer`, `on_step` and `clock`."""
-        hooks = {name: options.pop(name) for name in ("observer", "on_step", "clock") if name in options}
+        """A loop. `options` are fields of `LoopSettings`, or one of `HOOKS`."""
+        hooks = {name: options.pop(name) for name in HOOKS if name in options}
         settings = LoopSettings(slot=slot, **options)
         clock = hooks.pop("clock", unix_micros)
         return SagaLoop(

@@ -17,6 +17,7 @@ from orchestrator.bus.ports import Commit, Outgoing, Position, Reading, Received
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.standalone import all_partitions, read_to_end
 from orchestrator.messages import commands, events, types
+from orchestrator.messages.call_ids import UNKEYED, CallIds
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.identity import derived_id
 from orchestrator.messages.values import json_value
@@ -110,9 +111,9 @@ class Lab:
             consumer.close()
 
     @contextmanager
-    def host(self, *plugins: Any) -> Iterator[Host]:
+    def host(self, *plugins: Any, call_ids: CallIds = UNKEYED) -> Iterator[Host]:
         """The host of one process, without workers."""
-        host = Host(self.bus, self.codec, ProcessContext(Plugins.of(*plugins), MemoryValues()))
+        host = Host(self.bus, self.codec, ProcessContext(Plugins.of(*plugins), MemoryValues()), call_ids)
         host.start(Deadline.after(TIMEOUT_S))
         try:
             yield host

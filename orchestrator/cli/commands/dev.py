@@ -1,6 +1,7 @@
 """`orchestrator dev`: a real Kafka, a real registry and all services on this machine, without installing them."""
 
 import os
+import secrets
 import shlex
 import shutil
 import signal
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _VALUES: Final = "values"
 _SESSIONS: Final = "sessions.sqlite"
+_CALL_KEYS: Final = "call-keys"
 _APPLY_S: Final = 60.0
 """A cluster that has just started takes long to create topics on a busy machine."""
 
@@ -89,10 +91,14 @@ def dev(
             if viewer:
                 ending.enter_context(viewer)
                 environment |= _traced(viewer)
-            settings = _settings(shell, environment, modules)
+            settings = _settings(shell, environment | _call_keys(folder), modules)
             apply_topics(settings.bus, _APPLY_S)
             apply_schemas(settings.bus)
-            shell.show_item(environment, lambda environment: {"environment": environment}, _export_lines)
+            shell.show_item(
+                environment,
+                lambda environment: {"environment": environment, "call_keys_file": str(folder / _CALL_KEYS)},
+                lambda environment: _export_lines(environment, folder / _CALL_KEYS),
+            )
             _run(settings, services=not no_run)
         except Stopped:
             write_note("stopping")
@@ -116,6 +122,15 @@ def _environment(address: "StackAddress", folder: Path) -> dict[str, str]:
     }
 
 
+def _call_keys(folder: Path) -> dict[str, str]:
+    """The key of the calls of this installation, made at its first start."""
+    path = folder / _CALL_KEYS
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+    return {"ORCHESTRATOR_CALL_KEYS": path.read_text()}
+
+
 def _traced(viewer: "LocalJaeger") -> dict[str, str]:
     """The environment variables that send a process's spans to Jaeger and link to its traces."""
     from orchestrator.app.settings import TRACE_ID
@@ -137,8 +152,10 @@ def _settings(shell: Shell, environment: "Mapping[str, str]", modules: tuple[str
     )
 
 
-def _export_lines(environment: "Mapping[str, str]") -> str:
+def _export_lines(environment: "Mapping[str, str]", call_keys: Path) -> str:
     exports = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+    # A secret is not shown.
+    exports.append(f'export ORCHESTRATOR_CALL_KEYS="$(cat {shlex.quote(str(call_keys))})"')
     return "\n".join(["Ready. In another terminal:\n", *exports, ""])
 
 

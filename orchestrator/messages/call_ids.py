@@ -1,0 +1,80 @@
+"""Ids of calls. With keys, only who holds one can compute them: a reply to a call nobody was asked about, or a command
+that no orchestrator has sent, is recognised.
+"""
+
+import hmac
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import sha256
+from typing import Final
+from uuid import UUID
+
+from orchestrator.messages import identity
+from orchestrator.messages.call_kinds import purpose_of
+from orchestrator.messages.types import Call, CallKind
+
+_KNOWN: Final = 4_096
+"""Ids that a process remembers: each is asked for a few times."""
+_VERSION: Final = 8 << 76
+_VARIANT: Final = 0b10 << 62
+_VERSION_BITS: Final = 0xF << 76
+_VARIANT_BITS: Final = 0b11 << 62
+
+
+class CallIds:
+    """Issues ids of calls and recognises them.
+
+    `keys`: the first one issues, all are recognised, so that a key can be replaced while calls are open.
+    `accepts_unkeyed`: whether ids that were issued without a key are recognised too. Without keys, ids are derived from
+    what everybody knows, and none is checked.
+    """
+
+    def __init__(self, keys: Sequence[bytes] = (), *, accepts_unkeyed: bool = False) -> None:
+        self._keys = tuple(keys)
+        self._accepts_unkeyed = accepts_unkeyed
+        self._keyed = lru_cache(_KNOWN)(_keyed_id)
+
+    @property
+    def are_secret(self) -> bool:
+        """Whether ids can be computed by holders of a key alone."""
+        return bool(self._keys) and not self._accepts_unkeyed
+
+    def issued(self, correlation_id: str, call: Call) -> str:
+        """The id of a session's call. The same each time it is issued under one key."""
+        if not self._keys:
+            return _derived(correlation_id, call)
+        return self._keyed(self._keys[0], *_identity(correlation_id, call))
+
+    def has_issued(self, correlation_id: str, call: Call) -> bool:
+        """Whether a holder of a key has issued the id that the call has."""
+        if not self._keys:
+            return True
+        known = (self._keyed(key, *_identity(correlation_id, call)) for key in self._keys)
+        given = call.call_id.encode("utf-8", "surrogatepass")
+        if any(hmac.compare_digest(each.encode(), given) for each in known):
+            return True
+        return self._accepts_unkeyed and _derived(correlation_id, call) == call.call_id
+
+
+def _identity(correlation_id: str, call: Call) -> tuple[str, str, int, str, int]:
+    return correlation_id, _opened_as(call).value, call.revision, call.step_id, call.attempt
+
+
+def _opened_as(call: Call) -> CallKind:
+    """The kind that the call had when it got its id: a selection becomes the run of a tool."""
+    kind = purpose_of(call)
+    return CallKind.SELECTION if kind is CallKind.TOOL else kind
+
+
+def _derived(correlation_id: str, call: Call) -> str:
+    return identity.call_id(*_identity(correlation_id, call))
+
+
+def _keyed_id(key: bytes, correlation_id: str, kind: str, revision: int, step_id: str, attempt: int) -> str:
+    """A version 8 UUID (RFC 9562, section 5.8) of 122 bits of an HMAC with SHA-256. Only the step may hold a slash."""
+    text = f"call/{correlation_id}/{kind}/{revision}/{attempt}/{step_id}"
+    digest = int.from_bytes(hmac.digest(key, text.encode("utf-8", "surrogatepass"), sha256)[:16])
+    return str(UUID(int=digest & ~_VERSION_BITS & ~_VARIANT_BITS | _VERSION | _VARIANT))
+
+
+UNKEYED: Final = CallIds()
