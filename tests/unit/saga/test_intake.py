@@ -1,5 +1,9 @@
 """A task is accepted, with everything resolved that must not change later, or refused with a reason."""
 
+from typing import Any
+
+import pytest
+
 from orchestrator.messages import events
 from orchestrator.messages.types import Failure, FailureKind, Limits
 from orchestrator.saga import Outcome, Submission
@@ -103,3 +107,26 @@ def _refused(session: Scenario, code: str, words: str) -> None:
     assert session.state.outcome is Outcome.REFUSED
     assert session.state.give_up == refused.failure
     assert session.due_in is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"not_before": 2**62}, "too_far_ahead"),
+        ({"not_before": START + 367 * 86_400 * SECOND}, "too_far_ahead"),
+        ({"limits": Limits(deadline_ms=-1)}, "negative_limit"),
+        ({"limits": Limits(tokens=-5)}, "negative_limit"),
+    ],
+)
+def test_a_task_out_of_range_is_refused(fields: dict[str, Any], code: str) -> None:
+    session = given(task(**fields))
+    assert session.wrote(events.TaskRefused).failure.code == code
+
+
+def test_an_agent_may_not_take_longer_than_a_year() -> None:
+    session = given(task(profile=bounded(deadline_ms=367 * 86_400_000)))
+    assert session.wrote(events.TaskRefused).failure.code == "deadline_too_far"
+
+
+def test_a_task_may_begin_in_a_year() -> None:
+    assert given(task(not_before=START + 365 * 86_400 * SECOND)).wrote(events.TaskReceived)
