@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
-from uuid import UUID
 
 from orchestrator.messages import identity
 from orchestrator.messages.call_kinds import purpose_of
@@ -15,10 +14,6 @@ from orchestrator.messages.types import Call, CallKind
 
 _KNOWN: Final = 4_096
 """Ids that a process remembers: each is asked for a few times."""
-_VERSION: Final = 8 << 76
-_VARIANT: Final = 0b10 << 62
-_VERSION_BITS: Final = 0xF << 76
-_VARIANT_BITS: Final = 0b11 << 62
 
 
 class CallIds:
@@ -73,8 +68,9 @@ def _derived(correlation_id: str, call: Call) -> str:
 def _keyed_id(key: bytes, correlation_id: str, kind: str, revision: int, step_id: str, attempt: int) -> str:
     """A version 8 UUID (RFC 9562, section 5.8) of 122 bits of an HMAC with SHA-256. Only the step may hold a slash."""
     text = f"call/{correlation_id}/{kind}/{revision}/{attempt}/{step_id}"
-    digest = int.from_bytes(hmac.digest(key, text.encode("utf-8", "surrogatepass"), sha256)[:16])
-    return str(UUID(int=digest & ~_VERSION_BITS & ~_VARIANT_BITS | _VERSION | _VARIANT))
+    return identity.uuid_text(
+        hmac.digest(key, text.encode("utf-8", "surrogatepass"), sha256).hex(), version=8
+    )
 
 
 UNKEYED: Final = CallIds()

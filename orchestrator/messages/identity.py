@@ -20,8 +20,14 @@ def derived_id(*parts: object) -> str:
 
     At most one part may be a text of somebody else's: two of them could be divided otherwise and yield the same id.
     """
-    text = sha1(_PREFIX + "/".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
-    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
+    text = "/".join(map(str, parts)).encode()
+    return uuid_text(sha1(_PREFIX + text, usedforsecurity=False).hexdigest(), version=5)
+
+
+def uuid_text(digest: str, version: int) -> str:
+    """A UUID of this version with the bits of a digest, given as 32 hexadecimal digits or more."""
+    variant = _VARIANT[digest[16]]
+    return f"{digest[:8]}-{digest[8:12]}-{version}{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 def output_id(input_id: str, producer: str, index: int) -> str:
