@@ -32,11 +32,14 @@ from orchestrator.sdk.errors import (
     HandlerError,
     InvalidInput,
     PermanentError,
+    RunFailedError,
     TransientError,
     UnknownOutcome,
 )
 from orchestrator.sdk.failures import described, failure_of, readable
 from orchestrator.sdk.history import History, TimelineEntry
+from orchestrator.sdk.isolated_tools import run_isolated
+from orchestrator.sdk.isolation import IsolatedCall, Isolation, ProcessPool, Target
 from orchestrator.sdk.model_requests import ModelContent, ModelDelta, ModelRequest
 from orchestrator.sdk.planning import Output, Plan, PlanStep, document, retry_policy, step
 from orchestrator.sdk.playbooks import Playbook, is_of_type, playbook_schema
@@ -93,6 +96,8 @@ __all__ = [
     "HandlerError",
     "History",
     "InvalidInput",
+    "IsolatedCall",
+    "Isolation",
     "Metrics",
     "Middleware",
     "Model",
@@ -118,6 +123,7 @@ __all__ = [
     "PluginSettings",
     "Plugins",
     "Positions",
+    "ProcessPool",
     "Recovery",
     "RecoveryStrategy",
     "Retry",
@@ -125,6 +131,7 @@ __all__ = [
     "Review",
     "ReviewVerdict",
     "Reviewer",
+    "RunFailedError",
     "Segment",
     "Selection",
     "Selector",
@@ -134,6 +141,7 @@ __all__ = [
     "Sink",
     "SinkPlugin",
     "Subscriber",
+    "Target",
     "TimelineEntry",
     "Tool",
     "ToolDefinition",
@@ -164,6 +172,7 @@ __all__ = [
     "rendered",
     "retry_policy",
     "reviewer",
+    "run_isolated",
     "sink",
     "step",
     "steps_in",
