@@ -95,7 +95,12 @@ def run_in_process(
     result = found.function(**found.arguments(given, context))
     if inspect.isawaitable(result):
         result = asyncio.run(_awaited(result))
-    return {"value": to_jsonable_python(result), "used": msgspec.to_builtins(context.used)}
+    try:
+        value = to_jsonable_python(result)
+    except (ValueError, TypeError, RecursionError) as error:
+        what = f"what {found.name} returned ({type(result).__name__})"
+        raise PermanentError(f"{what} is not JSON: {error}", code="output_not_json") from error
+    return {"value": value, "used": msgspec.to_builtins(context.used)}
 
 
 def _message(content: dict[str, Any]) -> Command:

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -67,8 +68,7 @@ class _Template:
             ready.register(woken, selectors.EVENT_READ)
             while self._step(ready, woken):
                 pass
-        for pid in list(self.pids):
-            _kill(pid)
+        _kill_all(self.pids)
 
     def _step(self, ready: selectors.BaseSelector, woken: int) -> bool:
         """False when the executor is gone."""
@@ -178,6 +178,17 @@ def _kill(pid: int) -> None:
     for kill in (os.killpg, os.kill):
         with suppress(OSError):
             kill(pid, signal.SIGKILL)
+
+
+def _kill_all(pids: Iterable[int]) -> None:
+    """Kills the runs, and everything that comes to this process as their processes end."""
+    for pid in pids:
+        _kill(pid)
+    while left := linux.children():
+        for pid in left:
+            _kill(pid)
+            with suppress(OSError):
+                os.waitpid(pid, 0)
 
 
 def _executed(run: int, output: int) -> int:
