@@ -67,4 +67,4 @@ async def test_what_a_heavy_tool_refuses_is_told_as_before(table: str) -> None:
         return (await run(query, {"sql": sql, "file": table})).failure
 
     assert (await refused("DROP TABLE data")).kind is FailureKind.INVALID_INPUT
-    assert "SQL may read only the tables" in (await refused("SELECT * FROM '/etc/passwd'")).message
+    assert (await refused("SELECT * FROM '/etc/passwd'")).kind is FailureKind.INVALID_INPUT
