@@ -69,6 +69,7 @@ from orchestrator.sdk.sinks import Delivery, Positions, Sink, SinkPlugin, sink
 from orchestrator.sdk.templates import rendered, steps_in
 from orchestrator.sdk.tool_sources import ToolSource
 from orchestrator.sdk.tools import Tool, ToolFunction, tool
+from orchestrator.sdk.yaml_documents import read_yaml
 
 __all__ = [
     "Bundle",
@@ -167,6 +168,7 @@ __all__ = [
     "planner",
     "playbook_defined",
     "playbook_schema",
+    "read_yaml",
     "readable",
     "recovery",
     "rendered",

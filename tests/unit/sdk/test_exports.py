@@ -105,6 +105,7 @@ SDK = {
     "planner",
     "playbook_defined",
     "playbook_schema",
+    "read_yaml",
     "readable",
     "recovery",
     "rendered",

@@ -96,7 +96,7 @@ async def test_a_rule_that_cannot_be_evaluated_rejects() -> None:
     ("text", "problem"),
     [
         (None, "cannot be read: No such file or directory"),
-        ("max_steps: [", "are not valid YAML"),
+        ("max_steps: [", "invalid YAML"),
         ("max_step: 3", "max_step: Extra inputs are not permitted"),
         ("reject: [{when: 'stp.tool'}, {when: '1 +'}]", "reject.1.when: '1 +' is not valid CEL"),
     ],
