@@ -4,9 +4,10 @@
 a template is a process with one thread that has imported what runs need and forks one child for each run.
 """
 
+from orchestrator.sdk.isolation.call import IsolatedCall
 from orchestrator.sdk.isolation.limits import Isolation
 from orchestrator.sdk.isolation.outcome import ProcessEndedError
-from orchestrator.sdk.isolation.pool import IsolatedCall, ProcessPool
+from orchestrator.sdk.isolation.pool import ProcessPool
 from orchestrator.sdk.isolation.target import Target
 
 __all__ = ["IsolatedCall", "Isolation", "ProcessEndedError", "ProcessPool", "Target"]

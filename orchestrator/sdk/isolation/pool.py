@@ -2,12 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass
 from typing import Any, Final
 
-from orchestrator.sdk.isolation.limits import Limits
+from orchestrator.sdk.isolation.call import IsolatedCall
 from orchestrator.sdk.isolation.outcome import not_started
 from orchestrator.sdk.isolation.run import Run
 from orchestrator.sdk.isolation.target import Target
@@ -15,23 +13,6 @@ from orchestrator.sdk.isolation.templates import templates
 
 _LOOK_S: Final = 0.2
 """How often a run that waits for a free place looks whether it is still wanted."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class IsolatedCall:
-    """A function to be called in a process of its own. Arguments and result are JSON data."""
-
-    name: str
-    """What errors call it."""
-    target: Target
-    arguments: Mapping[str, Any]
-    limits: Limits
-    variables: Mapping[str, str]
-    """The environment that it sees."""
-    preload: Target | None = None
-    """Whose module is imported once, before the run; the target's own if left out."""
-    progress: Callable[[Any], None] | None = None
-    """Takes the reports of the run, in a thread. What it raises ends the run."""
 
 
 class ProcessPool:

@@ -8,9 +8,10 @@ import tempfile
 import threading
 from contextlib import suppress
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Final, Self
+from typing import IO, Any, Final, Protocol, Self
 
 from orchestrator.sdk.isolation import frames
+from orchestrator.sdk.isolation.call import IsolatedCall
 from orchestrator.sdk.isolation.limits import Limits
 from orchestrator.sdk.isolation.outcome import (
     MEMORY_LIMIT,
@@ -24,18 +25,26 @@ from orchestrator.sdk.isolation.outcome import (
     too_much_output,
 )
 
-if TYPE_CHECKING:
-    from orchestrator.sdk.isolation.pool import IsolatedCall
-    from orchestrator.sdk.isolation.templates import Template
-
 logger: Final = logging.getLogger(__name__)
 
 _LINGER_S: Final = 2.0
 """How long a process may live after it has replied."""
+_STUCK_S: Final = 120.0
+"""How long a template may take to kill a run. It may be importing a module, which takes seconds on a busy machine."""
 _MOST_REPORTS: Final = 1_000
 """Reports of progress that are passed on; more are dropped."""
 _SHOWN: Final = 1_000
 """Characters of what a run printed that are shown."""
+
+
+class Template(Protocol):
+    """Starts and kills the processes of runs."""
+
+    def start(self, run: "Run", request: dict[str, Any], descriptors: tuple[int, int]) -> bool: ...
+
+    def kill(self, number: int) -> None: ...
+
+    def abandon(self) -> None: ...
 
 
 class Run:
@@ -69,8 +78,7 @@ class Run:
     ) -> None:
         """Returns when the process is gone, which does not take long."""
         if self._template is not None and not self._gone.wait(0 if self.is_over else _LINGER_S):
-            self._kill()
-            self._gone.wait()
+            self._await_end(self._template)
         if self._channel is not None:
             self._channel.close()
         if self._printed is not None:
@@ -82,7 +90,7 @@ class Run:
             with suppress(OSError, RecursionError):
                 shutil.rmtree(self._folder)
 
-    def result(self, template: "Template", call: "IsolatedCall") -> Any:
+    def result(self, template: Template, call: IsolatedCall) -> Any:
         """What the function returns. Raises as `ProcessPool.run` does."""
         self._folder = tempfile.mkdtemp(prefix="run-")
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the run
@@ -108,7 +116,7 @@ class Run:
             frames.send(ours, frames.REQUEST, request)
         return self._replied(ours, call)
 
-    def _replied(self, channel: socket.socket, call: "IsolatedCall") -> Any:
+    def _replied(self, channel: socket.socket, call: IsolatedCall) -> Any:
         reports = 0
         most = {
             frames.RESULT: self._limits.output,
@@ -145,9 +153,8 @@ class Run:
 
     def _ended(self) -> Exception:
         """The error for a process that has closed its channel without a reply."""
-        if not self._gone.wait(_LINGER_S):
-            self._kill()
-            self._gone.wait()
+        if self._template is not None and not self._gone.wait(_LINGER_S):
+            self._await_end(self._template)
         if self._refusal:
             return not_loaded(self._name, self._refusal)
         if self._status is None:
@@ -155,6 +162,14 @@ class Run:
         if self._is_overdue:
             return overdue(self._name, self._limits)
         return ended(self._name, self._status, self._limits, self._said())
+
+    def _await_end(self, template: Template) -> None:
+        """Kills the process and waits for its end."""
+        self._kill()
+        if not self._gone.wait(_STUCK_S):
+            logger.error("the process that starts %s does not respond, and is replaced", self._name)
+            template.abandon()
+            self._gone.wait()
 
     def _said(self) -> str:
         """The last that the run printed, in one line."""
@@ -176,7 +191,7 @@ class Run:
         if template is not None and not self._gone.is_set():
             template.kill(number)
 
-    def on_start(self, template: "Template", number: int) -> None:
+    def on_start(self, template: Template, number: int) -> None:
         with self._lock:
             self._template, self._number = template, number
 

@@ -77,6 +77,10 @@ class Template:
                 with suppress(OSError):
                     self._control.send(json.dumps({"kill": number}).encode())
 
+    def abandon(self) -> None:
+        """Kills the process, which ends all its runs. For one that does not respond."""
+        self._process.kill()
+
     def close(self) -> None:
         """Ends the process, which kills all runs."""
         with suppress(OSError):

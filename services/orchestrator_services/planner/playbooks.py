@@ -17,11 +17,11 @@ from orchestrator.sdk import (
     step,
 )
 from orchestrator.sdk.messages import replace, types
-from orchestrator_services.planner.compilation import CompiledPlaybook
+from orchestrator_services.planner.compilation import CompiledPlaybook, compiled_playbook
 from orchestrator_services.planner.matching import matching_playbook, named_playbook, prepare
 
 
-@planner("playbook")
+@planner("playbook", check=compiled_playbook)
 async def by_playbook(request: PlanRequest, context: Context) -> Plan:
     """The plan of a playbook, its inputs filled in from the task's context.
 

@@ -18,7 +18,7 @@ from orchestrator_services.tool_executor import isolated as executor_runs
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages import events
 from orchestrator.messages.types import FailureKind
-from orchestrator.sdk import Isolation, ProcessPool, Target, Tool, tool
+from orchestrator.sdk import IsolatedCall, Isolation, PermanentError, ProcessPool, Target, Tool, tool
 from orchestrator.sdk.isolation.templates import templates
 from tests.support import isolated, isolated_threads
 from tests.support.processes import PATIENCE_S
@@ -153,6 +153,18 @@ class TestHowItFails:
         assert (
             await failure(isolated.fails, {"how": how}, at_most_once=True)
         ).kind is FailureKind.UNKNOWN_OUTCOME
+
+    async def test_a_module_that_cannot_be_imported_is_named(self) -> None:
+        call = IsolatedCall(
+            name="lost",
+            target=Target("tests.support.not_there", "lost"),
+            arguments={},
+            limits=Isolation().limits(60.0),
+            variables={},
+        )
+
+        with pytest.raises(PermanentError, match="lost cannot be loaded .* ModuleNotFoundError"):
+            await ProcessPool(1).run(call)
 
     @pytest.mark.parametrize("kind", ["junk", "huge"])
     async def test_what_a_hostile_process_writes_is_no_reply(self, kind: str) -> None:
