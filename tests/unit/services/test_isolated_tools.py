@@ -163,7 +163,7 @@ class TestHowItFails:
             variables={},
         )
 
-        with pytest.raises(PermanentError, match="lost cannot be loaded .* ModuleNotFoundError"):
+        with pytest.raises(PermanentError, match=r"lost cannot be loaded .* ModuleNotFoundError"):
             await ProcessPool(1).run(call)
 
     @pytest.mark.parametrize("kind", ["junk", "huge"])
