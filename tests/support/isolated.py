@@ -104,6 +104,7 @@ def starts(file: str) -> None:
         check=True,
     )
     ids = [os.getpid(), child.pid, away.pid, int(orphan.stdout)]
+    Path(f"{file}.folder").write_text(str(Path.cwd()))
     Path(f"{file}.part").write_text(" ".join(map(str, ids)))
     Path(f"{file}.part").rename(file)
     time.sleep(600)

@@ -98,7 +98,7 @@ class Run:
         self._channel = ours
         with theirs:
             preload = vars(call.preload or call.target)
-            request = {"preload": preload, "wall_s": call.limits.wall_s}
+            request = {"preload": preload, "wall_s": call.limits.wall_s, "folder": self._folder}
             started = template.start(self, request, (theirs.fileno(), self._printed.fileno()))
         if not started:
             raise not_started(self._name, "the process that starts them has ended")

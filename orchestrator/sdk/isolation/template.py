@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -53,6 +54,8 @@ class _Template:
     """Number of each run by its process."""
     deadlines: dict[int, float] = field(default_factory=dict)
     """When the process of a run is killed at the latest."""
+    folders: dict[int, str] = field(default_factory=dict)
+    """The working directory of each run, which the executor deletes if it lives."""
     overdue: set[int] = field(default_factory=set)
     """Processes that were killed at their deadline."""
     is_warm: bool = False
@@ -69,6 +72,8 @@ class _Template:
             while self._step(ready, woken):
                 pass
         _kill_all(self.pids)
+        for folder in self.folders.values():
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _step(self, ready: selectors.BaseSelector, woken: int) -> bool:
         """False when the executor is gone."""
@@ -115,6 +120,7 @@ class _Template:
             return
         pid = self._fork(run, output) if linux.thread_count() == 1 else _executed(run, output)
         self.pids[pid] = number
+        self.folders[pid] = request["folder"]
         self.deadlines[pid] = time.monotonic() + request["wall_s"] + GRACE_S
 
     def _fork(self, run: int, output: int) -> int:
@@ -139,6 +145,7 @@ class _Template:
             _kill(pid)
             _, status = os.waitpid(pid, 0)
             self.deadlines.pop(pid, None)
+            self.folders.pop(pid, None)
             notice = {"ended": self.pids.pop(pid), "status": status, "overdue": pid in self.overdue}
             self.overdue.discard(pid)
             if not self._notify(notice):

@@ -236,6 +236,8 @@ class TestNothingIsLeft:
             executor.wait()
 
         await eventually(lambda: none_runs(pids))
+        folder = Path(f"{file}.folder").read_text()  # noqa: ASYNC240
+        await eventually(lambda: not Path(folder).exists())
 
     async def test_runs_go_on_after_their_template_was_killed(self, tmp_path: Path) -> None:
         file = tmp_path / "pids"
