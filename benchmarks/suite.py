@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from benchmarks import burst, restore, saga_loop, sessions, timers, worker
+from benchmarks import burst, isolation, restore, saga_loop, sessions, timers, worker
 from benchmarks.cluster import Cluster
 from benchmarks.conversation import benchmark as conversation
 
@@ -18,6 +18,7 @@ BENCHMARKS: Final[dict[str, tuple[int, Run]]] = {
     "burst": (1, burst.run),
     "timers": (1, timers.run),
     "conversation": (1, conversation.run),
+    "isolation": (1, isolation.run),
     "sessions3": (3, sessions.run),
 }
 """By name: how many brokers a benchmark needs, and the function that runs it."""

@@ -19,7 +19,8 @@ from orchestrator.errors import ConfigurationError
 from orchestrator.sdk.plugins import Plugins
 from orchestrator.sdk.sinks import SinkPlugin
 from orchestrator.sessions.history import HistoryReader
-from orchestrator.telemetry.http import Health, StatusServer
+from orchestrator.telemetry.health import Health
+from orchestrator.telemetry.http import StatusServer
 from orchestrator.telemetry.tracing import Tracing, tracing_of
 from orchestrator.worker.host import Host, ProcessContext
 from orchestrator.worker.loop import Worker
@@ -154,7 +155,8 @@ class Process:
         health.add_readiness_check("started", lambda: None if self._started else "starting, or stopping")
         self._status = StatusServer(health, self.metrics, settings.http_host, settings.http_port)
         self._status.__enter__()
-        logger.info("health and metrics on http://%s:%d", settings.http_host, self._status.port)
+        shown = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
+        logger.info("health and metrics on http://%s:%d", shown, self._status.port)
 
     def _failed_components(self) -> str | None:
         failed = [name for name, component in self._components.items() if component.failure is not None]

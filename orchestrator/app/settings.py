@@ -54,7 +54,7 @@ class Settings(ClientSettings):
     drain_s: Annotated[float, Field(gt=0)] = 20.0
     """How long calls in flight may take to finish when a process stops, seconds."""
     http_host: str = "127.0.0.1"
-    """Address that serves health and metrics."""
+    """Address that serves health and metrics. `::` is every address, of IPv4 and IPv6."""
     http_port: Annotated[int, Field(ge=0, le=65535)] | None = None
     """Port of /healthz, /readyz and /metrics. 0 picks a free port; unset, nothing is served."""
     modules: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """Files that define agents and playbooks: reading a folder of them, and publishing what they define."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from orchestrator.bus.deadline import Deadline
@@ -11,16 +11,22 @@ from orchestrator.messages.base import Definition
 from orchestrator.messages.types import AgentProfile
 from orchestrator.sdk.definitions import agent_defined, playbook_defined
 from orchestrator.sdk.documents import Documents, PlaybookDocument, parse_documents
+from orchestrator.sdk.plugins import Plugins
+from orchestrator.sdk.roles.planner import Planner
 
 SOURCE = "/agents-apply"
 _SEND_TIMEOUT_S = 15.0
 
 
-def read_definition_files(folder: Path) -> Documents:
+def read_definition_files(folder: Path, plugins: Plugins | None = None) -> Documents:
     """The agents and playbooks in the YAML files below a folder; hidden files and folders are ignored.
+
+    With `plugins`, planners check the playbooks too: their expressions, for example.
 
     Raises `ConfigurationError` with every mistake in every file, each as `FILE:LINE: path: what is wrong`.
     """
+    planners = plugins.by_name(Planner).values() if plugins else ()
+    checks = [one.check for one in planners if one.check is not None]
     files = sorted(path for path in folder.rglob("*") if _is_definition(path.relative_to(folder)))
     if not files:
         raise ConfigurationError(
@@ -39,6 +45,7 @@ def read_definition_files(folder: Path) -> Documents:
             problems.append(f"{path}: cannot be read: {error}")
         else:
             problems += _defined_elsewhere(found, path, defined_in)
+            problems += _refused_by(checks, found, path)
             playbooks += found.playbooks
             profiles += found.profiles
     if problems:
@@ -49,6 +56,16 @@ def read_definition_files(folder: Path) -> Documents:
 def _is_definition(path: Path) -> bool:
     """A mounted ConfigMap has each file twice: in a hidden folder, and as a link into that folder."""
     return path.suffix in {".yaml", ".yml"} and not any(part.startswith(".") for part in path.parts)
+
+
+def _refused_by(checks: Sequence[Callable[[str], object]], found: Documents, path: Path) -> Iterator[str]:
+    """What planners say about the playbooks of a file."""
+    for playbook in found.playbooks:
+        for check in checks:
+            try:
+                check(playbook.source)
+            except ConfigurationError as error:
+                yield from (f"{path}: playbook {playbook.playbook.playbook}: {one}" for one in error.problems)
 
 
 def _defined_elsewhere(found: Documents, path: Path, defined_in: dict[str, Path]) -> Iterator[str]:

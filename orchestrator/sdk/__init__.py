@@ -32,11 +32,14 @@ from orchestrator.sdk.errors import (
     HandlerError,
     InvalidInput,
     PermanentError,
+    RunFailedError,
     TransientError,
     UnknownOutcome,
 )
 from orchestrator.sdk.failures import described, failure_of, readable
 from orchestrator.sdk.history import History, TimelineEntry
+from orchestrator.sdk.isolated_tools import run_isolated
+from orchestrator.sdk.isolation import IsolatedCall, Isolation, ProcessPool, Target
 from orchestrator.sdk.model_requests import ModelContent, ModelDelta, ModelRequest
 from orchestrator.sdk.planning import Output, Plan, PlanStep, document, retry_policy, step
 from orchestrator.sdk.playbooks import Playbook, is_of_type, playbook_schema
@@ -66,6 +69,7 @@ from orchestrator.sdk.sinks import Delivery, Positions, Sink, SinkPlugin, sink
 from orchestrator.sdk.templates import rendered, steps_in
 from orchestrator.sdk.tool_sources import ToolSource
 from orchestrator.sdk.tools import Tool, ToolFunction, tool
+from orchestrator.sdk.yaml_documents import read_yaml
 
 __all__ = [
     "Bundle",
@@ -93,6 +97,8 @@ __all__ = [
     "HandlerError",
     "History",
     "InvalidInput",
+    "IsolatedCall",
+    "Isolation",
     "Metrics",
     "Middleware",
     "Model",
@@ -118,6 +124,7 @@ __all__ = [
     "PluginSettings",
     "Plugins",
     "Positions",
+    "ProcessPool",
     "Recovery",
     "RecoveryStrategy",
     "Retry",
@@ -125,6 +132,7 @@ __all__ = [
     "Review",
     "ReviewVerdict",
     "Reviewer",
+    "RunFailedError",
     "Segment",
     "Selection",
     "Selector",
@@ -134,6 +142,7 @@ __all__ = [
     "Sink",
     "SinkPlugin",
     "Subscriber",
+    "Target",
     "TimelineEntry",
     "Tool",
     "ToolDefinition",
@@ -159,11 +168,13 @@ __all__ = [
     "planner",
     "playbook_defined",
     "playbook_schema",
+    "read_yaml",
     "readable",
     "recovery",
     "rendered",
     "retry_policy",
     "reviewer",
+    "run_isolated",
     "sink",
     "step",
     "steps_in",

@@ -33,8 +33,8 @@ class Documents:
 def parse_documents(text: str, file: str = "text") -> Documents:
     """The playbooks and agents of a YAML text.
 
-    Raises `ConfigurationError` with every problem, each as `FILE:LINE: path: what is wrong`. The planner checks
-    the CEL expressions (`match` and `success`).
+    Raises `ConfigurationError` with every problem, each as `FILE:LINE: path: what is wrong`. Planners
+    check the CEL expressions (`match` and `success`).
     """
     found, problems = read_documents(text, file)
     playbooks: list[PlaybookDocument] = []

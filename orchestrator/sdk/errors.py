@@ -47,3 +47,14 @@ class UnknownOutcome(HandlerError):  # noqa: N818 - named after its failure kind
     """The call may or may not have had its effect."""
 
     kind = FailureKind.UNKNOWN_OUTCOME
+
+
+class RunFailedError(OrchestratorError):
+    """A run in a process of its own failed: its function raised what is no `HandlerError`, or its process died.
+
+    Its `failure` is what the run comes to, unless the run must not happen twice: it may have had its effect.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure

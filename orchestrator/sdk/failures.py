@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from orchestrator.errors import ContractError, UnavailableError
 from orchestrator.messages.types import Failure, FailureKind
-from orchestrator.sdk.errors import HandlerError
+from orchestrator.sdk.errors import HandlerError, RunFailedError
 
 LONGEST_MESSAGE: Final = 2_000
 _NETWORK_ERRNOS: Final = frozenset(
@@ -22,12 +22,12 @@ _CREDENTIALS: Final = re.compile(r"://[^/\s@]+@")
 def failure_of(error: BaseException, code: str) -> Failure:
     """The failure that an exception stands for.
 
-    A `HandlerError` brings its own. Timeouts and network errors, also as the declared cause of another
-    exception (HTTP clients raise them so), are TRANSIENT with the code `unavailable`. A value that is damaged
-    or does not fit is PERMANENT with `contract`. Everything else is PERMANENT with `code`. The message has the
-    exception's type and message, never its stack.
+    A `HandlerError` brings its own, as does the error of a run in a process of its own. Timeouts and network
+    errors, also as the declared cause of another exception (HTTP clients raise them so), are TRANSIENT with the
+    code `unavailable`. A value that is damaged or does not fit is PERMANENT with `contract`. Everything else is
+    PERMANENT with `code`. The message has the exception's type and message, never its stack.
     """
-    if isinstance(error, HandlerError):
+    if isinstance(error, HandlerError | RunFailedError):
         return replace(error.failure, message=readable(str(error)))
     if any(_is_transient(cause) for cause in _causes(error)):
         return Failure(kind=FailureKind.TRANSIENT, code="unavailable", message=described(error))

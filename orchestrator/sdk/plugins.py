@@ -1,19 +1,15 @@
 """Plug-ins, found by entry point or by module."""
 
 import importlib
-import importlib.util
 import os
-import re
-import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache, partial
-from hashlib import sha256
 from importlib.metadata import entry_points
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Protocol, Self, runtime_checkable
 
 from orchestrator.errors import ConfigurationError
+from orchestrator.sdk.module_files import load_file
 from orchestrator.sdk.registry import Bundle, Plugin, PluginRegistry
 from orchestrator.sdk.roles import ROLES
 from orchestrator.sdk.service import Service
@@ -102,35 +98,7 @@ def _sources(modules: Iterable[str]) -> Iterator[tuple[str, Callable[[], Any]]]:
 
 def load_module(name: str) -> ModuleType:
     """Imports a module by its name, or by the path of its file. A file is run once, however often it is named."""
-    if not name.endswith(".py"):
-        return importlib.import_module(name)
-    path = Path(name).resolve()
-    if not path.exists():
-        raise FileNotFoundError(f"{name} does not exist")
-    own = _name_of(path)
-    if own in sys.modules:
-        return sys.modules[own]
-    spec = importlib.util.spec_from_file_location(own, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{name} is not a Python module")
-    module = importlib.util.module_from_spec(spec)
-    # Registered before it runs: pydantic, typing and pickle look names up in sys.modules.
-    sys.modules[own] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[own]
-        raise
-    return module
-
-
-def _name_of(file: Path) -> str:
-    """The name of a file's module: the same in every process, and no other module's.
-
-    Under its bare stem, `json.py` would take the place of the standard library's module in the whole process.
-    """
-    stem = re.sub(r"\W", "_", file.stem)
-    return f"orchestrator_plugin_{stem}_{sha256(os.fsencode(file)).hexdigest()[:12]}"
+    return load_file(name) if name.endswith(".py") else importlib.import_module(name)
 
 
 def _in_module(module: ModuleType) -> Iterator[Plugin]:

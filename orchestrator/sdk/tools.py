@@ -4,14 +4,16 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, get_type_hints
+from typing import Any, ClassVar, Generic, Literal, ParamSpec, TypeVar, get_type_hints
 
 import pydantic
 
+from orchestrator.errors import ConfigurationError
 from orchestrator.messages.types import ToolDefinition
 from orchestrator.sdk.context import Context
 from orchestrator.sdk.durations import milliseconds
 from orchestrator.sdk.errors import InvalidInput
+from orchestrator.sdk.isolation import Isolation, Target
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,14 +23,17 @@ class Tool:
     """A function with its definition; still callable as the function it is.
 
     Blocking functions run in a thread, coroutine functions on the event loop. A function with `**parameters`
-    takes arguments of any name, besides those that it declares.
+    takes arguments of any name, besides those that it declares. With `isolation` it runs in a process of its own.
     """
 
     role: ClassVar[str] = "tool"
 
-    def __init__(self, function: Callable[..., Any], definition: ToolDefinition) -> None:
+    def __init__(
+        self, function: Callable[..., Any], definition: ToolDefinition, isolation: Isolation | None = None
+    ) -> None:
         self.function = function
         self.definition = definition
+        self.isolation = isolation
         self.__doc__ = function.__doc__
 
     @property
@@ -88,12 +93,16 @@ def tool(
     description: str = "",
     at_most_once: bool = False,
     pool: str = "",
+    isolation: Literal["process"] | Isolation | None = None,
 ) -> Callable[[Callable[P, R]], ToolFunction[P, R]]:
     """Declares a function as a tool.
 
     `name` is the function's by default, `description` the first line of its docstring. `timeout` is a duration
     such as `30s`. With `at_most_once` a call is never repeated if it may have run. `pool` names the executors
-    that run it.
+    that run it. With `isolation` each run has a process of its own, within the limits of an `Isolation`, by default
+    those of `Isolation()`; the function must be at the top of a module then.
+
+    Raises `ConfigurationError` if it is not.
     """
 
     def declare(function: Callable[P, R]) -> ToolFunction[P, R]:
@@ -109,9 +118,18 @@ def tool(
             at_most_once=at_most_once,
             pool=pool,
         )
-        return ToolFunction(function, definition)
+        return ToolFunction(function, definition, _isolation(isolation, function))
 
     return declare
+
+
+def _isolation(declared: str | Isolation | None, function: Callable[..., Any]) -> Isolation | None:
+    if declared is None:
+        return None
+    if declared != "process" and not isinstance(declared, Isolation):
+        raise ConfigurationError(f'isolation={declared!r} is not known: write "process" or Isolation(...)')
+    Target.of(function)
+    return declared if isinstance(declared, Isolation) else Isolation()
 
 
 def _context_parameter(function: Callable[..., Any]) -> str | None:

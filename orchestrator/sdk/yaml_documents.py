@@ -8,6 +8,9 @@ from typing import Any, Final, TypeAlias
 
 import yaml
 
+from orchestrator.errors import ConfigurationError
+from orchestrator.sdk.yaml_bounds import check_nodes, check_text
+
 Path: TypeAlias = tuple[str | int, ...]
 
 _TAG: Final = "tag:yaml.org,2002:"
@@ -69,7 +72,7 @@ def read_documents(text: str, file: str) -> tuple[list[YamlDocument], list[str]]
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problems.append(f"{file}:{line}: invalid YAML: {error.problem or error.context}")
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problems.append(f"{file}:1: invalid YAML: {error}")
+        problems.append(f"{file}:1: invalid YAML: {' '.join(str(error).split())}")
     return [] if problems else documents, problems
 
 
@@ -77,7 +80,7 @@ def _composed(text: str) -> Iterator[tuple[str, yaml.Node, Any]]:
     """The text and the node of each document; empty documents are left out."""
     starts = [
         event.start_mark.index
-        for event in yaml.parse(text, Loader=_Loader)
+        for event in check_text(text, _Loader)
         if isinstance(event, yaml.DocumentStartEvent) and event.start_mark
     ]
     bounds = [0, *starts[1:], len(text)]
@@ -86,6 +89,7 @@ def _composed(text: str) -> Iterator[tuple[str, yaml.Node, Any]]:
         if not loader.check_node():
             return
         node = loader.get_node()
+        check_nodes(node)
         if node.tag != _TAG + "null":
             yield text[begin:end], node, loader
 
@@ -120,3 +124,17 @@ def _key_problems(key: yaml.Node, seen: set[str]) -> Iterator[tuple[int, str]]:
     elif key.value in seen:
         yield line, f"duplicate key {key.value}"
     seen.add(str(key.value))
+
+
+def read_yaml(text: str, file: str) -> Any:
+    """The only document of a text as JSON data, None if it is empty. `file` is what errors call it.
+
+    Raises `ConfigurationError` with every problem, each as `FILE:LINE: text`. It is meant for text that others wrote:
+    its size, its depth, and what its aliases stand for are bounded.
+    """
+    documents, problems = read_documents(text, file)
+    if not problems and len(documents) > 1:
+        problems.append(f"{file}:{documents[1].lines[()]}: write one document, not {len(documents)}")
+    if problems:
+        raise ConfigurationError(*problems)
+    return documents[0].content if documents else None

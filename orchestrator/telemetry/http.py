@@ -1,63 +1,38 @@
-"""The HTTP port of a process: `/healthz`, `/readyz` and `/metrics`."""
+"""The HTTP port of a process: `/healthz`, `/readyz` and `/metrics`.
 
+Anybody who reaches the port may connect, so nothing that a client does or leaves undone keeps probes from their
+responses: connections are few and live for seconds, and where there are too many the oldest makes room.
+"""
+
+import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from socket import socket
+from threading import Event, Thread
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
+
+import h11
 
 from orchestrator.errors import ConfigurationError
+from orchestrator.telemetry.health import Health
+from orchestrator.telemetry.listening import listening
 from orchestrator.telemetry.metrics import CONTENT_TYPE, ProcessMetrics
 
-Check = Callable[[], str | None]
-"""Returns what is wrong, or None. Runs on a thread of the server, so it must be quick and must not block."""
-
 logger: Final = logging.getLogger(__name__)
-_REQUEST_S: Final = 5.0
 
-
-class Health:
-    """The liveness and readiness checks of a process. Any thread may call.
-
-    A failed *liveness* check gets the process restarted: only what a restart can fix belongs there. A process
-    that is not *ready* gets no requests.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._liveness: dict[str, Check] = {}
-        self._readiness: dict[str, Check] = {}
-
-    def add_liveness_check(self, name: str, check: Check) -> None:
-        with self._lock:
-            self._liveness[name] = check
-
-    def add_readiness_check(self, name: str, check: Check) -> None:
-        with self._lock:
-            self._readiness[name] = check
-
-    def liveness(self) -> dict[str, str]:
-        """Problems by the name of their check; empty while the process is alive."""
-        return self._problems(self._liveness)
-
-    def readiness(self) -> dict[str, str]:
-        """Problems by the name of their check; empty while the process is ready."""
-        return self._problems(self._liveness) | self._problems(self._readiness)
-
-    def _problems(self, checks: Mapping[str, Check]) -> dict[str, str]:
-        with self._lock:
-            named = tuple(checks.items())
-        return {name: problem for name, check in named if (problem := _run(check))}
-
-
-def _run(check: Check) -> str | None:
-    try:
-        return check()
-    except Exception as error:  # noqa: BLE001 - a check that raises is a problem to report
-        return f"the check failed: {type(error).__name__}"
+MOST_CONNECTIONS: Final = 64
+"""Connections at once. One that exceeds them displaces the oldest: a probe is served as soon as it has connected."""
+REQUEST_S: Final = 5.0
+"""From the connection to the end of its only response."""
+MOST_HEAD: Final = 8 * 1024
+"""Bytes of a request's line and headers."""
+_ACCEPTED_AT_ONCE: Final = 16
+"""Connections between two looks at what the earlier ones sent: far fewer than may be open, so that whoever sends
+its request at once is not displaced before it is read."""
+_BACKLOG: Final = 128
 
 
 class StatusServer:
@@ -66,65 +41,163 @@ class StatusServer:
     def __init__(
         self, health: Health, metrics: ProcessMetrics, host: str = "127.0.0.1", port: int = 0
     ) -> None:
-        """Listens at once; port 0 picks a free one. Raises `ConfigurationError` if the port is in use."""
+        """Listens at once; port 0 picks a free one. Host `::` is every address, of IPv4 and IPv6.
+
+        Raises `ConfigurationError` if the port is in use.
+        """
         try:
-            self._server = _Server((host, port), _handler(health, metrics))
+            self._sockets = listening(host, port)
         except OSError as error:
             raise ConfigurationError(
                 f"health and metrics cannot be served on {host}:{port}: {error.strerror}; choose another http_port"
             ) from error
-        self._thread = Thread(target=self._server.serve_forever, name="status", daemon=True)
+        self._connections = _Connections(_Pages(health, metrics))
+        self._loop = asyncio.new_event_loop()
+        self._serving = Event()
+        self._thread = Thread(target=self._serve, name="status", daemon=True)
 
     @property
     def port(self) -> int:
-        return int(self._server.server_address[1])
+        return int(self._sockets[0].getsockname()[1])
 
     def __enter__(self) -> Self:
         self._thread.start()
+        self._serving.wait()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        """Does not wait for requests in flight: the process is stopping."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
+    def _serve(self) -> None:
+        loop = self._loop
+        servers = [loop.run_until_complete(self._server(one)) for one in self._sockets]
+        loop.call_soon(self._serving.set)
+        loop.run_forever()
+        for server in servers:
+            server.close()
+        self._connections.abort_all()
+        # Transports close their sockets in the next round of the loop.
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    # The process is stopping: do not wait for requests in flight.
-    block_on_close = False
+    async def _server(self, listens: socket) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            lambda: _Connection(self._connections), sock=listens, backlog=_ACCEPTED_AT_ONCE
+        )
+        # asyncio takes one number for both: as many as are accepted at once, and as wait in the kernel.
+        listens.listen(_BACKLOG)
+        return server
 
 
-def _handler(health: Health, metrics: ProcessMetrics) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        timeout = _REQUEST_S
+class _Pages:
+    """What is served."""
 
-        def do_GET(self) -> None:
-            match self.path.partition("?")[0]:
-                case "/healthz":
-                    self._send_health(health.liveness())
-                case "/readyz":
-                    self._send_health(health.readiness())
-                case "/metrics":
-                    self._send(HTTPStatus.OK, CONTENT_TYPE, metrics.exposition())
-                case _:
-                    self._send(HTTPStatus.NOT_FOUND, "text/plain", b"/healthz, /readyz, /metrics\n")
+    def __init__(self, health: Health, metrics: ProcessMetrics) -> None:
+        self._health = health
+        self._metrics = metrics
 
-        def _send_health(self, problems: Mapping[str, str]) -> None:
-            status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
-            body = json.dumps({"ok": not problems, "problems": problems}).encode() + b"\n"
-            self._send(status, "application/json", body)
+    def response(self, method: bytes, path: str) -> tuple[HTTPStatus, str, bytes]:
+        """Status, type of the content, and body."""
+        if method not in (b"GET", b"HEAD"):
+            return HTTPStatus.METHOD_NOT_ALLOWED, "text/plain", b"only GET and HEAD\n"
+        match path.partition("?")[0]:
+            case "/healthz":
+                return _of_health(self._health.liveness())
+            case "/readyz":
+                return _of_health(self._health.readiness())
+            case "/metrics":
+                return HTTPStatus.OK, CONTENT_TYPE, self._metrics.exposition()
+            case _:
+                return HTTPStatus.NOT_FOUND, "text/plain", b"/healthz, /readyz, /metrics\n"
 
-        def _send(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in the base class
-            logger.debug(format, *args)
+def _of_health(problems: Mapping[str, str]) -> tuple[HTTPStatus, str, bytes]:
+    status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
+    body = json.dumps({"ok": not problems, "problems": problems}).encode() + b"\n"
+    return status, "application/json", body
 
-    return Handler
+
+class _Connections:
+    """The open connections, oldest first."""
+
+    def __init__(self, pages: _Pages) -> None:
+        self.pages = pages
+        self._open: dict[_Connection, None] = {}
+
+    def add(self, connection: "_Connection") -> None:
+        if len(self._open) >= MOST_CONNECTIONS:
+            next(iter(self._open)).abort()
+        self._open[connection] = None
+
+    def remove(self, connection: "_Connection") -> None:
+        self._open.pop(connection, None)
+
+    def abort_all(self) -> None:
+        for connection in list(self._open):
+            connection.abort()
+
+
+class _Connection(asyncio.Protocol):
+    """One request and its response. The connection ends with it, or at its deadline."""
+
+    def __init__(self, connections: _Connections) -> None:
+        self._connections = connections
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MOST_HEAD)
+        self._transport: asyncio.Transport | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what a server gives to its protocols
+        self._transport = transport
+        self._deadline = asyncio.get_running_loop().call_later(REQUEST_S, self.abort)
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name in the base class
+        self._forget()
+
+    def data_received(self, data: bytes) -> None:
+        if self._http.our_state is not h11.IDLE:
+            return
+        try:
+            self._http.receive_data(data)
+            event = self._http.next_event()
+        except h11.RemoteProtocolError as error:
+            self._send(b"GET", HTTPStatus(error.error_status_hint), "text/plain", b"not understood\n")
+            return
+        if isinstance(event, h11.Request):
+            target = event.target.decode("ascii", errors="replace")
+            self._send(event.method, *self._connections.pages.response(event.method, target))
+        elif event is not h11.NEED_DATA:
+            self.abort()
+
+    def abort(self) -> None:
+        """Ends the connection at once, whatever was not sent."""
+        if self._transport is not None:
+            self._transport.abort()
+        self._forget()
+
+    def _send(self, method: bytes, status: HTTPStatus, content_type: str, body: bytes) -> None:
+        if self._transport is None:
+            return
+        headers = [
+            ("Content-Type", content_type),
+            ("Content-Length", str(len(body))),
+            ("Connection", "close"),
+        ]
+        response = h11.Response(status_code=status, headers=headers, reason=status.phrase)
+        events: list[h11.Event] = [response, h11.Data(data=body), h11.EndOfMessage()]
+        if method == b"HEAD":
+            del events[1]
+        # A client that closes early, or sends more than its request, does not concern others.
+        self._transport.write(b"".join(self._http.send(event) or b"" for event in events))
+        self._transport.close()
+
+    def _forget(self) -> None:
+        self._connections.remove(self)
+        if self._deadline is not None:
+            self._deadline.cancel()

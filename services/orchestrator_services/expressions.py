@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import cel
 
+from orchestrator_services.expression_cost import MACROS, MOST_NESTED, Form, form_of, size_of, steps
+
 LONGEST: Final = 4_000
 """Longest expression, characters. The parser is recursive: 100,000 overflowed its stack and killed the process."""
 
@@ -30,7 +32,6 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_MACROS: Final = frozenset({"all", "exists", "exists_one", "map", "filter"})
 _TYPES: Final = frozenset(
     {"int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type", "type"}
 )
@@ -38,6 +39,14 @@ _TYPES: Final = frozenset(
 
 class ExpressionError(ValueError):
     """An expression that cannot be compiled or evaluated. The text says why, for people."""
+
+
+class CostlyExpressionError(ExpressionError):
+    """It was not evaluated, or not to its end, because it costs too much over this input."""
+
+
+MOST_STEPS: Final = 100_000
+"""What is evaluated at once: some 50 ms, in which nothing else happens in the process."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +58,21 @@ class Expression:
     tokens: tuple[tuple[str, str], ...]
     """Kind and text of each token."""
 
-    def evaluate(self, variables: Mapping[str, Any]) -> Any:
-        """Its result. Raises `ExpressionError`."""
+    form: Form
+
+    def evaluate(self, variables: Mapping[str, Any], most_steps: int | None = MOST_STEPS) -> Any:
+        """Its result.
+
+        Raises `ExpressionError`; `CostlyExpressionError` if it may take more than `most_steps` (None: any number).
+        """
+        variables = self.projected(variables)
+        if most_steps is not None:
+            cost = steps(self.form, size_of(variables, most_steps))
+            if cost > most_steps:
+                raise CostlyExpressionError(
+                    f"it may take {cost:.0e} steps over this input, more than {most_steps}: make it simpler, or give "
+                    "it less input"
+                )
         try:
             return self.program.execute(dict(variables))
         except KeyError as error:
@@ -58,12 +80,23 @@ class Expression:
         except Exception as error:
             raise ExpressionError(_first_sentences(str(error))) from error
 
-    def holds(self, variables: Mapping[str, Any]) -> bool:
-        """Whether it is true. Raises `ExpressionError`, also if it is neither true nor false."""
-        result = self.evaluate(variables)
+    def holds(self, variables: Mapping[str, Any], most_steps: int | None = MOST_STEPS) -> bool:
+        """Whether it is true. Raises as `evaluate` does, also if it is neither true nor false."""
+        result = self.evaluate(variables, most_steps)
         if not isinstance(result, bool):
             raise ExpressionError(f"it must be true or false, not {type(result).__name__}")
         return result
+
+    def projected(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Variables with only those members that it uses: the rest would be copied for nothing."""
+        found: dict[str, Any] = {}
+        for name, value in variables.items():
+            members = self.members(name)
+            if members is not None and isinstance(value, Mapping):
+                found[name] = {member: value[member] for member in members if member in value}
+            else:
+                found[name] = value
+        return found
 
     def names(self, variable: str) -> bool:
         """Whether it uses a variable."""
@@ -94,7 +127,7 @@ class Expression:
         return frozenset(
             texts[index + 2]
             for index in range(len(texts) - 3)
-            if texts[index] in _MACROS and texts[index + 1] == "(" and texts[index + 3] == ","
+            if texts[index] in MACROS and texts[index + 1] == "(" and texts[index + 3] == ","
         )
 
 
@@ -107,7 +140,14 @@ def compiled(source: str, variables: tuple[str, ...]) -> Expression:
         program = cel.compile(source)
     except Exception as error:
         raise ExpressionError(f"{source!r} is not valid CEL: {_syntax(str(error))}") from error
-    expression = Expression(source, program, _tokens(source))
+    tokens = _tokens(source)
+    form = form_of(tokens)
+    if form.nested > MOST_NESTED:
+        raise ExpressionError(
+            f"{source!r:.300} has {form.nested} macros (all, exists, map …) inside each other; at most {MOST_NESTED} "
+            "are allowed, because each multiplies the work"
+        )
+    expression = Expression(source, program, tokens, form)
     unknown = set(program.variables()) - set(variables) - _TYPES - expression.bound_names()
     if unknown:
         raise ExpressionError(
@@ -124,14 +164,19 @@ def _tokens(source: str) -> tuple[tuple[str, str], ...]:
     )
 
 
+def text_of(literal: str) -> str | None:
+    """The text of a literal as it is written, in its quotes; None for bytes."""
+    text = cel.evaluate(literal)
+    return text if isinstance(text, str) else None
+
+
 def _member(following: Sequence[tuple[str, str]]) -> str | None:
     """The member that the tokens after a variable name; None if they name none."""
     match following:
         case [("other", "."), ("name", name), *rest] if rest[:1] != [("other", "(")]:
             return name
         case [("other", "["), ("string" | "raw", literal), ("other", "]")]:
-            text = cel.evaluate(literal)
-            return text if isinstance(text, str) else None
+            return text_of(literal)
         case _:
             return None
 

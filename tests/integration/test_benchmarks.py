@@ -139,3 +139,10 @@ def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> 
 def test_every_benchmark_is_described() -> None:
     described = (Path(__file__).parents[2] / "docs" / "performance.md").read_text()
     assert [name for name in BENCHMARKS if f"| `{name}` |" not in described] == []
+
+
+def test_runs_in_processes_of_their_own(cluster: Cluster) -> None:
+    found = figures("isolation", cluster)
+    assert found["runs"] == 20
+    assert 0 < found["warm_ms"]["median"] <= found["warm_ms"]["p95"]
+    assert found["thread_ms"] < found["warm_ms"]["median"]

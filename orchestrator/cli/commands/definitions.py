@@ -37,8 +37,11 @@ def apply(
     All of them, or none if one has a mistake.
     """
     from orchestrator.operations.definition_files import publish_definitions, read_definition_files
+    from orchestrator.sdk.plugins import find
 
-    documents = read_definition_files(folder)
+    # Plug-ins that cannot be loaded here, or lack settings, are for `config check` to report.
+    plugins, _ = find(shell.settings().modules)
+    documents = read_definition_files(folder, plugins)
     publish_definitions(shell.wiring(), documents)
     shell.show(documents, _applied_document, _write_applied)
 

@@ -47,13 +47,20 @@ class Planner:
     profile: types.AgentProfile | None = None
     """The agent that comes with it, planned by this planner whatever the profile says. It is announced when the
     planner service starts, unless somebody applied an agent of that name."""
+    check: Callable[[str], object] | None = None
+    """Takes the YAML of a playbook and raises `ConfigurationError` for what the planner would refuse in it. It is
+    asked before playbooks are applied."""
 
 
 def planner(
-    name: str, *, profile: types.AgentProfile | None = None
+    name: str,
+    *,
+    profile: types.AgentProfile | None = None,
+    check: Callable[[str], object] | None = None,
 ) -> Callable[[RoleFunction[PlanRequest, Plan]], Planner]:
     """Declares `async def f(request) -> Plan`, or `f(request, context)`, as a planner.
 
-    `profile` is an agent that comes with it, so that nobody needs to apply one.
+    `profile` is an agent that comes with it, so that nobody needs to apply one. `check` says what is wrong with the
+    YAML of a playbook, for planners that use playbooks.
     """
-    return lambda function: Planner(name, with_context(function), profile)
+    return lambda function: Planner(name, with_context(function), profile, check)

@@ -12,6 +12,7 @@ from orchestrator.sdk import (
     NextMove,
     evaluator,
 )
+from orchestrator_services.expression_runs import holds
 from orchestrator_services.expressions import ExpressionError, compiled
 
 VARIABLES: Final = ("outputs", "result", "goal")
@@ -37,7 +38,7 @@ async def by_criteria(request: EvaluationRequest) -> Evaluation:
     met, and the result says why. While steps remain, criteria that need one of them wait. The next move is
     REVISE if any is not met, CONTINUE while steps remain, FINISH otherwise.
     """
-    judged = _judged(request)
+    judged = await _judged(request)
     total = len(judged.results)
     return Evaluation(
         goal_met=not judged.unmet and not judged.waiting,
@@ -48,12 +49,12 @@ async def by_criteria(request: EvaluationRequest) -> Evaluation:
     )
 
 
-def _judged(request: EvaluationRequest) -> Judged:
+async def _judged(request: EvaluationRequest) -> Judged:
     remaining = frozenset(request.remaining_steps)
     due = [one for one in request.criteria if not _waits(one, remaining)]
     variables = {"outputs": dict(request.outputs), "result": request.result, "goal": request.goal}
     return Judged(
-        results=tuple(_outcome(criterion, variables) for criterion in due),
+        results=tuple([await _outcome(criterion, variables) for criterion in due]),
         waiting=len(request.criteria) - len(due),
     )
 
@@ -63,9 +64,9 @@ def _waits(criterion: Criterion, remaining: frozenset[str]) -> bool:
     return bool(remaining & frozenset(criterion.steps)) if criterion.steps else bool(remaining)
 
 
-def _outcome(criterion: Criterion, variables: dict[str, Any]) -> CriterionResult:
+async def _outcome(criterion: Criterion, variables: dict[str, Any]) -> CriterionResult:
     try:
-        met = compiled(criterion.expression, VARIABLES).holds(variables)
+        met = await holds(compiled(criterion.expression, VARIABLES), variables)
     except ExpressionError as error:
         return CriterionResult(expression=criterion.expression, met=False, reason=str(error))
     return CriterionResult(expression=criterion.expression, met=met, reason="" if met else "it is false")

@@ -1,14 +1,25 @@
 """Which playbook a task gets."""
 
+import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from orchestrator.sdk import ConfigurationError, PermanentError
 from orchestrator.sdk.messages import events
-from orchestrator_services.expressions import ExpressionError
-from orchestrator_services.planner.compilation import CompiledPlaybook, compiled_playbook
+from orchestrator_services.expressions import CostlyExpressionError, ExpressionError
+from orchestrator_services.planner.candidates import Candidates
+from orchestrator_services.planner.compilation import CompiledPlaybook
 
 Defined = Mapping[str, events.PlaybookDefined]
+
+candidates: Final = Candidates()
+"""The playbooks of this process."""
+
+
+async def prepare(defined: Defined) -> None:
+    """Compiles what has been defined since the last time, in a thread: a large playbook takes a second."""
+    if not candidates.knows(defined):
+        await asyncio.to_thread(candidates.problems, dict(defined))
 
 
 def named_playbook(wanted: str, defined: Defined) -> CompiledPlaybook:
@@ -22,30 +33,31 @@ def named_playbook(wanted: str, defined: Defined) -> CompiledPlaybook:
             f"playbook {name} has version {found.version}, not {version}", code="no_playbook"
         )
     try:
-        return compiled_playbook(found.source)
+        return candidates.compiled(name, defined)
     except ConfigurationError as error:
         problems = "; ".join(error.problems)
         raise PermanentError(f"playbook {name} is invalid: {problems}", code="bad_playbook") from error
 
 
-def matching_playbook(task: dict[str, Any], defined: Defined) -> CompiledPlaybook:
+async def matching_playbook(task: dict[str, Any], defined: Defined) -> CompiledPlaybook:
     """The one playbook whose `match` is true for a task.
 
     Raises `PermanentError` with the code `no_playbook`, or `ambiguous_playbook` if several match: the choice must
     not depend on their names or on when they were defined.
     """
     matches: list[CompiledPlaybook] = []
-    broken: list[str] = []
-    for name in sorted(defined):
+    broken = candidates.problems(defined)
+    for found in candidates.of(task, defined):
+        # Each takes a moment at most; together they could take long, and others wait for the loop.
+        await asyncio.sleep(0)
         try:
-            found = compiled_playbook(defined[name].source)
             if found.matches(task):
                 matches.append(found)
+        except CostlyExpressionError as error:
+            broken.append(f"match of {found.playbook.label} was not evaluated: {error}")
         except ExpressionError:
             # The task lacks a key that the expression uses: the playbook is not for this task.
             continue
-        except ConfigurationError as error:
-            broken.append(f"{name} is invalid ({'; '.join(error.problems)})")
     if len(matches) > 1:
         labels = ", ".join(found.playbook.label for found in matches)
         raise PermanentError(

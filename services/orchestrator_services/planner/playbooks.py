@@ -17,11 +17,11 @@ from orchestrator.sdk import (
     step,
 )
 from orchestrator.sdk.messages import replace, types
-from orchestrator_services.planner.compilation import CompiledPlaybook
-from orchestrator_services.planner.matching import matching_playbook, named_playbook
+from orchestrator_services.planner.compilation import CompiledPlaybook, compiled_playbook
+from orchestrator_services.planner.matching import matching_playbook, named_playbook, prepare
 
 
-@planner("playbook")
+@planner("playbook", check=compiled_playbook)
 async def by_playbook(request: PlanRequest, context: Context) -> Plan:
     """The plan of a playbook, its inputs filled in from the task's context.
 
@@ -31,10 +31,11 @@ async def by_playbook(request: PlanRequest, context: Context) -> Plan:
     be rejected, or miss the goal, again.
     """
     defined = context.definitions.playbooks
+    await prepare(defined)
     if request.playbook:
         found = named_playbook(request.playbook, defined)
     else:
-        found = matching_playbook(_task(request, context), defined)
+        found = await matching_playbook(_task(request, context), defined)
     plan = _plan(found, _inputs(found.playbook, request.context))
     if request.previous is not None and _same(plan.plan, request.previous):
         feedback = f": {request.feedback}" if request.feedback else ""

@@ -1,11 +1,12 @@
 """Reviewing one plan against the rules."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
 from orchestrator.sdk import Context
 from orchestrator.sdk.messages import types
+from orchestrator_services.expression_runs import holds
 from orchestrator_services.expressions import Expression, ExpressionError
 from orchestrator_services.safety_monitor.rules import CompiledRules, Rules
 
@@ -18,7 +19,7 @@ async def objections(plan: types.Plan, rules: CompiledRules, context: Context) -
     if rules.expressions:
         steps = [await visible(step, context) for step in plan.steps]
         for rule, expression in zip(rules.rules.reject, rules.expressions, strict=True):
-            found += _broken(expression, rule.reason, steps)
+            found += [problem async for problem in _broken(expression, rule.reason, steps)]
     return found
 
 
@@ -50,22 +51,23 @@ async def visible(step: types.Step, context: Context) -> dict[str, Any]:
     }
 
 
-def _broken(expression: Expression, reason: str, steps: list[dict[str, Any]]) -> Iterator[str]:
+async def _broken(expression: Expression, reason: str, steps: list[dict[str, Any]]) -> AsyncIterator[str]:
     plan = {"steps": steps}
     objection = reason or expression.source
     if not expression.names("step"):
-        yield from (f"the plan: {problem}" for problem in _judged(expression, {"plan": plan}, objection))
+        async for problem in _judged(expression, {"plan": plan}, objection):
+            yield f"the plan: {problem}"
         return
     for step in steps:
-        problems = _judged(expression, {"plan": plan, "step": step}, objection)
-        yield from (f"step {step['id']}: {problem}" for problem in problems)
+        async for problem in _judged(expression, {"plan": plan, "step": step}, objection):
+            yield f"step {step['id']}: {problem}"
 
 
-def _judged(expression: Expression, variables: dict[str, Any], objection: str) -> Iterator[str]:
+async def _judged(expression: Expression, variables: dict[str, Any], objection: str) -> AsyncIterator[str]:
     """The objection, if the rule rejects. A rule that cannot be evaluated rejects, unless it is about a key that
     does not exist."""
     try:
-        if expression.holds(variables):
+        if await holds(expression, variables):
             yield objection
     except ExpressionError as error:
         if not isinstance(error.__cause__, KeyError):

@@ -13,12 +13,11 @@ reject:
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from orchestrator.sdk import ConfigurationError
+from orchestrator.sdk import ConfigurationError, read_yaml
 from orchestrator_services.expressions import Expression, ExpressionError, compiled
 
 VARIABLES: Final = ("plan", "step")
@@ -56,13 +55,12 @@ def read_rules(file: Path | None) -> CompiledRules:
     if file is None:
         return CompiledRules(Rules(), ())
     try:
-        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"the safety rules {file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"the safety rules {file} are not UTF-8 text") from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"the safety rules {file} are not valid YAML: {error}") from error
+    content = read_yaml(text, str(file))
     try:
         rules = Rules.model_validate({} if content is None else content)
     except ValidationError as error:

@@ -1,6 +1,6 @@
 """The tool executor service: runs the tools of this process, one run per command."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Any, Final
 
 from orchestrator.sdk import (
@@ -21,6 +21,7 @@ from orchestrator.sdk import (
     tool_defined,
 )
 from orchestrator.sdk.messages import Definition, Message, commands, events, replace, types
+from orchestrator_services.tool_executor.isolated import isolated, warm
 from orchestrator_services.tool_executor.listing import Listing
 from orchestrator_services.tool_executor.pools import pool_of_this_process
 from orchestrator_services.tool_executor.running import OUTPUT_NOT_JSON, output_not_json, run
@@ -41,8 +42,10 @@ RHYTHM: Final = Rhythm()
 def tools_of_this_process(platform: Platform) -> list[Definition]:
     """Announces every tool that runs here, for tool selectors."""
     now = platform.now()
-    loaded = [tool.definition for _, tool in sorted(platform.plugins.by_name(Tool).items())]
-    return [tool_defined(definition, now) for definition in loaded if POOL.has(definition.pool)]
+    loaded = [tool for _, tool in sorted(platform.plugins.by_name(Tool).items())]
+    here = [tool for tool in loaded if POOL.has(tool.definition.pool)]
+    warm(here)
+    return [tool_defined(tool.definition, now) for tool in here]
 
 
 @service.discovers
@@ -64,12 +67,14 @@ async def execute_tool(message: commands.ExecuteTool, context: ServiceContext) -
     started = context.now()
     try:
         tool = _tool(message, context)
-        arguments = tool.arguments(await _arguments(message, context), context)
+        given = await _arguments(message, context)
+        arguments = tool.arguments(given, context)
     except Exception as error:  # noqa: BLE001 - every failure is a reply
         failure = failure_of(error, "arguments_error")
         return _failed(message, context, failure, types.Usage(), repeatable=True)
     try:
-        output = await _stored(await _run(tool, arguments, message, context), tool, context)
+        running = isolated(tool, given, message, context) if tool.isolation else run(tool, arguments)
+        output = await _stored(await _run(running, message, context), tool, context)
     except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
         at_most_once = message.at_most_once or tool.definition.at_most_once
         failure = _failure(error, tool, message, at_most_once)
@@ -127,7 +132,7 @@ async def _arguments(message: commands.ExecuteTool, context: ServiceContext) -> 
 
 
 async def _run(
-    tool: Tool, arguments: dict[str, Any], message: commands.ExecuteTool, context: ServiceContext
+    running: Coroutine[Any, Any, Any], message: commands.ExecuteTool, context: ServiceContext
 ) -> Any:
     has_started = False
 
@@ -144,7 +149,7 @@ async def _run(
         has_started = True
         await context.emit(alive)
 
-    return await supervised(run(tool, arguments), message.timeout_ms / 1000, heartbeat, RHYTHM)
+    return await supervised(running, message.timeout_ms / 1000, heartbeat, RHYTHM)
 
 
 async def _stored(output: Any, tool: Tool, context: ServiceContext) -> types.Value:

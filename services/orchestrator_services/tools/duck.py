@@ -20,8 +20,8 @@ MAX_REASON_CHARACTERS = 1_000
 def connect(settings: ToolSettings) -> duckdb.DuckDBPyConnection:
     """An empty in-memory database, in UTC, without extension loading and without spilling to disk.
 
-    The memory limit covers tables, joins, sorts and aggregates, but not a single value: only the container's limit
-    stops `repeat('x', 1000000000)`.
+    The memory limit covers tables, joins, sorts and aggregates, but not a single value: the limits of the process
+    that the tools run in stop `repeat('x', 1000000000)`.
     """
     connection = duckdb.connect(
         ":memory:",

@@ -12,6 +12,7 @@ from pydantic import Field
 from orchestrator.sdk import InvalidInput, PermanentError, tool
 from orchestrator_services.tools.duck import connect, refusal
 from orchestrator_services.tools.files import Result, utf8
+from orchestrator_services.tools.heavy import HEAVY
 from orchestrator_services.tools.paths import Folder, files_folder
 from orchestrator_services.tools.settings import ToolSettings, tool_settings
 
@@ -40,7 +41,7 @@ class SearchResult(Result):
     truncated: bool = Field(description="Whether `max_results` or the limit on bytes ended the search.")
 
 
-@tool("files.search", capability="file-search", timeout="30s")
+@tool("files.search", capability="file-search", timeout="30s", isolation=HEAVY)
 def search(
     path: Annotated[str, Field(description="A file or a folder.")] = ".",
     pattern: Annotated[str, Field(description="Text to find; empty: every line.")] = "",

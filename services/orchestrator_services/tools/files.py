@@ -1,7 +1,8 @@
 """Reading and listing files below the allowed folder."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -49,7 +50,7 @@ def read(
     room = settings.max_result_bytes
     next_line = None
     with folder.open(path, settings.max_file_bytes) as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(_lines(file, settings.max_result_bytes), start=1):
             if number < first_line:
                 continue
             room -= len(line)
@@ -69,6 +70,16 @@ def read(
     return FileText(
         path=path, text=text, first_line=first_line, lines=len(taken), next_line=next_line, size=size
     )
+
+
+def _lines(file: BinaryIO, longest: int) -> Iterator[bytes]:
+    """Lines; of one that is longer than that only its beginning, and more than `longest` bytes of it. A file of one
+    line must not be in memory whole."""
+    while line := file.readline(longest + 1):
+        part = line
+        while not part.endswith(b"\n") and (part := file.readline(longest + 1)):
+            pass
+        yield line
 
 
 @tool("files.list", capability="file-list", timeout="10s")

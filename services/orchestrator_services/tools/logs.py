@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.sdk import InvalidInput, tool
 from orchestrator_services.tools.duck import calculate, refusal
+from orchestrator_services.tools.heavy import HEAVY
 from orchestrator_services.tools.log_figures import (
     MAX_ROUTES,
     BucketFigures,
@@ -73,7 +74,7 @@ class ChangePoint(BaseModel):
     routes: list[RouteChange] = Field(description="What rose most first; empty unless a log without `route`.")
 
 
-@tool("logs.statistics", capability="log-statistics", timeout="60s")
+@tool("logs.statistics", capability="log-statistics", timeout="60s", isolation=HEAVY)
 async def statistics(
     file: str, bucket: Bucket = "5m", route: str | None = None, series: bool = False
 ) -> LogStatistics:
@@ -109,7 +110,7 @@ async def statistics(
     return result
 
 
-@tool("logs.change_point", capability="log-change-point", timeout="60s")
+@tool("logs.change_point", capability="log-change-point", timeout="60s", isolation=HEAVY)
 async def change_point(
     file: str | None = None,
     series: list[Point] | None = None,

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.sdk import InvalidInput, PermanentError, tool
 from orchestrator_services.tools.duck import calculate, refusal
+from orchestrator_services.tools.heavy import HEAVY
 from orchestrator_services.tools.settings import PREFIX, ToolSettings, tool_settings
 from orchestrator_services.tools.tables import load_tables
 
@@ -38,7 +39,7 @@ class QueryResult(BaseModel):
     truncated: bool = Field(description="Whether the query has more rows than were returned.")
 
 
-@tool("sql.query", capability="sql", timeout="30s")
+@tool("sql.query", capability="sql", timeout="30s", isolation=HEAVY)
 async def query(
     sql: Annotated[str, Field(description="One SELECT statement in DuckDB's dialect.")],
     file: Annotated[str | None, Field(description=f"The table `data`. {FORMATS}")] = None,

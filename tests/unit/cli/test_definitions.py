@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from orchestrator.cli.exits import ExitCode
 from orchestrator.messages.types import ToolDefinition
 from orchestrator.sdk import tool_defined
 from tests.unit.cli.conftest import Installation, Run
@@ -110,3 +111,22 @@ def test_announced_tools_are_listed(run: Run, installation: Installation) -> Non
     document = run("tools", "list", "-o", "json").document[0]
     assert document["arguments_schema"] == {"type": "object"}
     assert document["timeout_ms"] == 30_000
+
+
+def test_an_expression_that_the_planner_would_refuse_is_not_applied(
+    run: Run, installation: Installation, place: Path
+) -> None:
+    ten = "[0,1,2,3,4,5,6,7,8,9]"
+    match = "".join(f"{ten}.all({name}, " for name in "abcdef") + "true" + ")" * 6
+    place.joinpath("agents").mkdir()
+    place.joinpath("agents/tea.yaml").write_text(
+        f"{PLAYBOOK.replace('tea', 'coffee')}match: {match!r}\nsuccess: 'outputs.brew == 1'\n"
+    )
+
+    applied = run("agents", "apply", "agents")
+
+    assert (applied.code, applied.out) == (ExitCode.CONFIGURATION, "")
+    assert "agents/tea.yaml: playbook coffee: match: " in applied.err
+    assert "6 macros (all, exists, map …) inside each other; at most 3 are allowed" in applied.err
+    assert "success: 'outputs.brew == 1' uses outputs.brew, but step brew does not exist" in applied.err
+    assert "coffee" not in run("agents", "list").out

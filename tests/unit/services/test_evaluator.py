@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from orchestrator_services import evaluator
+from orchestrator_services import evaluator, expression_runs
 
 from orchestrator.messages import commands, events
 from orchestrator.messages.types import CallKind, Criterion, EvaluationPoint, FailureKind, NextMove
 from orchestrator.messages.values import json_value
-from orchestrator.sdk import Evaluation, EvaluationRequest, Output, document
+from orchestrator.sdk import Evaluation, EvaluationRequest, Isolation, Output, document
 from orchestrator.sdk import evaluator as declare_evaluator
 from tests.unit.services.support import START, World, call, command, plain
 
@@ -150,3 +150,19 @@ async def test_an_evaluator_that_breaks_is_a_failure(returned: Any) -> None:
     reply = await evaluate(evaluator="picky", world=World(evaluator, picky))
 
     assert (reply.failure.kind, reply.failure.code) == (FailureKind.PERMANENT, "evaluator_error")
+
+
+async def test_a_criterion_that_takes_too_long_is_not_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expression_runs, "LIMITS", Isolation(memory="128MB", cpu="1s"))
+    rows = json_value([0] * 2_000)
+
+    reply = await evaluate(
+        "outputs.rows.all(a, outputs.rows.all(b, outputs.rows.all(c, true)))",
+        "outputs.rows.all(a, a == 0)",
+        outputs={"rows": rows},
+    )
+
+    slow, quick = reply.evaluation.criteria
+    assert not slow.met
+    assert "make it simpler, or give it less input" in slow.reason
+    assert quick.met

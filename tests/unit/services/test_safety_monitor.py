@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orchestrator_services import safety_monitor
+from orchestrator_services import expression_runs, safety_monitor
 from orchestrator_services.safety_monitor.reviewer import rules
 
 from orchestrator.messages import events
 from orchestrator.messages.types import CallKind, ReviewVerdict, ToolDefinition
-from orchestrator.sdk import Output, Plan, PlanStep, Plugins, step
+from orchestrator.sdk import Isolation, Output, Plan, PlanStep, Plugins, step
 from tests.unit.services.support import World, call, event
 
 RULES = """
@@ -96,7 +96,7 @@ async def test_a_rule_that_cannot_be_evaluated_rejects() -> None:
     ("text", "problem"),
     [
         (None, "cannot be read: No such file or directory"),
-        ("max_steps: [", "are not valid YAML"),
+        ("max_steps: [", "invalid YAML"),
         ("max_step: 3", "max_step: Extra inputs are not permitted"),
         ("reject: [{when: 'stp.tool'}, {when: '1 +'}]", "reject.1.when: '1 +' is not valid CEL"),
     ],
@@ -120,3 +120,15 @@ async def test_without_rules_only_the_number_of_steps_is_bounded(monkeypatch: py
 
     assert accepted.review.verdict is ReviewVerdict.ACCEPT
     assert rejected.review.verdict is ReviewVerdict.REJECT
+
+
+async def test_a_rule_that_takes_too_long_rejects(rules_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expression_runs, "LIMITS", Isolation(memory="128MB", cpu="1s"))
+    over = "step.arguments.rows"
+    write(rules_file, f"reject: [{{when: '{over}.all(a, {over}.all(b, {over}.all(c, true)))'}}]")
+
+    reviewed = await review(step("a", "t", rows=[0] * 2_000))
+
+    assert reviewed.review.verdict is ReviewVerdict.REJECT
+    assert "cannot be evaluated: " in reviewed.review.reason
+    assert "make it simpler" in reviewed.review.reason

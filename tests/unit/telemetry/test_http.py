@@ -1,17 +1,22 @@
 """Health and metrics of a process, over real HTTP on loopback."""
 
 import json
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.errors import ConfigurationError
 from orchestrator.telemetry import metrics as names
-from orchestrator.telemetry.http import Health, StatusServer
+from orchestrator.telemetry.health import Health
+from orchestrator.telemetry.http import MOST_CONNECTIONS, StatusServer
 from orchestrator.telemetry.metrics import ProcessMetrics
+from tests.support.processes import PATIENCE_S
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ def server(health: Health, metrics: ProcessMetrics) -> Iterator[StatusServer]:
 
 def get(server: StatusServer, path: str) -> tuple[int, bytes]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=PATIENCE_S) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -97,3 +102,94 @@ def test_a_port_in_use_is_an_error_that_names_it(
 ) -> None:
     with pytest.raises(ConfigurationError, match=rf"127\.0\.0\.1:{server.port}.*choose another http_port"):
         StatusServer(health, metrics, port=server.port)
+
+
+def connected(server: StatusServer) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S)
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+class TestClientsThatDoHarm:
+    def test_slow_connections_do_not_keep_probes_from_their_responses(self, server: StatusServer) -> None:
+        """Each sends a byte now and then, and never a whole request."""
+        with ExitStack() as held:
+            slow = [held.enter_context(closing(connected(server))) for _ in range(25)]
+            for one in slow:
+                one.sendall(b"GET /healthz HT")
+            assert get(server, "/healthz")[0] == 200
+
+            # At its deadline each is closed, however often it sends.
+            for one in slow:
+                with suppress(ConnectionError):
+                    while one.recv(100):
+                        one.sendall(b"T")
+
+            assert get(server, "/healthz")[0] == 200
+
+    def test_idle_connections_take_no_file_descriptors(self, server: StatusServer) -> None:
+        before = descriptors()
+        with ExitStack() as held:
+            ours = [held.enter_context(closing(connected(server))) for _ in range(200)]
+            for _ in range(20):
+                assert get(server, "/readyz")[0] == 200
+            assert descriptors() - before - len(ours) <= MOST_CONNECTIONS + 1
+
+            ours[0].settimeout(PATIENCE_S)
+            with suppress(ConnectionResetError):
+                assert ours[0].recv(1) == b"", "the oldest made room"
+
+    def test_a_connection_is_closed_after_its_response(self, server: StatusServer) -> None:
+        with closing(connected(server)) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n")
+            said = b""
+            while part := connection.recv(4096):
+                said += part
+        assert b"HTTP/1.1 200 OK" in said
+        assert b"connection: close" in said.lower()
+
+    @pytest.mark.parametrize(
+        ("request_", "status"),
+        [
+            (b"GET /healthz HTTP/1.1\r\nX: " + b"x" * 20_000, b"431"),
+            (b"GET /" + b"x" * 20_000, b"431"),
+            (b"\x16\x03\x01\x00\x00\r\n\r\n", b"400"),
+            (b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"400"),
+            (b"POST /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n", b"405"),
+        ],
+    )
+    def test_what_is_no_request_for_a_page_is_refused(
+        self, server: StatusServer, request_: bytes, status: bytes
+    ) -> None:
+        with closing(connected(server)) as connection:
+            connection.sendall(request_)
+            assert connection.recv(4096).split()[1] == status
+        assert get(server, "/healthz")[0] == 200
+
+    def test_a_probe_that_only_wants_the_head_gets_it(self, server: StatusServer) -> None:
+        with closing(connected(server)) as connection:
+            connection.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            said = b""
+            while part := connection.recv(4096):
+                said += part
+        assert said.startswith(b"HTTP/1.1 200")
+        assert said.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("host", ["::", "localhost"])
+def test_one_host_may_be_both_addresses(health: Health, metrics: ProcessMetrics, host: str) -> None:
+    with StatusServer(health, metrics, host=host) as server:
+        for address in ("127.0.0.1", *(["::1"] if socket.has_dualstack_ipv6() else [])):
+            with closing(socket.create_connection((address, server.port), timeout=PATIENCE_S)) as connection:
+                connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def test_everywhere_is_ipv4_where_there_is_no_ipv6(
+    health: Health, metrics: ProcessMetrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    with StatusServer(health, metrics, host="::") as server:
+        assert get(server, "/healthz")[0] == 200

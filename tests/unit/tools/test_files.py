@@ -1,5 +1,6 @@
 """files.read, files.list, files.search on real files."""
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,19 @@ class TestRead:
         result = read("wide.txt")
 
         assert (result.lines, result.next_line) == (2, 3)
+
+    def test_a_long_line_is_not_held_in_memory(self, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ORCHESTRATOR_TOOLS_MAX_RESULT_BYTES", "1024")
+        (tree / "wide.txt").write_bytes(b"first\n" + b"x" * 20_000_000 + b"\nlast")
+        tracemalloc.start()
+        try:
+            assert read("wide.txt").next_line == 2
+            assert read("wide.txt", first_line=3).text == "last"
+            with pytest.raises(PermanentError, match="line 2"):
+                read("wide.txt", first_line=2)
+            assert tracemalloc.get_traced_memory()[1] < 5_000_000
+        finally:
+            tracemalloc.stop()
 
     def test_a_line_beyond_the_size_limit_is_refused(
         self, tree: Path, monkeypatch: pytest.MonkeyPatch

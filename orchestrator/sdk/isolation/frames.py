@@ -1,0 +1,69 @@
+"""How the two processes of a run talk: frames of a kind and JSON, never code.
+
+The executor reads what a hostile run may have written: every frame is bounded before it is read, and is data only.
+"""
+
+import json
+import socket
+import struct
+from typing import Any, Final
+
+REQUEST: Final = b"Q"
+"""To the run: what to call, and within which limits."""
+RESULT: Final = b"R"
+FAILURE: Final = b"F"
+PROGRESS: Final = b"P"
+"""From the run."""
+
+_HEAD: Final = struct.Struct("!cI")
+MOST_REQUEST: Final = 256 << 20
+MOST_FAILURE: Final = 64 << 10
+"""Bytes of a failure or a report of progress."""
+
+
+class FrameError(ValueError):
+    """What came is no frame, or too large."""
+
+
+def send(channel: socket.socket, kind: bytes, content: Any) -> None:
+    send_encoded(channel, kind, encoded(content))
+
+
+def send_encoded(channel: socket.socket, kind: bytes, payload: bytes) -> None:
+    channel.sendall(_HEAD.pack(kind, len(payload)) + payload)
+
+
+def encoded(content: Any) -> bytes:
+    """JSON in ASCII. NaN stays NaN: what becomes of it is for the reader to say."""
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+def receive(channel: socket.socket, most: dict[bytes, int]) -> tuple[bytes, Any] | None:
+    """The next frame; None at the end. `most` has the kinds that may come, and their bytes.
+
+    Raises `FrameError` for anything else, `OSError` if the channel breaks.
+    """
+    head = _exactly(channel, _HEAD.size)
+    if head is None:
+        return None
+    kind, size = _HEAD.unpack(head)
+    if size > most.get(kind, -1):
+        raise FrameError(f"a frame of kind {kind!r} with {size} bytes")
+    payload = _exactly(channel, size)
+    if payload is None:
+        return None
+    try:
+        return kind, json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise FrameError(f"not JSON: {type(error).__name__}") from error
+
+
+def _exactly(channel: socket.socket, size: int) -> bytes | None:
+    """None if the channel ends before."""
+    found = bytearray()
+    while len(found) < size:
+        part = channel.recv(min(size - len(found), 1 << 20))
+        if not part:
+            return None
+        found += part
+    return bytes(found)
