@@ -20,7 +20,7 @@ from orchestrator.local.locks import exclusive
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 MODULES: Final = ROOT / "tools"
-"""Module files of the tools that `go install` refuses, because their modules have replace directives."""
+"""Module files of the tools that `go install` refuses, because their modules have replace directives, and `kube`."""
 CACHE: Final = ROOT / ".cache" / "tools"
 
 _VERSION_S: Final = 30.0
@@ -40,6 +40,8 @@ class GoTool:
     package: str
     file: str
     version_arguments: tuple[str, ...]
+    version_variable: str = ""
+    """Where the program keeps its version, if its build has to say it."""
 
     @property
     def module(self) -> Path | None:
@@ -50,7 +52,7 @@ class GoTool:
     @property
     def folder(self) -> Path:
         """The folder of its build: another version, or other modules, have another folder."""
-        key = self.version if self.module is None else _digest(self.module / "go.mod", self.module / "go.sum")
+        key = self.version if self.module is None else _digest(*sorted(self.module.iterdir()))
         return CACHE / f"{self.name}-{key}"
 
 
@@ -68,6 +70,12 @@ JAEGER: Final = GoTool(
 )
 COMPOSE_SPEC: Final = GoTool(
     "compose-spec", "2.16.2", "github.com/compose-spec/compose-go/v2/cmd", "cmd", ("--version",)
+)
+KUBE_SCORE: Final = GoTool(
+    "kube-score", "1.20.0", "github.com/zegl/kube-score/cmd/kube-score", "kube-score", ("version",)
+)
+KUBE: Final = GoTool(
+    "kube", "1.34.4", ".", "kube", ("version",), version_variable="k8s.io/component-base/version.gitVersion"
 )
 
 
@@ -96,12 +104,24 @@ def compose_spec() -> Path:
     return found_or_built(COMPOSE_SPEC)
 
 
+def kube_score() -> Path:
+    """A scanner of Kubernetes objects for what is risky or missing."""
+    return found_or_built(KUBE_SCORE)
+
+
+def kube() -> Path:
+    """etcd, API server and controllers of Kubernetes in one program."""
+    return found_or_built(KUBE)
+
+
 TOOLS: Final[dict[str, Callable[[], Path]]] = {
     HELM_3.name: helm3,
     HELM_4.name: helm4,
     HELM_UNITTEST.name: helm_unittest,
     JAEGER.name: jaeger,
     COMPOSE_SPEC.name: compose_spec,
+    KUBE_SCORE.name: kube_score,
+    KUBE.name: kube,
 }
 
 
@@ -169,7 +189,8 @@ def _build(tool: GoTool, target: Path) -> None:
 
 
 def _command(tool: GoTool, go: str, output: Path) -> list[str]:
-    slim = ["-trimpath", "-ldflags", "-s -w"]
+    told = f" -X {tool.version_variable}=v{tool.version}" if tool.version_variable else ""
+    slim = ["-trimpath", "-ldflags", f"-s -w{told}"]
     if tool.module is None:
         return [go, "install", *slim, f"{tool.package}@v{tool.version}"]
     return [go, "build", "-mod=readonly", *slim, "-o", str(output), tool.package]

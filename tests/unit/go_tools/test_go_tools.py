@@ -1,6 +1,7 @@
 """Tools are found on the PATH in the right version, built once otherwise, or reported with what to do."""
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,13 @@ def test_other_module_files_are_another_build(programs: Path, tmp_path: Path) ->
 
     assert found_or_built(TOOL) != first
     assert [line.split()[0] for line in calls.read_text().splitlines()] == ["build", "build"]
+
+
+def test_a_program_that_is_told_its_version_is(programs: Path, tmp_path: Path) -> None:
+    calls = tmp_path / "calls"
+    write(programs, "go", GO.format(calls=calls))
+    found_or_built(replace(TOOL, version_variable="example.org/thing.version"))
+    assert "-X example.org/thing.version=v1.2.3" in calls.read_text()
 
 
 def test_without_go_it_says_what_to_do(programs: Path) -> None:
