@@ -21,6 +21,16 @@ Object: TypeAlias = dict[str, Any]
 WORKLOADS = ("StatefulSet", "Deployment", "Job", "Pod")
 
 
+class Strict(yaml.SafeLoader):
+    """Refuses a key that comes twice, as Helm 4 does; YAML itself keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = {key for key in keys if keys.count(key) > 1}
+        assert not twice, f"{twice} twice in a mapping, line {node.start_mark.line + 1}"
+        return super().construct_mapping(node, deep)
+
+
 @dataclass(frozen=True)
 class Helm:
     """One version of the program."""
@@ -31,24 +41,38 @@ class Helm:
         return self._run("lint", "--strict", "--values", str(values), str(CHART))
 
     def template(
-        self, *values: Path, release: str = RELEASE, settings: Iterable[str] = (), plain: Iterable[str] = ()
+        self,
+        *values: Path,
+        release: str = RELEASE,
+        settings: Iterable[str] = (),
+        plain: Iterable[str] = (),
+        namespace: str = NAMESPACE,
+        apis: Iterable[str] = (),
     ) -> subprocess.CompletedProcess[str]:
-        """`settings` are `key=value` over the files, their values JSON; `plain` ones are as typed in a shell."""
+        """`settings` are `key=value` over the files, their values JSON; `plain` ones are as typed in a shell. `apis`
+        are what the cluster has beside Kubernetes."""
         files = [word for file in values for word in ("--values", str(file))]
         single = [word for setting in settings for word in ("--set-json", setting)]
         single += [word for setting in plain for word in ("--set", setting)]
-        place = ("--namespace", NAMESPACE, "--kube-version", KUBERNETES)
-        return self._run("template", release, str(CHART), *place, *files, *single)
+        place = ("--namespace", namespace, "--kube-version", KUBERNETES)
+        known = [word for api in apis for word in ("--api-versions", api)]
+        return self._run("template", release, str(CHART), *place, *known, *files, *single)
 
-    def objects(self, *values: Path, release: str = RELEASE, settings: Iterable[str] = ()) -> list[Object]:
-        """The rendered objects. The chart has to accept the values."""
-        done = self.template(*values, release=release, settings=settings)
+    def objects(
+        self,
+        *values: Path,
+        release: str = RELEASE,
+        settings: Iterable[str] = (),
+        namespace: str = NAMESPACE,
+    ) -> list[Object]:
+        """The rendered objects. The chart has to accept the values, and no key may come twice in a mapping."""
+        done = self.template(*values, release=release, settings=settings, namespace=namespace)
         assert done.returncode == 0, done.stderr
-        return [one for one in yaml.safe_load_all(done.stdout) if one is not None]
+        return [one for one in yaml.load_all(done.stdout, Loader=Strict) if one is not None]
 
-    def mistakes(self, *values: Path, settings: Iterable[str] = ()) -> str:
+    def mistakes(self, *values: Path, settings: Iterable[str] = (), apis: Iterable[str] = ()) -> str:
         """The error for values that the chart has to refuse."""
-        done = self.template(*values, settings=settings)
+        done = self.template(*values, settings=settings, apis=apis)
         assert done.returncode != 0, done.stdout
         return done.stderr
 

@@ -16,6 +16,11 @@ CHART_FILE = yaml.safe_load(text_of(CHART / "Chart.yaml"))
 VALUES = yaml.safe_load(text_of(CHART / "values.yaml"))
 SCHEMA = json.loads(text_of(CHART / "values.schema.json"))
 FREE = {"services", "global", "enabled"}
+LIKE_SERVICES = ("orchestrator.", "adminTools.", "jobs.")
+LIKE_ALL = tuple(
+    f"serviceDefaults.{name}."
+    for name in ("image", "tmp", "kafka.tls", "schemaRegistry.tls", "valueStore.aws")
+)
 
 
 def test_it_installs_this_version() -> None:
@@ -37,13 +42,14 @@ def test_the_schema_has_every_value_and_no_other() -> None:
     known = {path for path in paths_of_schema(SCHEMA) if path.split(".")[0] not in FREE}
     given = {path for path in paths_of_values(VALUES) if path.split(".")[0] not in FREE}
     assert given <= known
-    # The orchestrator accepts what a service accepts, and a service's image has the keys of the image.
-    other = {
-        path for path in known - given if not path.startswith(("orchestrator.", "serviceDefaults.image."))
-    }
+    # Orchestrator, admin tools and jobs accept what a service accepts; images, clients, credentials and `/tmp` of one
+    # workload have the keys of those of all.
+    other = {path for path in known - given if not path.startswith((*LIKE_SERVICES, *LIKE_ALL))}
     assert not other, f"the schema has {other}, the values have not"
-    of_orchestrator = {path.split(".")[1] for path in known - given if path.startswith("orchestrator.")}
-    assert of_orchestrator <= VALUES["serviceDefaults"].keys()
+    of_one = {path.split(".")[1] for path in known - given if path.startswith(LIKE_SERVICES)}
+    assert of_one <= VALUES["serviceDefaults"].keys()
+    for path in (path for path in known if path.startswith(LIKE_ALL)):
+        assert path.removeprefix("serviceDefaults.") in known, path
 
 
 def test_the_suites_of_the_chart_pass(unittest_program: Path) -> None:

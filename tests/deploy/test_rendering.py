@@ -92,12 +92,16 @@ def test_pods_have_no_rights_that_they_do_not_need(helm4: Helm, values: Path) ->
         assert spec["securityContext"]["runAsNonRoot"], place
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, place
         assert spec["automountServiceAccountToken"] is False, place
+        assert spec["serviceAccountName"] != "default", place
+        for volume in spec["volumes"]:
+            assert "emptyDir" not in volume or volume["emptyDir"].get("sizeLimit"), (place, volume)
     for place, container in containers(objects):
         context = container["securityContext"]
         assert context["readOnlyRootFilesystem"], place
         assert context["allowPrivilegeEscalation"] is False, place
         assert context["capabilities"] == {"drop": ["ALL"]}, place
-        assert container["resources"]["requests"], place
+        for kind in ("requests", "limits"):
+            assert container["resources"][kind].keys() == {"cpu", "memory", "ephemeral-storage"}, place
 
 
 @every_shape

@@ -8,19 +8,30 @@ and every change rolls the pods.
 {{ .prefix }}_{{ .setting | upper | replace "." "_" }}
 {{- end -}}
 
-{{/* Settings of a client, plain and from secrets. Takes {prefix, client, folder}. */}}
+{{/* TLS files of a client: those of all workloads, overridden by a workload's own. Takes {root, service, client}. */}}
+{{- define "agents.tls" -}}
+{{- toYaml (merge (dict) (dig .client "tls" dict .service) (index .root.Values .client).tls) -}}
+{{- end -}}
+
+{{/*
+Settings of a client, plain and from secrets: those of all workloads, then a workload's own, which win because they come
+last. Takes {root, service, client, prefix, folder}.
+*/}}
 {{- define "agents.clientSettings" -}}
 {{- $prefix := .prefix -}}
-{{- range $setting, $value := .client.settings }}
+{{- range $from := list (index .root.Values .client) (dig .client dict .service) }}
+{{- range $setting, $value := $from.settings }}
 - name: {{ include "agents.variable" (dict "prefix" $prefix "setting" $setting) | quote }}
   value: {{ include "agents.text" $value | quote }}
 {{- end }}
-{{- range $setting, $secret := .client.secretSettings }}
+{{- range $setting, $secret := $from.secretSettings }}
 - name: {{ include "agents.variable" (dict "prefix" $prefix "setting" $setting) | quote }}
   valueFrom: {secretKeyRef: {name: {{ $secret.name | quote }}, key: {{ $secret.key | quote }}}}
 {{- end }}
-{{- if .client.tls.existingSecret }}
-{{- range $setting, $file := dict "ssl.ca.location" .client.tls.ca "ssl.certificate.location" .client.tls.certificate "ssl.key.location" .client.tls.key }}
+{{- end }}
+{{- $tls := include "agents.tls" . | fromYaml }}
+{{- if $tls.existingSecret }}
+{{- range $setting, $file := dict "ssl.ca.location" $tls.ca "ssl.certificate.location" $tls.certificate "ssl.key.location" $tls.key }}
 {{- if $file }}
 - name: {{ include "agents.variable" (dict "prefix" $prefix "setting" $setting) | quote }}
   value: {{ printf "%s/%s" $.folder $file | quote }}
@@ -34,27 +45,28 @@ and every change rolls the pods.
 {{- if and (kindIs "float64" .) (eq (float64 (int64 .)) .) -}}{{ int64 . }}{{- else -}}{{ . }}{{- end -}}
 {{- end -}}
 
-{{/* Settings of every process: the cluster and the value store. */}}
+{{/* Settings of every process: the cluster and the value store. Takes {root, service}. */}}
 {{- define "agents.installationEnv" -}}
+{{- $values := .root.Values -}}
 - name: ORCHESTRATOR_BOOTSTRAP_SERVERS
-  value: {{ .Values.kafka.bootstrapServers | quote }}
+  value: {{ $values.kafka.bootstrapServers | quote }}
 - name: ORCHESTRATOR_SCHEMA_REGISTRY_URL
-  value: {{ .Values.schemaRegistry.url | quote }}
+  value: {{ $values.schemaRegistry.url | quote }}
 - name: ORCHESTRATOR_TOPIC_PREFIX
-  value: {{ .Values.topicPrefix | quote }}
+  value: {{ $values.topicPrefix | quote }}
 - name: ORCHESTRATOR_PARTITIONS
-  value: {{ int .Values.partitions | quote }}
-{{- with .Values.topics.replicationFactor }}
+  value: {{ int $values.partitions | quote }}
+{{- with $values.topics.replicationFactor }}
 - name: ORCHESTRATOR_REPLICATION_FACTOR
   value: {{ int . | quote }}
 {{- end }}
-{{- include "agents.clientSettings" (dict "prefix" "ORCHESTRATOR_KAFKA" "client" .Values.kafka "folder" "/etc/orchestrator/kafka") }}
-{{- include "agents.clientSettings" (dict "prefix" "ORCHESTRATOR_SCHEMA_REGISTRY" "client" .Values.schemaRegistry "folder" "/etc/orchestrator/registry") }}
+{{- include "agents.clientSettings" (dict "root" .root "service" .service "client" "kafka" "prefix" "ORCHESTRATOR_KAFKA" "folder" "/etc/orchestrator/kafka") }}
+{{- include "agents.clientSettings" (dict "root" .root "service" .service "client" "schemaRegistry" "prefix" "ORCHESTRATOR_SCHEMA_REGISTRY" "folder" "/etc/orchestrator/registry") }}
 - name: ORCHESTRATOR_VALUES_URL
-  value: {{ ternary "/var/lib/orchestrator/values" .Values.valueStore.url .Values.valueStore.persistence.enabled | quote }}
+  value: {{ ternary "/var/lib/orchestrator/values" $values.valueStore.url $values.valueStore.persistence.enabled | quote }}
 - name: ORCHESTRATOR_VALUES_INLINE_BYTES
-  value: {{ int64 .Values.valueStore.inlineBytes | quote }}
-{{- with .Values.valueStore.aws }}
+  value: {{ int64 $values.valueStore.inlineBytes | quote }}
+{{- with merge (dict) (dig "valueStore" "aws" dict .service) $values.valueStore.aws }}
 {{- if .existingSecret }}
 - name: AWS_ACCESS_KEY_ID
   valueFrom: {secretKeyRef: {name: {{ .existingSecret | quote }}, key: {{ .accessKeyId | quote }}}}
@@ -63,9 +75,9 @@ and every change rolls the pods.
 {{- end }}
 {{- end }}
 - name: ORCHESTRATOR_LOG_LEVEL
-  value: {{ .Values.log.level | quote }}
+  value: {{ $values.log.level | quote }}
 - name: ORCHESTRATOR_LOG_FORMAT
-  value: {{ .Values.log.format | quote }}
+  value: {{ $values.log.format | quote }}
 {{- end -}}
 
 {{/* Where spans are sent. The attributes refer to variables that are defined before them. */}}
@@ -116,7 +128,7 @@ and every change rolls the pods.
 
 {{/* The environment of a process that runs services. Takes {root, name, service}. */}}
 {{- define "agents.processEnv" -}}
-{{ include "agents.installationEnv" .root }}
+{{ include "agents.installationEnv" . }}
 - name: ORCHESTRATOR_HTTP_HOST
   value: "0.0.0.0"
 - name: ORCHESTRATOR_HTTP_PORT
@@ -135,6 +147,37 @@ and every change rolls the pods.
 {{- if .service.sessionStore }}
 {{ include "agents.sessionStoreEnv" .root }}
 {{- end }}
+{{- end -}}
+
+{{/*
+The environment of all pods as one workload gets it. Pods that run tools get no secrets that way, except those of the
+clients for Kafka and the registry: what tools need is named in their own entry. Takes {root, name, service}.
+*/}}
+{{- define "agents.sharedEnv" -}}
+{{- $kept := list -}}
+{{- $guarded := and (include "agents.runsTools" .) (not .root.Values.toolPods.inheritSecrets) -}}
+{{- range .root.Values.extraEnv -}}
+{{- $secret := dig "valueFrom" "secretKeyRef" "" . -}}
+{{- if not (and $guarded $secret (not (regexMatch "^ORCHESTRATOR_(KAFKA|SCHEMA_REGISTRY)_" .name))) -}}
+{{- $kept = append $kept . -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $kept -}}
+{{- end -}}
+
+{{/* Sources of variables, in the same way; and the keys of models where they are named. Takes {root, name, service}. */}}
+{{- define "agents.environmentSources" -}}
+{{- $kept := list -}}
+{{- $guarded := and (include "agents.runsTools" .) (not .root.Values.toolPods.inheritSecrets) -}}
+{{- range .root.Values.extraEnvFrom -}}
+{{- if not (and $guarded (hasKey . "secretRef")) -}}
+{{- $kept = append $kept . -}}
+{{- end -}}
+{{- end -}}
+{{- if and .service.models .root.Values.models.existingSecret -}}
+{{- $kept = append $kept (dict "secretRef" (dict "name" .root.Values.models.existingSecret)) -}}
+{{- end -}}
+{{- toYaml (concat $kept .service.extraEnvFrom) -}}
 {{- end -}}
 
 {{/*

@@ -14,27 +14,38 @@ Takes {root, name, spec}.
 {{- end -}}
 
 {{/*
-A job that runs `orchestrator` once. Takes {root, name, args, hook, weight}, and `agents` (the name of a ConfigMap)
-for the job that applies agents.
+Annotations of a hook. Helm leaves hooks alone when a release is uninstalled, so nothing of them may stay: one that fails
+is removed too, after Helm has printed its log. Takes {hook, weight}.
+*/}}
+{{- define "agents.hook" -}}
+helm.sh/hook: {{ .hook | quote }}
+helm.sh/hook-weight: {{ .weight | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
+helm.sh/hook-output-log-policy: hook-failed
+{{- end -}}
+
+{{/*
+Annotations of what the jobs need: it is there whenever a hook runs, and removed after it. Before an installation
+nothing else exists, and before an upgrade only what the previous revision had. Where Helm was interrupted it is removed
+when the release is uninstalled: without its account a job starts no more pods. Takes {root}.
+*/}}
+{{- define "agents.besideHooks" -}}
+{{- include "agents.hook" (dict "hook" "pre-install,pre-upgrade,post-install,post-upgrade,post-rollback,post-delete" "weight" "-20") -}}
+{{- end -}}
+
+{{/*
+A job that runs `orchestrator` once. Takes {root, name, args, hook, weight}, and `agents` (the name of a ConfigMap) for
+the job that applies agents.
 */}}
 {{- define "agents.job" -}}
 {{- $jobs := .root.Values.jobs -}}
 {{- $spec := include "agents.jobSpec" . -}}
+{{- $name := include "agents.jobName" (dict "root" .root "name" .name "spec" $spec) -}}
+{{- $hook := ternary (include "agents.hook" . | fromYaml) dict $jobs.hooks -}}
 apiVersion: batch/v1
 kind: Job
 metadata:
-  {{- include "agents.metadata" (dict "root" .root "name" (include "agents.jobName" (dict "root" .root "name" .name "spec" $spec)) "component" .name) | nindent 2 }}
-  {{- if or $jobs.hooks $jobs.annotations }}
-  annotations:
-    {{- if $jobs.hooks }}
-    helm.sh/hook: {{ .hook | quote }}
-    helm.sh/hook-weight: {{ .weight | quote }}
-    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
-    {{- end }}
-    {{- with $jobs.annotations }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-  {{- end }}
+  {{- include "agents.metadata" (dict "root" .root "name" $name "component" .name "annotations" (merge (dict) $jobs.annotations $hook)) | nindent 2 }}
 spec:
   {{- $spec | nindent 2 }}
 {{- end -}}
@@ -42,26 +53,25 @@ spec:
 {{- define "agents.jobSpec" -}}
 {{- $values := .root.Values -}}
 {{- $jobs := $values.jobs -}}
+{{- $noted := dict -}}
+{{- if .agents -}}
+{{- $_ := set $noted "checksum/agents" (toYaml $values.agents.files | sha256sum) -}}
+{{- end -}}
 backoffLimit: {{ int $jobs.backoffLimit }}
 activeDeadlineSeconds: {{ int $jobs.activeDeadlineSeconds }}
+{{- if $jobs.hooks }}
+ttlSecondsAfterFinished: {{ int $jobs.ttlSecondsAfterFinished }}
+{{- end }}
 template:
   metadata:
     labels:
-      {{- include "agents.selector" (dict "root" .root "component" .name) | nindent 6 }}
-      {{- range $key, $value := $values.podLabels }}
-      {{ $key }}: {{ $value | quote }}
-      {{- end }}
-    {{- if or .agents $values.podAnnotations }}
+      {{- include "agents.podLabels" (dict "root" .root "component" .name) | nindent 6 }}
+    {{- with include "agents.texts" (list $values.commonAnnotations $noted $values.podAnnotations) }}
     annotations:
-      {{- if .agents }}
-      checksum/agents: {{ toYaml $values.agents.files | sha256sum | quote }}
-      {{- end }}
-      {{- range $key, $value := $values.podAnnotations }}
-      {{ $key }}: {{ $value | quote }}
-      {{- end }}
+      {{- . | nindent 6 }}
     {{- end }}
   spec:
-    {{- include "agents.podBasics" (dict "root" .root "account" $jobs.serviceAccountName) | nindent 4 }}
+    {{- include "agents.podBasics" (dict "root" .root "account" (include "agents.jobAccountName" .root)) | nindent 4 }}
     restartPolicy: Never
     {{- with include "agents.placement" (dict "root" .root "service" dict) }}
     {{- . | nindent 4 }}
@@ -75,7 +85,7 @@ template:
             readOnly: true
           {{- end }}
     volumes:
-      {{- include "agents.commonVolumes" . | nindent 6 }}
+      {{- include "agents.commonVolumes" (dict "root" .root "service" $jobs) | nindent 6 }}
       {{- with $values.extraVolumes }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
@@ -88,26 +98,27 @@ template:
 {{/* A container that runs one command to completion. Its mounts come last, so that more can follow. Takes {root, args}. */}}
 {{- define "agents.once" -}}
 {{- $values := .root.Values -}}
-image: {{ include "agents.image" (dict "root" .root) | quote }}
-imagePullPolicy: {{ $values.image.pullPolicy | quote }}
+{{- $jobs := $values.jobs -}}
+image: {{ include "agents.image" (dict "root" .root "image" $jobs.image) | quote }}
+imagePullPolicy: {{ default $values.image.pullPolicy $jobs.image.pullPolicy | quote }}
 command: [orchestrator]
 args:
   {{- range .args }}
   - {{ . | quote }}
   {{- end }}
 env:
-  {{- $platform := include "agents.installationEnv" .root | fromYamlArray }}
-  {{- include "agents.distinct" (concat $platform $values.extraEnv) | nindent 2 }}
-{{- with $values.extraEnvFrom }}
+  {{- $platform := include "agents.installationEnv" (dict "root" .root "service" $jobs) | fromYamlArray }}
+  {{- include "agents.distinct" (concat $platform $values.extraEnv $jobs.extraEnv) | nindent 2 }}
+{{- with concat $values.extraEnvFrom $jobs.extraEnvFrom }}
 envFrom:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 resources:
-  {{- toYaml $values.jobs.resources | nindent 2 }}
+  {{- toYaml $jobs.resources | nindent 2 }}
 securityContext:
   {{- toYaml $values.securityContext | nindent 2 }}
 volumeMounts:
-  {{- include "agents.commonMounts" . | nindent 2 }}
+  {{- include "agents.commonMounts" (dict "root" .root "service" $jobs) | nindent 2 }}
   {{- with $values.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
