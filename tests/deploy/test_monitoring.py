@@ -13,7 +13,7 @@ from prometheus_client import Counter, Histogram
 
 from orchestrator.app.session_observer import _COMMITTED, COUNTED
 from orchestrator.telemetry.metrics import _DECLARED, SESSIONS_SETTLED, TRANSACTIONS
-from tests.deploy.charts import CHART, Helm, shape
+from tests.deploy.charts import CHART, ROOT, Helm, shape
 
 OF_COST_TRACKER = {
     "agents_tool_calls",
@@ -22,8 +22,8 @@ OF_COST_TRACKER = {
     "agents_tokens_cached",
     "agents_cost_usd",
 }
-OF_SCRAPING = {"namespace", "pod", "le"}
-"""Labels that Prometheus adds."""
+OF_SCRAPING = {"namespace", "pod", "le", "installation"}
+"""Labels that Prometheus adds; the last one by the chart's monitors."""
 
 
 def series() -> dict[str, set[str]]:
@@ -126,6 +126,57 @@ def test_a_config_map_holds_alerts_and_dashboards_unchanged(helm4: Helm) -> None
         if one["kind"] == "ConfigMap"
         for name, content in one["data"].items()
     }
-    assert yaml.safe_load(maps["alerts.yaml"]) == alerts()
-    dashboard = CHART / "dashboards" / "sessions.json"
-    assert maps["sessions.json"] == dashboard.read_text()
+    # Without a monitor of the chart nothing tells releases apart, so alerts are about all.
+    assert yaml.safe_load(maps["agents-shop-agent-orchestrator-alerts.yaml"]) == alerts()
+    shown = json.loads(maps["agents-shop-agent-orchestrator-sessions.json"])
+    plain = json.loads((CHART / "dashboards" / "sessions.json").read_text())
+    assert shown | {"uid": "", "title": ""} == plain | {"uid": "", "title": ""}
+
+
+@pytest.mark.parametrize("namespace", ["agents", "other"])
+def test_two_releases_have_dashboards_and_alerts_of_their_own(helm4: Helm, namespace: str) -> None:
+    settings = [
+        'metrics={"monitor":{"kind":"PodMonitor"},"dashboards":{"enabled":true},"rules":{"kind":"ConfigMap"}}'
+    ]
+    places = [("shop", "agents"), ("other", namespace)]
+    found = [
+        helm4.objects(shape("minimal"), release=release, settings=settings, namespace=space)
+        for release, space in places
+    ]
+    boards, rules = zip(*map(_shown, found), strict=True)
+    assert len({board["uid"] for board in boards}) == len({board["title"] for board in boards}) == 2
+    assert all(len(board["uid"]) <= 40 for board in boards)
+    assert not boards[0]["files"] & boards[1]["files"]
+    for (release, space), text in zip(places, rules, strict=True):
+        for rule in (one for group in yaml.safe_load(text)["groups"] for one in group["rules"]):
+            for name, labels in selected(rule["expr"]):
+                assert (labels["installation"], labels["namespace"]) == (release, space), name
+
+
+def _shown(objects: list[Any]) -> tuple[dict[str, Any], str]:
+    """The dashboard with the names of its files, and the text of the rules."""
+    maps = {name: text for one in objects if one["kind"] == "ConfigMap" for name, text in one["data"].items()}
+    board = next(json.loads(text) for name, text in maps.items() if name.endswith("sessions.json"))
+    rules = next(text for name, text in maps.items() if name.endswith("alerts.yaml"))
+    return board | {"files": {name for name in maps if name.endswith((".json", ".yaml"))}}, rules
+
+
+def test_a_threshold_is_the_number_behind_the_first_comparison(helm4: Helm) -> None:
+    names = [rule["alert"] for group in alerts()["groups"] for rule in group["rules"]]
+    given = json.dumps({name: {"threshold": 0.125} for name in names})
+    settings = [f'metrics={{"rules":{{"kind":"ConfigMap","alerts":{given}}}}}']
+    (text,) = (
+        one["data"]["agents-shop-agent-orchestrator-alerts.yaml"]
+        for one in helm4.objects(shape("minimal"), settings=settings)
+        if one["metadata"]["name"].endswith("-alerts")
+    )
+    for group in yaml.safe_load(text)["groups"]:
+        for rule in group["rules"]:
+            promql_parser.parse(rule["expr"])
+            assert rule["expr"].count("> 0.125") == 1, rule["expr"]
+
+
+def test_every_alert_has_a_runbook() -> None:
+    page = (ROOT / "docs" / "runbooks.md").read_text(encoding="utf-8")
+    names = {rule["alert"] for group in alerts()["groups"] for rule in group["rules"]}
+    assert set(re.findall(r"^## (\w+)$", page, re.MULTILINE)) == names
