@@ -11,7 +11,7 @@ LANGGRAPH := .cache/peers/langgraph
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-deploy jaeger sbom soak lint types layers commits check docs models fmt clean
+.PHONY: help setup demo test test-fast test-deploy test-cluster jaeger sbom soak lint types layers commits check docs models fmt clean
 
 help: ## Shows this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -41,6 +41,9 @@ test-fast: setup ## Runs the tests that need no server
 
 test-deploy: setup ## Checks chart, image, Compose file and traces; builds the tools for it once, which takes minutes
 	$(RUN) pytest -m deploy tests/deploy
+
+test-cluster: setup ## Installs the chart on a real API server; builds it once, which takes minutes
+	$(RUN) pytest -m cluster tests/deploy
 
 jaeger: setup ## Builds Jaeger for `orchestrator dev --jaeger`, once, which takes minutes
 	$(RUN) python -m tools.go_tools jaeger

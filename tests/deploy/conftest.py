@@ -31,7 +31,7 @@ def unittest_program() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests here need the tools, and run by `make test-deploy`."""
+    """All tests here need the tools, and run by `make test-deploy`; those with an API server by `make test-cluster`."""
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if Path(__file__).parent in item.path.parents and not item.get_closest_marker("cluster"):
             item.add_marker(pytest.mark.deploy)
