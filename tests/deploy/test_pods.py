@@ -55,7 +55,7 @@ def by_name(objects: list[Object]) -> dict[str, Object]:
 
 def test_tools_have_neither_keys_of_models_nor_the_database_nor_secrets_of_all(helm4: Helm) -> None:
     found = by_name(helm4.objects(shape("secured"), settings=SECRETS))
-    shared = {"kafka-tls", "registry", "registry-tls", "bucket", "collector"}
+    shared = {"kafka-tls", "registry", "registry-tls", "bucket", "collector", "calls"}
     assert secrets_of(found["render"]) == shared | {"kafka-user"}
     assert secrets_of(found["tool-executor"]) == shared | {"tools"}
     assert {"models", "all", "pay"} <= secrets_of(found["planner"])

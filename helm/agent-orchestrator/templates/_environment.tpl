@@ -74,6 +74,12 @@ last. Takes {root, service, client, prefix, folder}.
   valueFrom: {secretKeyRef: {name: {{ .existingSecret | quote }}, key: {{ .secretAccessKey | quote }}}}
 {{- end }}
 {{- end }}
+{{- with $values.callKeys }}
+{{- if .existingSecret }}
+- name: ORCHESTRATOR_CALL_KEYS
+  valueFrom: {secretKeyRef: {name: {{ .existingSecret | quote }}, key: {{ .key | quote }}}}
+{{- end }}
+{{- end }}
 - name: ORCHESTRATOR_LOG_LEVEL
   value: {{ $values.log.level | quote }}
 - name: ORCHESTRATOR_LOG_FORMAT
@@ -151,14 +157,14 @@ last. Takes {root, service, client, prefix, folder}.
 
 {{/*
 The environment of all pods as one workload gets it. Pods that run tools get no secrets that way, except those of the
-clients for Kafka and the registry: what tools need is named in their own entry. Takes {root, name, service}.
+clients for Kafka and the registry and the keys of calls: what tools need is named in their own entry. Takes {root, name, service}.
 */}}
 {{- define "agents.sharedEnv" -}}
 {{- $kept := list -}}
 {{- $guarded := and (include "agents.runsTools" .) (not .root.Values.toolPods.inheritSecrets) -}}
 {{- range .root.Values.extraEnv -}}
 {{- $secret := dig "valueFrom" "secretKeyRef" "" . -}}
-{{- if not (and $guarded $secret (not (regexMatch "^ORCHESTRATOR_(KAFKA|SCHEMA_REGISTRY)_" .name))) -}}
+{{- if not (and $guarded $secret (not (regexMatch "^ORCHESTRATOR_(KAFKA_|SCHEMA_REGISTRY_|CALL_KEYS$)" .name))) -}}
 {{- $kept = append $kept . -}}
 {{- end -}}
 {{- end -}}
