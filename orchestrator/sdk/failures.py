@@ -30,10 +30,11 @@ _CREDENTIALS: Final = re.compile(r"://[^/\s@]+@")
 def failure_of(error: BaseException, code: str) -> Failure:
     """The failure that an exception stands for, whatever the exception is made of.
 
-    A `HandlerError` brings its own, as does the error of a run in a process of its own. Timeouts and network errors, also as the declared cause of another
-    exception (HTTP clients raise them so), are TRANSIENT with the code `unavailable`. A value that is damaged
-    or does not fit is PERMANENT with `contract`. A group is what its members are, the worst of them if they differ.
-    Everything else is PERMANENT with `code`. The message has the exception's type and message, never its stack.
+    A `HandlerError` brings its own, as does the error of a run in a process of its own. Timeouts and network
+    errors, also as the declared cause of another exception (HTTP clients raise them so), are TRANSIENT with the
+    code `unavailable`. A value that is damaged or does not fit is PERMANENT with `contract`. A group is what its
+    members are, the worst of them if they differ. Everything else is PERMANENT with `code`. The message has the
+    exception's type and message, never its stack.
     """
     try:
         return _failure_of(error, code)

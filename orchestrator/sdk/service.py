@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 from orchestrator.errors import ConfigurationError, ContractError
 from orchestrator.messages.base import Command, Definition, Event, Message
 from orchestrator.messages.catalogue import Topic, entry_of
+from orchestrator.sdk.callables import require_callable
 from orchestrator.sdk.service_context import Platform, ServiceContext
 
 Outputs: TypeAlias = Message | Iterable[Message] | None
@@ -59,10 +60,11 @@ class Service:
     def on(self, *messages: type[Command | Event]) -> Callable[[H], H]:
         """Declares `async def f(message, context)` as the handler of these message types. What it returns is sent.
 
-        Raises `ConfigurationError` if one of them has a handler already.
+        Raises `ConfigurationError` if one of them has a handler already, or the function cannot be called.
         """
 
         def declare(handler: H) -> H:
+            require_callable(handler, f"service {self.name}: the handler", "message", "context")
             for message in messages:
                 if message in self.handlers:
                     raise ConfigurationError(
