@@ -67,7 +67,7 @@ def _said(error: HandlerError) -> Failure:
     return Failure(
         kind=known,
         code=_sendable(said)[:LONGEST_CODE] if said and isinstance(said, str) else known.lower(),
-        message=readable(_text(error)),
+        message=readable(_text(error)) or type(error).__name__,
         retry_after_ms=_bounded(wait),
     )
 

@@ -107,17 +107,24 @@ def _is_context(hint: Any) -> bool:
 def _model(
     name: str, parameters: list[inspect.Parameter], hints: Mapping[str, Any], takes_any: bool
 ) -> type[pydantic.BaseModel]:
-    names = {f"field_{number}": one.name for number, one in enumerate(parameters)}
     fields: dict[str, Any] = {
-        field: (hints.get(one.name, Any), ... if one.default is inspect.Parameter.empty else one.default)
-        for field, one in zip(names, parameters, strict=True)
+        f"field_{number}": (
+            _aliased(hints.get(one.name, Any), one.name),
+            ... if one.default is inspect.Parameter.empty else one.default,
+        )
+        for number, one in enumerate(parameters)
     }
-    config = pydantic.ConfigDict(
-        extra="allow" if takes_any else "forbid",
-        arbitrary_types_allowed=True,
-        alias_generator=names.__getitem__,
-    )
+    config = pydantic.ConfigDict(extra="allow" if takes_any else "forbid", arbitrary_types_allowed=True)
     return pydantic.create_model(name, __config__=config, **fields)
+
+
+def _aliased(hint: Any, name: str) -> Any:
+    """The type of a field that is given by this name, if the type itself does not say another one."""
+    alias = pydantic.Field(alias=name)
+    if typing.get_origin(hint) is typing.Annotated:
+        inner, *metadata = typing.get_args(hint)
+        return typing.Annotated[(inner, alias, *metadata)]
+    return typing.Annotated[hint, alias]
 
 
 def _schema(make: Callable[[], dict[str, Any]]) -> str:

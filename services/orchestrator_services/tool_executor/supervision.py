@@ -66,7 +66,8 @@ async def supervised(
             await asyncio.wait({task}, timeout=wait)
             late = loop.time() - started - elapsed - wait
             if late >= LATE_S and activity.longest_s < late:
-                started += late
+                # And some more: when the block began it was not over yet.
+                started += late + LATE_S
         if blocked := _blocked(activity, timeout_s):
             raise RunTimedOut(blocked)
         return task.result()
