@@ -57,6 +57,10 @@ def _not_finite(content: Any) -> tuple[str, float] | None:
             waiting.extend((f"{place}/{key}", one) for key, one in value.items())
         elif isinstance(value, list | tuple | set | frozenset):
             waiting.extend((f"{place}/{index}", one) for index, one in enumerate(value))
+        elif isinstance(value, msgspec.Struct):
+            # A number of its own has a type, and is no data of anybody's: null is as good there.
+            fields = ((name, getattr(value, name)) for name in value.__struct_fields__)
+            waiting.extend((f"{place}/{name}", one) for name, one in fields if not isinstance(one, float))
     return None
 
 

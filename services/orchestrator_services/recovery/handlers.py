@@ -1,5 +1,6 @@
 """The recovery service: asks the strategy about every failed call, and writes what it decided."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, assert_never
 
@@ -144,6 +145,6 @@ def _unusable(decision: Recovery) -> str:
         return f"Retry with the delay {delay!r}, which is not an integer"
     if not isinstance(given, types.Document | None):
         return f"Retry with arguments of type {type(given).__name__}: make them with document({{…}})"
-    if not all(isinstance(one, str) for one in avoid):
+    if not isinstance(avoid, Sequence) or not all(isinstance(one, str) for one in avoid):
         return "Fallback with something to avoid that is not the name of a tool"
     return ""

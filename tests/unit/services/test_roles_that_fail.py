@@ -127,6 +127,7 @@ UNUSABLE: dict[str, Any] = {
     "a delay that is text": Retry("soon"),  # type: ignore[arg-type]
     "a delay that is no number": Retry(math.nan),  # type: ignore[arg-type]
     "arguments that are no document": Retry(1, arguments={"a": 1}),  # type: ignore[arg-type]
+    "names to avoid without end": Fallback(itertools.repeat("x")),  # type: ignore[arg-type]
     "something to avoid that is no name": Fallback((object(),)),  # type: ignore[arg-type]
 }
 
@@ -187,6 +188,9 @@ PLANS: dict[str, Callable[[], Any]] = {
     "a list that contains itself": lambda: Plan([step("a", give, value=_cycle())]),
     "an infinity in the result": lambda: Plan([step("a", give)], result={"x": -math.inf}),
     "half a character in a message": lambda: Plan([step("a", give)], open=True, messages=["half \ud800"]),
+    "NaN in a message": lambda: Plan([step("a", give)], open=True, messages=[{"n": math.nan, "x": None}]),
+    "messages without end": lambda: Plan([step("a", give)], open=True, messages=itertools.repeat("x")),
+    "steps without end": lambda: Plan(step(f"a{number}", give) for number in itertools.count()),
     "half a character in the success": lambda: Plan([step("a", give)], success="'half \ud800' == ''"),
 }
 

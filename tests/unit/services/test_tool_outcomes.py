@@ -11,16 +11,18 @@ from typing import Annotated, Any
 
 import pydantic
 import pytest
+from msgspec.structs import replace
+from orchestrator_services import tool_executor
 
 from orchestrator.bus.avro.schema_ids import CatalogueIds
 from orchestrator.bus.codec import Codec
 from orchestrator.messages import events
-from orchestrator.messages.types import FailureKind
+from orchestrator.messages.types import Document, FailureKind, Reference
 from orchestrator.messages.values import json_value
 from orchestrator.sdk import Output, Tool, tool
 from tests.support.raised import RAISED, Panic
-from tests.unit.services.support import plain
-from tests.unit.services.test_tool_executor import run
+from tests.unit.services.support import World, plain
+from tests.unit.services.test_tool_executor import execution, run
 
 CODEC = Codec(CatalogueIds())
 
@@ -251,3 +253,22 @@ async def test_escapes_and_empty_names_of_a_pointer_are_read() -> None:
     completed = await run(take, arguments, inputs={"first": output})
 
     assert plain(completed.output) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "into", ["/list/-", "/list/-/x", "/list/1", "/list/00", "/text/0", "/none/x", "list", "/a~2"]
+)
+async def test_a_place_that_a_document_does_not_have_is_a_failure(into: str) -> None:
+    called: list[Any] = []
+
+    @tool("take")
+    def take(**given: Any) -> None:
+        called.append(given)
+
+    body = json_value({"list": [None], "text": "abc", "none": None})
+    arguments = Document(body=body, references=(Reference(into=into, step_id="first", at=""),))
+    message = replace(execution("take", inputs={"first": json_value(1)}), arguments=arguments)
+    failed = sent(await World(take).reply(tool_executor.service, message))
+
+    assert (failed.failure.kind, failed.failure.code) == (FailureKind.INVALID_INPUT, "arguments_not_filled")
+    assert called == []
