@@ -137,10 +137,10 @@ class Handlers:
                 self._check(output)
         except Exception as error:  # noqa: BLE001 - a handler may raise anything
             failure, now = failure_of(error, HANDLER_FAILED), context.now()
-            letter = dead_letter(
+            made = dead_letter(
                 received, failure, service=service.name, stage=HANDLE, now=now, message=message
             )
-            outputs = [letter, *self._failures(outputs, error, now)]
+            outputs = [made, *self._failures(outputs, error, now)]
         for output in outputs:
             self._publish(output, f"/{service.name}/0")
 

@@ -262,9 +262,9 @@ class Dispatcher:
         except BaseException as error:
             if self._is_cancelled(work, error):
                 raise
-            letter = await self._dead_letter(work, error)
+            records = await self._dead_letter(work, error)
             return [
-                *letter,
+                *records,
                 *await self._failures(work, f"the reply cannot be sent: {described(error)}", UNENCODABLE),
             ]
 
