@@ -47,6 +47,10 @@ class Watched(Coroutine[Any, Any, T]):
         self.__name__ = getattr(inner, "__name__", "coroutine")
         self.__qualname__ = getattr(inner, "__qualname__", "coroutine")
 
+    def __getattr__(self, name: str) -> Any:
+        """What libraries ask coroutines of tasks, such as `cr_running`: anyio cancels only what has begun."""
+        return getattr(self._inner, name)
+
     def send(self, value: Any) -> Any:
         return self._step(self._inner.send, value)
 
