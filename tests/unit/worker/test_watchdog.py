@@ -19,7 +19,7 @@ from tests.support.workers import TIMEOUT_S, Lab, echo, started, until
 
 @contextmanager
 def host_of(lab: Lab, watching: Watching) -> Iterator[Host]:
-    host = Host(lab.bus, lab.codec, ProcessContext(Plugins.of(), MemoryValues()), watching)
+    host = Host(lab.bus, lab.codec, ProcessContext(Plugins.of(), MemoryValues()), watching=watching)
     host.start(Deadline.after(TIMEOUT_S))
     try:
         yield host
