@@ -7,6 +7,7 @@ from typing import Final, Protocol
 from orchestrator.bus.deadline import Deadline
 from orchestrator.engine.loop import SagaLoop
 from orchestrator.errors import UnavailableError
+from orchestrator.sdk.containment import as_exception
 from orchestrator.worker.loop import Worker
 
 logger: Final = logging.getLogger(__name__)
@@ -58,9 +59,9 @@ class OrchestratorComponent:
     def _run(self) -> None:
         try:
             self._loop.run()
-        except Exception as error:
+        except BaseException as error:
             logger.error("the orchestrator failed: %s", error, exc_info=error)
-            self.failure = error
+            self.failure = as_exception(error)
 
 
 class WorkerComponent:

@@ -102,6 +102,9 @@ class Process:
                 if component.failure is not None:
                     logger.error("%s failed; stopping the process", name)
                     raise component.failure
+            if self._host.failure is not None:
+                logger.error("no handler can run any more; stopping the process")
+                raise self._host.failure
 
     def stop(self) -> None:
         """Drains and stops all components at once. Idempotent; any thread may call it."""
@@ -152,6 +155,7 @@ class Process:
             return
         health = Health()
         health.add_liveness_check("parts", self._failed_components)
+        health.add_liveness_check("handlers", self._failed_handlers)
         health.add_readiness_check("started", lambda: None if self._started else "starting, or stopping")
         self._status = StatusServer(health, self.metrics, settings.http_host, settings.http_port)
         self._status.__enter__()
@@ -161,6 +165,9 @@ class Process:
     def _failed_components(self) -> str | None:
         failed = [name for name, component in self._components.items() if component.failure is not None]
         return f"failed: {', '.join(failed)}" if failed else None
+
+    def _failed_handlers(self) -> str | None:
+        return str(self._host.failure) if self._host.failure else None
 
     def __enter__(self) -> Self:
         self.start()

@@ -1,4 +1,4 @@
-"""The failure that replaces a reply too large for the broker, so that its session learns why and does not wait."""
+"""The failure that replaces a reply which cannot be sent, so that its session learns why and does not wait."""
 
 from typing import Any, Final
 
@@ -9,15 +9,17 @@ from orchestrator.saga import Input
 
 TOO_LARGE: Final = "too_large"
 """Failure code: the message exceeds the size limit."""
+UNENCODABLE: Final = "unencodable"
+"""Failure code: the message has something that its schema cannot hold."""
 
 
-def failed_reply(reply: Input | Message, problem: str, now: int) -> Event | None:
+def failed_reply(reply: Input | Message, problem: str, now: int, code: str = TOO_LARGE) -> Event | None:
     """The failure that replaces a reply, for the same call; None if the message is not a reply that a failure can
     replace.
 
     It goes to the events topic, so recovery handles it as any other failure.
     """
-    failure = Failure(kind=FailureKind.PERMANENT, code=TOO_LARGE, message=problem)
+    failure = Failure(kind=FailureKind.PERMANENT, code=code, message=problem)
     if not isinstance(reply, events.PlanCreated | events.ToolCompleted | events.TaskEvaluated):
         return None
     envelope: dict[str, Any] = {

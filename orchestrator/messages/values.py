@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from math import isfinite
 from typing import Any, Final
 
 import jsonpointer
@@ -19,11 +20,48 @@ def value_of(content: bytes, media_type: str = JSON) -> Value:
 
 
 def json_value(content: Any) -> Value:
-    """An inline JSON value. Raises `ContractError` for what JSON cannot hold."""
+    """An inline JSON value. Raises `ContractError` for what JSON cannot hold, such as NaN."""
     try:
-        return value_of(msgspec.json.encode(content))
-    except (TypeError, ValueError) as error:
+        encoded = msgspec.json.encode(content)
+        # NaN and the infinities are written as null, so without one there is nothing to look for.
+        found = _not_finite(content) if b"null" in encoded else None
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ContractError(f"the value cannot be written as JSON: {error}") from error
+    if found is not None:
+        raise ContractError(f"the value cannot be written as JSON: {_not_finite_text(*found)}")
+    return value_of(encoded)
+
+
+def not_finite_text(content: Any, number: float) -> str:
+    """Says that `number`, somewhere in `content`, is none that JSON can hold."""
+    place, found = _not_finite(content) or ("", number)
+    return _not_finite_text(place, found)
+
+
+def _not_finite_text(place: str, number: float) -> str:
+    where = f"at {place} is" if place else "it has"
+    return (
+        f"{where} {number!r}, which JSON has no number for: leave it out, or put null or a text in its place"
+    )
+
+
+def _not_finite(content: Any) -> tuple[str, float] | None:
+    """The first number in plain data that JSON cannot hold, and the JSON pointer of its place."""
+    waiting: list[tuple[str, Any]] = [("", content)]
+    while waiting:
+        place, value = waiting.pop()
+        if isinstance(value, float):
+            if not isfinite(value):
+                return place, value
+        elif isinstance(value, Mapping):
+            waiting.extend((f"{place}/{key}", one) for key, one in value.items())
+        elif isinstance(value, list | tuple | set | frozenset):
+            waiting.extend((f"{place}/{index}", one) for index, one in enumerate(value))
+        elif isinstance(value, msgspec.Struct):
+            # A number of its own has a type, and is no data of anybody's: null is as good there.
+            fields = ((name, getattr(value, name)) for name in value.__struct_fields__)
+            waiting.extend((f"{place}/{name}", one) for name, one in fields if not isinstance(one, float))
+    return None
 
 
 def read_json(value: Value | None) -> Any:
@@ -36,7 +74,7 @@ def read_json(value: Value | None) -> Any:
         raise ContractError(f"a JSON value was expected, not {value.media_type}")
     try:
         return msgspec.json.decode(value.inline)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ContractError(f"the value is not JSON: {error}") from error
 
 
@@ -80,6 +118,9 @@ def _filled(content: Any, reference: Reference, outputs: Mapping[str, Any]) -> A
     if not reference.into:
         return taken
     try:
+        # Setting alone would append to a list at `-`.
+        if isinstance(jsonpointer.resolve_pointer(content, reference.into, None), jsonpointer.EndOfList):
+            raise ContractError(f"the document has no place {reference.into}: it is behind the end of a list")
         return jsonpointer.set_pointer(content, reference.into, taken, inplace=True)
     except jsonpointer.JsonPointerException as error:
         raise ContractError(f"the document has no place {reference.into}: {error}") from error

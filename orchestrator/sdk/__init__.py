@@ -22,6 +22,8 @@ from orchestrator.messages.types import (
     Usage,
 )
 from orchestrator.messages.usage import tokens_of, total_usage
+from orchestrator.sdk.activities import Activity, Watched
+from orchestrator.sdk.containment import contained
 from orchestrator.sdk.context import Context, Definitions, Metrics, Values
 from orchestrator.sdk.conversations import Conversation, Conversations, Opening, Segment
 from orchestrator.sdk.credentials import credentials_in
@@ -72,6 +74,7 @@ from orchestrator.sdk.tools import Tool, ToolFunction, tool
 from orchestrator.sdk.yaml_documents import read_yaml
 
 __all__ = [
+    "Activity",
     "Bundle",
     "CallKind",
     "ConfigurationError",
@@ -153,7 +156,9 @@ __all__ = [
     "UnknownOutcome",
     "Usage",
     "Values",
+    "Watched",
     "agent_defined",
+    "contained",
     "credentials_in",
     "described",
     "discover",

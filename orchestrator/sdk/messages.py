@@ -8,7 +8,7 @@ from orchestrator.messages.identity import derived_id, idempotency_key
 from orchestrator.messages.plans import dependencies
 from orchestrator.messages.timeouts import QUEUE_MS
 from orchestrator.messages.usage import cost_at_most, rest_of, share_of, tokens_at_most
-from orchestrator.messages.values import fill_content, json_value, read_json, steps_named
+from orchestrator.messages.values import fill_content, json_value, not_finite_text, read_json, steps_named
 
 __all__ = [
     "QUEUE_MS",
@@ -25,6 +25,7 @@ __all__ = [
     "fill_content",
     "idempotency_key",
     "json_value",
+    "not_finite_text",
     "read_json",
     "replace",
     "rest_of",

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import islice
+from typing import Any, Final, TypeVar
 
 from orchestrator.messages import types
 from orchestrator.messages.plans import problems_of
@@ -11,6 +12,8 @@ from orchestrator.messages.values import json_value
 from orchestrator.sdk.durations import milliseconds
 from orchestrator.sdk.errors import InvalidInput
 from orchestrator.sdk.tools import Tool
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,17 @@ def step(
     )
 
 
+MOST_ITEMS: Final = 10_000
+"""Steps, criteria or messages of one plan: an iterator of a planner may have no end."""
+
+
+def _bounded(items: Iterable[T], what: str) -> tuple[T, ...]:
+    found = tuple(islice(items, MOST_ITEMS + 1))
+    if len(found) > MOST_ITEMS:
+        raise InvalidInput(f"a plan has at most {MOST_ITEMS} {what}", code="invalid_plan")
+    return found
+
+
 _NO_RESULT: Final = object()
 
 
@@ -141,10 +155,12 @@ class Plan:
         messages: Iterable[Any] = (),
         memo: Any = None,
     ) -> None:
-        self.messages = tuple(messages)
+        self.messages = _bounded(messages, "messages")
         self.memo = memo
-        criteria = (Criterion(expression=success),) if isinstance(success, str) else tuple(success)
-        planned = tuple(one.step for one in steps)
+        criteria = (
+            (Criterion(expression=success),) if isinstance(success, str) else _bounded(success, "criteria")
+        )
+        planned = tuple(one.step for one in _bounded(steps, "steps"))
         has_none = result is _NO_RESULT or (result is None and bool(planned))
         self.plan = types.Plan(
             steps=planned,

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any, Final, Protocol, Self, runtime_checkable
 
 from orchestrator.errors import ConfigurationError
+from orchestrator.sdk.failures import described
 from orchestrator.sdk.module_files import load_file
 from orchestrator.sdk.registry import Bundle, Plugin, PluginRegistry
 from orchestrator.sdk.roles import ROLES
@@ -81,8 +82,8 @@ def find(modules: Iterable[str] = (), platform_variables: Collection[str] = ()) 
                 plugins.add(plugin)
         except ConfigurationError as error:
             problems += (f"{what}: {problem}" for problem in error.problems)
-        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
-            problems.append(f"{what} cannot be loaded: {error!r}")
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything
+            problems.append(f"{what} cannot be loaded: {' '.join(described(error).split())}")
     declared = [plugin.declared for plugin in plugins.by_name(SettingsPlugin).values()]
     problems += settings_problems(declared, os.environ, platform_variables)
     return plugins, problems

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from itertools import islice
+from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
-from orchestrator.errors import ConfigurationError
+from orchestrator.errors import ConfigurationError, ContractError
 from orchestrator.messages.base import Command, Definition, Event, Message
 from orchestrator.messages.catalogue import Topic, entry_of
+from orchestrator.sdk.callables import require_callable
 from orchestrator.sdk.service_context import Platform, ServiceContext
 
 Outputs: TypeAlias = Message | Iterable[Message] | None
@@ -58,10 +60,11 @@ class Service:
     def on(self, *messages: type[Command | Event]) -> Callable[[H], H]:
         """Declares `async def f(message, context)` as the handler of these message types. What it returns is sent.
 
-        Raises `ConfigurationError` if one of them has a handler already.
+        Raises `ConfigurationError` if one of them has a handler already, or the function cannot be called.
         """
 
         def declare(handler: H) -> H:
+            require_callable(handler, f"service {self.name}: the handler", "message", "context")
             for message in messages:
                 if message in self.handlers:
                     raise ConfigurationError(
@@ -100,8 +103,24 @@ class Service:
         return frozenset(entry_of(message).topic for message in self.handlers)
 
 
+MOST_OUTPUTS: Final = 10_000
+"""Messages that one handler may return: they are sent together, and an iterator may have no end."""
+
+
 def as_messages(outputs: Outputs) -> tuple[Message, ...]:
-    """What a handler returned, as a tuple."""
+    """What a handler returned, as a tuple. Raises `ContractError` for what is not messages, or has no end."""
     if outputs is None:
         return ()
-    return (outputs,) if isinstance(outputs, Message) else tuple(outputs)
+    if isinstance(outputs, Message):
+        return (outputs,)
+    if not isinstance(outputs, Iterable):
+        raise ContractError(
+            f"a handler returned {type(outputs).__name__}: return a message, several of them, or nothing"
+        )
+    messages = tuple(islice(outputs, MOST_OUTPUTS + 1))
+    if len(messages) > MOST_OUTPUTS:
+        raise ContractError(f"a handler returned more than {MOST_OUTPUTS} messages")
+    for message in messages:
+        if not isinstance(message, Message):
+            raise ContractError(f"a handler returned {type(message).__name__} where messages were expected")
+    return messages

@@ -1,19 +1,21 @@
 """Tools: functions that steps run."""
 
 import inspect
-import json
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, ClassVar, Generic, Literal, ParamSpec, TypeVar, get_type_hints
+from typing import Any, ClassVar, Generic, Literal, ParamSpec, TypeVar
 
 import pydantic
 
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages.types import ToolDefinition
+from orchestrator.sdk.callables import is_async, name_of
 from orchestrator.sdk.context import Context
 from orchestrator.sdk.durations import milliseconds
 from orchestrator.sdk.errors import InvalidInput
+from orchestrator.sdk.failures import readable
 from orchestrator.sdk.isolation import Isolation, Target
+from orchestrator.sdk.signatures import Signature
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,11 +31,17 @@ class Tool:
     role: ClassVar[str] = "tool"
 
     def __init__(
-        self, function: Callable[..., Any], definition: ToolDefinition, isolation: Isolation | None = None
+        self,
+        function: Callable[..., Any],
+        definition: ToolDefinition,
+        isolation: Isolation | None = None,
+        signature: Signature | None = None,
     ) -> None:
+        """`signature` is the function's, read when it is needed if it is not given."""
         self.function = function
         self.definition = definition
         self.isolation = isolation
+        self._given_signature = signature
         self.__doc__ = function.__doc__
 
     @property
@@ -42,9 +50,9 @@ class Tool:
 
     @property
     def is_async(self) -> bool:
-        return inspect.iscoroutinefunction(self.function)
+        return is_async(self.function)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
 
     def arguments(self, given: Any, context: Context) -> dict[str, Any]:
@@ -57,29 +65,30 @@ class Tool:
             raise InvalidInput(
                 f"{self.name} takes arguments by name (a JSON object), not {type(given).__name__}"
             )
+        signature = self._signature
+        if taken := [name for name in signature.contexts if name in given]:
+            raise InvalidInput(
+                f"invalid arguments for {self.name}: {', '.join(taken)}: the platform gives it",
+                code="arguments_do_not_fit",
+            )
         try:
-            valid = self._model.model_validate(dict(given))
+            valid = signature.model.model_validate(dict(given))
         except pydantic.ValidationError as error:
             raise InvalidInput(_explained(self.name, error), code="arguments_do_not_fit") from error
-        arguments = {name: getattr(valid, name) for name in type(valid).model_fields}
+        arguments = {name: getattr(valid, field) for field, name in signature.parameters.items()}
         arguments |= valid.model_extra or {}
-        if self._context_parameter:
-            arguments[self._context_parameter] = context
+        arguments |= dict.fromkeys(signature.contexts, context)
         return arguments
 
     @cached_property
-    def _context_parameter(self) -> str | None:
-        return _context_parameter(self.function)
-
-    @cached_property
-    def _model(self) -> type[pydantic.BaseModel]:
-        return _arguments_model(self.function)
+    def _signature(self) -> Signature:
+        return self._given_signature or Signature.of(self.function)
 
 
 class ToolFunction(Tool, Generic[P, R]):
     """What `@tool` makes of a function: calls keep the function's types."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         result: R = self.function(*args, **kwargs)
         return result
 
@@ -95,7 +104,8 @@ def tool(
     pool: str = "",
     isolation: Literal["process"] | Isolation | None = None,
 ) -> Callable[[Callable[P, R]], ToolFunction[P, R]]:
-    """Declares a function as a tool.
+    """Declares a function as a tool. Raises `ConfigurationError` for one that could never be called: its arguments
+    are given by name, as JSON.
 
     `name` is the function's by default, `description` the first line of its docstring. `timeout` is a duration
     such as `30s`. With `at_most_once` a call is never repeated if it may have run. `pool` names the executors
@@ -107,18 +117,17 @@ def tool(
 
     def declare(function: Callable[P, R]) -> ToolFunction[P, R]:
         first_line = (inspect.getdoc(function) or "").partition("\n")[0]
-        definition = ToolDefinition(
-            name=name or function.__name__,
+        signature, definition = _declared(
+            function,
+            name or name_of(function),
             version=version,
             description=description or first_line,
-            capabilities=(capability,) if capability else (),
-            arguments_schema=json.dumps(_arguments_model(function).model_json_schema(), sort_keys=True),
-            output_schema=json.dumps(_output_schema(function), sort_keys=True),
-            timeout_ms=milliseconds(timeout),
+            capability=capability,
+            timeout=timeout,
             at_most_once=at_most_once,
             pool=pool,
         )
-        return ToolFunction(function, definition, _isolation(isolation, function))
+        return ToolFunction(function, definition, _isolation(isolation, function), signature)
 
     return declare
 
@@ -132,34 +141,44 @@ def _isolation(declared: str | Isolation | None, function: Callable[..., Any]) -
     return declared if isinstance(declared, Isolation) else Isolation()
 
 
-def _context_parameter(function: Callable[..., Any]) -> str | None:
-    hints = get_type_hints(function)
-    return next((name for name in inspect.signature(function).parameters if hints.get(name) is Context), None)
-
-
-def _arguments_model(function: Callable[..., Any]) -> type[pydantic.BaseModel]:
-    hints = get_type_hints(function, include_extras=True)
-    injected = _context_parameter(function)
-    parameters = inspect.signature(function).parameters
-    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
-    fields: dict[str, Any] = {
-        name: (
-            hints.get(name, Any),
-            ... if parameter.default is inspect.Parameter.empty else parameter.default,
-        )
-        for name, parameter in parameters.items()
-        if name != injected and parameter.kind is not inspect.Parameter.VAR_KEYWORD
-    }
-    config = pydantic.ConfigDict(extra="allow" if takes_any else "forbid", arbitrary_types_allowed=True)
-    return pydantic.create_model(f"{function.__name__}_arguments", __config__=config, **fields)
-
-
-def _output_schema(function: Callable[..., Any]) -> dict[str, Any]:
-    hint = get_type_hints(function, include_extras=True).get("return", Any)
+def _declared(function: Callable[..., Any], name: str, **fields: Any) -> tuple[Signature, ToolDefinition]:
+    """Raises `ConfigurationError` with everything for which the tool could never be called or announced."""
+    timeout = fields.pop("timeout")
+    problems = [
+        f"its {what} has half of a character (a lone surrogate): remove it"
+        for what, text in {"name": name, **fields}.items()
+        if isinstance(text, str) and not _is_text(text)
+    ]
     try:
-        return pydantic.TypeAdapter(hint).json_schema()
-    except (pydantic.PydanticSchemaGenerationError, pydantic.errors.PydanticInvalidForJsonSchema):
-        return {}
+        timeout_ms = milliseconds(timeout)
+        if timeout_ms < 0:
+            problems.append(f"its timeout {timeout} is negative")
+    except ValueError as error:
+        problems.append(f"its timeout: {error}")
+    try:
+        signature = Signature.of(function)
+    except ConfigurationError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigurationError(*(f"tool {readable(name)}: {problem}" for problem in problems))
+    capability = fields.pop("capability")
+    definition = ToolDefinition(
+        name=name,
+        capabilities=(capability,) if capability else (),
+        arguments_schema=signature.arguments_schema,
+        output_schema=signature.output_schema,
+        timeout_ms=timeout_ms,
+        **fields,
+    )
+    return signature, definition
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _explained(name: str, error: pydantic.ValidationError) -> str:

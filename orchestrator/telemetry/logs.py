@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -13,6 +13,8 @@ from orchestrator.telemetry.redaction import HIDDEN, SECRET_NAME, Redaction
 
 Format = Literal["auto", "human", "json"]
 
+LONGEST_STACK: Final = 20_000
+"""Characters of the stack in one line."""
 _session: Final[ContextVar[str]] = ContextVar("session", default="")
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -74,8 +76,8 @@ class JsonFormatter(logging.Formatter):
                 line[name] = HIDDEN if SECRET_NAME.search(name) else self._plain(value)
         if record.exc_info and record.exc_info[0]:
             line["error"] = record.exc_info[0].__name__
-            line["stack"] = self._redact(self.formatException(record.exc_info))
-        return json.dumps(line, ensure_ascii=False)
+            line["stack"] = bounded_stack(self.formatException(record.exc_info), self._redact)
+        return _sendable(json.dumps(line, ensure_ascii=False))
 
     def _plain(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float):
@@ -91,8 +93,30 @@ class _HumanFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         correlation_id = session_of(record)
         tail = f"  ({correlation_id})" if correlation_id else ""
-        stack = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return self._redact(f"{record.getMessage()}{tail}{stack}")
+        line = self._redact(f"{record.getMessage()}{tail}")
+        if record.exc_info:
+            line += f"\n{bounded_stack(self.formatException(record.exc_info), self._redact)}"
+        return _sendable(line)
+
+
+def bounded_stack(stack: str, redact: Callable[[str], str]) -> str:
+    """A stack without secrets, of a length that a log can take: the messages of its exceptions may have any."""
+    # Cut twice, so that no half of a secret is left where the first cut was.
+    return _cut(redact(_cut(stack, 10 * LONGEST_STACK)), LONGEST_STACK)
+
+
+def _cut(text: str, longest: int) -> str:
+    """The text without its middle, if it is too long: where it happened is at the end."""
+    left_out = len(text) - longest
+    if left_out <= 0:
+        return text
+    half = longest // 2
+    return f"{text[:half]}\n… {left_out} characters …\n{text[-half:]}"
+
+
+def _sendable(line: str) -> str:
+    """The line without halves of characters (lone surrogates), which not every stream can write."""
+    return line.encode("utf-8", "backslashreplace").decode()
 
 
 def session_of(record: logging.LogRecord) -> str:

@@ -6,21 +6,40 @@ from contextlib import suppress
 
 from orchestrator.bus.ports import Received
 from orchestrator.delivery.dead_letters import HANDLE, dead_letter
+from orchestrator.delivery.failed_replies import UNENCODABLE, failed_reply
 from orchestrator.messages.base import Command, Definition, Event, Message
 from orchestrator.messages.call_kinds import call_of
-from orchestrator.sdk import Middleware, Platform, Plugins, Service, ServiceContext, failure_of
+from orchestrator.sdk import (
+    Middleware,
+    Platform,
+    Plugins,
+    Service,
+    ServiceContext,
+    contained,
+    described,
+    failure_of,
+)
+from orchestrator.worker.dispatch import HANDLER_FAILED
 from orchestrator.worker.middleware import chain
 
 
 class Handlers:
-    """Runs the handlers of all services. `publish` gets what they write, and the name of the writer."""
+    """Runs the handlers of all services. `publish` gets what they write, and the name of the writer; `check`
+    raises `ContractError` for what cannot be written."""
 
-    def __init__(self, plugins: Plugins, platform: Platform, publish: Callable[[Message, str], None]) -> None:
+    def __init__(
+        self,
+        plugins: Plugins,
+        platform: Platform,
+        publish: Callable[[Message, str], None],
+        check: Callable[[Message], None],
+    ) -> None:
         self.services = plugins.every_service()
         middleware = tuple(plugins.by_name(Middleware).values())
         self._calls = {name: chain(service, middleware) for name, service in self.services.items()}
         self._platform = platform
         self._publish = publish
+        self._check = check
         self._running: dict[asyncio.Task[None], str] = {}
         """Running handlers, and the id of the call that each works on; empty for none."""
         self._discoveries: list[asyncio.Task[None]] = []
@@ -111,19 +130,22 @@ class Handlers:
         if earlier is not None:
             await asyncio.wait([earlier])
         context = ServiceContext(service.name, message, self._platform)
+        outputs: Sequence[Message] = ()
         try:
-            outputs = await self._calls[service.name](message, context)
+            outputs = await contained(self._calls[service.name](message, context))
+            for output in outputs:
+                self._check(output)
         except Exception as error:  # noqa: BLE001 - a handler may raise anything
-            failure = failure_of(error, "handler_error")
-            outputs = [
-                dead_letter(
-                    received,
-                    failure,
-                    service=service.name,
-                    stage=HANDLE,
-                    now=context.now(),
-                    message=message,
-                )
-            ]
+            failure, now = failure_of(error, HANDLER_FAILED), context.now()
+            made = dead_letter(
+                received, failure, service=service.name, stage=HANDLE, now=now, message=message
+            )
+            outputs = [made, *self._failures(outputs, error, now)]
         for output in outputs:
             self._publish(output, f"/{service.name}/0")
+
+    def _failures(self, outputs: Sequence[Message], error: Exception, now: int) -> list[Message]:
+        """Failures in place of the outputs, as a worker sends them."""
+        problem = f"the reply cannot be sent: {described(error)}"
+        replies = [failed_reply(output, problem, now, UNENCODABLE) for output in outputs]
+        return [reply for reply in replies if reply is not None]

@@ -80,7 +80,7 @@ class Harness:
         self._timeout_s = timeout_s
         self._topics = Topics(self.clock.read)
         self._loop = MemoryLoop(self._topics.codec, self.clock.read, self._profile, self._publish)
-        self._handlers = Handlers(self.plugins, self._platform(), self._publish)
+        self._handlers = Handlers(self.plugins, self._platform(), self._publish, self._topics.check)
         self._undelivered: deque[tuple[Received, Message]] = deque()
         self._delivering = False
         self._sent = 0

@@ -22,6 +22,10 @@ class Topics:
         self._now = now
         self._ends: Counter[str] = Counter()
 
+    def check(self, message: Message) -> None:
+        """Raises `ContractError` for a message that does not fit its schema."""
+        self.codec.encode(message, source="/check")
+
     def append(self, message: Message, source: str) -> tuple[Received, Message]:
         """The record, and the message decoded from it. Raises `ContractError` for one that does not fit its schema."""
         outgoing = self.codec.encode(message, source=source)

@@ -10,6 +10,8 @@ from orchestrator.errors import ContractError, OrchestratorError, UnavailableErr
 from orchestrator.messages.base import Definition
 from orchestrator.messages.catalogue import CATALOGUE, key_of
 from orchestrator.messages.events import MessageDeadLettered
+from orchestrator.sdk.activities import Activity, begin
+from orchestrator.sdk.containment import contained
 from orchestrator.sdk.service import Discovery, Service
 from orchestrator.worker.dispatch import Handling
 from orchestrator.worker.host import Host
@@ -62,12 +64,16 @@ class Announcer:
                 )
 
     async def _discover(self, discovery: Discovery) -> None:
+        begin(Activity(f"{self._service.name}, looking for definitions"))
         try:
-            async for found in discovery(self._handling.platform):
-                for definition in found:
-                    await self._publish(definition)
+            await contained(self._publish_found(discovery))
         except Exception:
             logger.exception("%s looks for no more definitions", self._service.name)
+
+    async def _publish_found(self, discovery: Discovery) -> None:
+        async for found in discovery(self._handling.platform):
+            for definition in found:
+                await self._publish(definition)
 
     async def _publish(self, definition: Definition) -> None:
         """Returns when the definition is written, however long Kafka takes to come back, or can never be written."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -13,11 +13,13 @@ from orchestrator.bus.codec import Codec
 from orchestrator.bus.errors import FatalError
 from orchestrator.bus.ports import Outgoing
 from orchestrator.delivery.dead_letters import HANDLE, DeadLetterCap, dead_letter, without_value
-from orchestrator.delivery.failed_replies import failed_reply
+from orchestrator.delivery.failed_replies import TOO_LARGE, UNENCODABLE, failed_reply
 from orchestrator.errors import ContractError, OrchestratorError
 from orchestrator.messages.base import Command, Event, Message
 from orchestrator.messages.call_kinds import call_of
-from orchestrator.sdk.failures import failure_of
+from orchestrator.sdk.activities import Activity, begin
+from orchestrator.sdk.containment import is_from_outside
+from orchestrator.sdk.failures import described, failure_of
 from orchestrator.sdk.roles.middleware import Next
 from orchestrator.sdk.service_context import Platform, ServiceContext
 from orchestrator.telemetry.metrics import DEAD_LETTERS
@@ -58,6 +60,8 @@ class Handling:
     """How much of the service's work comes to this process."""
     source: str
     """CloudEvents source of what it writes."""
+    is_stopping: Callable[[], bool] = lambda: False
+    """Whether the process cancels what still runs."""
 
 
 class Dispatcher:
@@ -148,23 +152,38 @@ class Dispatcher:
         self._running.add(work)
         if call:
             self._running_by_call.setdefault(call, set()).add(work)
-        work.task = self._loop.create_task(self._run(work, call))
+        self._run_in_task(work, call)
 
-    async def _run(self, work: Work, call: str) -> None:
+    def _run_in_task(self, work: Work, call: str, raised: BaseException | None = None) -> None:
+        # Not by the loop's task factory: the work does not belong to the handler that ended before it.
+        work.task = asyncio.Task(self._run(work, call, raised), loop=self._loop, name=self._handling.service)
+
+    async def _run(self, work: Work, call: str, raised: BaseException | None) -> None:
+        """Handles a record, or dead-letters one whose handler has `raised`."""
         records: Sequence[Outgoing] | None = None
         try:
-            records = await self._outputs(work)
-        except asyncio.CancelledError:
-            pass  # nothing awaits this task: its canceller has marked the work or its partition
-        except Exception as error:  # noqa: BLE001 - reported, and the record is read again
-            self._report_unwritten(work, error)
-        finally:
-            self._running.discard(work)
-            if call:
-                self._forget_call(call, work)
-            self._completions.finish()
-            self._finish(work, records)
-            self._start_ready()
+            records = await (self._outputs(work) if raised is None else self._dead_letter(work, raised))
+        except BaseException as error:  # noqa: BLE001 - nothing awaits this task
+            if not self._is_cancelled(work, error):
+                if isinstance(error, asyncio.CancelledError):
+                    # The handler cancelled itself. In its own task that may strike again, at any await.
+                    self._run_in_task(work, call, error)
+                    return
+                self._report_unwritten(work, error)
+        self._running.discard(work)
+        if call:
+            self._forget_call(call, work)
+        self._completions.finish()
+        self._finish(work, records)
+        self._start_ready()
+
+    def _is_cancelled(self, work: Work, error: BaseException) -> bool:
+        """Whether a handler's error follows from ending it: nobody needs its outcome any more."""
+        if work.is_voided or not (work.partition.may_send or work.at_most_once):
+            return True
+        # A task of a plug-in may cancel itself, so a cancellation alone says nothing.
+        thrown_away = isinstance(error, GeneratorExit) and is_from_outside(error, work.task)
+        return thrown_away or self._handling.is_stopping()
 
     def _finish(self, work: Work, records: Sequence[Outgoing] | None) -> None:
         if work.is_voided:
@@ -211,20 +230,19 @@ class Dispatcher:
         self._start_ready()
 
     async def _dead_letter_outputs(self, work: Work, error: ContractError) -> None:
-        """Sends a dead letter in place of outputs that the broker refuses. A session that waits for one of them
-        gets a failure, instead of waiting until its call times out."""
-        now = self._handling.platform.now()
+        """Sends a dead letter and failures in place of outputs that the broker refuses."""
         try:
-            replies = [failed_reply(output, str(error), now) for output in work.outputs]
-            failures = await self._encode([reply for reply in replies if reply is not None])
-            records = [*await self._dead_letter(work, error), *failures]
+            records = [
+                *await self._dead_letter(work, error),
+                *await self._failures(work, str(error), TOO_LARGE),
+            ]
         except Exception as failed:  # noqa: BLE001 - reported, and the record is read again
             self._report_unwritten(work, failed)
             self._abandon(work)
         else:
             self._send(work, records)
 
-    def _report_unwritten(self, work: Work, error: Exception) -> None:
+    def _report_unwritten(self, work: Work, error: BaseException) -> None:
         logger.error(
             "%s could not dead-letter %s; it is read again after a restart or rebalance",
             self._handling.service,
@@ -239,18 +257,33 @@ class Dispatcher:
             return await self._dead_letter(work)
         try:
             return await self._handle(work, message)
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            if self._is_cancelled(work, error):
                 raise
-            # This work was not cancelled: the handler let a cancellation of its own escape.
-            return await self._dead_letter(work, error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything
-            return await self._dead_letter(work, error)
+            records = await self._dead_letter(work, error)
+            return [
+                *records,
+                *await self._failures(work, f"the reply cannot be sent: {described(error)}", UNENCODABLE),
+            ]
+
+    async def _failures(self, work: Work, problem: str, code: str) -> Sequence[Outgoing]:
+        """Failures in place of the outputs of a record. A session that waits for one of them gets a failure, instead
+        of waiting until its call times out."""
+        now = self._handling.platform.now()
+        try:
+            replies = [failed_reply(output, problem, now, code) for output in work.outputs]
+            return await self._encode([reply for reply in replies if reply is not None])
+        except Exception as error:  # noqa: BLE001
+            # They carry what the outputs carried, and that may be what cannot be sent.
+            logger.warning("no failure can be sent in place of an output: %s", described(error))
+            return ()
 
     async def _handle(self, work: Work, message: Command | Event) -> Sequence[Outgoing]:
         handling = self._handling
         observer, now = handling.observer, handling.platform.now
+        begin(Activity(f"{handling.service}, handling {type(message).__name__}"))
         context = ServiceContext(handling.service, message, handling.platform)
         started = perf_counter()
         try:

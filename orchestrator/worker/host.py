@@ -6,10 +6,11 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Final
+from typing import Any, Final
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.errors import FatalError
 from orchestrator.bus.ports import Bus, Received
 from orchestrator.clock import unix_micros
 from orchestrator.delivery.dead_letters import DeadLetterCap, dead_letter, without_value
@@ -17,7 +18,9 @@ from orchestrator.errors import ContractError, OrchestratorError
 from orchestrator.messages.base import Message
 from orchestrator.messages.call_ids import UNKEYED, CallIds
 from orchestrator.messages.types import Failure
+from orchestrator.sdk.activities import activity_of, task_factory
 from orchestrator.sdk.context import Values
+from orchestrator.sdk.failures import described
 from orchestrator.sdk.history import ReadHistory, no_history
 from orchestrator.sdk.plugins import Plugins
 from orchestrator.sdk.roles.middleware import Middleware
@@ -32,11 +35,14 @@ from orchestrator.worker.middleware import chain
 from orchestrator.worker.observer import Observer
 from orchestrator.worker.outbox import Outbox
 from orchestrator.worker.share import Share
+from orchestrator.worker.watchdog import Watchdog, Watching
 
 logger: Final = logging.getLogger(__name__)
 
 BROADCAST_GROUP: Final = "orchestrator-broadcast"
 """Group id of the broadcast readers of every process. They never join the group and commit nothing."""
+_END_S: Final = 5.0
+"""How long the event loop may take to end when its tasks have."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,14 @@ class ProcessContext:
 class Host:
     """One per process. Start it before its workers, stop it after them."""
 
-    def __init__(self, bus: Bus, codec: Codec, context: ProcessContext, call_ids: CallIds = UNKEYED) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        codec: Codec,
+        context: ProcessContext,
+        call_ids: CallIds = UNKEYED,
+        watching: Watching | None = None,
+    ) -> None:
         self.bus = bus
         self.codec = codec
         self.call_ids = call_ids
@@ -65,10 +78,14 @@ class Host:
         self.voided_calls = VoidedCalls()
         self.definitions = DefinitionsReader(bus, codec, BROADCAST_GROUP)
         self.loop = asyncio.new_event_loop()
+        self.loop.set_task_factory(task_factory)
+        self.loop.set_exception_handler(_report_unhandled)
         self._is_stopping = False
+        self._loop_failure: FatalError | None = None
         self._dead_letters = DeadLetterCap()
         self._cancellations = CancellationsReader(bus, codec, self.voided_calls, BROADCAST_GROUP)
         self._loop_thread = threading.Thread(target=self._run_loop, name="handlers", daemon=True)
+        self._watchdog = Watchdog(self.loop, self._loop_thread, watching)
 
     def start(self, deadline: Deadline) -> None:
         """Returns when all definitions are loaded and cancellations are being read.
@@ -76,23 +93,45 @@ class Host:
         Raises `UnavailableError` at the deadline.
         """
         self._loop_thread.start()
+        self._watchdog.start()
         self.outbox.start()
         self.definitions.start()
         self._cancellations.start()
         self.definitions.catch_up(deadline)
         self._cancellations.wait_started(deadline)
 
+    @property
+    def failure(self) -> FatalError | None:
+        """Why no handler can run in this process any more; it has to be restarted."""
+        return self._loop_failure or self._watchdog.failure
+
     def stop(self, deadline: Deadline) -> None:
-        """Sends what is still queued and ends all threads."""
+        """Sends what is still queued and ends all threads, except one that a plug-in never gives back."""
         self._cancellations.stop()
         self.definitions.stop()
         self.outbox.stop(deadline)
-        if self._loop_thread.ident is not None:
-            self._is_stopping = True
-            asyncio.run_coroutine_threadsafe(_cancel_tasks(), self.loop).result(deadline.remaining() + 1)
-            self.loop.call_soon_threadsafe(self.loop.stop)
-            self._loop_thread.join()
+        self._is_stopping = True
+        self._watchdog.stop()
+        if self._loop_thread.is_alive() and not self._end_loop(deadline):
+            logger.error(
+                "the event loop does not end, because of a handler that ignores its cancellation or blocks"
+            )
+            return
         self.loop.close()
+
+    def _end_loop(self, deadline: Deadline) -> bool:
+        """Cancels all tasks and ends the loop's thread; False if that takes longer than the deadline allows."""
+        cancelling = _cancel_tasks()
+        try:
+            asyncio.run_coroutine_threadsafe(cancelling, self.loop).result(deadline.remaining() + 1)
+        except TimeoutError:
+            pass  # some task ignores it; the loop may still end
+        except RuntimeError:
+            cancelling.close()  # a plug-in has closed the loop
+            return True
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._loop_thread.join(_END_S)
+        return not self._loop_thread.is_alive()
 
     def dead_letter(self, received: Received, failure: Failure, service: str, stage: str) -> None:
         """Sends a dead letter and waits for its acknowledgement. Not for the event loop's thread."""
@@ -129,6 +168,7 @@ class Host:
             voided_calls=self.voided_calls,
             observer=observer,
             source=source,
+            is_stopping=lambda: self._is_stopping,
         )
 
     def _observer(self, service: Service) -> Observer:
@@ -173,13 +213,41 @@ class Host:
         return emit
 
     def _run_loop(self) -> None:
+        """Runs the loop until the process stops, whatever plug-ins do to it."""
         asyncio.set_event_loop(self.loop)
-        while not self._is_stopping:
-            try:
-                self.loop.run_forever()
-            except SystemExit as error:
-                # A task that a plug-in started called sys.exit: it ends that task, not all handlers.
-                logger.error("a plug-in's task called sys.exit; the process continues", exc_info=error)
+        try:
+            while not self._is_stopping:
+                try:
+                    self.loop.run_forever()
+                except (SystemExit, KeyboardInterrupt) as error:
+                    # A callback of a plug-in: tasks are contained before. Signals go to the main thread.
+                    logger.error(
+                        "a callback of a plug-in raised %s; the event loop goes on",
+                        described(error),
+                        exc_info=error,
+                    )
+                else:
+                    if not self._is_stopping:
+                        logger.error("a plug-in stopped the event loop; it goes on")
+        except BaseException as error:
+            if not self._is_stopping:
+                self._loop_failure = FatalError(
+                    f"the event loop ended, so no handler of this process can run: {described(error)}"
+                )
+                logger.critical("%s; restart the process", self._loop_failure, exc_info=error)
+
+
+def _report_unhandled(_loop: asyncio.AbstractEventLoop, happened: dict[str, Any]) -> None:
+    """Logs what nobody awaits: an exception of a task that a plug-in started, or of a callback."""
+    task = happened.get("task") or happened.get("future")
+    error = happened.get("exception")
+    logger.error(
+        "%s: %s%s",
+        activity_of(task) if isinstance(task, asyncio.Task) else "a plug-in",
+        happened.get("message", "an error in the event loop"),
+        f": {described(error)}" if error else "",
+        exc_info=error,
+    )
 
 
 async def _cancel_tasks() -> None:

@@ -57,7 +57,7 @@ class Incoming:
             if not self._service.takes(message):
                 return None
             work.at_most_once = self._service.at_most_once(message)
-        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
+        except BaseException as error:  # noqa: BLE001 - a plug-in may raise anything
             work.failure, work.stage = failure_of(error, HANDLER_FAILED), HANDLE
         if self._service.ordered:
             work.key = received.key or b""

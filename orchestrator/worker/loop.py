@@ -16,6 +16,8 @@ from typing import Final
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Reading, Received, Start
 from orchestrator.errors import OrchestratorError, UnavailableError
+from orchestrator.sdk.containment import as_exception
+from orchestrator.sdk.failures import described
 from orchestrator.sdk.service import Service
 from orchestrator.worker.announcer import Announcer
 from orchestrator.worker.assignment import Assignment
@@ -135,9 +137,9 @@ class Worker:
             while self._stop_by is None:
                 self._run_once()
             self._drain(self._stop_by)
-        except Exception as error:
-            logger.error("%s failed: %s", self.service.name, error, exc_info=error)
-            self.failure = error
+        except BaseException as error:
+            logger.error("%s failed: %s", self.service.name, described(error), exc_info=error)
+            self.failure = as_exception(error)
         finally:
             self._announcer.stop()
             try:
@@ -147,8 +149,9 @@ class Worker:
                 self._host.voided_calls.unsubscribe(on_voided)
 
     def _run_once(self) -> None:
-        if self._host.outbox.failure is not None:
-            raise self._host.outbox.failure
+        failure = self._host.outbox.failure or self._host.failure
+        if failure is not None:
+            raise failure
         # 1. poll what there is room for
         batch = self._poll()
         # 2. dispatch what the service handles

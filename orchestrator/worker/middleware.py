@@ -31,6 +31,6 @@ def _handlers(service: Service) -> Next:
 
 def _wrap(wrapper: Middleware, inner: Next) -> Next:
     async def call(message: Message, context: ServiceContext) -> Sequence[Message]:
-        return await wrapper.handle(message, context, inner)
+        return as_messages(await wrapper.handle(message, context, inner))
 
     return call

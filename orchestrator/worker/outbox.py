@@ -121,6 +121,10 @@ class Outbox:
             except OrchestratorError as error:
                 logger.warning("cannot send to Kafka, retrying: %s", error)
                 time.sleep(_INITIAL_BACKOFF_S)
+            except Exception as error:
+                # Without this thread nothing is sent any more, and nobody would learn of it.
+                logger.critical("the outbox failed", exc_info=error)
+                self._fail(FatalError(f"the outbox failed: {error!r}"))
 
     def _is_finished(self) -> bool:
         if self._stop_by is None:

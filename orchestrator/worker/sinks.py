@@ -19,7 +19,8 @@ from orchestrator.delivery.dead_letters import DECODE, UNDECODABLE
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
 from orchestrator.messages.base import Command, Event
 from orchestrator.messages.catalogue import matching
-from orchestrator.sdk.failures import failure_of
+from orchestrator.sdk.containment import as_exception
+from orchestrator.sdk.failures import described, failure_of
 from orchestrator.sdk.sinks import Delivery, Positions, Sink, SinkPlugin
 from orchestrator.worker.host import Host
 
@@ -90,9 +91,9 @@ class SinkRunner:
                 self._read_with(sink)
             finally:
                 sink.close()
-        except Exception as error:
-            logger.error("sink %s failed: %s", self.plugin.name, error, exc_info=error)
-            self.failure = error
+        except BaseException as error:
+            logger.error("sink %s failed: %s", self.plugin.name, described(error), exc_info=error)
+            self.failure = as_exception(error)
 
     def _read_with(self, sink: Sink) -> None:
         consumer = self._host.bus.consumer(Reading(f"sink-{self.plugin.name}", Start.ERROR))
@@ -107,9 +108,11 @@ class SinkRunner:
                         backoff_s = self._settings.initial_backoff_s
                 except (ConfigurationError, FatalError):
                     raise
-                except Exception as error:
+                except BaseException as error:
                     logger.warning(
-                        "sink %s returns to its stored positions: %s", self.plugin.name, error, exc_info=error
+                        "sink %s returns to its stored positions: %s",
+                        *(self.plugin.name, described(error)),
+                        exc_info=error,
                     )
                     self._stop.wait(backoff_s)
                     backoff_s = min(backoff_s * 2, self._settings.max_backoff_s)

@@ -1,6 +1,8 @@
 """A process as its operator sees it: what it runs, its HTTP port, and its errors."""
 
-from collections.abc import Iterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -10,10 +12,14 @@ import pytest
 from orchestrator.app.process import Process, available
 from orchestrator.app.settings import Settings
 from orchestrator.app.wiring import Wiring, wire_embedded
+from orchestrator.bus.errors import FatalError
 from orchestrator.errors import ConfigurationError
 from orchestrator.local import EmbeddedCluster
+from orchestrator.messages.base import Definition
 from orchestrator.messages.catalogue import TOPICS
-from orchestrator.sdk import Plugins, Service, Sink, sink
+from orchestrator.messages.commands import ExecuteTool
+from orchestrator.sdk import Platform, Plugins, Service, ServiceContext, Sink, sink
+from tests.support.workers import until
 
 
 @pytest.fixture
@@ -62,3 +68,29 @@ def test_a_component_that_cannot_start_keeps_the_process_from_starting(wiring: W
 
     with pytest.raises(ConfigurationError, match="the ledger's address is missing"):
         Process(wiring, ["ledger"], Plugins.of(ledger)).start()
+
+
+def test_a_process_whose_handlers_cannot_run_any_more_is_unhealthy_and_ends(
+    wiring: Wiring, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Service("breaker")
+    started = threading.Event()
+
+    @service.on(ExecuteTool)
+    async def ignore(_message: ExecuteTool, _context: ServiceContext) -> None:
+        pass
+
+    @service.discovers
+    async def break_the_loop(_platform: Platform) -> AsyncIterator[list[Definition]]:
+        await asyncio.to_thread(started.wait)
+        asyncio.get_running_loop()._run_once = None  # type: ignore[attr-defined]
+        yield []
+
+    with Process(wiring, ["breaker"], Plugins.of(service)) as process:
+        started.set()
+        until(lambda: get(process, "/healthz")[0] == 503, "it is unhealthy")
+        assert "no handler of this process can run" in get(process, "/healthz")[1]
+        with pytest.raises(FatalError, match="no handler of this process can run"):
+            process.wait()
+
+    assert "restart the process" in caplog.text

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from orchestrator.messages.base import Message
+from orchestrator.sdk.callables import name_of, require_callable
 from orchestrator.sdk.service_context import ServiceContext
 
 Next: TypeAlias = Callable[[Message, ServiceContext], Awaitable[Sequence[Message]]]
@@ -26,4 +27,9 @@ class Middleware:
 
 def middleware(*services: str) -> Callable[[Wrapper], Middleware]:
     """Declares `async def f(message, context, call_next)` around the handlers of these services, or of all."""
-    return lambda function: Middleware(function.__name__, frozenset(services), function)
+
+    def declare(function: Wrapper) -> Middleware:
+        require_callable(function, "middleware", "message", "context", "call_next")
+        return Middleware(name_of(function), frozenset(services), function)
+
+    return declare

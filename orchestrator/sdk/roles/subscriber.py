@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages.base import Command, Event
 from orchestrator.messages.catalogue import matching
+from orchestrator.sdk.callables import name_of
 from orchestrator.sdk.context import Context
 from orchestrator.sdk.roles.functions import RoleFunction, with_context
 from orchestrator.sdk.service import Service
@@ -71,5 +72,5 @@ def subscriber(
     `ordered` it sees the messages of one session one after the other.
     """
     return lambda function: Subscriber(
-        group or function.__name__.replace("_", "-"), pattern, ordered, with_context(function)
+        group or name_of(function).replace("_", "-"), pattern, ordered, with_context(function)
     )

@@ -14,9 +14,10 @@ from orchestrator.sdk import (
     Service,
     ServiceContext,
     TransientError,
+    contained,
     failure_of,
 )
-from orchestrator.sdk.messages import Message, commands, events, steps_named
+from orchestrator.sdk.messages import Message, commands, events, steps_named, types
 
 service = Service("evaluator")
 
@@ -26,12 +27,7 @@ async def evaluate_task(message: commands.EvaluateTask, context: ServiceContext)
     """Replies `TaskEvaluated`, with the result once every step that it uses is done; or `EvaluationFailed`."""
     started = context.now()
     try:
-        if started > message.not_after:
-            raise TransientError("the command expired before an evaluator received it", code="expired")
-        outputs = await context.outputs(message.outputs)
-        result = await _result(message, outputs, context)
-        evaluation = await _evaluation(message, outputs, result, context)
-        value = await context.values.store(result) if _has_result(message) else None
+        evaluation, value = await contained(_evaluated(message, context))
     except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
         return context.write(
             events.EvaluationFailed,
@@ -46,6 +42,18 @@ async def evaluate_task(message: commands.EvaluateTask, context: ServiceContext)
         result=value,
         usage=context.usage(started),
     )
+
+
+async def _evaluated(
+    message: commands.EvaluateTask, context: ServiceContext
+) -> tuple[Evaluation, types.Value | None]:
+    """The evaluation, and the result if there is one."""
+    if context.now() > message.not_after:
+        raise TransientError("the command expired before an evaluator received it", code="expired")
+    outputs = await context.outputs(message.outputs)
+    result = await _result(message, outputs, context)
+    evaluation = await _evaluation(message, outputs, result, context)
+    return evaluation, await context.values.store(result) if _has_result(message) else None
 
 
 def _has_result(message: commands.EvaluateTask) -> bool:
@@ -85,6 +93,11 @@ async def _evaluation(
     if not isinstance(evaluation, Evaluation):
         raise PermanentError(
             f"the evaluator {message.evaluator} returned {type(evaluation).__name__}, not an Evaluation",
+            code="evaluator_error",
+        )
+    if not isinstance(evaluation.score, int | float) or not 0 <= evaluation.score <= 1:
+        raise PermanentError(
+            f"the evaluator {message.evaluator} gave the score {evaluation.score!r}, which is not from 0.0 to 1.0",
             code="evaluator_error",
         )
     return evaluation

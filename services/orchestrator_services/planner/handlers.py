@@ -16,7 +16,9 @@ from orchestrator.sdk import (
     Service,
     ServiceContext,
     TransientError,
+    contained,
     failure_of,
+    readable,
 )
 from orchestrator.sdk.messages import Message, commands, events, read_json, replace, steps_named, types
 from orchestrator_services.expressions import ExpressionError, compiled
@@ -41,7 +43,7 @@ async def create_plan(message: commands.CreatePlan, context: ServiceContext) -> 
     """Replies `PlanCreated`, or `PlanningFailed` with the reason."""
     started = context.now()
     try:
-        plan, conversation = await _planned(message, context)
+        plan, conversation = await contained(_planned(message, context))
     except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
         return context.write(
             events.PlanningFailed,
@@ -100,7 +102,8 @@ async def _conversation_after(
 
 
 def _shortened(rationale: str) -> str:
-    return rationale if len(rationale) <= MOST_RATIONALE else f"{rationale[: MOST_RATIONALE - 1]}…"
+    text = readable(rationale)
+    return text if len(text) <= MOST_RATIONALE else f"{text[: MOST_RATIONALE - 1]}…"
 
 
 def _with_steps_needed(plan: types.Plan) -> tuple[types.Criterion, ...]:

@@ -4,7 +4,16 @@ import asyncio
 from dataclasses import replace
 from typing import Final
 
-from orchestrator.sdk import Context, FailedCall, FailureKind, Fallback, Recovery, described, recovery
+from orchestrator.sdk import (
+    Context,
+    FailedCall,
+    FailureKind,
+    Fallback,
+    Recovery,
+    contained,
+    described,
+    recovery,
+)
 from orchestrator_services.recovery.fallbacks import narrowed
 from orchestrator_services.recovery.mending import mended
 from orchestrator_services.recovery.strategy import by_class_of_failure
@@ -26,10 +35,14 @@ async def adviser(failed: FailedCall, context: Context) -> Recovery:
     decision = await by_class_of_failure.decide(failed, context)
     try:
         async with asyncio.timeout(LONGEST_S):
-            if failed.failure.kind is FailureKind.INVALID_INPUT:
-                return await mended(failed, context) or decision
-            if isinstance(decision, Fallback) and len(failed.alternatives) > 1:
-                return await narrowed(decision, failed, context)
+            return await contained(_advised(decision, failed, context))
     except Exception as error:  # noqa: BLE001 - it can be done without
         return replace(decision, reason=f"{decision.reason}; no advice: {described(error)}")
+
+
+async def _advised(decision: Recovery, failed: FailedCall, context: Context) -> Recovery:
+    if failed.failure.kind is FailureKind.INVALID_INPUT:
+        return await mended(failed, context) or decision
+    if isinstance(decision, Fallback) and len(failed.alternatives) > 1:
+        return await narrowed(decision, failed, context)
     return decision

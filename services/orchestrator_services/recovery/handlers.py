@@ -1,5 +1,6 @@
 """The recovery service: asks the strategy about every failed call, and writes what it decided."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, assert_never
 
@@ -15,7 +16,9 @@ from orchestrator.sdk import (
     Retry,
     Service,
     ServiceContext,
+    contained,
     described,
+    readable,
 )
 from orchestrator.sdk.messages import Message, events, rest_of, share_of, types
 from orchestrator_services.recovery.settings import settings
@@ -23,6 +26,8 @@ from orchestrator_services.recovery.strategy import repeatable
 
 service = Service("recovery")
 
+MOST_DELAY_MS: Final = 30 * 24 * 3_600_000
+"""No retry waits longer than a month, whatever a strategy says."""
 NO_USAGE: Final = types.Usage()
 
 
@@ -84,7 +89,7 @@ async def _decided(failed: FailedCall, context: ServiceContext) -> Message:
             return context.write(
                 events.RetryScheduled,
                 call=call,
-                delay_ms=max(0, decision.delay_ms),
+                delay_ms=min(max(0, decision.delay_ms), MOST_DELAY_MS),
                 arguments=decision.arguments,
                 spared=decision.spared,
                 reason=decision.reason,
@@ -119,11 +124,27 @@ async def _asked(failed: FailedCall, context: ServiceContext) -> Recovery:
     except PermanentError as error:
         return Exhausted(str(error))
     try:
-        decision: Any = await strategy.decide(failed, context)
+        decision: Any = await contained(strategy.decide(failed, context))
     except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
         return Exhausted(f"the recovery strategy {name} failed: {described(error)}")
     if not isinstance(decision, Recovery):
         return Exhausted(
             f"the recovery strategy {name} returned {type(decision).__name__}, not Retry, Fallback or Exhausted"
         )
-    return decision
+    if problem := _unusable(decision):
+        return Exhausted(f"the recovery strategy {name} returned {problem}")
+    return replace(decision, reason=readable(str(decision.reason)))
+
+
+def _unusable(decision: Recovery) -> str:
+    """What in a decision cannot be sent; empty if all can."""
+    delay: Any = getattr(decision, "delay_ms", 0)
+    given: Any = getattr(decision, "arguments", None)
+    avoid: Any = getattr(decision, "avoid", ())
+    if not isinstance(delay, int):
+        return f"Retry with the delay {delay!r}, which is not an integer"
+    if not isinstance(given, types.Document | None):
+        return f"Retry with arguments of type {type(given).__name__}: make them with document({{…}})"
+    if not isinstance(avoid, Sequence) or not all(isinstance(one, str) for one in avoid):
+        return "Fallback with something to avoid that is not the name of a tool"
+    return ""

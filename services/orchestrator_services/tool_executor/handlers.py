@@ -17,6 +17,7 @@ from orchestrator.sdk import (
     ToolSource,
     TransientError,
     UnavailableError,
+    contained,
     failure_of,
     tool_defined,
 )
@@ -24,7 +25,8 @@ from orchestrator.sdk.messages import Definition, Message, commands, events, rep
 from orchestrator_services.tool_executor.isolated import isolated, warm
 from orchestrator_services.tool_executor.listing import Listing
 from orchestrator_services.tool_executor.pools import pool_of_this_process
-from orchestrator_services.tool_executor.running import OUTPUT_NOT_JSON, output_not_json, run
+from orchestrator_services.tool_executor.results import OUTPUT_NOT_JSON, output_not_json
+from orchestrator_services.tool_executor.running import run
 from orchestrator_services.tool_executor.supervision import Rhythm, RunTimedOut, supervised
 
 POOL: Final = pool_of_this_process()
@@ -66,15 +68,13 @@ async def execute_tool(message: commands.ExecuteTool, context: ServiceContext) -
     """
     started = context.now()
     try:
-        tool = _tool(message, context)
-        given = await _arguments(message, context)
-        arguments = tool.arguments(given, context)
+        tool, given, arguments = await contained(_prepared(message, context))
     except Exception as error:  # noqa: BLE001 - every failure is a reply
         failure = failure_of(error, "arguments_error")
         return _failed(message, context, failure, types.Usage(), repeatable=True)
     try:
         running = isolated(tool, given, message, context) if tool.isolation else run(tool, arguments)
-        output = await _stored(await _run(running, message, context), tool, context)
+        output = await contained(_output(running, tool, message, context))
     except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
         at_most_once = message.at_most_once or tool.definition.at_most_once
         failure = _failure(error, tool, message, at_most_once)
@@ -119,6 +119,21 @@ def _in_source(name: str, context: ServiceContext) -> Tool | None:
     return max(found, key=lambda one: len(one.name)).tool(name) if found else None
 
 
+async def _prepared(
+    message: commands.ExecuteTool, context: ServiceContext
+) -> tuple[Tool, Any, dict[str, Any]]:
+    """The tool, what it was given, and the same as keyword arguments."""
+    tool = _tool(message, context)
+    given = await _arguments(message, context)
+    return tool, given, tool.arguments(given, context)
+
+
+async def _output(
+    running: Coroutine[Any, Any, Any], tool: Tool, message: commands.ExecuteTool, context: ServiceContext
+) -> types.Value:
+    return await _stored(await _run(running, tool, message, context), tool, context)
+
+
 async def _arguments(message: commands.ExecuteTool, context: ServiceContext) -> Any:
     outputs = await context.outputs(message.inputs)
     try:
@@ -132,7 +147,7 @@ async def _arguments(message: commands.ExecuteTool, context: ServiceContext) -> 
 
 
 async def _run(
-    running: Coroutine[Any, Any, Any], message: commands.ExecuteTool, context: ServiceContext
+    running: Coroutine[Any, Any, Any], tool: Tool, message: commands.ExecuteTool, context: ServiceContext
 ) -> Any:
     has_started = False
 
@@ -149,7 +164,8 @@ async def _run(
         has_started = True
         await context.emit(alive)
 
-    return await supervised(running, message.timeout_ms / 1000, heartbeat, RHYTHM)
+    name = f"tool {tool.name}"
+    return await supervised(running, name, message.timeout_ms / 1000, heartbeat, RHYTHM)
 
 
 async def _stored(output: Any, tool: Tool, context: ServiceContext) -> types.Value:
@@ -164,6 +180,11 @@ def _failure(error: Exception, tool: Tool, message: commands.ExecuteTool, at_mos
     if isinstance(error, RunTimedOut):
         kind = FailureKind.UNKNOWN_OUTCOME if at_most_once else FailureKind.TRANSIENT
         text = f"{tool.name} did not return within its timeout of {message.timeout_ms} ms"
+        if error.blocked_s:
+            text += (
+                f": it blocked the event loop for {error.blocked_s:.1f} s; declare it without `async`, or do its "
+                "blocking work in asyncio.to_thread"
+            )
         return Failure(kind=kind, code="timeout", message=text)
     failure = failure_of(error, "tool_error")
     said_by_the_tool = isinstance(error, HandlerError) and failure.code != OUTPUT_NOT_JSON

@@ -6,7 +6,7 @@ from typing import Any
 
 from orchestrator.sdk import ProcessPool, ServiceContext, Target, Tool, run_isolated
 from orchestrator.sdk.messages import commands
-from orchestrator_services.tool_executor.running import jsonable
+from orchestrator_services.tool_executor.results import jsonable
 from orchestrator_services.tool_executor.settings import ToolExecutorSettings
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from orchestrator.sdk import ToolDefinition, ToolSource, failure_of
+from orchestrator.sdk import ToolDefinition, ToolSource, contained, failure_of
 
 logger: Final = logging.getLogger(__name__)
 
@@ -68,14 +68,19 @@ class Listing:
     async def _ask(self, source: ToolSource, asked: asyncio.Event) -> None:
         """Asks until the source ends on its own."""
         delay = self._backoff.first
+
+        async def take() -> None:
+            nonlocal delay
+            async for definitions in source.definitions():
+                logger.info("%s has %d tools", source.name, len(definitions))
+                if definitions:
+                    self._found.put_nowait(definitions)
+                asked.set()
+                delay = self._backoff.first
+
         while True:
             try:
-                async for definitions in source.definitions():
-                    logger.info("%s has %d tools", source.name, len(definitions))
-                    if definitions:
-                        self._found.put_nowait(definitions)
-                    asked.set()
-                    delay = self._backoff.first
+                await contained(take())
             except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
                 reason = failure_of(error, "not_listed").message
                 logger.warning(

@@ -1,49 +1,35 @@
-"""Running one tool, blocking or not, and making JSON of what it returns."""
+"""Running one tool, blocking or not."""
 
 import inspect
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
-from pydantic_core import to_jsonable_python
-
-from orchestrator.sdk import PermanentError, Tool
+from orchestrator.sdk import PermanentError, Tool, contained
+from orchestrator_services.tool_executor.results import jsonable
 from orchestrator_services.tool_executor.threads import in_thread
-
-OUTPUT_NOT_JSON: Final = "output_not_json"
 
 
 async def run(tool: Tool, arguments: dict[str, Any]) -> Any:
     """Runs a tool and returns its output as plain JSON data.
 
-    Raises what the tool raises, or `PermanentError` with the code `output_not_json`.
+    Raises what the tool raises, `PluginRaised` for what is not an `Exception`, or `PermanentError` with the code
+    `output_not_json`.
     """
     if not tool.is_async:
-        return await in_thread(partial(_run_blocking, tool, arguments), f"tool-{tool.name}")
-    try:
-        result = await tool(**arguments)
-    except (SystemExit, KeyboardInterrupt) as error:
-        # asyncio would let these through every handler and end the worker.
-        raise RuntimeError(f"{type(error).__name__} was raised") from error
-    return jsonable(result, tool.name)
+        return await contained(in_thread(partial(_run_blocking, tool, arguments), f"tool-{tool.name}"))
+    return await contained(_run_async(tool, arguments))
+
+
+async def _run_async(tool: Tool, arguments: dict[str, Any]) -> Any:
+    return jsonable(await tool(**arguments), tool.name)
 
 
 def _run_blocking(tool: Tool, arguments: dict[str, Any]) -> Any:
     result = tool(**arguments)
     if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
         raise PermanentError(
             f"{tool.name} returned an awaitable: declare it with `async def`", code="tool_error"
         )
     return jsonable(result, tool.name)
-
-
-def jsonable(result: Any, tool_name: str) -> Any:
-    """What a tool returned as plain JSON data. It may hold models, dataclasses, dates, paths, sets and iterators."""
-    try:
-        return to_jsonable_python(result)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise output_not_json(tool_name, result, error) from error
-
-
-def output_not_json(tool_name: str, result: Any, error: Exception) -> PermanentError:
-    what = f"what {tool_name} returned ({type(result).__name__})"
-    return PermanentError(f"{what} is not JSON: {error}", code=OUTPUT_NOT_JSON)

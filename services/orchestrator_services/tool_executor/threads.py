@@ -17,7 +17,7 @@ async def in_thread(function: Callable[[], Any], name: str) -> Any:
     future: asyncio.Future[Any] = loop.create_future()
     variables = copy_context()
 
-    def settle(result: Any, error: Exception | None) -> None:
+    def settle(result: Any, error: BaseException | None) -> None:
         if future.done():
             return
         if error is None:
@@ -27,16 +27,14 @@ async def in_thread(function: Callable[[], Any], name: str) -> Any:
 
     def work() -> None:
         result: Any = None
-        failed: Exception | None = None
+        failed: BaseException | None = None
         try:
             result = variables.run(function)
         except StopIteration as error:
             failed = RuntimeError("StopIteration was raised")
             failed.__cause__ = error
-        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
+        except BaseException as error:  # noqa: BLE001 - a plug-in may raise anything
             failed = error
-        except BaseException as error:  # noqa: BLE001 - SystemExit of a tool must not end the worker
-            failed = RuntimeError(f"{type(error).__name__} was raised")
         try:
             loop.call_soon_threadsafe(settle, result, failed)
         except RuntimeError:

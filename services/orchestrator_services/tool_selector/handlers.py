@@ -12,6 +12,7 @@ from orchestrator.sdk import (
     Service,
     ServiceContext,
     ToolDefinition,
+    contained,
     failure_of,
 )
 from orchestrator.sdk.messages import (
@@ -40,9 +41,7 @@ async def plan_step_ready(message: events.PlanStepReady, context: ServiceContext
     """
     started = context.now()
     try:
-        selection = await _selection(message, context)
-        async with asyncio.timeout(context.seconds_left(message.call)):
-            tool = await _chosen(selection, context)
+        selection, tool = await contained(_selected(message, context))
     except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
         failure = failure_of(error, "selection_error")
         return [await _failed(message, failure, _usage(started, context), context)]
@@ -59,6 +58,14 @@ async def plan_step_ready(message: events.PlanStepReady, context: ServiceContext
         usage=_usage(started, context),
     )
     return [selected, _execution(message, selected, context)]
+
+
+async def _selected(
+    message: events.PlanStepReady, context: ServiceContext
+) -> tuple[Selection, ToolDefinition]:
+    selection = await _selection(message, context)
+    async with asyncio.timeout(context.seconds_left(message.call)):
+        return selection, await _chosen(selection, context)
 
 
 async def _selection(message: events.PlanStepReady, context: ServiceContext) -> Selection:

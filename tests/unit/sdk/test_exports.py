@@ -9,6 +9,7 @@ from orchestrator.sdk import messages
 from orchestrator.sdk.roles import ROLES
 
 SDK = {
+    "Activity",
     "Bundle",
     "CallKind",
     "ConfigurationError",
@@ -90,7 +91,9 @@ SDK = {
     "UnknownOutcome",
     "Usage",
     "Values",
+    "Watched",
     "agent_defined",
+    "contained",
     "credentials_in",
     "described",
     "discover",
@@ -137,6 +140,7 @@ MESSAGES = {
     "fill_content",
     "idempotency_key",
     "json_value",
+    "not_finite_text",
     "read_json",
     "replace",
     "rest_of",

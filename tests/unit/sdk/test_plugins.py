@@ -188,7 +188,7 @@ class Broken(Bundle):
 
 broken = Broken()
 """
-    with pytest.raises(ConfigurationError, match=r"acme\.py cannot be loaded: RuntimeError\('no licence'\)"):
+    with pytest.raises(ConfigurationError, match=r"acme\.py cannot be loaded: RuntimeError: no licence"):
         discover([written(tmp_path / "acme.py", source)])
 
 

@@ -357,7 +357,7 @@ async def test_a_tool_that_cancels_itself_has_failed() -> None:
 
     failed = await run(odd)
 
-    assert failed.failure.message == "the tool cancelled itself"
+    assert failed.failure.message == "CancelledError: it cancelled itself"
 
 
 async def test_a_long_run_shows_that_it_started_and_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,3 +101,19 @@ def test_auto_is_json_without_a_terminal(stream: io.StringIO) -> None:
     logging.getLogger("x").info("left out")
     logging.getLogger("x").warning("kept")
     assert [line["message"] for line in lines(stream)] == ["kept"]
+
+
+@pytest.mark.parametrize("form", ["json", "human"])
+def test_an_error_of_any_length_and_any_text_is_a_line_that_can_be_written(form: logs.Format) -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="utf-8", errors="strict")
+    logging_to = logging.getLogger("any.text")
+    logs.configure(format=form, stream=stream)
+    try:
+        raise ValueError(f"half \ud800 password=hunter22 {'x' * 10_000_000}")
+    except ValueError:
+        logging_to.exception("half \udfff")
+    stream.flush()
+
+    assert 0 < len(raw.getvalue()) < 50_000
+    assert b"hunter22" not in raw.getvalue()

@@ -1,0 +1,274 @@
+"""Whatever a tool raises or returns, asynchronous or not, its call gets one reply that can be sent."""
+
+import asyncio
+import dataclasses
+import itertools
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+import pytest
+from msgspec.structs import replace
+from orchestrator_services import tool_executor
+
+from orchestrator.bus.avro.schema_ids import CatalogueIds
+from orchestrator.bus.codec import Codec
+from orchestrator.messages import events
+from orchestrator.messages.types import Document, FailureKind, Reference
+from orchestrator.messages.values import json_value
+from orchestrator.sdk import Output, Tool, tool
+from tests.support.raised import RAISED, Panic
+from tests.unit.services.support import World, plain
+from tests.unit.services.test_tool_executor import execution, run
+
+CODEC = Codec(CatalogueIds())
+
+
+def sent(reply: Any) -> Any:
+    """The reply as its readers decode it: raises for one that cannot be sent."""
+    assert CODEC.encode(reply, source="/test/0")
+    return reply
+
+
+def made(function: Callable[[], Any], *, is_async: bool, **declared: Any) -> Tool:
+    async def asynchronous() -> Any:
+        return function()
+
+    return tool("made", **declared)(asynchronous if is_async else function)
+
+
+def raising(make: Callable[[], BaseException]) -> Callable[[], Any]:
+    def fail() -> Any:
+        raise make()
+
+    return fail
+
+
+@pytest.mark.parametrize("is_async", [True, False], ids=["async", "blocking"])
+@pytest.mark.parametrize("at_most_once", [False, True], ids=["", "at most once"])
+@pytest.mark.parametrize("what", RAISED)
+async def test_whatever_a_tool_raises_is_one_reply(what: str, at_most_once: bool, is_async: bool) -> None:
+    failing = made(raising(RAISED[what]), is_async=is_async, at_most_once=at_most_once)
+
+    failed = sent(await asyncio.wait_for(run(failing), 10))
+
+    assert isinstance(failed, events.ToolFailed)
+    assert failed.usage.tool_calls == 1
+    assert failed.failure.message
+    assert len(failed.failure.message) <= 2_000
+    said_so = what in ("without fields", "with odd fields")
+    if at_most_once and not said_so:
+        assert failed.failure.kind is FailureKind.UNKNOWN_OUTCOME
+
+
+async def test_what_a_validator_of_arguments_raises_is_one_reply() -> None:
+    def refuse(_value: int) -> int:
+        raise Panic("in a validator")
+
+    @tool("picky")
+    def picky(a: Annotated[int, pydantic.AfterValidator(refuse)]) -> int:
+        return a
+
+    failed = sent(await run(picky, {"a": 1}))
+
+    assert (failed.failure.code, failed.usage.tool_calls) == ("arguments_error", 0)
+    assert failed.failure.message == "Panic: in a validator"
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    rows: Any
+
+
+class Model(pydantic.BaseModel):
+    rows: Any
+
+
+def contains_itself() -> Any:
+    found: list[Any] = []
+    found.append(found)
+    return found
+
+
+def deep() -> Any:
+    found: Any = 1
+    for _ in range(100_000):
+        found = [found]
+    return found
+
+
+async def asynchronous() -> AsyncIterator[int]:
+    yield 1
+
+
+def counting() -> Iterator[int]:
+    yield from itertools.count()
+
+
+NOT_JSON: dict[str, Callable[[], Any]] = {
+    "NaN": lambda: math.nan,
+    "infinity in a list": lambda: {"rows": [[1.0, -math.inf]]},
+    "NaN in a model": lambda: Model(rows=[math.nan]),
+    "NaN in a dataclass": lambda: Frozen({"x": math.nan}),
+    "half a character": lambda: "half \ud800",
+    "half a character in a key": lambda: {"half \ud800": 1},
+    "an object": object,
+    "a list that contains itself": contains_itself,
+    "deep lists": deep,
+    "an endless iterator": itertools.count,
+    "an endless generator": counting,
+    "an endless iterator inside": lambda: {"rows": [itertools.repeat("x")]},
+    "an endless iterator in a model": lambda: Model(rows=itertools.count()),
+    "an endless iterator in a dataclass": lambda: Frozen(itertools.count()),
+    "an endless iterator of large texts": lambda: itertools.repeat("x" * 1_000_000),
+    "an asynchronous generator": asynchronous,
+    "an open file": lambda: Path("/dev/null").open("rb"),  # noqa: SIM115
+    "two keys of one name": lambda: {1: "a", "1": "b"},
+}
+
+
+@pytest.mark.parametrize("is_async", [True, False], ids=["async", "blocking"])
+@pytest.mark.parametrize("what", NOT_JSON)
+async def test_what_json_cannot_hold_is_a_failure_that_says_so(what: str, is_async: bool) -> None:
+    results: list[Any] = []
+
+    def make() -> Any:
+        results.append(NOT_JSON[what]())
+        return results[0]
+
+    failed = sent(await asyncio.wait_for(run(made(make, is_async=is_async)), 30))
+
+    assert (failed.failure.kind, failed.failure.code) == (FailureKind.PERMANENT, "output_not_json")
+    assert failed.failure.message.startswith("what made returned (")
+    if what == "an open file":
+        results[0].close()
+
+
+async def test_the_place_of_a_number_that_json_has_not_is_named() -> None:
+    failed = await run(made(lambda: {"rows": [{"share": math.nan}]}, is_async=True))
+
+    assert "at /rows/0/share is nan, which JSON has no number for" in failed.failure.message
+
+
+@pytest.mark.parametrize("is_async", [True, False], ids=["async", "blocking"])
+async def test_iterators_that_end_are_lists(is_async: bool) -> None:
+    result = {
+        "map": map(str, (1, 2)),
+        "model": Model(rows=iter([1])),
+        "frozen": Frozen(iter("ab")),
+        1: {(1, 2): 3},
+    }
+
+    completed = await run(made(lambda: result, is_async=is_async))
+
+    assert plain(completed.output) == {
+        "map": ["1", "2"],
+        "model": {"rows": [1]},
+        "frozen": {"rows": ["a", "b"]},
+        "1": {"1,2": 3},
+    }
+
+
+async def test_a_tool_that_blocks_the_loop_beyond_its_timeout_has_timed_out() -> None:
+    @tool("blocks")
+    async def blocks() -> str:
+        time.sleep(0.3)  # noqa: ASYNC251 - what this is about
+        return "done"
+
+    failed = sent(await run(blocks, timeout_ms=100))
+
+    assert (failed.failure.kind, failed.failure.code) == (FailureKind.TRANSIENT, "timeout")
+    assert "it blocked the event loop for 0." in failed.failure.message
+
+
+async def test_a_run_is_not_stopped_for_what_another_one_blocked() -> None:
+    waits, release = asyncio.Event(), asyncio.Event()
+
+    @tool("patient")
+    async def patient() -> str:
+        waits.set()
+        await release.wait()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        return "done"
+
+    running = asyncio.ensure_future(run(patient, timeout_ms=500))
+    await waits.wait()
+    asyncio.get_running_loop().call_soon(release.set)
+    time.sleep(1.0)  # noqa: ASYNC251 - another one
+
+    completed = await running
+
+    assert isinstance(completed, events.ToolCompleted)
+
+
+POINTERS = [
+    "/items/-",
+    "/items/-/name",
+    "/items/3",
+    "/items/01",
+    "/items/-1",
+    "/items/+1",
+    "/items/ 1",
+    "/items/1.0",
+    "/items/१",
+    "/items/" + "9" * 5_000,
+    "/text/0",
+    "/text/-",
+    "/number/x",
+    "/nothing/x",
+    "/missing",
+    "/a~2b",
+    "/a~",
+    "items",
+    "items/0",
+]
+
+
+@pytest.mark.parametrize("pointer", POINTERS, ids=lambda pointer: pointer[:20])
+async def test_a_pointer_to_nothing_hands_nothing_to_a_tool(pointer: str) -> None:
+    called: list[Any] = []
+
+    @tool("take")
+    def take(value: Any) -> None:
+        called.append(value)
+
+    output = json_value({"items": ["a", "b", "c"], "text": "abc", "number": 1, "nothing": None, "a~b": 1})
+    failed = sent(await run(take, {"value": Output("first", pointer)}, inputs={"first": output}))
+
+    assert (failed.failure.kind, failed.failure.code) == (FailureKind.INVALID_INPUT, "arguments_not_filled")
+    assert called == []
+
+
+async def test_escapes_and_empty_names_of_a_pointer_are_read() -> None:
+    @tool("take")
+    def take(a: Any, b: Any, c: Any) -> list[Any]:
+        return [a, b, c]
+
+    arguments = {"a": Output("first", "/x~1y"), "b": Output("first", "/~01"), "c": Output("first", "/")}
+    output = json_value({"x/y": 1, "~1": 2, "": 3})
+    completed = await run(take, arguments, inputs={"first": output})
+
+    assert plain(completed.output) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "into", ["/list/-", "/list/-/x", "/list/1", "/list/00", "/text/0", "/none/x", "list", "/a~2"]
+)
+async def test_a_place_that_a_document_does_not_have_is_a_failure(into: str) -> None:
+    called: list[Any] = []
+
+    @tool("take")
+    def take(**given: Any) -> None:
+        called.append(given)
+
+    body = json_value({"list": [None], "text": "abc", "none": None})
+    arguments = Document(body=body, references=(Reference(into=into, step_id="first", at=""),))
+    message = replace(execution("take", inputs={"first": json_value(1)}), arguments=arguments)
+    failed = sent(await World(take).reply(tool_executor.service, message))
+
+    assert (failed.failure.kind, failed.failure.code) == (FailureKind.INVALID_INPUT, "arguments_not_filled")
+    assert called == []
