@@ -51,7 +51,7 @@ class Settings(ClientSettings):
     """Secrets of all processes of an installation, separated by commas, 32 characters or more each. Whoever has none
     cannot reply to calls or have tools run. The first one signs, all are recognised; `none` at the end recognises
     calls that were opened without a key."""
-    drain_s: Annotated[float, Field(gt=0)] = 20.0
+    drain_s: Annotated[float, Field(gt=0, le=86_400)] = 20.0
     """How long calls in flight may take to finish when a process stops, seconds."""
     http_host: str = "127.0.0.1"
     """Address that serves health and metrics. `::` is every address, of IPv4 and IPv6."""

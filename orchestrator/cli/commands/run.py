@@ -44,7 +44,7 @@ def run(
         float | None,
         typer.Option(
             metavar="DURATION",
-            parser=times.seconds,
+            parser=times.wait_s,
             help="How long running calls may take to finish on shutdown.",
         ),
     ] = None,

@@ -12,6 +12,7 @@ from orchestrator.cli.common import command
 from orchestrator.cli.events import event_line
 from orchestrator.cli.output import write_line, write_note, write_result
 from orchestrator.cli.shell import Shell
+from orchestrator.messages.bounds import MOST, MOST_TOKENS, MOST_USD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,16 +67,21 @@ def submit(
         ),
     ] = None,
     tool_calls: Annotated[
-        int | None, typer.Option(min=0, help="Maximum number of tool calls, retries included.")
+        int | None, typer.Option(min=0, max=MOST, help="Maximum number of tool calls, retries included.")
     ] = None,
     tokens: Annotated[
-        int | None, typer.Option(min=0, help="Maximum number of tokens, all models together.")
+        int | None,
+        typer.Option(min=0, max=MOST_TOKENS, help="Maximum number of tokens, all models together."),
     ] = None,
-    cost_usd: Annotated[float | None, typer.Option(min=0, help="Maximum cost in US dollars.")] = None,
+    cost_usd: Annotated[
+        float | None, typer.Option(min=0, max=MOST_USD, help="Maximum cost in US dollars.")
+    ] = None,
     parallel_steps: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of steps in parallel.")
+        int | None, typer.Option(min=1, max=MOST, help="Maximum number of steps in parallel.")
     ] = None,
-    turns: Annotated[int | None, typer.Option(min=1, help="Maximum number of turns of the planner.")] = None,
+    turns: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Maximum number of turns of the planner.")
+    ] = None,
     not_before: Annotated[
         int | None,
         typer.Option(metavar="TIME", parser=times.ahead, help="Do not start before then: 10m, or a time."),

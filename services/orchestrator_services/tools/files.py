@@ -10,6 +10,10 @@ from orchestrator.sdk import PermanentError, tool
 from orchestrator_services.tools.paths import files_folder
 from orchestrator_services.tools.settings import PREFIX, tool_settings
 
+# Of the years 1 and 9999.
+FIRST_SECOND = -62_135_596_800
+LAST_SECOND = 253_402_300_799
+
 
 class Result(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -97,9 +101,16 @@ def list_files(
         if len(entries) == max_results:
             return FileList(files=entries, truncated=True)
         status = place.stat()
-        modified = datetime.fromtimestamp(int(status.st_mtime), UTC).isoformat().replace("+00:00", "Z")
-        entries.append(FileEntry(path=folder.name(place), size=status.st_size, modified=modified))
+        entries.append(
+            FileEntry(path=folder.name(place), size=status.st_size, modified=_modified(status.st_mtime))
+        )
     return FileList(files=entries, truncated=False)
+
+
+def _modified(seconds: float) -> str:
+    """A file's time; the nearest that a calendar has, because a file system holds any."""
+    moment = datetime.fromtimestamp(min(max(int(seconds), FIRST_SECOND), LAST_SECOND), UTC)
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def utf8(content: bytes) -> str | None:

@@ -112,6 +112,8 @@ def select(
         rows, truncated = _take(connection, columns, max_rows, settings)
     except duckdb.Error as error:
         raise refusal(error, "the query failed", settings) from None
+    except OverflowError:
+        raise InvalidInput("the query failed: an interval is too long; cast it to VARCHAR") from None
     return QueryResult(columns=columns, rows=rows, row_count=len(rows), truncated=truncated)
 
 
