@@ -195,9 +195,14 @@ def _from_file(path: Path | None, problems: list[str]) -> dict[str, Any]:
         return {}
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        problems.append(f"settings file {path} is not valid TOML: it is nested too deeply")
+    except ValueError as error:
+        # Not only errors of TOML: a number of thousands of digits is one too.
         problems.append(f"settings file {path} is not valid TOML: {error}")
-        return {}
+    except OSError as error:
+        problems.append(f"settings file {path} cannot be read: {error.strerror}")
+    return {}
 
 
 def _from_environment(environment: Mapping[str, str], problems: list[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
+from orchestrator.telemetry.plain_text import indented, json_safe, one_line
 from orchestrator.telemetry.redaction import HIDDEN, SECRET_NAME, Redaction
 
 Format = Literal["auto", "human", "json"]
@@ -40,7 +41,7 @@ def configure(
     stream = stream or sys.stderr
     human = format == "human" or (format == "auto" and stream.isatty())
     handler = _human_handler(stream) if human else logging.StreamHandler(stream)
-    handler.setFormatter(_HumanFormatter(secrets) if human else JsonFormatter(secrets))
+    handler.setFormatter(PlainFormatter(secrets) if human else JsonFormatter(secrets))
     root = logging.getLogger()
     for old in tuple(root.handlers):
         root.removeHandler(old)
@@ -75,7 +76,7 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info and record.exc_info[0]:
             line["error"] = record.exc_info[0].__name__
             line["stack"] = self._redact(self.formatException(record.exc_info))
-        return json.dumps(line, ensure_ascii=False)
+        return json_safe(json.dumps(line, ensure_ascii=False))
 
     def _plain(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float):
@@ -83,16 +84,21 @@ class JsonFormatter(logging.Formatter):
         return self._redact(str(value))
 
 
-class _HumanFormatter(logging.Formatter):
-    def __init__(self, secrets: Iterable[str]) -> None:
-        super().__init__()
+class PlainFormatter(logging.Formatter):
+    """Lines for people: one for each message, and those of an error below it."""
+
+    def __init__(self, secrets: Iterable[str] = (), form: str = "%(message)s") -> None:
+        super().__init__(form)
         self._redact = Redaction(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         correlation_id = session_of(record)
         tail = f"  ({correlation_id})" if correlation_id else ""
-        stack = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return self._redact(f"{record.getMessage()}{tail}{stack}")
+        record.message = record.getMessage()
+        message = one_line(self._redact(f"{self.formatMessage(record)}{tail}"))
+        if not record.exc_info:
+            return message
+        return indented(f"{message}\n{self._redact(self.formatException(record.exc_info))}")
 
 
 def session_of(record: logging.LogRecord) -> str:

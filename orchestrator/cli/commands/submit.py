@@ -222,20 +222,26 @@ def _read_context(source: str) -> dict[str, Any]:
     """The JSON object in a file, or on stdin. Raises `BadParameter` that says what is wrong with it."""
     import json
 
+    from orchestrator.operations.strict_json import strict_json
+
     name = "stdin" if source == STDIN else source
     try:
         text = sys.stdin.read() if source == STDIN else Path(source).read_text(encoding="utf-8")
-        content = json.loads(text)
+        content = strict_json(text)
     except FileNotFoundError:
         raise _bad_context(f"file {name} not found: write the path of a JSON file, or - for stdin") from None
     except OSError as error:
         raise _bad_context(f"{name} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise _bad_context(f"{name} is not UTF-8 text") from None
+    except RecursionError:
+        raise _bad_context(f"{name} is nested too deeply") from None
     except json.JSONDecodeError as error:
         raise _bad_context(
             f"{name} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
         ) from None
+    except ValueError as error:
+        raise _bad_context(f"{name} is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise _bad_context(f'{name} does not hold a JSON object: write one such as {{"log": "access.log"}}')
     return content

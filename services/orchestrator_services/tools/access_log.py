@@ -51,7 +51,8 @@ FIELDS = """
     )
 """
 VALID = """
-    time >= '0001-01-01Z'::TIMESTAMPTZ AND time < '9999-12-31Z'::TIMESTAMPTZ AND path IS NOT NULL AND status IS NOT NULL
+    time >= '0001-01-01 00:00:00Z'::TIMESTAMPTZ AND time < '9999-12-31 00:00:00Z'::TIMESTAMPTZ
+        AND path IS NOT NULL AND status IS NOT NULL
         AND latency_ms >= 0 AND latency_ms < 'infinity'::DOUBLE
 """
 ROWS = f"""
