@@ -7,7 +7,7 @@ from typing import Annotated, BinaryIO
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.sdk import PermanentError, tool
-from orchestrator_services.tools.paths import files_folder
+from orchestrator_services.tools.paths import files_folder, is_text
 from orchestrator_services.tools.settings import PREFIX, tool_settings
 
 # Of the years 1 and 9999.
@@ -39,6 +39,7 @@ class FileEntry(Result):
 class FileList(Result):
     files: list[FileEntry]
     truncated: bool
+    unnamed: int = Field(default=0, description="Files left out: their names are not UTF-8 text.")
 
 
 @tool("files.read", capability="file-read", timeout="10s")
@@ -97,14 +98,22 @@ def list_files(
     """Lists the files at or below a folder whose name matches a shell pattern."""
     folder = files_folder(tool_settings())
     entries: list[FileEntry] = []
+    unnamed = 0
     for place in folder.walk(path, pattern):
+        if not is_text(str(place)):
+            unnamed += 1
+            continue
         if len(entries) == max_results:
-            return FileList(files=entries, truncated=True)
-        status = place.stat()
+            return FileList(files=entries, truncated=True, unnamed=unnamed)
+        try:
+            status = place.stat()
+        except OSError:
+            # Deleted meanwhile.
+            continue
         entries.append(
             FileEntry(path=folder.name(place), size=status.st_size, modified=_modified(status.st_mtime))
         )
-    return FileList(files=entries, truncated=False)
+    return FileList(files=entries, truncated=False, unnamed=unnamed)
 
 
 def _modified(seconds: float) -> str:

@@ -12,7 +12,7 @@ from orchestrator_services.tools.access_log import Loaded, load_access_log
 from orchestrator_services.tools.csv_tables import CsvForm, load_csv, quoted
 from orchestrator_services.tools.duck import refusal, seal
 from orchestrator_services.tools.json_tables import load_json
-from orchestrator_services.tools.paths import files_folder
+from orchestrator_services.tools.paths import files_folder, is_text
 from orchestrator_services.tools.settings import ToolSettings
 from orchestrator_services.tools.text_files import LeftOut, TextFile, UnreadableError
 
@@ -118,6 +118,8 @@ def understood(path: str, loaded: Loaded) -> Loaded:
 def readable(path: str, settings: ToolSettings) -> Path:
     """The resolved path of a file whose name DuckDB takes literally."""
     place = files_folder(settings).file(path, settings.max_file_bytes)
+    if not is_text(str(place)):
+        raise InvalidInput(f"{path!r} leads to a file whose name is not UTF-8 text; rename it")
     if not GLOB_CHARACTERS.isdisjoint(str(place)):
         raise InvalidInput(f"{path!r} has one of the characters * ? [ ] {{ }} in its full path; rename it")
     return place
