@@ -38,7 +38,7 @@ class SearchResult(Result):
     matches: list[Match]
     files_searched: int
     skipped: list[str] = Field(
-        description="Files left out: not UTF-8 text, as their names may be, or too large. At most 100."
+        description="Files left out: they or their names are not UTF-8, or too large. At most 100."
     )
     truncated: bool = Field(description="Whether `max_results` or the limit on bytes ended the search.")
 

@@ -103,7 +103,7 @@ def _parse(text: str) -> list[Token]:
     environment: dict[str, Any] = {}
     tokens = _WHOLE.parse(text, environment)
     for definition in environment.get("references", {}).values():
-        attributes = {"href": str(definition["href"])}
+        attributes: dict[str, str | int | float] = {"href": str(definition["href"])}
         tokens.append(Token("definition", "", 0, attrs=attributes, map=definition["map"]))
     return tokens
 
@@ -121,7 +121,7 @@ def _is_bad(token: Token) -> bool:
         return True
     href = token.attrGet("href")
     scheme = SCHEME.match(str(href)) if href else None
-    return bool(scheme) and re.sub(r"[\x00-\x20]", "", scheme[1]).lower() not in ALLOWED_SCHEMES
+    return scheme is not None and re.sub(r"[\x00-\x20]", "", scheme[1]).lower() not in ALLOWED_SCHEMES
 
 
 def _without_links(text: str, places: list[tuple[int, int]]) -> str:

@@ -71,8 +71,8 @@ class Folder:
     def walk(self, path: str, pattern: str) -> Iterator[Path]:
         """Regular files at or below `path` whose name matches `pattern` (see `glob_matches`), in order.
 
-        Links to folders are not followed, links to files only if they end inside. Names may be bytes that are not UTF-8:
-        `name` refuses them, `is_text` tells them.
+        Links to folders are not followed, links to files only if they end inside. Names may be bytes that are not
+        UTF-8: `is_text` tells them, `name` refuses them.
         """
         start = self.locate(path)
         mode = _status(path, start).st_mode

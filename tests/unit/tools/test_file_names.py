@@ -36,7 +36,7 @@ class TestNames:
         json.loads(found.model_dump_json())
 
     def test_a_search_finds_the_others_and_names_these(self) -> None:
-        found = search("tea", glob="*.txt")
+        found = search(pattern="tea", glob="*.txt")
 
         assert [match.path for match in found.matches] == ["good.txt", "sub/tea.txt"]
         assert len(found.skipped) == 3
