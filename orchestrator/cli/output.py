@@ -116,9 +116,11 @@ def _json(content: Any) -> bytes:
     import msgspec
 
     try:
-        return msgspec.json.encode(content)
-    except UnicodeEncodeError:
-        # Half a character, which JSON can hold and UTF-8 cannot.
+        encoded = msgspec.json.encode(content)
+        encoded.decode()
+        return encoded
+    except UnicodeError:
+        # Half of a character, which JSON can hold and UTF-8 cannot: msgspec writes it as no text at all.
         import json
 
         return json.dumps(msgspec.to_builtins(content)).encode()
