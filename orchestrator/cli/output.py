@@ -33,19 +33,17 @@ class Output(StrEnum):
 
 def write_json(content: Any) -> None:
     """One JSON document on stdout, indented."""
-    import msgspec
-
-    _write(sys.stdout, json_safe(msgspec.json.format(_json(content), indent=2).decode()) + "\n")
+    _write(sys.stdout, _json(content, indent=2) + "\n")
 
 
 def write_json_line(content: Any) -> None:
     """One JSON document on one line of stdout, flushed."""
-    _write(sys.stdout, json_safe(_json(content).decode()) + "\n", flush=True)
+    _write(sys.stdout, _json(content) + "\n", flush=True)
 
 
 def write_json_error(document: dict[str, Any]) -> None:
     """An error document on one line of stderr."""
-    _write(sys.stderr, json_safe(_json({"error": document}).decode()) + "\n")
+    _write(sys.stderr, _json({"error": document}) + "\n")
 
 
 def write_line(text: str, *, stream: TextIO | None = None) -> None:
@@ -112,18 +110,19 @@ def write_result(result: Any) -> None:
         write_json(result)
 
 
-def _json(content: Any) -> bytes:
+def _json(content: Any, *, indent: int | None = None) -> str:
     import msgspec
 
     try:
         encoded = msgspec.json.encode(content)
-        encoded.decode()
-        return encoded
-    except UnicodeError:
-        # Half of a character, which JSON can hold and UTF-8 cannot: msgspec writes it as no text at all.
+        return json_safe(
+            (encoded if indent is None else msgspec.json.format(encoded, indent=indent)).decode()
+        )
+    except (UnicodeError, msgspec.DecodeError):
+        # Half of a character, which JSON can hold and UTF-8 cannot: msgspec neither writes nor reads it.
         import json
 
-        return json.dumps(msgspec.to_builtins(content)).encode()
+        return json.dumps(msgspec.to_builtins(content), indent=indent)
 
 
 def _write(stream: TextIO, text: str, *, flush: bool = False) -> None:
