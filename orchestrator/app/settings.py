@@ -51,7 +51,7 @@ class Settings(ClientSettings):
     """Secrets of all processes of an installation, separated by commas, 32 characters or more each. Whoever has none
     cannot reply to calls or have tools run. The first one signs, all are recognised; `none` at the end recognises
     calls that were opened without a key."""
-    drain_s: Annotated[float, Field(gt=0)] = 20.0
+    drain_s: Annotated[float, Field(gt=0, le=86_400)] = 20.0
     """How long calls in flight may take to finish when a process stops, seconds."""
     http_host: str = "127.0.0.1"
     """Address that serves health and metrics. `::` is every address, of IPv4 and IPv6."""
@@ -195,9 +195,14 @@ def _from_file(path: Path | None, problems: list[str]) -> dict[str, Any]:
         return {}
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        problems.append(f"settings file {path} is not valid TOML: it is nested too deeply")
+    except ValueError as error:
+        # Not only errors of TOML: a number of thousands of digits is one too.
         problems.append(f"settings file {path} is not valid TOML: {error}")
-        return {}
+    except OSError as error:
+        problems.append(f"settings file {path} cannot be read: {error.strerror}")
+    return {}
 
 
 def _from_environment(environment: Mapping[str, str], problems: list[str]) -> dict[str, Any]:

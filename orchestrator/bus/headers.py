@@ -69,9 +69,14 @@ def message_id(message: Message | Record) -> str:
             raise TypeError(f"{type(message).__name__} is not a message that is sent on its own")
 
 
+_FIRST_MICROS: Final = -62_135_596_800_000_000
+_LAST_MICROS: Final = 253_402_300_799_999_999
+
+
 def rfc3339(micros: int) -> str:
-    """Unix time in microseconds as RFC 3339 text in UTC."""
-    second, fraction = divmod(micros, 1_000_000)
+    """Unix time in microseconds as RFC 3339 text in UTC. Messages of others may hold any number: one outside of the
+    years 1 to 9999 is the nearest inside."""
+    second, fraction = divmod(min(max(micros, _FIRST_MICROS), _LAST_MICROS), 1_000_000)
     return f"{_second(second)}.{fraction:06d}Z"
 
 

@@ -10,7 +10,7 @@ import typer
 
 from orchestrator.cli.output import Output
 from orchestrator.cli.shell import CommonOptions, Shell
-from orchestrator.cli.times import seconds
+from orchestrator.cli.times import wait_s
 
 P = ParamSpec("P")
 
@@ -34,7 +34,7 @@ def common_options(
     connect_timeout: Annotated[
         float | None,
         typer.Option(
-            metavar="DURATION", parser=seconds, help="How long a server may take to respond. [default: 10s]"
+            metavar="DURATION", parser=wait_s, help="How long a server may take to respond. [default: 10s]"
         ),
     ] = None,
     log_level: Annotated[

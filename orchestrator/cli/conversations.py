@@ -7,6 +7,7 @@ from orchestrator.cli import times
 from orchestrator.cli.output import write_fields, write_line
 from orchestrator.sessions.summaries import spent
 from orchestrator.sessions.transcripts import Kind, Said, Transcript, reference_in
+from orchestrator.telemetry.plain_text import one_line
 
 if TYPE_CHECKING:
     from orchestrator.messages.types import Value
@@ -41,7 +42,7 @@ def _write_block(heading: str, lines: Iterator[Said], full: bool) -> None:
     write_line("")
     write_line(heading)
     for one in said:
-        write_line(f"  {one.speaker}: {_indented(_text(one, full))}")
+        write_line(f"  {one_line(one.speaker)}: {_indented(_text(one, full))}")
 
 
 def _opened(opening: "ShownOpening") -> Iterator[Said]:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from orchestrator.cli import times
+from orchestrator.telemetry.plain_text import one_line
 
 if TYPE_CHECKING:
     from orchestrator.messages.base import Event
@@ -14,4 +15,4 @@ def event_line(event: "Event") -> str:
 
     entry = entry_of(event)
     number = "" if entry.sequence is None else f"#{entry.sequence}"
-    return f"{times.shown_clock(entry.occurred_at)}  {number:>4}  {entry.type:<19}  {entry.summary}"
+    return one_line(f"{times.shown_clock(entry.occurred_at)}  {number:>4}  {entry.type:<19}  {entry.summary}")

@@ -20,6 +20,8 @@ class ExitCode(IntEnum):
     TIMEOUT = 5
     """The session did not settle in time."""
     INTERRUPTED = 130
+    BROKEN_PIPE = 141
+    """Nobody reads the output any more. What a shell reports of a program that SIGPIPE ended."""
 
 
 def exit_code_of(error: Exception) -> ExitCode:

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, TextIO
 
 from orchestrator.cli import times
-from orchestrator.cli.output import printable
+from orchestrator.telemetry.plain_text import indented, one_line
 
 if TYPE_CHECKING:
     from orchestrator.messages.events import ModelProgressed
@@ -74,7 +74,7 @@ class LiveText:
             self.pause()
             self._open = place
             self._stream.write(_heading(event))
-        self._stream.write(printable(text).replace("\n", f"\n{_INDENT}"))
+        self._stream.write(indented(text, _INDENT))
         self._stream.flush()
 
 
@@ -82,4 +82,4 @@ def _heading(event: "ModelProgressed") -> str:
     from orchestrator.messages.call_kinds import call_name
 
     about = f"calls {event.tool}" if event.tool else "says"
-    return f"{times.shown_clock(event.occurred_at)}        {call_name(event.call)} {about}: "
+    return one_line(f"{times.shown_clock(event.occurred_at)}        {call_name(event.call)} {about}: ")

@@ -1,7 +1,9 @@
 """The program `orchestrator`: its command groups, its common options, and usage errors as JSON."""
 
+import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -25,22 +27,73 @@ from orchestrator.cli.commands import (
 )
 from orchestrator.cli.common import root
 from orchestrator.cli.exits import ExitCode
-from orchestrator.cli.output import write_json_error
+from orchestrator.cli.output import write_json_error, write_line, write_note
+from orchestrator.cli.streams import check_arguments, discard_output, make_streams_safe
 
 
 class Program(TyperGroup):
-    """The root group: with `--output json` it reports usage errors as JSON too."""
+    """The root group: every run of it ends with one message at most and an exit code, whatever its arguments and
+    streams. With `--output json` it reports usage errors as JSON too."""
 
     def main(self, args: Sequence[str] | None = None, **options: Any) -> Any:  # type: ignore[override]
         given = list(sys.argv[1:] if args is None else args)
-        if not (options.get("standalone_mode", True) and _wants_json(given)):
-            return super().main(args, **options)
+        if not options.pop("standalone_mode", True):
+            return super().main(given, standalone_mode=False, **options)
+        make_streams_safe()
         try:
-            code = super().main(args, **{**options, "standalone_mode": False})
+            code = self._run(given, **options)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            discard_output()
+            code = ExitCode.BROKEN_PIPE
+        except OSError as error:
+            discard_output()
+            write_note(f"Error: standard output cannot be written: {error.strerror or error}")
+            code = ExitCode.NOT_DONE
+        sys.exit(code)
+
+    def _run(self, given: list[str], **options: Any) -> int:
+        """Runs the command. Returns its exit code."""
+        try:
+            check_arguments(given)
+            return super().main(given, standalone_mode=False, **options) or ExitCode.OK
         except TyperException as error:
-            write_json_error({"type": "usage", "message": error.format_message()})
-            sys.exit(error.exit_code)
-        sys.exit(code or ExitCode.OK)
+            if _wants_json(given):
+                write_json_error({"type": "usage", "message": error.format_message()})
+            else:
+                write_line(_shown(error), stream=sys.stderr)
+            return error.exit_code
+        except typer.Abort:
+            write_note("Aborted!")
+            return ExitCode.NOT_DONE
+
+    # Typer would end the program itself, with another code.
+    def make_context(self, *args: Any, **options: Any) -> typer.Context:
+        with _broken_pipe_as_exit():
+            return super().make_context(*args, **options)  # type: ignore[return-value]
+
+    def invoke(self, ctx: Any) -> Any:
+        with _broken_pipe_as_exit():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _broken_pipe_as_exit() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        discard_output()
+        raise typer.Exit(ExitCode.BROKEN_PIPE) from None
+
+
+def _shown(error: TyperException) -> str:
+    """How Typer shows a usage error: the usage, a hint, the error."""
+    text = io.StringIO()
+    show: Any = getattr(error, "show", None)
+    if show is None:
+        return f"Error: {error.format_message()}"
+    show(file=text)
+    return text.getvalue().rstrip("\n")
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:

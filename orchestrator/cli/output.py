@@ -6,10 +6,22 @@
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from orchestrator.cli.streams import discard_output
+from orchestrator.errors import OrchestratorError
+from orchestrator.telemetry.plain_text import indented, json_safe, one_line, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+MOST_ROWS: Final = 1_000_000
+"""Of one table: all of it is held in memory."""
+
+
+class OutputError(OrchestratorError):
+    """Standard output does not take the result."""
 
 
 class Output(StrEnum):
@@ -21,36 +33,28 @@ class Output(StrEnum):
 
 def write_json(content: Any) -> None:
     """One JSON document on stdout, indented."""
-    import msgspec
-
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
+    _write(sys.stdout, _json(content, indent=2) + "\n")
 
 
 def write_json_line(content: Any) -> None:
     """One JSON document on one line of stdout, flushed."""
-    import msgspec
-
-    sys.stdout.write(msgspec.json.encode(content).decode() + "\n")
-    sys.stdout.flush()
+    _write(sys.stdout, _json(content) + "\n", flush=True)
 
 
 def write_json_error(document: dict[str, Any]) -> None:
     """An error document on one line of stderr."""
-    import msgspec
-
-    sys.stderr.write(msgspec.json.encode({"error": document}).decode() + "\n")
+    _write(sys.stderr, _json({"error": document}) + "\n")
 
 
 def write_line(text: str, *, stream: TextIO | None = None) -> None:
-    """One line of text, flushed. A terminal gets it without control characters."""
-    stream = stream or sys.stdout
-    stream.write((printable(text) if stream.isatty() else text) + "\n")
-    stream.flush()
+    """Text and a line end, flushed. No control character of the text gets out, wherever it goes: what a file or a pipe
+    holds is shown in a terminal later."""
+    _write(stream or sys.stdout, printable(text) + "\n", flush=True)
 
 
 def write_note(text: str) -> None:
     """A line on stderr: it accompanies the result and is not part of it."""
-    write_line(text, stream=sys.stderr)
+    write_line(indented(text), stream=sys.stderr)
 
 
 def write_warnings(warnings: Iterable[str]) -> None:
@@ -72,7 +76,7 @@ def write_table(
     from rich.table import Table
     from rich.text import Text
 
-    shown = [[printable(cell) for cell in row] for row in rows]
+    shown = [[one_line(cell) for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for number, heading in enumerate(headings):
         if heading in folded:
@@ -87,7 +91,7 @@ def write_table(
     console = _console()
     with console.capture() as lines:
         console.print(table)
-    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines.get().splitlines()))
+    _write(sys.stdout, "".join(f"{line.rstrip()}\n" for line in lines.get().split("\n")[:-1]))
 
 
 def write_fields(fields: Iterable[tuple[str, str]]) -> None:
@@ -95,7 +99,7 @@ def write_fields(fields: Iterable[tuple[str, str]]) -> None:
     present = [(name, value) for name, value in fields if value]
     width = max((len(name) for name, _ in present), default=0)
     for name, value in present:
-        write_line(f"{name.ljust(width)}  {value}")
+        write_line(f"{name.ljust(width)}  {one_line(value)}")
 
 
 def write_result(result: Any) -> None:
@@ -106,10 +110,34 @@ def write_result(result: Any) -> None:
         write_json(result)
 
 
-def printable(text: str) -> str:
-    """The text with control characters escaped: goals and results come from others and must not control the
-    terminal."""
-    return "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text)
+def _json(content: Any, *, indent: int | None = None) -> str:
+    import msgspec
+
+    try:
+        encoded = msgspec.json.encode(content)
+        return json_safe(
+            (encoded if indent is None else msgspec.json.format(encoded, indent=indent)).decode()
+        )
+    except (UnicodeError, msgspec.DecodeError):
+        # Half of a character, which JSON can hold and UTF-8 cannot: msgspec neither writes nor reads it.
+        import json
+
+        return json.dumps(msgspec.to_builtins(content), indent=indent)
+
+
+def _write(stream: TextIO, text: str, *, flush: bool = False) -> None:
+    """Raises `OutputError`, but for stderr: what accompanies the result fails nothing. `BrokenPipeError` is for the
+    program: nobody reads on."""
+    try:
+        stream.write(text)
+        if flush:
+            stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if stream is not sys.stderr:
+            discard_output()
+            raise OutputError(f"standard output cannot be written: {error.strerror or error}") from None
 
 
 def _console() -> "Console":

@@ -4,12 +4,12 @@ A Kafka client retries forever, and reports only after its timeout that nothing 
 """
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from orchestrator.errors import UnavailableError
+from orchestrator.errors import ConfigurationError, UnavailableError
 
 if TYPE_CHECKING:
     from orchestrator.bus.settings import BusSettings
@@ -25,8 +25,8 @@ def require_servers(
     settings: "BusSettings", timeout_s: float, *, kafka: bool = True, registry: bool = True
 ) -> None:
     """Raises `UnavailableError` if no broker, or no registry, accepts a connection in time."""
-    brokers = [_broker(one) for one in settings.bootstrap_servers.split(",")] if kafka else []
-    registries = [_registry(one) for one in settings.schema_registry_url.split(",")] if registry else []
+    brokers = _each(_broker, settings.bootstrap_servers) if kafka else []
+    registries = _each(_registry, settings.schema_registry_url) if registry else []
     with ThreadPoolExecutor(2) as pool:
         broker = pool.submit(_refusal_of, brokers, timeout_s)
         schemas = pool.submit(_refusal_of, registries, timeout_s)
@@ -45,14 +45,28 @@ def require_servers(
         raise UnavailableError("\n".join([*missing, _HELP]))
 
 
+def _each(address: Callable[[str], Address], listed: str) -> list[Address]:
+    """The addresses of a list. Raises `ConfigurationError` for a port that is none."""
+    found = []
+    for one in listed.split(","):
+        try:
+            found.append(address(one))
+        except ValueError as error:
+            raise ConfigurationError(
+                f"{one.strip()!r} is not an address, such as localhost:9092: {error}"
+            ) from None
+    return found
+
+
 def _refusal_of(addresses: Iterable[Address], timeout_s: float) -> str:
     """Why no address accepts a connection; empty if one does, or without addresses."""
     reason = ""
     for host, port in addresses:
         try:
             socket.create_connection((host, port), timeout_s).close()
-        except OSError as error:
-            reason = error.strerror or str(error)
+        except (OSError, UnicodeError) as error:
+            # A host that no name can be, such as one of 300 letters, is a UnicodeError.
+            reason = getattr(error, "strerror", "") or str(error)
         else:
             return ""
     return reason

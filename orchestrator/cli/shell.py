@@ -1,6 +1,7 @@
 """What every command gets: settings and connections, one way to write results, and error reporting."""
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -11,10 +12,18 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import typer
 
-from orchestrator.cli.exits import exit_code_of
-from orchestrator.cli.output import Output, write_json, write_json_error, write_json_line, write_line
+from orchestrator.cli.exits import ExitCode, exit_code_of
+from orchestrator.cli.output import (
+    Output,
+    write_json,
+    write_json_error,
+    write_json_line,
+    write_line,
+    write_note,
+)
 from orchestrator.errors import ConfigurationError, OrchestratorError
-from orchestrator.operations.errors import error_document
+from orchestrator.operations.errors import NotDoneError, error_document
+from orchestrator.telemetry.redaction import Redaction, secrets_in
 
 if TYPE_CHECKING:
     from orchestrator.app.settings import Settings
@@ -129,17 +138,24 @@ class Shell:
         try:
             yield
         except (OrchestratorError, TimeoutError) as error:
-            if self.options.log_level == "debug":
-                traceback.print_exc()
             self._write_error(error)
             raise typer.Exit(exit_code_of(error)) from None
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            self._write_error(NotDoneError(f"{place}{error.strerror or error}"))
+            raise typer.Exit(ExitCode.NOT_DONE) from None
 
     def _write_error(self, error: Exception) -> None:
+        redact = Redaction(secrets_in(os.environ))
+        if self.options.log_level == "debug":
+            write_note(redact(traceback.format_exc()))
         if self.writes_json:
-            write_json_error(error_document(error))
+            write_json_error(redact.content(error_document(error)))
             return
         for problem in error.problems if isinstance(error, ConfigurationError) else (str(error),):
-            write_line(f"Error: {problem}", stream=sys.stderr)
+            write_note(redact(f"Error: {problem}"))
 
 
 def without_retries(settings: "Settings", timeout_s: float) -> "Settings":
@@ -156,4 +172,8 @@ def _send_logs_to_stderr(level: str | None) -> None:
     if level is None:
         root.addHandler(logging.NullHandler())
         return
-    logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    from orchestrator.telemetry.logs import PlainFormatter
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PlainFormatter(secrets_in(os.environ), "%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])

@@ -14,6 +14,7 @@ from orchestrator.client.dead_letters import DeadLetter, Wanted, every, newest, 
 from orchestrator.client.follower import Follower
 from orchestrator.client.handle import Handle, from_beginning
 from orchestrator.client.ids import new_session, new_session_of_key
+from orchestrator.client.ranges import check_ranges
 from orchestrator.client.sending import send
 from orchestrator.client.settings import ClientSettings
 from orchestrator.client.subscriptions import Subscription
@@ -87,9 +88,11 @@ class Client:
         `correlation_id` chooses the session's id, which must never have been used. With `progress`, the handle's
         `progress` has everything from the start.
 
-        Raises `ConfigurationError` for an id that is not a UUID, `ContractError` for a context
-        that JSON cannot hold, and `UnavailableError` if Kafka or the registry does not respond.
+        Raises `ConfigurationError` for an id that is not a UUID and for a time or limit that is out of range,
+        `ContractError` for a context that JSON cannot hold, and `UnavailableError` if Kafka or the registry does not
+        respond.
         """
+        check_ranges(limits, not_before=not_before, not_after=not_after)
         if key and correlation_id:
             raise ConfigurationError(
                 "a task has a key or a correlation id, not both: a key has the session chosen"

@@ -4,6 +4,7 @@ Derived ids are version 5 UUIDs (RFC 9562, section 5.5) in a namespace of the pl
 nothing that others know: whoever can compute it could take the session's place.
 """
 
+import re
 from hashlib import sha1, sha256
 from typing import Final
 from uuid import UUID, uuid5
@@ -13,6 +14,9 @@ _PREFIX: Final = NAMESPACE.bytes
 CLAIM_BYTES: Final = 16
 _VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 """A hexadecimal digit with its two highest bits set to 10: the variant of RFC 9562, section 4.1."""
+
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_EXTREMES: Final = (str(UUID(int=0)), str(UUID(int=(1 << 128) - 1)))
 
 
 def derived_id(*parts: object) -> str:
@@ -74,11 +78,12 @@ def idempotency_key(correlation_id: str, revision: int, step_id: str) -> str:
 
 
 def canonical_uuid(text: str) -> str | None:
-    """`text` in the canonical form of a UUID, or None if it is not one."""
-    try:
-        return str(UUID(text))
-    except ValueError:
-        return None
+    """`text` in lower case if it is a UUID in its canonical form, 8-4-4-4-12 hexadecimal digits; None otherwise.
+
+    None also for the nil and the max UUID, which name nothing (RFC 9562, sections 4, 5.9 and 5.10).
+    """
+    found = text.lower() if _UUID.fullmatch(text) else None
+    return None if found in _EXTREMES else found
 
 
 def trace_id(correlation_id: str) -> int:

@@ -37,6 +37,9 @@ def read_definition_files(folder: Path, plugins: Plugins | None = None) -> Docum
     profiles: list[AgentProfile] = []
     defined_in: dict[str, Path] = {}
     for path in files:
+        if not path.is_file():
+            problems.append(f"{path}: it is no file")
+            continue
         try:
             found = parse_documents(path.read_text(encoding="utf-8"), str(path))
         except ConfigurationError as error:

@@ -1,6 +1,5 @@
 """Session ids as people write them: whole, or the beginning of one. Imports little: a command parses them first."""
 
-import re
 from typing import Final
 
 from orchestrator.messages.identity import canonical_uuid
@@ -9,17 +8,18 @@ from orchestrator.operations.errors import NotFoundError, UsageError
 SHORTEST_PREFIX: Final = 8
 """The fewest characters of an id that are looked up."""
 
-_PREFIX: Final = re.compile(r"[0-9a-f][0-9a-f-]{7,35}")
+_REST: Final = "0" * 8 + "-0000" * 3 + "-" + "0" * 11 + "1"
+"""An id: what follows a beginning to make it whole."""
 
 
 def session_id(text: str) -> str:
     """A session's id, or the beginning of one, in lower case. Raises `UsageError` for anything else."""
     if found := canonical_uuid(text):
         return found
-    if _PREFIX.fullmatch(text.lower()):
-        return text.lower()
+    if SHORTEST_PREFIX <= len(text) < len(_REST) and (whole := canonical_uuid(text + _REST[len(text) :])):
+        return whole[: len(text)]
     raise UsageError(
-        f"{text!r} is not a session id: write the UUID that submit printed, or at least its first "
+        f"{text[:60]!r} is not a session id: write the UUID that submit printed, or at least its first "
         f"{SHORTEST_PREFIX} characters"
     )
 

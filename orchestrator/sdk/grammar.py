@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, get_args, get_origin
 
 import pydantic
 
+from orchestrator.messages.bounds import MOST
 from orchestrator.messages.types import RetryPolicy
 from orchestrator.sdk.durations import milliseconds
 from orchestrator.sdk.yaml_documents import Path
@@ -23,10 +24,7 @@ _NAMES: Final = {
 def _duration(given: Any) -> int:
     if isinstance(given, bool) or not isinstance(given, str | int):
         raise ValueError("write a duration: a number and a unit, such as 200ms, 10s, 15m, 1h, 2d")
-    duration = milliseconds(given)
-    if duration < 0:
-        raise ValueError("a duration cannot be negative")
-    return duration
+    return milliseconds(given)
 
 
 def _version(given: Any) -> Any:
@@ -69,11 +67,17 @@ class Grammar(pydantic.BaseModel):
 class Retry(Grammar):
     """How a failed call is retried; what is left out has the platform's default."""
 
-    attempts: int = pydantic.Field(default=3, ge=1, description="Attempts in total, including the first.")
+    attempts: int = pydantic.Field(
+        default=3, ge=1, le=MOST, description="Attempts in total, including the first."
+    )
     initial: Duration = pydantic.Field(default=500, description="Upper limit of the first delay.")
     max: Duration = pydantic.Field(default=30_000, description="Upper limit of every delay.")
     multiplier: float = pydantic.Field(
-        default=2.0, ge=1.0, description="Factor from the limit of one delay to the next."
+        default=2.0,
+        ge=1.0,
+        le=1_000.0,
+        allow_inf_nan=False,
+        description="Factor from the limit of one delay to the next.",
     )
 
     def policy(self) -> RetryPolicy:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 import pydantic
 
+from orchestrator.messages.bounds import MOST, MOST_TOKENS, MOST_USD
 from orchestrator.messages.types import (
     AgentProfile,
     EvaluationPoint,
@@ -22,7 +23,7 @@ from orchestrator.sdk.thinking import Thinking, json_text
 ROUTER: Final = "router"
 """The planner that has routes."""
 
-Amount = Annotated[int, pydantic.Field(ge=0)]
+Amount = Annotated[int, pydantic.Field(ge=0, le=MOST_TOKENS)]
 
 
 class Tools(Grammar):
@@ -53,7 +54,7 @@ class Evaluate(Grammar):
         default_factory=dict, description="Settings of the evaluator, such as the rubric of a judge."
     )
     max_revisions: int = pydantic.Field(
-        default=3, ge=1, description="Plan revisions in total, including the first."
+        default=3, ge=1, le=MOST, description="Plan revisions in total, including the first."
     )
     timeout: Duration = pydantic.Field(default=60_000, description="Timeout of one evaluation.")
 
@@ -72,11 +73,11 @@ class LimitsOf(Grammar):
 
     deadline: Duration | None = None
     step_timeout: Duration | None = None
-    tool_calls: Amount | None = None
+    tool_calls: int | None = pydantic.Field(default=None, ge=0, le=MOST)
     tokens: Amount | None = None
-    cost_usd: float | None = pydantic.Field(default=None, ge=0)
-    parallel_steps: int | None = pydantic.Field(default=None, ge=1)
-    turns: int | None = pydantic.Field(default=None, ge=1)
+    cost_usd: float | None = pydantic.Field(default=None, ge=0, le=MOST_USD, allow_inf_nan=False)
+    parallel_steps: int | None = pydantic.Field(default=None, ge=1, le=MOST)
+    turns: int | None = pydantic.Field(default=None, ge=1, le=MOST)
 
     def limits(self) -> Limits:
         return Limits(

@@ -13,6 +13,7 @@ from orchestrator.sdk.yaml_bounds import check_nodes, check_text
 
 Path: TypeAlias = tuple[str | int, ...]
 
+SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _TAG: Final = "tag:yaml.org,2002:"
 _JSON_TAGS: Final = frozenset(_TAG + name for name in ("map", "seq", "str", "int", "float", "bool", "null"))
 
@@ -66,12 +67,18 @@ def read_documents(text: str, file: str) -> tuple[list[YamlDocument], list[str]]
     try:
         for part, node, loader in _composed(text):
             lines: dict[Path, int] = {(): node.start_mark.line + 1}
-            problems += [f"{file}:{line}: {problem}" for line, problem in _walk(node, (), lines)]
+            found = [f"{file}:{line}: {problem}" for line, problem in _walk(node, (), lines)]
+            problems += found
+            if found:
+                continue
             documents.append(YamlDocument(file, part, loader.construct_document(node), lines))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problems.append(f"{file}:{line}: invalid YAML: {error.problem or error.context}")
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except RecursionError:
+        problems.append(f"{file}:1: invalid YAML: it is nested too deeply, or an anchor contains itself")
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+        # What the loader raises for a value that does not have the form of its tag is of any of these.
         problems.append(f"{file}:1: invalid YAML: {' '.join(str(error).split())}")
     return [] if problems else documents, problems
 
@@ -102,6 +109,8 @@ def _walk(node: yaml.Node, path: Path, lines: dict[Path, int]) -> Iterator[tuple
             line,
             f"{node.tag.replace(_TAG, '!!')} is not a JSON type: use text, numbers, booleans, lists and mappings",
         )
+    elif isinstance(node, yaml.ScalarNode) and SURROGATE.search(node.value):
+        yield line, "this text has half of a character (a lone surrogate)"
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             lines[*path, index] = item.start_mark.line + 1

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
+from orchestrator.telemetry.plain_text import indented, json_safe, one_line
 from orchestrator.telemetry.redaction import HIDDEN, SECRET_NAME, Redaction
 
 Format = Literal["auto", "human", "json"]
@@ -42,7 +43,7 @@ def configure(
     stream = stream or sys.stderr
     human = format == "human" or (format == "auto" and stream.isatty())
     handler = _human_handler(stream) if human else logging.StreamHandler(stream)
-    handler.setFormatter(_HumanFormatter(secrets) if human else JsonFormatter(secrets))
+    handler.setFormatter(PlainFormatter(secrets) if human else JsonFormatter(secrets))
     root = logging.getLogger()
     for old in tuple(root.handlers):
         root.removeHandler(old)
@@ -77,7 +78,7 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info and record.exc_info[0]:
             line["error"] = record.exc_info[0].__name__
             line["stack"] = bounded_stack(self.formatException(record.exc_info), self._redact)
-        return _sendable(json.dumps(line, ensure_ascii=False))
+        return json_safe(json.dumps(line, ensure_ascii=False))
 
     def _plain(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float):
@@ -85,18 +86,21 @@ class JsonFormatter(logging.Formatter):
         return self._redact(str(value))
 
 
-class _HumanFormatter(logging.Formatter):
-    def __init__(self, secrets: Iterable[str]) -> None:
-        super().__init__()
+class PlainFormatter(logging.Formatter):
+    """Lines for people: one for each message, and those of an error below it."""
+
+    def __init__(self, secrets: Iterable[str] = (), form: str = "%(message)s") -> None:
+        super().__init__(form)
         self._redact = Redaction(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         correlation_id = session_of(record)
         tail = f"  ({correlation_id})" if correlation_id else ""
-        line = self._redact(f"{record.getMessage()}{tail}")
-        if record.exc_info:
-            line += f"\n{bounded_stack(self.formatException(record.exc_info), self._redact)}"
-        return _sendable(line)
+        record.message = record.getMessage()
+        message = one_line(self._redact(f"{self.formatMessage(record)}{tail}"))
+        if not record.exc_info:
+            return message
+        return indented(f"{message}\n{bounded_stack(self.formatException(record.exc_info), self._redact)}")
 
 
 def bounded_stack(stack: str, redact: Callable[[str], str]) -> str:
@@ -112,11 +116,6 @@ def _cut(text: str, longest: int) -> str:
         return text
     half = longest // 2
     return f"{text[:half]}\n… {left_out} characters …\n{text[-half:]}"
-
-
-def _sendable(line: str) -> str:
-    """The line without halves of characters (lone surrogates), which not every stream can write."""
-    return line.encode("utf-8", "backslashreplace").decode()
 
 
 def session_of(record: logging.LogRecord) -> str:

@@ -7,13 +7,20 @@ from typing import Any, Final
 HIDDEN: Final = "***"
 SECRET_NAME: Final = re.compile(r"(?i)password|secret|api_?key|credential|(?<!_)token$")
 """Names of fields whose values are hidden, whatever they are."""
-# `password=…`, `"api_key": "…"`, `Authorization: Bearer …`, and the password of a URL.
+# `password=…`, `"api_key": "…"`, `Authorization: Bearer …`; of a URL the password, a user without one (it may be a
+# token), and what its query says of keys; and of a URL inside of another's query.
 _SECRETS: Final = (
     re.compile(
         r"(?i)((?:password|passwd|secret|token|api[_.-]?key|user\.info|credentials?)[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&}]+"
     ),
     re.compile(r"(?i)((?:bearer|basic)\s+)[a-z0-9._~+/=-]{8,}"),
-    re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)"),
+    # The last @ ends it: passwords have some, although they should be written as %40.
+    re.compile(r"(://[^/\s:@?#]*:)[^/\s?#\"'<>]+(?=@)"),
+    re.compile(r"(://)[^/\s:@?#\"'<>]+(?=@)"),
+    re.compile(r"(?i)(%3a%2f%2f)(?:(?!%40)[^\s&\"'<>])+(?=%40)"),
+    re.compile(
+        r"(?i)([?&;][^=&;\s#]*(?:passw|pwd|secret|token|key|sig|credential|auth)[^=&;\s#]*=)[^&;\s#\"'<>]+"
+    ),
 )
 KEY: Final = re.compile(
     r"\bsk-[\w*-]{12,}"  # OpenAI, Anthropic and others; providers show refused ones with asterisks

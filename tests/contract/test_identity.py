@@ -2,7 +2,6 @@
 
 from uuid import UUID, uuid5
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,18 +22,6 @@ def test_derived_ids_are_stable() -> None:
 def test_a_derived_id_is_a_version_5_uuid(parts: list[object]) -> None:
     expected = uuid5(identity.NAMESPACE, "/".join(map(str, parts)))
     assert identity.derived_id(*parts) == str(expected)
-
-
-@pytest.mark.parametrize(
-    "text", [SESSION, SESSION.upper(), SESSION.replace("-", ""), f"{{{SESSION}}}", f"urn:uuid:{SESSION}"]
-)
-def test_every_spelling_of_a_uuid_is_one_id(text: str) -> None:
-    assert identity.canonical_uuid(text) == SESSION
-
-
-@pytest.mark.parametrize("text", ["", "order-17", "0190b5a4"])
-def test_a_text_that_is_not_a_uuid_is_refused(text: str) -> None:
-    assert identity.canonical_uuid(text) is None
 
 
 def test_the_trace_is_the_session() -> None:

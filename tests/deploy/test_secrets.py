@@ -13,6 +13,12 @@ SECRETS = (
     'kafka.settings={"sasl.oauthbearer.client.secret":"hunter2"}',
     'kafka.settings={"sasl.oauthbearer.config":"principal=hunter2"}',
     'kafka.settings={"sasl.oauthbearer.assertion.private.key.pem":"hunter2"}',
+    'extraEnv=[{"name":"OPENAI_API_KEY","value":"hunter2"}]',
+    'extraEnv=[{"name":"orchestrator_kafka_sasl_password","value":"hunter2"}]',
+    'extraEnv=[{"name":"ORCHESTRATOR_SESSIONS_URL","value":"postgresql://me:hunter2@db/sessions"}]',
+    'orchestrator.extraEnv=[{"name":"AWS_SECRET_ACCESS_KEY","value":"hunter2"}]',
+    'services.planner={"extraEnv":[{"name":"GITHUB_TOKEN","value":"hunter2"}]}',
+    'serviceDefaults.extraEnv=[{"name":"ORCHESTRATOR_SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO","value":"me:hunter2"}]',
     'schemaRegistry.settings={"basic.auth.user.info":"me:hunter2"}',
     'schemaRegistry.settings={"bearer.auth.token":"hunter2"}',
     'services.planner={"kafka":{"settings":{"sasl.password":"hunter2"}}}',
@@ -34,9 +40,29 @@ def test_a_secret_among_plain_values_is_refused_and_not_repeated(helm4: Helm, se
     assert "hunter2" not in said
 
 
+@pytest.mark.parametrize("name", ["sasl.Password", "SSL.KEY.PEM"])
+def test_a_setting_in_upper_case_is_none(helm4: Helm, name: str) -> None:
+    said = helm4.mistakes(shape("minimal"), settings=[f'kafka.settings={{"{name}":"hunter2"}}'])
+    assert name in said
+    assert "hunter2" not in said
+
+
 @pytest.mark.parametrize("setting", ["ssl.ca.pem", "ssl.certificate.pem"])
 def test_certificates_are_public(helm4: Helm, setting: str) -> None:
     assert helm4.objects(shape("minimal"), settings=[f'kafka.settings={{"{setting}":"-----BEGIN"}}'])
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        '{"name":"OPENAI_API_KEY","valueFrom":{"secretKeyRef":{"name":"a","key":"b"}}}',
+        '{"name":"AWS_WEB_IDENTITY_TOKEN_FILE","value":"/var/run/token"}',
+        '{"name":"ORCHESTRATOR_MODELS_OUTPUT_TOKENS","value":"1000"}',
+        '{"name":"ORCHESTRATOR_TOOLS_FILES_ROOT","value":"/data"}',
+    ],
+)
+def test_a_variable_that_is_no_secret_or_refers_to_one_is_taken(helm4: Helm, variable: str) -> None:
+    assert helm4.objects(shape("minimal"), settings=[f"extraEnv=[{variable}]"])
 
 
 def test_an_address_may_have_an_at_sign_behind_its_host(helm4: Helm) -> None:

@@ -46,7 +46,7 @@
 
 {{/* Names of client settings that are secrets. */}}
 {{- define "agents.secretPattern" -}}
-password|secret|key\.pem$|oauthbearer\.config$|user\.info$|\.token$|jaas|assertion\.private
+(?i)password|secret|key\.pem$|oauthbearer\.config$|user\.info$|\.token$|jaas|assertion\.private
 {{- end -}}
 
 {{/* Secrets among plain settings of single workloads. Takes the root; a list of texts. */}}

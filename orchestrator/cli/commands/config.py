@@ -56,6 +56,7 @@ def show(shell: Shell, module: Modules = None) -> None:
     from orchestrator.app.settings import variables
     from orchestrator.sdk import SettingsPlugin
     from orchestrator.sdk.plugins import find
+    from orchestrator.telemetry.redaction import Redaction
 
     settings = shell.settings(modules=tuple(module) if module else None)
     shown: dict[str, Any] = settings.model_dump(mode="json")
@@ -66,6 +67,8 @@ def show(shell: Shell, module: Modules = None) -> None:
             shown |= plugin.shown()
     for problem in problems:
         write_note(f"warning: {problem}")
+    # URLs hold passwords too.
+    shown = Redaction(settings.secrets).content(shown)
     shell.show(shown, lambda shown: shown, _write_settings)
 
 

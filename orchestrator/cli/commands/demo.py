@@ -8,6 +8,7 @@ import typer
 
 from orchestrator.cli.common import command
 from orchestrator.cli.events import event_line
+from orchestrator.cli.folders import make_folder
 from orchestrator.cli.output import write_line, write_note, write_result
 from orchestrator.cli.shell import Shell
 
@@ -36,6 +37,7 @@ def demo(
     real one.
     """
     if folder is not None:
+        make_folder(folder, "'--folder'")
         _run(shell, example, folder)
         return
     with tempfile.TemporaryDirectory(prefix="orchestrator-demo-") as made:

@@ -14,6 +14,7 @@ import typer
 from orchestrator.cli.commands.config import Modules
 from orchestrator.cli.commands.run import configure_logs
 from orchestrator.cli.common import command
+from orchestrator.cli.folders import make_folder
 from orchestrator.cli.output import write_note
 from orchestrator.cli.shell import Shell
 from orchestrator.cli.stopping import Stopped, stopped_by_signals
@@ -37,7 +38,7 @@ def dev(
     data: Annotated[
         Path, typer.Option(metavar="DIR", help="Where data is kept; the next start continues with it.")
     ] = Path(".data/dev"),
-    nodes: Annotated[int, typer.Option(help="Number of Kafka nodes, 1 or 3.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, max=3, help="Number of Kafka nodes, 1 or 3.")] = 1,
     port: Annotated[
         int | None,
         typer.Option(
@@ -75,6 +76,7 @@ def dev(
     stack = LocalStack(folder, nodes, kafka_ports=ports, registry_port=registry_port)
     modules = tuple(module) if module else None
     given = shell.settings(modules=modules)
+    make_folder(folder, "'--data'")
     configure_logs(given)
     viewer = (
         LocalJaeger(jaeger_program(given.jaeger), folder / "jaeger", port=jaeger_port) if jaeger else None

@@ -8,9 +8,10 @@ import typer
 
 from orchestrator.cli import times
 from orchestrator.cli.common import command
-from orchestrator.cli.output import write_fields, write_json, write_line, write_note, write_table
+from orchestrator.cli.output import MOST_ROWS, write_fields, write_json, write_line, write_note, write_table
 from orchestrator.cli.shell import Shell
 from orchestrator.operations.errors import NotDoneError
+from orchestrator.telemetry.plain_text import one_line
 
 if TYPE_CHECKING:
     from orchestrator.client.dead_letters import DeadLetter
@@ -34,7 +35,9 @@ def list_dead_letters(
         int | None,
         typer.Option(metavar="TIME", parser=times.ago, help="Only those since then: 2h, or a time."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Show at most this many, the newest.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, max=MOST_ROWS, help="Show at most this many, the newest.")
+    ] = 50,
 ) -> None:
     """Shows dead letters, the newest last."""
     from orchestrator.operations.dead_letters import newest_dead_letters
@@ -140,8 +143,8 @@ def _write(found: "DeadLetter", payload: "Payload") -> None:
     if original.headers:
         write_line("\nheaders")
         for header in original.headers:
-            write_line(f"  {header.name}: {readable(header.value)}")
-    write_line(f"\nvalue, {len(original.value or b'')} bytes, {payload.schema or payload.form}")
+            write_line(one_line(f"  {header.name}: {readable(header.value)}"))
+    write_line(f"\nvalue, {len(original.value or b'')} bytes, {one_line(payload.schema or payload.form)}")
     match payload.form:
         case "text":
             write_line(payload.content)

@@ -9,6 +9,7 @@ from orchestrator.cli.commands.config import Modules
 from orchestrator.cli.common import command
 from orchestrator.cli.shell import Shell
 from orchestrator.cli.stopping import run_until_stopped
+from orchestrator.messages.bounds import MOST
 
 if TYPE_CHECKING:
     from orchestrator.app.settings import Settings
@@ -23,7 +24,7 @@ def run(
     ],
     module: Modules = None,
     slot: Annotated[
-        int | None, typer.Option(min=0, help="Slot of this orchestrator; each copy has its own.")
+        int | None, typer.Option(min=0, max=MOST, help="Slot of this orchestrator; each copy has its own.")
     ] = None,
     http_port: Annotated[
         int | None,
@@ -38,13 +39,14 @@ def run(
         ),
     ] = None,
     active_sessions: Annotated[
-        int | None, typer.Option(min=1, help="Active sessions in one partition before its tasks wait.")
+        int | None,
+        typer.Option(min=1, max=MOST, help="Active sessions in one partition before its tasks wait."),
     ] = None,
     drain: Annotated[
         float | None,
         typer.Option(
             metavar="DURATION",
-            parser=times.seconds,
+            parser=times.wait_s,
             help="How long running calls may take to finish on shutdown.",
         ),
     ] = None,

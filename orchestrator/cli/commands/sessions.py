@@ -9,6 +9,7 @@ from orchestrator.cli.common import command
 from orchestrator.cli.events import event_line
 from orchestrator.cli.lookup import SessionId, session_id, store_if_available
 from orchestrator.cli.output import (
+    MOST_ROWS,
     write_fields,
     write_line,
     write_note,
@@ -17,6 +18,7 @@ from orchestrator.cli.output import (
     write_warnings,
 )
 from orchestrator.cli.shell import Shell
+from orchestrator.messages.bounds import MOST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +34,7 @@ app = typer.Typer(help="Sessions: list them, show one, watch events.", no_args_i
 FromLog = Annotated[bool, typer.Option("--from-log", help="Read the topics instead of the session store.")]
 At = Annotated[
     int | None,
-    typer.Option(metavar="SEQUENCE", min=1, help="Show the session as it was after this event."),
+    typer.Option(metavar="SEQUENCE", min=1, max=MOST, help="Show the session as it was after this event."),
 ]
 
 
@@ -48,7 +50,7 @@ def list_sessions(
         int | None,
         typer.Option(metavar="TIME", parser=times.ago, help="Only those started since then: 2h, or a time."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Show at most this many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="Show at most this many.")] = 50,
 ) -> None:
     """Shows sessions, the newest first."""
     from contextlib import closing

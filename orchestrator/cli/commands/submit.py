@@ -12,6 +12,7 @@ from orchestrator.cli.common import command
 from orchestrator.cli.events import event_line
 from orchestrator.cli.output import write_line, write_note, write_result
 from orchestrator.cli.shell import Shell
+from orchestrator.messages.bounds import MOST, MOST_TOKENS, MOST_USD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,16 +67,21 @@ def submit(
         ),
     ] = None,
     tool_calls: Annotated[
-        int | None, typer.Option(min=0, help="Maximum number of tool calls, retries included.")
+        int | None, typer.Option(min=0, max=MOST, help="Maximum number of tool calls, retries included.")
     ] = None,
     tokens: Annotated[
-        int | None, typer.Option(min=0, help="Maximum number of tokens, all models together.")
+        int | None,
+        typer.Option(min=0, max=MOST_TOKENS, help="Maximum number of tokens, all models together."),
     ] = None,
-    cost_usd: Annotated[float | None, typer.Option(min=0, help="Maximum cost in US dollars.")] = None,
+    cost_usd: Annotated[
+        float | None, typer.Option(min=0, max=MOST_USD, help="Maximum cost in US dollars.")
+    ] = None,
     parallel_steps: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of steps in parallel.")
+        int | None, typer.Option(min=1, max=MOST, help="Maximum number of steps in parallel.")
     ] = None,
-    turns: Annotated[int | None, typer.Option(min=1, help="Maximum number of turns of the planner.")] = None,
+    turns: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Maximum number of turns of the planner.")
+    ] = None,
     not_before: Annotated[
         int | None,
         typer.Option(metavar="TIME", parser=times.ahead, help="Do not start before then: 10m, or a time."),
@@ -216,20 +222,26 @@ def _read_context(source: str) -> dict[str, Any]:
     """The JSON object in a file, or on stdin. Raises `BadParameter` that says what is wrong with it."""
     import json
 
+    from orchestrator.operations.strict_json import strict_json
+
     name = "stdin" if source == STDIN else source
     try:
         text = sys.stdin.read() if source == STDIN else Path(source).read_text(encoding="utf-8")
-        content = json.loads(text)
+        content = strict_json(text)
     except FileNotFoundError:
         raise _bad_context(f"file {name} not found: write the path of a JSON file, or - for stdin") from None
     except OSError as error:
         raise _bad_context(f"{name} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise _bad_context(f"{name} is not UTF-8 text") from None
+    except RecursionError:
+        raise _bad_context(f"{name} is nested too deeply") from None
     except json.JSONDecodeError as error:
         raise _bad_context(
             f"{name} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
         ) from None
+    except ValueError as error:
+        raise _bad_context(f"{name} is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise _bad_context(f'{name} does not hold a JSON object: write one such as {{"log": "access.log"}}')
     return content

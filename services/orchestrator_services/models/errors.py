@@ -1,6 +1,7 @@
 """Errors of models, as the failures that recovery knows how to handle."""
 
 import logging
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +25,8 @@ logger: Final = logging.getLogger(__name__)
 _SECRET_VARIABLE: Final = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL)", re.IGNORECASE)
 _SHORTEST_SECRET: Final = 8
 _LONGEST_REASON: Final = 500
+LONGEST_WAIT_S: Final = 86_400.0
+"""A provider that asks for more is asked again after a day."""
 _SECRET_TEXT: Final = re.compile(r"\b(sk-|Bearer\s+|key[-_])[A-Za-z0-9*._-]{4,}", re.IGNORECASE)
 _REJECTED: Final = frozenset(range(400, 500)) - {408, 409, 425, 429}
 """Statuses of HTTP with which the same request fails again."""
@@ -129,8 +132,15 @@ def _all_failed(errors: list[HandlerError]) -> HandlerError:
 
 
 def _wait_ms(error: Exception) -> int | None:
-    seconds = error.retry_after if isinstance(error, client.ModelAPIError) else None
+    seconds = asked_wait_s(error.retry_after) if isinstance(error, client.ModelAPIError) else None
     return None if seconds is None else round(seconds * 1000)
+
+
+def asked_wait_s(seconds: float | None) -> float | None:
+    """How long a provider asks to wait, at most a day; None for what is no time. The header holds any number."""
+    if seconds is None or math.isnan(seconds) or seconds < 0:
+        return None
+    return min(seconds, LONGEST_WAIT_S)
 
 
 def _reason(error: Exception) -> str:

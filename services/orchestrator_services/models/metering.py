@@ -26,7 +26,7 @@ from orchestrator_services.models.bounds import most_input, most_output, stamp
 from orchestrator_services.models.budget import Wallet
 from orchestrator_services.models.candidates import Candidate
 from orchestrator_services.models.content import content_of
-from orchestrator_services.models.errors import report_refused
+from orchestrator_services.models.errors import asked_wait_s, report_refused
 from orchestrator_services.models.observation import observe
 from orchestrator_services.models.prices import Tokens
 from orchestrator_services.models.rates import Pace, Rate
@@ -120,7 +120,7 @@ class MeteredModel(WrapperModel):
         except (Exception, CancelledError) as error:
             self._lost(error, sent)
             if isinstance(error, ModelRateLimitError):
-                pace.pause(error.retry_after or 0.0, meter.seconds())
+                pace.pause(asked_wait_s(error.retry_after) or 0.0, meter.seconds())
             raise
         # A script takes any name.
         response = readable(received, any_name=isinstance(candidate.model, FunctionModel))

@@ -19,6 +19,8 @@ NOT_BEGUN: Final = frozenset(
     {"rate_limited", "overloaded", "model_unavailable", "server_unavailable", "tools_not_announced"}
 )
 """Codes of transient failures after which nothing has been done and nothing spent."""
+LONGEST_WAIT_MS: Final = 86_400_000
+"""A day. A failure that asks for more is tried again earlier: it may name any number."""
 
 
 @recovery("default")
@@ -47,7 +49,8 @@ async def by_class_of_failure(failed: FailedCall, context: Context) -> Recovery:
 def _again(failed: FailedCall) -> Retry | None:
     """A retry while the call has attempts left. Attempts count across all tools of a step."""
     call, failure = failed.call, failed.failure
-    delay = max(backoff_ms(call.retry, call.attempt, call.call_id), failure.retry_after_ms or 0)
+    asked = min(failure.retry_after_ms or 0, LONGEST_WAIT_MS)
+    delay = max(backoff_ms(call.retry, call.attempt, call.call_id), asked)
     # A tool that says so of itself has run, and another one may be free.
     if failure.code in NOT_BEGUN and failed.kind is not CallKind.TOOL:
         return Retry(delay, f"{failure.code}: the attempt counts for nothing", spared=True)

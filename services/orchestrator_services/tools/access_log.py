@@ -14,9 +14,11 @@ that are numbers or UUIDs written `{id}`), `status` INTEGER, `bytes` BIGINT, `la
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
+
+from orchestrator_services.tools.lines import load_lines
+from orchestrator_services.tools.text_files import MAX_NAMED, LeftOut, TextFile, Wrong
 
 LINE = (
     r'^(\S+) \S+ \S+ \[([^\]]+)\] "([A-Z]+) (\S+)(?: [^"]*)?" (\d{3}) (\d+|-)'
@@ -24,26 +26,20 @@ LINE = (
 )
 IDENTIFIER = r"\d+|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
-# No valid log line has these control characters, so each line is read as one field.
-RAW_LINES = """
-    CREATE TABLE raw_lines AS SELECT line FROM read_csv(
-        $path, columns = {'line': 'VARCHAR'}, auto_detect = false, header = false, hive_partitioning =
-        false, delim = '\x01', nullstr = '\x02', quote = '', escape = '', new_line = '\\n', strict_mode =
-        false, max_line_size = 1048576, ignore_errors = true, store_rejects = true)
-"""
-
-ROWS = """
-    CREATE TABLE {table} AS
+FIELDS = """
     WITH parsed AS (
         SELECT
+            number, line,
             regexp_extract(
                 line, $line, ['host', 'time', 'method', 'path', 'status', 'bytes', 'latency_ms']) AS words,
-            CASE WHEN line LIKE '{{%' THEN try_cast(line AS JSON) END AS record
+            CASE WHEN line LIKE '{%' THEN try_cast(line AS JSON) END AS record
         FROM raw_lines
     ), fields AS (
         SELECT
+            number, line,
             coalesce(record->>'$.time', record->>'$.timestamp', record->>'$.ts', record->>'$."@timestamp"',
                      words.time) AS logged_at,
+            coalesce(try_cast(logged_at AS TIMESTAMPTZ), try_strptime(logged_at, '%d/%b/%Y:%H:%M:%S %z')) AS time,
             coalesce(record->>'$.host', nullif(words.host, '')) AS host,
             coalesce(record->>'$.method', nullif(words.method, '')) AS method,
             coalesce(record->>'$.path', record->>'$.route', record->>'$.url', nullif(words.path, '')) AS path,
@@ -53,46 +49,64 @@ ROWS = """
                               words.latency_ms) AS DOUBLE) AS latency_ms
         FROM parsed
     )
+"""
+VALID = """
+    time >= '0001-01-01 00:00:00Z'::TIMESTAMPTZ AND time < '9999-12-31 00:00:00Z'::TIMESTAMPTZ
+        AND path IS NOT NULL AND status IS NOT NULL
+        AND latency_ms >= 0 AND latency_ms < 'infinity'::DOUBLE
+"""
+ROWS = f"""
+    {FIELDS}
     SELECT
-        coalesce(try_cast(logged_at AS TIMESTAMPTZ), try_strptime(logged_at, '%d/%b/%Y:%H:%M:%S %z')) AS time,
-        host, method, path,
+        time, host, method, path,
         array_to_string(list_transform(
             string_split(regexp_extract(path, '^[^?#]*'), '/'),
             lambda part: CASE WHEN regexp_full_match(part, $identifier) THEN '{{id}}' ELSE part END), '/'
         ) AS route,
         status, bytes, latency_ms
     FROM fields
-    WHERE time IS NOT NULL AND path IS NOT NULL AND status IS NOT NULL
-        AND latency_ms >= 0 AND latency_ms < 'infinity'::DOUBLE
-"""
+    WHERE {VALID}
+"""  # noqa: S608 - our own text
+OTHERS = f"""
+    {FIELDS}
+    SELECT number, line FROM fields
+    WHERE line IS NULL OR trim(line, chr(13) || ' ') != '' AND ({VALID}) IS NOT TRUE ORDER BY number LIMIT $limit
+"""  # noqa: S608 - our own text
+MAX_SHOWN = 200
+"""Characters of a line that are shown."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """How many lines became rows, how many did not, and the first of the latter (cut), if it was text."""
+    """How many lines became rows, and those that did not."""
 
     rows: int
-    malformed: int
-    example: str
+    left_out: LeftOut
 
 
-def load_access_log(connection: duckdb.DuckDBPyConnection, place: Path, table: str) -> Loaded:
-    """Loads the lines of the file into `table`. Blank lines are ignored, lines in no accepted format are counted."""
-    connection.execute(RAW_LINES, {"path": str(place)})
-    connection.execute(ROWS.format(table=table), {"line": LINE, "identifier": IDENTIFIER})
+def load_access_log(connection: duckdb.DuckDBPyConnection, file: TextFile, table: str) -> Loaded:
+    """Loads the lines of the file into `table`. Blank lines are ignored, lines in no accepted format are left out.
+
+    Raises as `load_lines` does.
+    """
+    load_lines(connection, file)
+    connection.execute(f"CREATE TABLE {table} AS {ROWS}", {"line": LINE, "identifier": IDENTIFIER})
     rows = _number(connection, f"SELECT count(*) FROM {table}")  # noqa: S608 - a checked name
-    lines = _number(connection, "SELECT count(*) FROM raw_lines WHERE trim(line) != ''")
-    rejected = _number(connection, "SELECT count(DISTINCT (scan_id, line)) FROM reject_errors")
-    example = ""
+    lines = _number(
+        connection, "SELECT count(*) FROM raw_lines WHERE line IS NULL OR trim(line, chr(13) || ' ') != ''"
+    )
+    first = []
     if lines > rows:
-        found = connection.execute(
-            "SELECT line FROM raw_lines WHERE trim(line) != '' AND NOT regexp_matches(line, $line) LIMIT 1",
-            {"line": LINE},
-        ).fetchone()
-        example = str(found[0])[:200] if found else ""
-    for leftover in ("raw_lines", "reject_errors", "reject_scans"):
-        connection.execute(f"DROP TABLE {leftover}")
-    return Loaded(rows, lines - rows + rejected, example)
+        others = connection.execute(OTHERS, {"line": LINE, "limit": MAX_NAMED}).fetchall()
+        first = [Wrong(number, _why(line)) for number, line in others]
+    connection.execute("DROP TABLE raw_lines")
+    return Loaded(rows, LeftOut(lines - rows, first))
+
+
+def _why(line: str | None) -> str:
+    if line is None:
+        return "is not UTF-8 text, or longer than 1 MiB"
+    return f"is in no accepted format: {line[:MAX_SHOWN]!r}"
 
 
 def _number(connection: duckdb.DuckDBPyConnection, sql: str) -> int:

@@ -1,7 +1,6 @@
 """Which hosts and addresses http.get may talk to."""
 
 import asyncio
-import ipaddress
 import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,16 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 import httpx
 
 from orchestrator.sdk import InvalidInput, TransientError
+from orchestrator_services.tools.public_addresses import is_public
 from orchestrator_services.tools.settings import PREFIX, ToolSettings
 
 HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 DEFAULT_PORTS = {"http": 80, "https": 443}
-# IPv6 ranges that contain an IPv4 address of the sender's choice: 6to4, Teredo, NAT64 (RFC 3056, 4380,
-# 6052).
-TRANSLATED = tuple(
-    ipaddress.IPv6Network(network) for network in ("2002::/16", "2001::/32", "64:ff9b::/96", "64:ff9b:1::/48")
-)
-
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Addresses of a host and port as text, best first; raises OSError."""
 
@@ -104,31 +98,6 @@ class AddressPolicy:
             ):
                 return True
         return False
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is certainly a public one.
-
-    Not public are all special-purpose ranges (RFC 6890 and successors), multicast, and every IPv6 form that
-    contains an IPv4 address, except a mapped one whose IPv4 address is public.
-    """
-    try:
-        parsed_address = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(parsed_address, ipaddress.IPv6Address):
-        if parsed_address.ipv4_mapped is not None:
-            return is_public(str(parsed_address.ipv4_mapped))
-        if parsed_address.is_site_local or any(parsed_address in network for network in TRANSLATED):
-            return False
-    return parsed_address.is_global and not (
-        parsed_address.is_multicast
-        or parsed_address.is_reserved
-        or parsed_address.is_private
-        or parsed_address.is_loopback
-        or parsed_address.is_link_local
-        or parsed_address.is_unspecified
-    )
 
 
 def _matches(host: str, name: str) -> bool:

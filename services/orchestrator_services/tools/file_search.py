@@ -13,7 +13,7 @@ from orchestrator.sdk import InvalidInput, PermanentError, tool
 from orchestrator_services.tools.duck import connect, refusal
 from orchestrator_services.tools.files import Result, utf8
 from orchestrator_services.tools.heavy import HEAVY
-from orchestrator_services.tools.paths import Folder, files_folder
+from orchestrator_services.tools.paths import Folder, files_folder, is_text
 from orchestrator_services.tools.settings import ToolSettings, tool_settings
 
 MAX_MATCH_CHARACTERS = 500
@@ -37,7 +37,9 @@ class Match(Result):
 class SearchResult(Result):
     matches: list[Match]
     files_searched: int
-    skipped: list[str] = Field(description="Files left out: not UTF-8 text, or too large. At most 100.")
+    skipped: list[str] = Field(
+        description="Files left out: they or their names are not UTF-8, or too large. At most 100."
+    )
     truncated: bool = Field(description="Whether `max_results` or the limit on bytes ended the search.")
 
 
@@ -63,6 +65,9 @@ def search(
     result_room = settings.max_result_bytes
     with _finder(settings, pattern, regex, ignore_case) as find:
         for place in folder.walk(path, glob):
+            if not is_text(str(place)):
+                skipped.append(ascii(place.name))
+                continue
             name = folder.name(place)
             alone = folder.locate(path) == place
             content = _content(folder, name, settings, alone)

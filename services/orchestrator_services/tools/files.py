@@ -7,8 +7,12 @@ from typing import Annotated, BinaryIO
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.sdk import PermanentError, tool
-from orchestrator_services.tools.paths import files_folder
+from orchestrator_services.tools.paths import files_folder, is_text
 from orchestrator_services.tools.settings import PREFIX, tool_settings
+
+# Of the years 1 and 9999.
+FIRST_SECOND = -62_135_596_800
+LAST_SECOND = 253_402_300_799
 
 
 class Result(BaseModel):
@@ -35,6 +39,7 @@ class FileEntry(Result):
 class FileList(Result):
     files: list[FileEntry]
     truncated: bool
+    unnamed: int = Field(default=0, description="Files left out: their names are not UTF-8 text.")
 
 
 @tool("files.read", capability="file-read", timeout="10s")
@@ -93,13 +98,28 @@ def list_files(
     """Lists the files at or below a folder whose name matches a shell pattern."""
     folder = files_folder(tool_settings())
     entries: list[FileEntry] = []
+    unnamed = 0
     for place in folder.walk(path, pattern):
+        if not is_text(str(place)):
+            unnamed += 1
+            continue
         if len(entries) == max_results:
-            return FileList(files=entries, truncated=True)
-        status = place.stat()
-        modified = datetime.fromtimestamp(int(status.st_mtime), UTC).isoformat().replace("+00:00", "Z")
-        entries.append(FileEntry(path=folder.name(place), size=status.st_size, modified=modified))
-    return FileList(files=entries, truncated=False)
+            return FileList(files=entries, truncated=True, unnamed=unnamed)
+        try:
+            status = place.stat()
+        except OSError:
+            # Deleted meanwhile.
+            continue
+        entries.append(
+            FileEntry(path=folder.name(place), size=status.st_size, modified=_modified(status.st_mtime))
+        )
+    return FileList(files=entries, truncated=False, unnamed=unnamed)
+
+
+def _modified(seconds: float) -> str:
+    """A file's time; the nearest that a calendar has, because a file system holds any."""
+    moment = datetime.fromtimestamp(min(max(int(seconds), FIRST_SECOND), LAST_SECOND), UTC)
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def utf8(content: bytes) -> str | None:

@@ -38,7 +38,8 @@ class LogStatistics(BaseModel):
 
     first: str
     last: str
-    malformed_lines: int
+    malformed_lines: int = Field(description="Lines in no accepted format, which no figure counts.")
+    malformed: list[str] = Field(description="The first of them, and why.")
     total: Figures
     routes: list[RouteFigures] = Field(description=f"At most {MAX_ROUTES}, the busiest.")
     buckets: list[BucketFigures]
@@ -71,6 +72,9 @@ class ChangePoint(BaseModel):
     ratio: float | None
     score: float | None
     buckets: int = Field(description="Buckets that were compared.")
+    malformed_lines: int = Field(
+        default=0, description="Lines in no accepted format, which were not counted."
+    )
     routes: list[RouteChange] = Field(description="What rose most first; empty unless a log without `route`.")
 
 
@@ -94,7 +98,8 @@ async def statistics(
         return LogStatistics(
             first=first,
             last=last,
-            malformed_lines=loaded.malformed,
+            malformed_lines=loaded.left_out.count,
+            malformed=[str(wrong) for wrong in loaded.left_out.first],
             total=Figures(**log.by()[0]),
             routes=[RouteFigures(**row) for row in log.by("route", order="count DESC, route")[:MAX_ROUTES]],
             buckets=[BucketFigures(**row) for row in log.by("start")],
@@ -133,7 +138,7 @@ async def change_point(
     width = bucket_ms(bucket)
 
     def work(connection: duckdb.DuckDBPyConnection) -> ChangePoint:
-        load_log(connection, path, settings)
+        malformed = load_log(connection, path, settings).left_out.count
         log = LogTable(connection, width)
         if route is not None:
             log.keep_route(path, route)
@@ -142,7 +147,7 @@ async def change_point(
             for row in log.by("start")
             if row["count"] >= MIN_BUCKET_REQUESTS and row["p95_ms"] > 0
         ]
-        change = _change(points, min_ratio)
+        change = _change(points, min_ratio).model_copy(update={"malformed_lines": malformed})
         if change.start is None or route is not None:
             return change
         return change.model_copy(update={"routes": log.route_changes(change.start, change.end)})

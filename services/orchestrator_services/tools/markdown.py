@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from orchestrator_services.tools.markdown_text import harmless, without_hidden
+
 MAX_HEADING = 6
 NOTHING = "n/a"
 # Markup inside a line of text; the pipe also ends a table cell.
@@ -23,12 +25,12 @@ def titled(name: str) -> str:
 def block(value: Any, level: int) -> str:
     """A figure below a heading of `level - 1`; its own parts get headings of `level`.
 
-    Text is Markdown already. A list of objects becomes a table, any other list bullets. An object becomes bullets;
-    its fields that are tables or objects follow under headings of their own. The result of a query, `columns` and
-    `rows`, becomes a table in the order of its columns.
+    Text is Markdown already, and made harmless. A list of objects becomes a table, any other list bullets. An object
+    becomes bullets; its fields that are tables or objects follow under headings of their own. The result of a query,
+    `columns` and `rows`, becomes a table in the order of its columns.
     """
     if isinstance(value, str):
-        return value.strip() or NOTHING
+        return harmless(value.strip()) or NOTHING
     if isinstance(value, Mapping):
         return _query_result(value) or _fields(value, level)
     if isinstance(value, Sequence):
@@ -46,7 +48,7 @@ def inline(value: Any) -> str:
     if isinstance(value, float):
         return number(value)
     if isinstance(value, str):
-        escaped = MARKUP.sub(r"\\\1", value.strip())
+        escaped = MARKUP.sub(r"\\\1", without_hidden(value.strip().replace("\r", "\n")))
         return re.sub(r"\s*(?:\r\n|\r|\n)\s*", "<br>", escaped)
     if isinstance(value, Mapping):
         return ", ".join(f"{inline(str(key))}: {inline(item)}" for key, item in value.items()) or NOTHING

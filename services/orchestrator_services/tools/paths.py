@@ -27,6 +27,8 @@ class Folder:
 
     def locate(self, path: str) -> Path:
         """The resolved path, which need not exist. Raises `InvalidInput` if it is outside."""
+        if not is_text(path):
+            raise InvalidInput(f"{path!a} is not UTF-8 text")
         try:
             place = (self.root / path).resolve()
         except (OSError, RuntimeError, ValueError) as error:
@@ -38,8 +40,12 @@ class Folder:
         return place
 
     def name(self, place: Path) -> str:
-        """`place` relative to the folder, with slashes."""
-        return place.relative_to(self.root).as_posix()
+        """`place` relative to the folder, with slashes. Raises `InvalidInput` if it is not text: no result could hold
+        it."""
+        name = place.relative_to(self.root).as_posix()
+        if not is_text(name):
+            raise InvalidInput(f"{name!a} is not UTF-8 text; rename the file or its folder")
+        return name
 
     def file(self, path: str, max_bytes: int) -> Path:
         """The resolved path of a regular file of at most `max_bytes`. Raises `InvalidInput` otherwise."""
@@ -65,7 +71,8 @@ class Folder:
     def walk(self, path: str, pattern: str) -> Iterator[Path]:
         """Regular files at or below `path` whose name matches `pattern` (see `glob_matches`), in order.
 
-        Links to folders are not followed, links to files only if they end inside.
+        Links to folders are not followed, links to files only if they end inside. Names may be bytes that are not
+        UTF-8: `is_text` tells them, `name` refuses them.
         """
         start = self.locate(path)
         mode = _status(path, start).st_mode
@@ -87,6 +94,15 @@ class Folder:
             return place.is_file() and place.resolve().is_relative_to(self.root)
         except OSError:
             return False
+
+
+def is_text(name: str) -> bool:
+    """Whether a name of a file, as the system gives it, is UTF-8 text."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def glob_matches(name: str, pattern: str) -> bool:

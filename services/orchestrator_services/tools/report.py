@@ -40,9 +40,10 @@ def markdown(
 ) -> Report:
     """Makes a Markdown report of a title, sections, and every other argument as a section of its own.
 
-    Text is taken as Markdown, lists of objects and query results become tables, other lists bullets, objects
-    bullets and tables. With `path` (ending in .md) the report is also written below the output folder, whole
-    or not at all; the same arguments give the same bytes, so writing it twice changes nothing.
+    Text is taken as Markdown, in which HTML is shown as text and images become links. Lists of objects and query
+    results become tables, other lists bullets, objects bullets and tables. With `path` (ending in .md) the report is
+    also written below the output folder, whole or not at all; the same arguments give the same bytes, so writing it
+    twice changes nothing.
     """
     parts = [heading(1, title)]
     for section in sections or ():
@@ -58,6 +59,7 @@ def _write(folder: Folder, path: str, text: str) -> str:
     place = folder.locate(path)
     if place.suffix != ".md":
         raise InvalidInput(f"{path!r} is not a report's name; it must end in .md")
+    name = folder.name(place)
     if place.is_dir():
         raise InvalidInput(f"{path!r} is a folder; name a file")
     try:
@@ -71,7 +73,7 @@ def _write(folder: Folder, path: str, text: str) -> str:
         ) from None
     except OSError as error:
         raise TransientError(f"{path!r} could not be written: {error.strerror}") from None
-    return folder.name(place)
+    return name
 
 
 def _replace(place: Path, content: bytes) -> None:

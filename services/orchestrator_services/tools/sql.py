@@ -11,10 +11,12 @@ import duckdb
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.sdk import InvalidInput, PermanentError, tool
+from orchestrator_services.tools.csv_tables import CsvForm
 from orchestrator_services.tools.duck import calculate, refusal
 from orchestrator_services.tools.heavy import HEAVY
 from orchestrator_services.tools.settings import PREFIX, ToolSettings, tool_settings
-from orchestrator_services.tools.tables import load_tables
+from orchestrator_services.tools.tables import Reading, load_tables
+from orchestrator_services.tools.text_files import LeftOut
 
 TableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
 FORMATS = (
@@ -22,6 +24,16 @@ FORMATS = (
     "host, method, path, route, status, bytes, latency_ms."
 )
 FETCH_ROWS = 256
+
+
+class LeftOutRows(BaseModel):
+    """How many rows of a file could not be read, and why the first of them could not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    file: str
+    rows: int
+    first: list[str]
 
 
 class QueryResult(BaseModel):
@@ -37,6 +49,9 @@ class QueryResult(BaseModel):
     rows: list[dict[str, Any]]
     row_count: int = Field(description="Rows returned.")
     truncated: bool = Field(description="Whether the query has more rows than were returned.")
+    left_out: list[LeftOutRows] = Field(
+        default=[], description="Files of which rows were left out; empty unless the call is lenient."
+    )
 
 
 @tool("sql.query", capability="sql", timeout="30s", isolation=HEAVY)
@@ -45,11 +60,16 @@ async def query(
     file: Annotated[str | None, Field(description=f"The table `data`. {FORMATS}")] = None,
     files: Annotated[dict[TableName, str] | None, Field(description="Further tables: {name: path}.")] = None,
     max_rows: Annotated[int, Field(ge=1, le=100_000)] = 1_000,
+    csv: Annotated[CsvForm | None, Field(description="What a CSV file does not say itself.")] = None,
+    lenient: Annotated[
+        bool, Field(description="Leave rows out that cannot be read, and report them in `left_out`.")
+    ] = False,
 ) -> QueryResult:
     """Runs one SQL SELECT (DuckDB's dialect) over CSV, JSON, Parquet or access-log files.
 
     The files are copied into memory and nothing else is in reach. Rows beyond `max_rows`, or beyond the size
-    limit of a result, are left out and `truncated` is true.
+    limit of a result, are left out and `truncated` is true. A file with a row that cannot be read is refused, with the
+    row's line, unless the call is `lenient`.
     """
     tables = dict(files or {})
     if file is not None:
@@ -59,12 +79,22 @@ async def query(
     if not tables:
         raise InvalidInput("name a file: `file` for the table `data`, or `files` as {table: path}")
     settings = tool_settings()
+    reading = Reading(csv or CsvForm(), lenient)
 
     def work(connection: duckdb.DuckDBPyConnection) -> QueryResult:
-        load_tables(connection, tables, settings)
-        return select(connection, sql, max_rows, settings)
+        left_out = load_tables(connection, tables, settings, reading)
+        result = select(connection, sql, max_rows, settings)
+        return result.model_copy(update={"left_out": _reported(left_out)})
 
     return await calculate(settings, work)
+
+
+def _reported(left_out: Mapping[str, LeftOut]) -> list[LeftOutRows]:
+    return [
+        LeftOutRows(file=path, rows=rows.count, first=[str(wrong) for wrong in rows.first])
+        for path, rows in left_out.items()
+        if rows.count
+    ]
 
 
 def select(
@@ -82,6 +112,8 @@ def select(
         rows, truncated = _take(connection, columns, max_rows, settings)
     except duckdb.Error as error:
         raise refusal(error, "the query failed", settings) from None
+    except OverflowError:
+        raise InvalidInput("the query failed: an interval is too long; cast it to VARCHAR") from None
     return QueryResult(columns=columns, rows=rows, row_count=len(rows), truncated=truncated)
 
 

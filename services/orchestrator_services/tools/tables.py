@@ -1,6 +1,7 @@
 """Files of the allowed folder as DuckDB tables."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -8,9 +9,12 @@ import duckdb
 
 from orchestrator.sdk import InvalidInput
 from orchestrator_services.tools.access_log import Loaded, load_access_log
+from orchestrator_services.tools.csv_tables import CsvForm, load_csv, quoted
 from orchestrator_services.tools.duck import refusal, seal
-from orchestrator_services.tools.paths import files_folder
+from orchestrator_services.tools.json_tables import load_json
+from orchestrator_services.tools.paths import files_folder, is_text
 from orchestrator_services.tools.settings import ToolSettings
+from orchestrator_services.tools.text_files import LeftOut, TextFile, UnreadableError
 
 Format = Literal["csv", "json", "parquet", "access-log"]
 
@@ -23,40 +27,77 @@ SUFFIXES: Mapping[str, Format] = {
     ".parquet": "parquet",
     ".log": "access-log",
 }
-READERS: Mapping[Format, str] = {
-    "csv": "read_csv($path, hive_partitioning = false)",
-    "json": "read_json($path, hive_partitioning = false)",
-    "parquet": "read_parquet($path, hive_partitioning = false)",
-}
+PARQUET = "read_parquet($path, hive_partitioning = false)"
 GLOB_CHARACTERS = frozenset("*?[]{}")
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How files are read. Strict: a row that cannot be read refuses its file; lenient: it is left out, and reported."""
+
+    csv: CsvForm = field(default_factory=CsvForm)
+    lenient: bool = False
+
+
 def load_tables(
-    connection: duckdb.DuckDBPyConnection, files: Mapping[str, str], settings: ToolSettings
-) -> None:
-    """Copies each file (table name: path) into memory, then blocks access to all files.
+    connection: duckdb.DuckDBPyConnection, files: Mapping[str, str], settings: ToolSettings, reading: Reading
+) -> dict[str, LeftOut]:
+    """Copies each file (table name: path) into memory, then blocks access to all files. Returns what was left out by
+    path: rows in are rows out, unless the reading is lenient.
 
     Tables, not views: a view would need access to its file, and so would allow COPY ... TO.
     """
+    left_out = {}
     for table, path in files.items():
         place = readable(path, settings)
         kind = format_of(path)
         try:
-            if kind == "access-log":
-                understood(path, load_access_log(connection, place, f'"{table}"'))
-            else:
-                sql = f'CREATE TABLE "{table}" AS FROM {READERS[kind]}'
-                connection.execute(sql, {"path": str(place)})
+            left_out[path] = _load(
+                connection, TextFile(path, place, settings.max_file_bytes), table, kind, reading
+            )
+        except UnreadableError as error:
+            hint = "; `lenient` leaves such rows out and reports them" if not reading.lenient else ""
+            raise InvalidInput(f"{path!r} cannot be read as {kind}: {error}{hint}") from None
         except duckdb.Error as error:
             raise refusal(error, f"{path!r} cannot be read as {kind}", settings, place) from None
     seal(connection)
+    return left_out
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection, file: TextFile, name: str, kind: Format, reading: Reading
+) -> LeftOut:
+    table = quoted(name)
+    match kind:
+        case "csv":
+            return load_csv(
+                connection,
+                replace(file, encoding=reading.csv.encoding),
+                table,
+                reading.csv,
+                lenient=reading.lenient,
+            )
+        case "json":
+            return load_json(connection, file, table, lenient=reading.lenient)
+        case "parquet":
+            connection.execute(f"CREATE TABLE {table} AS FROM {PARQUET}", {"path": str(file.place)})
+            return LeftOut()
+        case "access-log":
+            loaded = understood(file.path, load_access_log(connection, file, table))
+            if loaded.left_out.count and not reading.lenient:
+                raise UnreadableError(str(loaded.left_out.first[0]))
+            return loaded.left_out
 
 
 def load_log(connection: duckdb.DuckDBPyConnection, path: str, settings: ToolSettings) -> Loaded:
     """Loads an access log, with any suffix, into the table `data`. Raises `InvalidInput` if no line is valid."""
     place = readable(path, settings)
     try:
-        return understood(path, load_access_log(connection, place, "data"))
+        return understood(
+            path, load_access_log(connection, TextFile(path, place, settings.max_file_bytes), "data")
+        )
+    except UnreadableError as error:
+        raise InvalidInput(f"{path!r} cannot be read as an access log: {error}") from None
     except duckdb.Error as error:
         raise refusal(error, f"{path!r} cannot be read as an access log", settings, place) from None
 
@@ -64,9 +105,10 @@ def load_log(connection: duckdb.DuckDBPyConnection, path: str, settings: ToolSet
 def understood(path: str, loaded: Loaded) -> Loaded:
     """`loaded`. Raises `InvalidInput` if no line of the log has an accepted format."""
     if loaded.rows == 0:
-        example = f"; the first is {loaded.example!r}" if loaded.example else ""
+        left_out = loaded.left_out
+        example = f"; {left_out.first[0]}" if left_out.first else ""
         raise InvalidInput(
-            f"{path!r} has no access-log line (lines in other formats: {loaded.malformed}{example}). Accepted are "
+            f"{path!r} has no access-log line (lines in other formats: {left_out.count}{example}). Accepted are "
             "the common and combined log formats followed by the latency in ms, and JSON lines with time, path, "
             "status and latency_ms"
         )
@@ -76,6 +118,8 @@ def understood(path: str, loaded: Loaded) -> Loaded:
 def readable(path: str, settings: ToolSettings) -> Path:
     """The resolved path of a file whose name DuckDB takes literally."""
     place = files_folder(settings).file(path, settings.max_file_bytes)
+    if not is_text(str(place)):
+        raise InvalidInput(f"{path!r} leads to a file whose name is not UTF-8 text; rename it")
     if not GLOB_CHARACTERS.isdisjoint(str(place)):
         raise InvalidInput(f"{path!r} has one of the characters * ? [ ] {{ }} in its full path; rename it")
     return place

@@ -110,3 +110,28 @@ def test_settings_of_plug_ins_are_shown_and_their_secrets_hidden(
     assert (shown["stock_limit"], shown["recovery_strategy"]) == (10, "default")
     assert shown["tools_http_allow"] == ["api.example.org", "*.example.net:8443"]
     assert "hunter2" not in str(shown)
+
+
+URLS = {
+    "ORCHESTRATOR_VALUES_URL": "s3://bucket/p?endpoint_url=http%3A%2F%2Fme%3Ahunter2%40minio%3A9000&region=x",
+    "ORCHESTRATOR_TRACE_URL": "https://jaeger.example/trace/{trace_id}?token=hunter2",
+    "ORCHESTRATOR_OTLP_ENDPOINT": "http://me:hunter2@collector:4317",
+    "ORCHESTRATOR_BOOTSTRAP_SERVERS": "SASL_SSL://me:hunter2@kafka:9092",
+}
+
+
+@pytest.mark.parametrize("variable", URLS)
+@pytest.mark.parametrize("words", [("config", "show"), ("config", "check"), ("topics", "plan")], ids=" ".join)
+@pytest.mark.parametrize("output", ["text", "json"])
+@pytest.mark.parametrize("level", ["error", "debug"])
+def test_a_password_in_a_url_is_never_shown(
+    run: Run, monkeypatch: pytest.MonkeyPatch, variable: str, words: tuple[str, ...], output: str, level: str
+) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    monkeypatch.setenv(variable, URLS[variable])
+
+    ended = run(*words, "-o", output, "--log-level", level, "--connect-timeout", "1s")
+
+    assert "hunter2" not in ended.out + ended.err
+    if words == ("config", "show") and ended.code == 0:
+        assert "***" in ended.out

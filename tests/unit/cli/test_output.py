@@ -2,9 +2,10 @@
 
 import pytest
 
-from orchestrator.cli.output import printable, write_table
+from orchestrator.cli.output import write_table
 from orchestrator.messages.types import Failure, FailureKind
 from orchestrator.operations.errors import failure_document
+from orchestrator.telemetry.plain_text import printable
 
 
 def test_control_characters_are_escaped() -> None:

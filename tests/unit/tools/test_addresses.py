@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from orchestrator_services.tools.addresses import AddressPolicy, is_public, parsed, shown
+from orchestrator_services.tools.addresses import AddressPolicy, parsed, shown
+from orchestrator_services.tools.public_addresses import is_public
 from orchestrator_services.tools.settings import ToolSettings
 
 from orchestrator.sdk import InvalidInput, TransientError

@@ -224,11 +224,11 @@ async def test_only_a_single_select_is_taken(data: Path, sql: str) -> None:
         ({"sql": "SELECT 1", "file": "people.txt"}, "no suffix of a known format: .csv"),
         (
             {"sql": "SELECT 1", "file": "broken.json"},
-            "'broken.json' cannot be read as json: .*\"broken.json\"",
+            "'broken.json' cannot be read as json: line 1 is not JSON: .* .the file is cut off.",
         ),
         (
             {"sql": "SELECT 1", "file": "prose.log"},
-            "no access-log line .lines in other formats: 1; the first is 'hello'",
+            "no access-log line .lines in other formats: 1; line 1 is in no accepted format: 'hello'",
         ),
         ({"sql": "SELECT 1", "file": "*.csv"}, "one of the characters"),
     ],

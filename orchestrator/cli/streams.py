@@ -1,0 +1,58 @@
+"""What a program is given by whoever starts it: arguments, and streams that may be closed, full or of any encoding."""
+
+import errno
+import io
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
+
+import typer
+
+
+def check_arguments(given: Sequence[str]) -> None:
+    """Raises `UsageError` for an argument that is not text: nothing that holds it could be sent."""
+    for number, argument in enumerate(given, start=1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise typer.BadParameter(f"argument {number} is not UTF-8 text: {argument!a}") from None
+
+
+def make_streams_safe() -> None:
+    """A stream that was closed is there again, and one of another encoding shows what it cannot hold as escapes."""
+    if sys.stdout is None:
+        sys.stdout = _Closed()
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def discard_output() -> None:
+    """What is still buffered goes nowhere: Python would write it when it ends, and fail again."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            _discard(stream)
+
+
+def _discard(stream: TextIO) -> None:
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, stream.fileno())
+        finally:
+            os.close(nowhere)
+        stream.flush()
+
+
+class _Closed(io.TextIOBase):
+    """Standard output that is closed: a command that has something to write says so."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))

@@ -1,0 +1,181 @@
+"""JSON files as records: every record of the file is one, or it is named.
+
+A file is an array of records, or records one after the other, as in JSON Lines.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from orchestrator_services.tools.text_files import UnreadableError, Wrong
+
+LARGEST_INTEGER: Final = (1 << 64) - 1
+"""Beyond it DuckDB reads a number as a DOUBLE, without its last digits."""
+SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+SPACE: Final = re.compile(r"[ \t\r\n]*")
+
+
+class _UnfitError(Exception):
+    """A value that is valid to the parser, and that a table cannot hold."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record's place in the text, its first line, and whether it is an object."""
+
+    begin: int
+    end: int
+    line: int
+    is_object: bool
+
+
+Report = Callable[[Wrong], None]
+"""Gets what cannot be a record. It may raise, to end the reading."""
+
+
+def records_in(text: str, wrong: Report) -> tuple[bool, list[Record]]:
+    """Whether the text is one array, and its records.
+
+    Raises `UnreadableError` where it cannot go on: in an array that is no JSON.
+    """
+    start = _after_space(text, 0)
+    if text.startswith("[", start):
+        problems: list[Wrong] = []
+        records, end = _in_array(text, start, problems.append)
+        if _after_space(text, end) == len(text):
+            for problem in problems:
+                wrong(problem)
+            return True, records
+    return False, list(_in_sequence(text, start, wrong))
+
+
+def _in_array(text: str, start: int, wrong: Report) -> tuple[list[Record], int]:
+    """The records of an array, and where it ends."""
+    records: list[Record] = []
+    position, line = _after_space(text, start + 1), _Lines(text)
+    if text.startswith("]", position):
+        return records, position + 1
+    while True:
+        record, position = _read(text, position, line(position), wrong, must_go_on=True)
+        if record is not None:
+            records.append(record)
+        position = _after_space(text, position)
+        if text.startswith("]", position):
+            return records, position + 1
+        if not text.startswith(",", position):
+            cut = " (the file is cut off)" if position == len(text) else ""
+            raise UnreadableError(
+                f"line {line(position)} is not JSON: a comma or the array's end is missing{cut}"
+            )
+        position = _after_space(text, position + 1)
+
+
+def _in_sequence(text: str, position: int, wrong: Report) -> Iterator[Record]:
+    line = _Lines(text)
+    while position < len(text):
+        record, position = _read(text, position, line(position), wrong, must_go_on=False)
+        if record is not None:
+            yield record
+        position = _after_space(text, position)
+
+
+def _read(text: str, begin: int, line: int, wrong: Report, *, must_go_on: bool) -> tuple[Record | None, int]:
+    """The record at `begin`, None if it cannot be one, and where to continue."""
+    try:
+        value, end = _STRICT.raw_decode(text, begin)
+        _encodable(text, begin, end)
+        return Record(begin, end, line, value is _OBJECT), end
+    except _UnfitError as error:
+        wrong(Wrong(line, str(error)))
+        return None, _SCANNER.raw_decode(text, begin)[1]
+    except json.JSONDecodeError as error:
+        # In an array it is the place that helps, in JSON Lines the record.
+        at = line + (text.count("\n", begin, error.pos) if must_go_on else 0)
+        cut = "" if text[error.pos :].strip() else " (the file is cut off)"
+        problem = Wrong(at, f"is not JSON: {error.msg}{cut}")
+    except RecursionError:
+        problem = Wrong(line, "is nested too deeply")
+    if must_go_on:
+        raise UnreadableError(str(problem))
+    wrong(problem)
+    following = text.find("\n", begin)
+    return None, len(text) if following < 0 else following + 1
+
+
+def _encodable(text: str, begin: int, end: int) -> None:
+    part = text[begin:end]
+    try:
+        if not part.isascii():
+            part.encode()
+    except UnicodeEncodeError:
+        raise _UnfitError("is not UTF-8 text") from None
+    if SURROGATE.search(part):
+        try:
+            json.dumps(json.loads(part), ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise _UnfitError("has a lone surrogate: half of a character") from None
+
+
+class _Lines:
+    """Numbers of lines at positions that only grow."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._position = 0
+        self._line = 1
+
+    def __call__(self, position: int) -> int:
+        self._line += self._text.count("\n", self._position, position)
+        self._position = position
+        return self._line
+
+
+def _after_space(text: str, position: int) -> int:
+    found = SPACE.match(text, position)
+    return found.end() if found else position
+
+
+_OBJECT: Final = object()
+"""Stands for every object: its content is checked, and not kept."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> object:
+    names = {name for name, _ in pairs}
+    if len(names) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise _UnfitError(f"has the key {twice!r} twice in one object")
+    return _OBJECT
+
+
+def _integer(digits: str) -> int:
+    if len(digits) >= 20 and (len(digits) > 21 or abs(int(digits)) > LARGEST_INTEGER):
+        raise _UnfitError(
+            f"has an integer of {len(digits)} characters, which numbers of SQL do not keep: write it as text"
+        )
+    return 0
+
+
+def _float(digits: str) -> float:
+    if math.isinf(float(digits)):
+        raise _UnfitError(f"has the number {digits[:30]}, which is too large")
+    return 0.0
+
+
+def _constant(name: str) -> float:
+    raise _UnfitError(f"has {name}, which is not JSON: write null")
+
+
+_STRICT: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+)
+_SCANNER: Final = json.JSONDecoder(
+    object_pairs_hook=lambda _pairs: None,
+    parse_int=lambda _digits: 0,
+    parse_float=lambda _digits: 0.0,
+    parse_constant=lambda _name: 0,
+)
+"""Finds where a value ends."""

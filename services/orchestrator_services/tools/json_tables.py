@@ -1,0 +1,81 @@
+"""JSON files as tables."""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from orchestrator_services.tools.json_rows import Record, Report, records_in
+from orchestrator_services.tools.text_files import LeftOut, TextFile, UnreadableError, Wrong
+
+# Types are those of all records, not of the first 20,480.
+READER: Final = (
+    "read_json($path, format = '{format}', sample_size = -1, maximum_object_size = $largest, "
+    "hive_partitioning = false)"
+)
+LARGEST_RECORD: Final = 16 << 20
+"""DuckDB's own limit, which is also the least that it takes."""
+
+
+def load_json(connection: duckdb.DuckDBPyConnection, file: TextFile, table: str, *, lenient: bool) -> LeftOut:
+    """Loads the file into `table`, a quoted name. Returns the records that were left out: none unless `lenient`.
+
+    Raises `UnreadableError` that names the line of the first record that is not one.
+    """
+    left_out = LeftOut()
+
+    def wrong(problem: Wrong) -> None:
+        if not lenient:
+            raise UnreadableError(str(problem))
+        left_out.add(problem)
+
+    # A byte that is not UTF-8 spoils its record only.
+    with file.opened("surrogateescape") as opened:
+        text = opened.read()
+    if not text.strip() and ".json" in file.place.suffixes:
+        raise UnreadableError("it is empty")
+    in_array, records = records_in(text, wrong)
+    kept = list(_alike(records, wrong))
+    largest = max((record.end - record.begin for record in kept), default=0)
+    with _place(file, text, kept, is_whole=not left_out.count) as place:
+        form = "array" if in_array and place == file.place else "unstructured"
+        connection.execute(
+            f"CREATE TABLE {table} AS FROM {READER.format(format=form)}",
+            # In bytes: a character has up to four.
+            {"path": str(place), "largest": max(LARGEST_RECORD, 4 * largest + 16)},
+        )
+    (rows,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone() or (0,)  # noqa: S608
+    if rows != len(kept):
+        raise UnreadableError(f"it has {len(kept)} records, and {rows} of them were read")
+    return left_out
+
+
+def _alike(records: Iterable[Record], wrong: Report) -> Iterator[Record]:
+    """The records that are objects if the first is one, and values if it is not: otherwise a table of objects would
+    lose its columns to one value."""
+    first: Record | None = None
+    for record in records:
+        first = first or record
+        if record.is_object == first.is_object:
+            yield record
+        elif first.is_object:
+            wrong(Wrong(record.line, f"is no object, as the record in line {first.line} is"))
+        else:
+            wrong(Wrong(record.line, f"is an object, and the record in line {first.line} is not"))
+
+
+@contextmanager
+def _place(file: TextFile, text: str, kept: list[Record], *, is_whole: bool) -> Iterator[Path]:
+    """Where DuckDB finds the records: in the file, or in a copy of what is kept."""
+    if is_whole and not file.is_marked:
+        yield file.place
+        return
+    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8", newline="") as copy:
+        for record in kept:
+            copy.write(text[record.begin : record.end])
+            copy.write("\n")
+        copy.flush()
+        yield Path(copy.name)

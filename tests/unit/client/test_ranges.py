@@ -1,0 +1,54 @@
+"""Times and limits of a task that a program submits."""
+
+import time
+
+import pytest
+
+from orchestrator.client.ranges import check_ranges
+from orchestrator.errors import ConfigurationError
+from orchestrator.messages.types import Limits
+
+NOW_S = int(time.time())
+
+
+@pytest.mark.parametrize(
+    ("micros", "reason"),
+    [
+        (NOW_S, "not in seconds or milliseconds"),
+        (NOW_S * 1_000, "not in seconds or milliseconds"),
+        (0, "before 1973"),
+        (-1, "before 1973"),
+        (NOW_S * 1_000_000_000, "more than a hundred years away"),
+        (2**62, "more than a hundred years away"),
+        (10**400, "more than a hundred years away"),
+    ],
+)
+def test_a_time_in_another_unit_is_refused(micros: int, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"not_before is .*{reason}"):
+        check_ranges(None, not_before=micros, not_after=None)
+    with pytest.raises(ConfigurationError, match=rf"not_after is .*{reason}"):
+        check_ranges(None, not_before=None, not_after=micros)
+
+
+@pytest.mark.parametrize(
+    "name", ["deadline_ms", "step_timeout_ms", "tool_calls", "tokens", "cost_micro_usd", "turns"]
+)
+@pytest.mark.parametrize("value", [-1, 2**62, 10**400])
+def test_a_limit_out_of_range_is_refused(name: str, value: int) -> None:
+    with pytest.raises(ConfigurationError, match=rf"limits.{name} must be from"):
+        check_ranges(Limits(**{name: value}), not_before=None, not_after=None)
+
+
+def test_all_problems_are_said_at_once() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        check_ranges(Limits(tokens=-1, parallel_steps=0), not_before=1, not_after=2)
+
+    assert len(refused.value.problems) == 4
+
+
+def test_what_is_in_range_passes() -> None:
+    check_ranges(
+        Limits(deadline_ms=0, tokens=10**15),
+        not_before=NOW_S * 1_000_000,
+        not_after=(NOW_S + 86_400) * 1_000_000,
+    )
