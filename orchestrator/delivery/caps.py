@@ -13,6 +13,8 @@ from orchestrator.bus.ports import Position
 
 DECODE: Final = "decode"
 """Stage: the record is not a message of the catalogue."""
+_REFUSED: Final = frozenset({DECODE, "route", "match"})
+"""Stages at which a record is refused before a session or a handler has it."""
 
 BURST: Final = 100
 """Dead letters that a partition may have at once."""
@@ -53,7 +55,7 @@ class DeadLetterCaps:
 
     def spend(self, position: Position, stage: str, count: int = 1) -> float:
         """Counts dead letters of a partition. Returns the seconds for which it is not to be read."""
-        is_undecoded = stage == DECODE
+        is_undecoded = stage in _REFUSED
         cap = self._caps.get((position, is_undecoded))
         if cap is None:
             rate = UNDECODED_PER_SECOND if is_undecoded else PER_SECOND

@@ -117,7 +117,7 @@ class StagedBatch:
                 self.call_ids, correlation_id, input
             )
             if problem is not None:
-                self.dead_letter(received, not_processable(problem), "match")
+                self.dead_letter(received, not_processable(problem), "match", poison_reason)
                 return
         if is_broken or has_ended(of, session, correlation_id, input):
             self.dropped[LATE] += 1
