@@ -28,6 +28,7 @@ TRACE_URL: Final = f"http://127.0.0.1:16686/trace/{TRACE_ID}"
 """The page of a trace in Jaeger."""
 _KAFKA: Final = "ORCHESTRATOR_KAFKA_"
 _REGISTRY: Final = "ORCHESTRATOR_SCHEMA_REGISTRY_"
+_LISTS: Final = frozenset({"modules", "schema_subjects"})
 _CLOSE: Final = 0.85
 SHORTEST_KEY: Final = 32
 """Characters of a key of calls."""
@@ -211,13 +212,17 @@ def _from_environment(environment: Mapping[str, str], problems: list[str]) -> di
     for variable, value in environment.items():
         if variable in known:
             name = known[variable]
-            found[name] = value.split(",") if name == "modules" else value
+            found[name] = _listed(value) if name in _LISTS else value
         elif close := _slip(variable, known):
             problems.append(f"{variable} is not a setting; did you mean {close}?")
     found["kafka"] = passed_through(environment, _KAFKA)
     registry = passed_through(environment, _REGISTRY)
     found["schema_registry"] = {name: value for name, value in registry.items() if name != "url"}
     return found
+
+
+def _listed(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]
 
 
 def _slip(variable: str, known: Mapping[str, str]) -> str:

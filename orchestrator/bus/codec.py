@@ -9,8 +9,9 @@ import msgspec
 
 from orchestrator.bus import headers
 from orchestrator.bus.avro.compiler import WRITE_ERRORS, Model, Read, Write, compiled
-from orchestrator.bus.avro.resolution import RESOLUTION_ERRORS, name_of, reader_of
+from orchestrator.bus.avro.resolution import name_of, reader_of
 from orchestrator.bus.avro.schema_ids import SchemaIds
+from orchestrator.bus.errors import SchemaPending
 from orchestrator.bus.ports import Outgoing, Received
 from orchestrator.errors import ContractError
 from orchestrator.messages.catalogue import Topic, avro_name, entry_named, entry_of, key_of
@@ -24,6 +25,7 @@ _BY_ID: Final = 0
 _BY_GUID: Final = 1
 _ID_BYTES: Final = 5
 _GUID_BYTES: Final = 17
+_WAIT_S: Final = 0.1
 _THIRD_PARTIES_WRITE: Final = frozenset({Topic.TASKS, Topic.CONTROL})
 
 
@@ -45,7 +47,7 @@ class _Reader:
 
 class Codec:
     """Encodes and decodes with schema ids from one registry. Any thread may call. The first message of a type, or
-    of a writer's schema, queries the registry; all others cost no I/O.
+    of a writer's schema, needs the registry; all others cost no I/O.
     """
 
     def __init__(self, ids: SchemaIds, sampling: Sampling = EVERY_SESSION) -> None:
@@ -53,6 +55,8 @@ class Codec:
         self._sampling = sampling
         self._writers: dict[type[Model], _Writer] = {}
         self._readers: dict[int | UUID, _Reader] = {}
+        self._unusable: dict[int | UUID, str] = {}
+        """Why a schema of ours that the registry has cannot be read with."""
 
     def prepare(self, messages: Iterable[type[Model]]) -> None:
         """Looks up the schema ids of the messages that a process will write, so that it fails at its start
@@ -85,22 +89,36 @@ class Codec:
         partition = message.partition if isinstance(message, PartitionCheckpoint) else None
         return Outgoing(writer.topic, key.encode(), bytes(body), heads, partition)
 
+    def expect(self, topics: Iterable[Topic]) -> None:
+        """Looks up, in the background, the schemas that records of these topics may be written with."""
+        self._ids.list_soon(topics)
+
     def decode(self, received: Received) -> Any:
-        """The message that a record holds.
+        """As `decode_now`, and waits while the schema of the record is looked up."""
+        while True:
+            try:
+                return self.decode_now(received)
+            except SchemaPending:
+                self._ids.wait(_WAIT_S)
+
+    def decode_now(self, received: Received) -> Any:
+        """The message that a record holds, whatever its bytes are, in bounded time and memory.
 
         The name of the body's schema has to equal `ce_type`; on topics that third parties write, a missing
-        `ce_type` is taken from the schema. Raises `ContractError` for anything else, and `UnavailableError`
-        if the registry has to be queried and does not respond.
+        `ce_type` is taken from the schema. Raises `ContractError` for anything else, and of `UnavailableError`
+        only `SchemaPending` while the schema is looked up, and `SchemaUnresolved` if that takes too long.
         """
         body = received.value
+        if received.damage:
+            raise ContractError(received.damage)
         if body is None:
             raise ContractError("the record has no body")
         key, start = _schema_of(received, body)
-        reader = self._readers.get(key) or self._reader(key)
+        reader = self._readers.get(key) or self._reader(key, received.topic)
         _check_type(received, reader)
         try:
             message, end = reader.read(body, start)
-        except RESOLUTION_ERRORS as error:
+        except Exception as error:  # bytes that do not fit raise what they hit upon
             raise ContractError(f"the body does not fit the schema of {reader.name}: {error}") from error
         if end != len(body):
             what = "is too short" if end > len(body) else f"has {len(body) - end} extra bytes at its end"
@@ -108,11 +126,11 @@ class Codec:
         return message
 
     def writer_schema(self, received: Received) -> tuple[Any, int]:
-        """The schema that a record was written with, as parsed JSON, and where in its value the body begins: to
-        inspect what `decode` rejects. Raises as `decode` does.
+        """The schema that a record was written with, as parsed JSON and whosever it is, and where in its value the
+        body begins: to inspect what `decode` rejects. Raises `ContractError` and `UnavailableError`.
         """
         key, start = _schema_of(received, received.value or b"")
-        return self._ids.schema(key), start
+        return self._ids.any_schema(key), start
 
     @staticmethod
     def type_of(received: Received) -> str | None:
@@ -131,15 +149,21 @@ class Codec:
         self._writers[kind] = writer
         return writer
 
-    def _reader(self, key: int | UUID) -> _Reader:
-        schema = self._ids.schema(key)
+    def _reader(self, key: int | UUID, topic: Topic) -> _Reader:
+        if key in self._unusable:
+            raise ContractError(self._unusable[key])
+        schema = self._ids.schema(key, topic)
         name = name_of(schema)
         entry = entry_named(name)
         if entry is None:
             raise ContractError(
                 f"schema {key} is of {name or 'a type other than a record'}, which is not in the catalogue"
             )
-        reader = _Reader(name, name.encode(), entry.topic, reader_of(schema))
+        try:
+            reader = _Reader(name, name.encode(), entry.topic, reader_of(schema))
+        except ContractError as error:
+            self._unusable[key] = str(error)
+            raise
         self._readers[key] = reader
         return reader
 

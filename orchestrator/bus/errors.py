@@ -3,7 +3,7 @@
 The texts name the operation and the broker's error; they never contain a setting's value.
 """
 
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, UnavailableError
 from orchestrator.messages.catalogue import Topic
 
 
@@ -49,3 +49,12 @@ class OffsetLost(OrchestratorError):  # noqa: N818 - named after the state it re
         super().__init__(message)
         self.topic = topic
         self.partition = partition
+
+
+class SchemaPending(UnavailableError):  # noqa: N818 - named after the state it reports
+    """Whether the schema of a record may be used is being looked up: read other records meanwhile."""
+
+
+class SchemaUnresolved(UnavailableError):  # noqa: N818 - named after the state it reports
+    """The registry has not responded for so long that a record of this schema is set aside: it may be sound, but the
+    records behind it must not wait for ever."""

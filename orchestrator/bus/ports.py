@@ -43,6 +43,8 @@ class Received(msgspec.Struct, frozen=True, gc=False):
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
+    damage: str = ""
+    """Why a part of it could not be read, such as its headers; empty if it is whole. It can only be dead-lettered."""
 
     def header(self, name: str) -> bytes | None:
         """The first header of that name."""

@@ -54,6 +54,9 @@ class BusSettings(BaseModel):
     """Addresses of brokers, `host:port`, separated by commas."""
     schema_registry_url: str = "http://localhost:8081"
     """Address of a Confluent-compatible registry; several, separated by commas, are tried in turn."""
+    schema_subjects: tuple[str, ...] = ()
+    """Subjects besides the platform's own whose schemas tasks and control may be written with, such as
+    `agents.tasks-value`, separated by commas."""
     topic_prefix: str = "agents."
     """What the names of all topics begin with."""
     partitions: Annotated[int, Field(ge=1, le=10_000)] = 8

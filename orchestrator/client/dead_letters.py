@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from orchestrator.bus.codec import Codec
+from orchestrator.bus.errors import SchemaUnresolved
 from orchestrator.bus.ports import Bus
 from orchestrator.bus.standalone import all_partitions, read_to_end
 from orchestrator.errors import ContractError
@@ -53,7 +54,7 @@ def _all(bus: Bus, codec: Codec, timeout_s: float) -> Iterator[DeadLetter]:
     for received in read_to_end(bus, all_partitions(bus, Topic.DEAD_LETTERS), timeout_s):
         try:
             event = codec.decode(received)
-        except ContractError:
+        except (ContractError, SchemaUnresolved):
             # Not written by the platform, so not a dead letter.
             continue
         if isinstance(event, MessageDeadLettered):

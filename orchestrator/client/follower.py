@@ -16,6 +16,7 @@ from weakref import WeakSet
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.errors import SchemaUnresolved
 from orchestrator.bus.polling import poll_many
 from orchestrator.bus.ports import Bus, Consumer, Position, Received
 from orchestrator.bus.standalone import STANDALONE
@@ -183,7 +184,7 @@ class Follower:
     def _give_to(self, waiting: Iterable[Subscription], received: Received) -> None:
         try:
             message = self._codec.decode(received)
-        except ContractError as error:
+        except (ContractError, SchemaUnresolved) as error:
             # The platform dead-letters it; subscriptions continue with what can be read.
             logger.warning("a record of a followed session cannot be read and was skipped: %s", error)
             message = None

@@ -1,79 +1,29 @@
-"""Dead letters: the original record byte for byte, the failure, and the service that reports it; capped in rate."""
+"""Dead letters: the original record, the failure, and the service that reports it."""
 
-import asyncio
-import time
-from collections.abc import Callable
 from typing import Final
 
 from msgspec.structs import replace
 
+from orchestrator.bus.errors import SchemaUnresolved
 from orchestrator.bus.ports import Received
+from orchestrator.delivery.originals import bounded, original, printable
 from orchestrator.messages.base import Command, Event, Message
 from orchestrator.messages.events import MessageDeadLettered
 from orchestrator.messages.identity import canonical_uuid, derived_id
-from orchestrator.messages.types import Failure, Header, OriginalMessage
+from orchestrator.messages.types import Failure, FailureKind
 
-DECODE: Final = "decode"
-"""Stage: the record is not a message of the catalogue."""
 HANDLE: Final = "handle"
 """Stage: the handler raised, or its outputs cannot be sent."""
 UNDECODABLE: Final = "undecodable"
 """Failure code: the body does not decode."""
+SCHEMA_UNRESOLVED: Final = "schema_unresolved"
+"""Failure code: the registry did not respond for so long that the record was set aside. Writing it to its topic again
+may succeed."""
 
-_BURST: Final = 100
-_PER_SECOND: Final = 10.0
-
-
-class DeadLetterCap:
-    """At most `burst` dead letters at once and `per_second` after that.
-
-    Without a cap, a fault that dead-letters every record would dead-letter the whole backlog before an operator can
-    look at the first one. Nothing is dropped: records that are not read stay in their topic. Used by one thread.
-    """
-
-    def __init__(
-        self,
-        burst: int = _BURST,
-        per_second: float = _PER_SECOND,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.spacing = 1 / per_second
-        """Seconds between two dead letters."""
-        self._ahead = burst * self.spacing
-        self._clock = clock
-        self._next = clock() - self._ahead
-
-    def spend(self, count: int = 1) -> float:
-        """Counts dead letters. Returns the seconds until the last of them is within the rate, 0 if it is already."""
-        now = self._clock()
-        self._next = max(self._next, now - self._ahead) + count * self.spacing
-        return max(0.0, self._next - now)
-
-    async def admit(self) -> None:
-        """Returns when the next dead letter may be written. A handler that waits stays in flight, so a flood of bad
-        messages slows down its topic."""
-        seconds = self.spend()
-        if seconds > 0:
-            await asyncio.sleep(seconds)
-
-    def allowed(self, records: int) -> int:
-        """How many of `records` may be read now: all of them if no dead letters came recently, otherwise as many
-        as there may be dead letters."""
-        unspent = self._clock() - self._next
-        return records if unspent >= self._ahead else min(records, max(0, int(unspent / self.spacing)))
-
-
-def original(received: Received) -> OriginalMessage:
-    """The record as it is in its topic."""
-    return OriginalMessage(
-        topic=received.topic.value,
-        partition=received.partition,
-        offset=received.offset,
-        timestamp_ms=max(0, received.timestamp_ms),
-        key=received.key,
-        value=received.value,
-        headers=tuple(Header(name=name, value=value) for name, value in received.headers),
-    )
+LONGEST_NAME: Final = 200
+"""Characters of an id, an agent or a tenant that a dead letter repeats. Who writes a message may make them longer."""
+LONGEST_REASON: Final = 2_000
+"""Characters of the reason that a dead letter gives."""
 
 
 def dead_letter(
@@ -91,29 +41,53 @@ def dead_letter(
     """
     place = (received.topic.value, received.partition, received.offset)
     known = message if isinstance(message, Command | Event) else None
+    session = printable(known.correlation_id) if known else ""
     return MessageDeadLettered(
         event_id=derived_id("dead-letter", service, *place),
-        correlation_id=known.correlation_id if known else _session_of(received, place),
-        causation_id=known.message_id if known else "",
+        correlation_id=session if 0 < len(session) <= LONGEST_NAME else _session_of(received, place),
+        causation_id=printable(known.message_id, LONGEST_NAME) if known else "",
         occurred_at=now,
-        agent=known.agent if known else "",
-        tenant=known.tenant if known else "",
+        agent=printable(known.agent, LONGEST_NAME) if known else "",
+        tenant=printable(known.tenant, LONGEST_NAME) if known else "",
         original=original(received),
-        failure=failure,
+        failure=written(failure),
         service=service,
         stage=stage,
     )
 
 
-def without_value(dead_letter: MessageDeadLettered) -> MessageDeadLettered:
-    """The dead letter without the body of its record, which is too large for a dead letter."""
-    failure, original = dead_letter.failure, dead_letter.original
-    message = f"{failure.message} (the record is too large for a dead letter: read it from its topic)"
-    return replace(
-        dead_letter,
-        original=replace(original, value=None),
-        failure=replace(failure, message=message),
+def bounded_dead_letter(whole: MessageDeadLettered) -> MessageDeadLettered:
+    """The dead letter with the beginning of every part of its record alone: it fits wherever a message of ours does."""
+    kept = bounded(whole.original)
+    if not kept.cut:
+        return whole
+    parts = " and ".join(part.part for part in kept.cut)
+    note = (
+        f" (only the beginning of its {parts} is kept here: read the record at offset {kept.offset} of "
+        f"{kept.topic}, partition {kept.partition})"
     )
+    reason = printable(whole.failure.message, LONGEST_REASON - len(note))
+    return replace(
+        whole,
+        original=kept,
+        failure=replace(whole.failure, message=reason + note),
+        agent=printable(whole.agent, LONGEST_NAME),
+        tenant=printable(whole.tenant, LONGEST_NAME),
+    )
+
+
+def written(failure: Failure) -> Failure:
+    """The failure as a dead letter says it: an exception may hold any text of any length."""
+    return replace(
+        failure,
+        code=printable(failure.code, LONGEST_NAME),
+        message=printable(failure.message, LONGEST_REASON),
+    )
+
+
+def unresolved(error: SchemaUnresolved) -> Failure:
+    """Why a record is set aside that may be sound."""
+    return Failure(kind=FailureKind.TRANSIENT, code=SCHEMA_UNRESOLVED, message=str(error))
 
 
 def _session_of(received: Received, place: tuple[str, int, int]) -> str:

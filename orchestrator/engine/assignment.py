@@ -3,12 +3,11 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.errors import FatalError, FencedError, OwnershipLost
+from orchestrator.bus.errors import FatalError, OwnershipLost
 from orchestrator.bus.polling import poll_many
 from orchestrator.bus.ports import (
     Assignor,
@@ -21,6 +20,8 @@ from orchestrator.bus.ports import (
     Received,
     Start,
 )
+from orchestrator.engine.fencing import RestoreError, fatal_is_fenced
+from orchestrator.engine.held import HeldPositions
 from orchestrator.engine.linger import poll_lingering
 from orchestrator.engine.offset_metadata import batch_number, metadata_of
 from orchestrator.engine.recovery.partition_counts import common_count, refuse_other_count
@@ -36,10 +37,6 @@ logger: Final = logging.getLogger(__name__)
 
 GROUP: Final = "orchestrator"
 SUBSCRIBED: Final = (Topic.EVENTS, Topic.CONTROL)
-
-
-class RestoreError(OrchestratorError):
-    """Assigned partitions could not be restored now. Rejoin the group: until then, no process reads them."""
 
 
 class SlotAssignment:
@@ -75,12 +72,14 @@ class SlotAssignment:
         self._task_consumer: Consumer
         self._restore_consumer: Consumer
         self._consumers: list[Consumer] = []
+        self._held = HeldPositions()
         self._is_leaving = False
         self._worked_since: float | None = None
 
     def join(self) -> None:
         """Joins the group. Partitions are assigned inside `poll` and `poll_group`."""
         self._worked_since = None
+        self._held = HeldPositions()
         self._group_consumer = self._consumer(
             Reading(GROUP, Start.ERROR, instance=self._name, assignor=Assignor.RANGE)
         )
@@ -115,28 +114,33 @@ class SlotAssignment:
 
     # -- reading
 
-    def poll(
-        self, limit: int, max_active: int, timeout_s: float, max_tasks: int | None = None
-    ) -> list[Received]:
-        """At most `limit` records: events and control first, then up to `max_tasks` tasks while fewer than
-        `max_active` sessions per partition are active. Waits up to `timeout_s` for the records that are likelier to
-        arrive: tasks if no session is active, events otherwise."""
-        max_tasks = limit if max_tasks is None else max_tasks
+    def poll(self, limit: int, max_active: int, timeout_s: float) -> list[Received]:
+        """At most `limit` records: events and control first, then tasks while fewer than `max_active` sessions per
+        partition are active. Waits up to `timeout_s` for the records that are likelier to arrive: tasks if no session
+        is active, events otherwise. Nothing of held positions."""
+        if self._held.resume_due(self._group_consumer, self.partitions):
+            self._assign_tasks()
         is_idle = not any(found.active for found in self.partitions.values())
-        waits_for_task = is_idle and min(max_tasks, self._capacity(max_active)) > 0
-        with self._fatal_is_fenced():
+        waits_for_task = is_idle and self._capacity(max_active) > 0
+        with fatal_is_fenced(self._name):
             received = poll_lingering(self._group_consumer, limit, 0 if waits_for_task else timeout_s)
         # Partitions may have been assigned or revoked meanwhile, so the capacity is computed again.
-        count = min(limit - len(received), max_tasks, self._capacity(max_active))
+        count = min(limit - len(received), self._capacity(max_active))
         if count > 0 and waits_for_task and not received:
             received = poll_many(self._task_consumer, count, timeout_s)
         elif count > 0:
             received += self._task_consumer.drain(count)
-        return [record for record in received if record.partition in self.partitions]
+        return self._held.kept(record for record in received if record.partition in self.partitions)
+
+    def hold(self, position: Position, seconds: float, *, reread: bool = False) -> None:
+        """Does not read a position for a while; `reread` if a record that was read has not been handled."""
+        is_ours = position[1] in self.partitions
+        if is_ours and self._held.pause(self._group_consumer, position, seconds, reread=reread):
+            self._assign_tasks()
 
     def poll_group(self, timeout_s: float) -> None:
         """Polls for rebalances alone. Rewind afterwards: a record that is read here is dropped."""
-        with self._fatal_is_fenced():
+        with fatal_is_fenced(self._name):
             self._group_consumer.poll(timeout_s)
 
     def metadata(self) -> GroupMetadata:
@@ -146,6 +150,8 @@ class SlotAssignment:
     def position(self, number: int) -> int:
         """Offset of the next event to read in a partition."""
         place = (Topic.EVENTS, number)
+        if self._held.is_client_ahead(number):
+            return self.partitions[number].positions[Topic.EVENTS]
         return self._group_consumer.position([place]).get(
             place, self.partitions[number].positions[Topic.EVENTS]
         )
@@ -184,7 +190,7 @@ class SlotAssignment:
         found = self._group_consumer.committed(places, self._deadline())
         if not self.partitions:
             raise OwnershipLost("no partition is assigned to this slot")
-        with self._fatal_is_fenced():
+        with fatal_is_fenced(self._name):
             self._group_consumer.commit(found or self._initial_commits())
 
     # -- rebalances and restores
@@ -223,6 +229,7 @@ class SlotAssignment:
 
     def _drop(self, number: int) -> None:
         partition = self.partitions.pop(number, None)
+        self._held.forget(number)
         for correlation_id in partition.live if partition else ():
             self.timers.disarm(correlation_id)
         self.epoch += 1
@@ -270,7 +277,11 @@ class SlotAssignment:
 
     def _assign_tasks(self) -> None:
         self._task_consumer.assign(
-            {(Topic.TASKS, number): found.positions[Topic.TASKS] for number, found in self.partitions.items()}
+            {
+                (Topic.TASKS, number): found.positions[Topic.TASKS]
+                for number, found in self.partitions.items()
+                if (Topic.TASKS, number) not in self._held
+            }
         )
 
     def _initial_commits(self) -> dict[Position, Commit]:
@@ -279,17 +290,6 @@ class SlotAssignment:
             for number, found in self.partitions.items()
             for topic, offset in found.positions.items()
         }
-
-    @contextmanager
-    def _fatal_is_fenced(self) -> Iterator[None]:
-        """Only another member with the same instance id is fatal to a member of a classic group. The client does not
-        always report it as such."""
-        try:
-            yield
-        except FatalError as error:
-            raise FencedError(
-                f"another process runs as {self._name}: give each process its own slot ({error})"
-            ) from error
 
     def _consumer(self, reading: Reading) -> Consumer:
         consumer = self._bus.consumer(reading)

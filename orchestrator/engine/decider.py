@@ -5,8 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from orchestrator.bus.codec import Codec
+from orchestrator.bus.errors import SchemaPending, SchemaUnresolved
 from orchestrator.bus.ports import Outgoing, Received
+from orchestrator.delivery.caps import DECODE
+from orchestrator.delivery.dead_letters import unresolved
 from orchestrator.engine.assignment import SlotAssignment
+from orchestrator.engine.quarantine import not_processable
 from orchestrator.engine.routing import Routed, Router
 from orchestrator.engine.staged_batch import StagedBatch
 from orchestrator.engine.state.encoding import Encoder
@@ -62,11 +66,15 @@ class BatchDecider:
         self, received: Sequence[Received], now: int, checkpoints: Sequence[int], limit: int
     ) -> StagedBatch:
         """Decides all records and at most `limit` due timers; adds snapshots, and checkpoints of the partitions in
-        `checkpoints`. `now` is Unix time in microseconds. Raises `UnavailableError`."""
+        `checkpoints`. `now` is Unix time in microseconds. Records behind one whose schema is being looked up are left
+        out, and their positions are held. Raises `UnavailableError`."""
         number = self._assignment.last_batch + 1
         batch = StagedBatch(number, self._assignment.partitions, self._encoder, now, self._call_ids)
         for record in received:
-            if batch.mark_read(record):
+            if (record.topic, record.partition) in batch.held:
+                # Their schemas are looked up together with the first one.
+                self._router.is_pending(record)
+            elif batch.mark_read(record):
                 self._handle_record(batch, record)
         self._handle_timers(batch, limit)
         if checkpoints:
@@ -76,23 +84,30 @@ class BatchDecider:
         return batch
 
     def _handle_record(self, batch: StagedBatch, record: Received) -> None:
+        refusal = self._poisoned.get(record.location, "")
         try:
             routed = self._router.route(record)
+        except SchemaPending:
+            batch.hold(record)
+            return
+        except SchemaUnresolved as error:
+            batch.dead_letter(record, unresolved(error), DECODE, refusal)
+            return
         except (UnavailableError, ConfigurationError):
             raise
         except ContractError as error:
-            batch.dead_letter(record, str(error), "decode")
+            batch.dead_letter(record, not_processable(str(error)), DECODE, refusal)
             return
         except Exception as error:  # a bug in decoding must not stop the partition
             logger.exception("decoding the record at %s failed; it is dead-lettered", record.location)
-            batch.dead_letter(record, f"{type(error).__name__}: {error}", "decode")
+            failure = not_processable(f"{type(error).__name__}: {error}")
+            batch.dead_letter(record, failure, DECODE, refusal)
             return
         if isinstance(routed, Outgoing):
-            batch.forward(record, routed)
+            batch.forward(record, routed, refusal)
         elif isinstance(routed, Routed):
             input = routed.input(record, self._agents.profile)
-            reason = self._poisoned.get(record.location, "")
-            batch.handle(record.partition, routed.correlation_id, input, record, reason)
+            batch.handle(record.partition, routed.correlation_id, input, record, refusal)
 
     def _handle_timers(self, batch: StagedBatch, limit: int) -> None:
         """Handles the timers that are due, once every event that was in the topic at the due time has been read."""
@@ -101,7 +116,7 @@ class BatchDecider:
             return
         latest = {number: at for at, _, number in due}
         self._horizon.refresh(latest)
-        positions = {number: self._assignment.position(number) for number in latest}
+        positions = {number: self._position(batch, number) for number in latest}
         for at, correlation_id, number in due:
             until = self._horizon.reached(number, at, positions[number])
             if until is not None:
@@ -110,3 +125,9 @@ class BatchDecider:
                 input_id = identity.derived_id("due", correlation_id, sequence, at)
                 input = TimePassed(message_id=input_id, until=until)
                 batch.handle_timer(number, correlation_id, input, self._poisoned.get(input_id, ""))
+
+    def _position(self, batch: StagedBatch, number: int) -> int:
+        """Up to where the events of a partition are handled, markers of transactions included."""
+        if (Topic.EVENTS, number) in batch.held:
+            return batch.position((Topic.EVENTS, number))
+        return self._assignment.position(number)

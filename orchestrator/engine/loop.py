@@ -18,23 +18,26 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import AbortableError, AmbiguousCommit, FatalError, FencedError, OwnershipLost
 from orchestrator.bus.ports import Bus, GroupMetadata, Received
 from orchestrator.bus.values.message_values import MessageValues
-from orchestrator.delivery.dead_letters import DeadLetterCap
-from orchestrator.engine.assignment import GROUP, RestoreError, SlotAssignment
+from orchestrator.delivery.caps import DeadLetterCaps
+from orchestrator.delivery.sizes import RECORD_BYTES
+from orchestrator.engine.assignment import GROUP, SlotAssignment
 from orchestrator.engine.decider import Agents, BatchDecider
+from orchestrator.engine.fencing import RestoreError
 from orchestrator.engine.observer import ABORTED, RESTORED, LoopObserver, Transaction
 from orchestrator.engine.offset_metadata import metadata_of
 from orchestrator.engine.recovery.restore import Progress
 from orchestrator.engine.staged_batch import StagedBatch
-from orchestrator.engine.state.encoding import RECORD_BYTES, Encoder
+from orchestrator.engine.state.encoding import Encoder
 from orchestrator.engine.state.partition import Partition
 from orchestrator.engine.transactions import OnStep, Transactions
 from orchestrator.errors import ContractError, OrchestratorError, UnavailableError
 from orchestrator.messages.call_ids import UNKEYED, CallIds
-from orchestrator.messages.catalogue import Topic
 
 logger: Final = logging.getLogger(__name__)
 
 _MIN_WAIT_S: Final = 0.001
+_PENDING_S: Final = 0.05
+"""After this long a record whose schema is being looked up is read again."""
 _FENCE_WINDOW_S: Final = 10.0
 """How long a rival may take to show itself: longer than it takes to notice that it was fenced and to fence us back,
 and no longer than the session timeout, after which an outage of the coordinator ends a membership."""
@@ -96,8 +99,7 @@ class SagaLoop:
         self._begun_at = 0.0
         self._reported_epoch = 0
         self._limit = settings.batch
-        self._dead_letters, self._task_dead_letters = DeadLetterCap(), DeadLetterCap()
-        """Anyone may write tasks and control: their dead letters slow down tasks only, and active sessions continue."""
+        self._caps = DeadLetterCaps()
         self._fences = 0
         """How often it was fenced without a fence window of undisturbed work in between."""
 
@@ -204,16 +206,18 @@ class SagaLoop:
             self._observer.dropped(batch.dropped)
         else:
             self._commit(batch, metadata)
+        self._hold(batch)
 
     # -- 1. poll
 
     def _poll(self) -> list[Received]:
-        """The next records. While the dead-letter cap is reached, one record at a time, at the rate of the cap."""
-        limit = self._dead_letters.allowed(self._limit)
-        max_tasks = self._task_dead_letters.allowed(self._limit)
-        if limit < 1:
-            self._stopping.wait(self._dead_letters.spacing)
-        return self._assignment.poll(max(1, limit), self.settings.active_sessions, self._wait_s(), max_tasks)
+        """The next records, without those of positions that are held."""
+        return self._assignment.poll(self._limit, self.settings.active_sessions, self._wait_s())
+
+    def _hold(self, batch: StagedBatch) -> None:
+        """Does not read on behind records whose schema is being looked up, while other positions go on."""
+        for position in batch.held:
+            self._assignment.hold(position, _PENDING_S, reread=True)
 
     def _report(self, received: Sequence[Received]) -> None:
         if received:
@@ -282,11 +286,21 @@ class SagaLoop:
         self._assignment.last_batch = batch.number
         batch.promote(self._assignment.timers)
         seconds = time.perf_counter() - self._begun_at
-        for topic, count in batch.dead_letters.items():
-            (self._dead_letters if topic is Topic.EVENTS else self._task_dead_letters).spend(count)
+        self._slow_down(batch)
         self._observer.dropped(batch.dropped)
         self._observer.committed(Transaction(batch.messages, batch.outgoing, len(batch.inputs), seconds))
         self._report_active()
+
+    def _slow_down(self, batch: StagedBatch) -> None:
+        """Does not read positions whose dead letters exceed their cap, until they are within it again."""
+        for (position, stage), count in batch.dead_letters.items():
+            seconds = self._caps.spend(position, stage, count)
+            if seconds > 0:
+                logger.warning(
+                    "%s/%d is not read for %.1f s: too many of its records became dead letters at stage %s",
+                    *(position[0], position[1], seconds, stage),
+                )
+                self._assignment.hold(position, seconds)
 
     def _abort(self, batch: StagedBatch, epoch: int, error: OrchestratorError) -> None:
         """Aborts and rewinds. Repeated aborts at the same offsets shrink the batch."""

@@ -1,36 +1,35 @@
-"""What the loop writes when it cannot process a record, a session or a task: dead letters of records and sessions,
-and the refusal of a task whose outputs are too large."""
+"""What the loop writes when it cannot process a record or a session: their dead letters."""
 
 from typing import Final
 
-from msgspec.structs import replace
-
 from orchestrator.bus.ports import Received
-from orchestrator.delivery.dead_letters import dead_letter, original
-from orchestrator.delivery.failed_replies import TOO_LARGE
-from orchestrator.errors import ContractError
+from orchestrator.delivery.dead_letters import dead_letter, written
+from orchestrator.delivery.originals import original
 from orchestrator.messages import events, identity
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import Failure, FailureKind, OriginalMessage, QuarantinedSession, Value
 from orchestrator.messages.values import json_value
-from orchestrator.saga import Session, Submission
+from orchestrator.saga import Session
 
 SERVICE: Final = "orchestrator"
-_MAX_REASON: Final = 2_000
-"""Characters of the reason for a quarantine that are kept."""
 
 
-def record_dead_letter(received: Received, problem: str, stage: str, now: int) -> events.MessageDeadLettered:
+def not_processable(problem: str) -> Failure:
+    """Why a record can never be processed."""
+    return Failure(kind=FailureKind.PERMANENT, code="not_processable", message=problem)
+
+
+def record_dead_letter(
+    received: Received, failure: Failure, stage: str, now: int
+) -> events.MessageDeadLettered:
     """The dead letter of a record that is not an input of any session."""
-    failure = Failure(kind=FailureKind.PERMANENT, code="not_processable", message=problem)
     return dead_letter(received, failure, service=SERVICE, stage=stage, now=now)
 
 
 def quarantine_failure(code: str, reason: str) -> Failure:
     """Why a session is quarantined."""
     # An exception may hold any text: a reason that cannot be encoded must not prevent the dead letter.
-    printable = reason.encode("utf-8", "replace").decode()[:_MAX_REASON]
-    return Failure(kind=FailureKind.PERMANENT, code=code, message=printable)
+    return written(Failure(kind=FailureKind.PERMANENT, code=code, message=reason))
 
 
 def quarantined_session(
@@ -69,12 +68,6 @@ def session_dead_letter(
     )
 
 
-def refused(input: Submission, problem: str) -> Submission:
-    """The submission as one to refuse, because its outputs are too large. Its record is referenced, not copied."""
-    failure = Failure(kind=FailureKind.INVALID_INPUT, code=TOO_LARGE, message=problem)
-    return replace(input, refusal=failure, original=replace(input.original, value=None))
-
-
 def _original(session: Session | None, received: Received | None) -> OriginalMessage:
     if received is not None:
         return original(received)
@@ -86,6 +79,6 @@ def _original(session: Session | None, received: Received | None) -> OriginalMes
 def _state(session: Session | None) -> Value | None:
     try:
         return json_value(session) if session else None
-    except ContractError:
+    except Exception:  # noqa: BLE001
         # A state that cannot be encoded must not prevent the dead letter of its session.
         return None

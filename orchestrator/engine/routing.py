@@ -9,9 +9,10 @@ from typing import Final, TypeAlias
 from msgspec.structs import replace
 
 from orchestrator.bus.codec import Codec
+from orchestrator.bus.errors import SchemaPending
 from orchestrator.bus.partitioning import partition_of
 from orchestrator.bus.ports import Outgoing, Received
-from orchestrator.delivery.dead_letters import original
+from orchestrator.delivery.originals import original
 from orchestrator.errors import ContractError
 from orchestrator.messages import commands, identity
 from orchestrator.messages.catalogue import Topic, avro_name
@@ -77,11 +78,12 @@ class Router:
         no session.
 
         Raises `ContractError` for a record that can never be handled: it does not decode, the saga has no handler
-        for it, or it was forwarded once and is still not in its home partition.
+        for it, or it was forwarded once and is still not in its home partition. Raises `SchemaPending` and
+        `SchemaUnresolved` as `Codec.decode_now` does.
         """
         if received.topic is Topic.EVENTS and self._is_for_others(received):
             return None
-        message = self._codec.decode(received)
+        message = self._codec.decode_now(received)
         if isinstance(message, commands.SubmitTask):
             return self._route_task(message, received)
         if not is_direct(message):
@@ -122,6 +124,16 @@ class Router:
         place = (self._installation, received.topic, received.partition, received.offset)
         candidates = (identity.session_at(*place, attempt) for attempt in count())
         return next(one for one in candidates if not is_home or self.home(one) == received.partition)
+
+    def is_pending(self, received: Received) -> bool:
+        """Whether the schema of a record has to be looked up, which begins with this call."""
+        try:
+            self.route(received)
+        except SchemaPending:
+            return True
+        except Exception:  # noqa: BLE001 - it is routed again, and dead-lettered then
+            return False
+        return False
 
     def _is_for_others(self, received: Received) -> bool:
         """Whether its type header names something other than a reply. A record without the header is decoded."""

@@ -8,14 +8,15 @@ from itertools import islice
 from typing import Final
 
 from orchestrator.bus.ports import Commit, Outgoing, Position, Received
-from orchestrator.delivery.failed_replies import failed_reply
+from orchestrator.delivery.dead_letters import bounded_dead_letter
+from orchestrator.delivery.failed_replies import TOO_LARGE
 from orchestrator.engine.checkpoint import MAX_SNAPSHOTS, StagedCheckpoint
 from orchestrator.engine.claims import claim_of_task, foreign, forged, has_ended, with_link
 from orchestrator.engine.quarantine import (
+    not_processable,
     quarantine_failure,
     quarantined_session,
     record_dead_letter,
-    refused,
     session_dead_letter,
 )
 from orchestrator.engine.session_change import SessionChange
@@ -23,10 +24,12 @@ from orchestrator.engine.state import snapshots
 from orchestrator.engine.state.encoding import Encoder, TooLarge
 from orchestrator.engine.state.partition import LiveSession, Partition
 from orchestrator.engine.state.timers import Timers
+from orchestrator.engine.too_large import handle_too_large
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
 from orchestrator.messages.base import Message, SessionEvent
 from orchestrator.messages.call_ids import UNKEYED, CallIds
 from orchestrator.messages.catalogue import Topic
+from orchestrator.messages.types import Failure
 from orchestrator.saga import Input, Session, Submission, TimePassed, decide
 
 logger: Final = logging.getLogger(__name__)
@@ -53,8 +56,10 @@ class StagedBatch:
     """The messages among them, decoded, for traces, logs and metrics after the commit."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Inputs that changed nothing: `LATE` or `REPEATED`."""
-    dead_letters: Counter[Topic] = field(default_factory=Counter)
-    """Dead letters of records and sessions, by the topic of the record that caused them."""
+    dead_letters: Counter[tuple[Position, str]] = field(default_factory=Counter)
+    """Dead letters of records and sessions, by the position of the record that caused them and by stage."""
+    held: set[Position] = field(default_factory=set)
+    """Positions with a record that cannot be decoded yet."""
     inputs: list[str] = field(default_factory=list)
     """What was handled: locations of records, ids of timers."""
     _positions: dict[Position, int] = field(default_factory=dict)
@@ -71,14 +76,22 @@ class StagedBatch:
     def mark_read(self, received: Received) -> bool:
         """Moves the position past the record, regardless of its outcome. False if the position was past it already."""
         place = (received.topic, received.partition)
-        position = self._positions.get(place)
-        if position is None:
-            position = self.partitions[received.partition].positions[received.topic]
-        if received.offset < position:
+        if received.offset < self.position(place):
             return False
         self._positions[place] = received.offset + 1
         self.inputs.append(received.location)
         return True
+
+    def hold(self, received: Received) -> None:
+        """Leaves out a record that was marked as read, and everything behind it in its partition."""
+        place = (received.topic, received.partition)
+        self._positions[place] = received.offset
+        self.inputs.remove(received.location)
+        self.held.add(place)
+
+    def position(self, place: Position) -> int:
+        """The next offset to handle."""
+        return self._positions.get(place, self.partitions[place[1]].positions[place[0]])
 
     def session(self, partition: int, correlation_id: str) -> Session | None:
         """The session as this batch leaves it so far."""
@@ -104,7 +117,7 @@ class StagedBatch:
                 self.call_ids, correlation_id, input
             )
             if problem is not None:
-                self.dead_letter(received, problem, "match")
+                self.dead_letter(received, not_processable(problem), "match", poison_reason)
                 return
         if is_broken or has_ended(of, session, correlation_id, input):
             self.dropped[LATE] += 1
@@ -116,7 +129,8 @@ class StagedBatch:
         except (UnavailableError, ConfigurationError):
             raise
         except TooLarge as error:
-            self._handle_too_large(partition, correlation_id, input, received, str(error))
+            logger.warning("session %s: outputs are too large: %s", correlation_id, error)
+            handle_too_large(self, partition, correlation_id, input, received, str(error))
         except Exception as error:  # a bug in a decision must not stop the other sessions
             logger.exception("session %s is quarantined: its decision failed", correlation_id)
             reason = f"{type(error).__name__}: {error}"
@@ -131,17 +145,19 @@ class StagedBatch:
         if (partition, correlation_id) not in self._changes:
             self._idle_timers.append(correlation_id)
 
-    def forward(self, received: Received, outgoing: Outgoing) -> None:
-        """Forwards a record byte for byte."""
-        if self.encoder.fits(outgoing):
+    def forward(self, received: Received, outgoing: Outgoing, refusal: str = "") -> None:
+        """Forwards a record byte for byte. `refusal` is why the broker refused to take it; empty if it did not."""
+        if self.encoder.fits(outgoing) and not refusal:
             self.outgoing.append(outgoing)
-        else:
-            self.dead_letter(received, "too large to be forwarded to the partition of its session", "route")
+            return
+        problem = refusal or "too large to be forwarded to the partition of its session"
+        self.dead_letter(received, not_processable(problem), "route", refusal)
 
-    def dead_letter(self, received: Received, problem: str, stage: str) -> None:
-        """Dead-letters a record that cannot be processed."""
-        self.dead_letters[received.topic] += 1
-        self._write(record_dead_letter(received, problem, stage, self.now))
+    def dead_letter(self, received: Received, failure: Failure, stage: str, refusal: str = "") -> None:
+        """Dead-letters a record that cannot be processed: whole, or in parts if the broker refused it whole."""
+        made = record_dead_letter(received, failure, stage, self.now)
+        self.dead_letters[(received.topic, received.partition), stage] += 1
+        self.write(bounded_dead_letter(made) if refusal else made)
 
     def quarantine(
         self,
@@ -156,8 +172,10 @@ class StagedBatch:
         session = session or self.session(partition, correlation_id)
         failure = quarantine_failure(code, reason)
         self._quarantined[partition, correlation_id] = None
-        self.dead_letters[received.topic if received else Topic.EVENTS] += 1
-        self._write(session_dead_letter(correlation_id, session, failure, self.now, received))
+        topic = received.topic if received else Topic.EVENTS
+        made = session_dead_letter(correlation_id, session, failure, self.now, received)
+        self.dead_letters[(topic, partition), made.stage] += 1
+        self.write(bounded_dead_letter(made) if code == TOO_LARGE else made)
         record = quarantined_session(correlation_id, session, failure, self.now)
         self.outgoing.append(snapshots.quarantine(self.encoder, partition, record))
 
@@ -270,18 +288,6 @@ class StagedBatch:
         live = self._keyed.get((partition, claim)) or of.keyed.get(claim)
         return input if live == correlation_id else with_link(of, live, input, self.now)
 
-    def _handle_too_large(
-        self, partition: int, correlation_id: str, input: Input, received: Received | None, problem: str
-    ) -> None:
-        """The outputs of the input exceed the size limit: refuses the task, or fails the call."""
-        logger.warning("session %s: outputs are too large: %s", correlation_id, problem)
-        if isinstance(input, Submission) and input.refusal is None:
-            self.handle(partition, correlation_id, refused(input, problem), received)
-        elif failure := failed_reply(input, problem, self.now):
-            self._write(failure, partition)
-        else:
-            self.quarantine(partition, correlation_id, problem, "too_large", received)
-
     def _write_snapshot(self, change: SessionChange) -> None:
         partition, session = change.partition, change.session
         if session.ended:
@@ -314,6 +320,6 @@ class StagedBatch:
         """End offset of the sessions topic after the events of this batch."""
         return self.partitions[number].sessions_end + self._event_counts.get(number, 0)
 
-    def _write(self, message: Message, partition: int | None = None) -> None:
-        self.messages.append(message)
+    def write(self, message: Message, partition: int | None = None) -> None:
         self.outgoing.append(self.encoder.encode(message, partition))
+        self.messages.append(message)

@@ -90,6 +90,17 @@ class CriterionResult(Record, frozen=True, kw_only=True):
     """Why not, where it does not."""
 
 
+class CutPart(Record, frozen=True, kw_only=True):
+    """A part of a Kafka message of which only the beginning is kept."""
+
+    part: str
+    """key, value or headers."""
+    size: int
+    """Length of the whole part in bytes; of headers, of all their names and values."""
+    sha256: str
+    """SHA-256 of the whole part, lower-case hexadecimal; of headers, of their names and values one after the other."""
+
+
 class EndedSessions(Record, frozen=True, kw_only=True):
     """Sessions of a partition that ended before its low-water mark, so that a second submission of one starts nothing."""
 
@@ -175,7 +186,7 @@ class Limits(Record, frozen=True, kw_only=True):
 
 
 class OriginalMessage(Record, frozen=True, kw_only=True):
-    """A Kafka message, byte for byte."""
+    """A Kafka message, byte for byte unless parts of it are cut."""
 
     topic: str
     """Topic it lay in."""
@@ -191,6 +202,8 @@ class OriginalMessage(Record, frozen=True, kw_only=True):
     """Value."""
     headers: tuple[Header, ...] = ()
     """Headers, in order."""
+    cut: tuple[CutPart, ...] = ()
+    """The parts of which only the beginning is kept, because the message is too large to be kept whole."""
 
 
 class PartitionCheckpoint(Record, frozen=True, kw_only=True):

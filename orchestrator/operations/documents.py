@@ -189,6 +189,7 @@ def whole_dead_letter_document(found: "DeadLetter", payload: "Payload") -> dict[
             "content": payload.content,
             "size": len(event.original.value or b""),
         },
+        "cut": [{"part": one.part, "size": one.size, "sha256": one.sha256} for one in event.original.cut],
         "sequence": event.sequence,
         "state": shown(event.state),
     }

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from orchestrator.bus.errors import SchemaUnresolved
 from orchestrator.bus.polling import poll_many
 from orchestrator.bus.ports import END, Received
 from orchestrator.bus.standalone import STANDALONE, all_partitions
@@ -90,6 +91,6 @@ def tail(connection: Connection) -> Iterator[Event]:
 def _event_in(connection: Connection, received: Received) -> Event | None:
     try:
         message = connection.codec.decode(received)
-    except ContractError:
+    except (ContractError, SchemaUnresolved):
         return None
     return message if isinstance(message, Event) else None

@@ -1,12 +1,9 @@
 """Decoding the message of a dead letter as far as possible."""
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
-from fastavro import parse_schema, schemaless_reader
-
-from orchestrator.bus.avro.resolution import name_of
+from orchestrator.bus.avro.resolution import content_of, name_of
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Received
 from orchestrator.errors import OrchestratorError
@@ -60,15 +57,9 @@ def _decoded(original: OriginalMessage, value: bytes, codec: Codec) -> Payload |
             Topic(original.topic), original.partition, original.offset, 0, None, value, headers
         )
         schema, start = codec.writer_schema(received)
-        body = io.BytesIO(value[start:])
-        content = schemaless_reader(body, parse_schema(schema), None)
-    except (OrchestratorError, ValueError, TypeError, KeyError, IndexError, EOFError):
+        return Payload("avro", _plain(content_of(schema, value[start:])), name_of(schema))
+    except (OrchestratorError, ValueError):
         return None
-    except Exception as error:  # fastavro's own errors derive from Exception
-        if type(error).__module__.startswith("fastavro"):
-            return None
-        raise
-    return None if body.read(1) else Payload("avro", _plain(content), name_of(schema))
 
 
 def _plain(content: Any) -> Any:

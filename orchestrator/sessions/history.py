@@ -10,6 +10,7 @@ from typing import Final
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.errors import SchemaUnresolved
 from orchestrator.bus.ports import Bus, Received
 from orchestrator.bus.standalone import read_backwards, session_partition
 from orchestrator.errors import ContractError, UnavailableError
@@ -109,7 +110,7 @@ class HistoryReader:
                 continue
             try:
                 message = self._codec.decode(received)
-            except ContractError as error:
+            except (ContractError, SchemaUnresolved) as error:
                 logger.warning("%s is missing from a session's history: %s", received.location, error)
                 continue
             if isinstance(message, Event):

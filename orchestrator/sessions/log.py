@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from orchestrator.bus.codec import Codec
+from orchestrator.bus.errors import SchemaUnresolved
 from orchestrator.bus.ports import Bus
 from orchestrator.bus.standalone import read_to_end, session_partition
 from orchestrator.errors import ContractError
@@ -41,7 +42,7 @@ def logged_events(
             continue
         try:
             message = codec.decode(received)
-        except ContractError as error:
+        except (ContractError, SchemaUnresolved) as error:
             place = f"{received.topic}/{received.partition} at {received.offset}"
             problems.append(f"the record in {place} cannot be decoded: {error}")
             continue

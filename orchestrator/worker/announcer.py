@@ -39,6 +39,7 @@ class Announcer:
         """
         written = [entry.message for entry in CATALOGUE if entry.writer == self._service.name]
         self._host.codec.prepare([*written, MessageDeadLettered])
+        self._host.codec.expect(self._service.topics)
         self._announce()
         if self._service.discovery is not None:
             found = self._discover(self._service.discovery)

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Iterable
 from typing import Final
 
@@ -128,7 +129,7 @@ class Assignment:
                 change([partition.position])
 
     def _should_pause(self, partition: OwnedPartition) -> bool:
-        if self.all_paused:
+        if self.all_paused or time.monotonic() < partition.slowed_until:
             return True
         return not partition.tracker.may_resume if partition.paused else partition.tracker.is_full
 

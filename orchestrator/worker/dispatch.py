@@ -6,14 +6,16 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Final
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.errors import FatalError
 from orchestrator.bus.ports import Outgoing
-from orchestrator.delivery.dead_letters import HANDLE, DeadLetterCap, dead_letter, without_value
+from orchestrator.delivery.caps import DeadLetterCaps
+from orchestrator.delivery.dead_letters import HANDLE, bounded_dead_letter, dead_letter
 from orchestrator.delivery.failed_replies import TOO_LARGE, UNENCODABLE, failed_reply
+from orchestrator.delivery.sizes import RECORD_BYTES, size_of
 from orchestrator.errors import ContractError, OrchestratorError
 from orchestrator.messages.base import Command, Event, Message
 from orchestrator.messages.call_kinds import call_of
@@ -36,7 +38,7 @@ logger: Final = logging.getLogger(__name__)
 HANDLER_FAILED: Final = "handler_error"
 """Code of the failure in a dead letter whose handler raised."""
 _MAX_DEAD_LETTERS: Final = 2
-"""The first holds the original record; if that is too large for the topic, the second only refers to it."""
+"""The first holds the original record; if that is too large for the topic, the second only the beginning of it."""
 _INITIAL_BACKOFF_S: Final = 0.2
 _MAX_BACKOFF_S: Final = 10.0
 
@@ -53,7 +55,7 @@ class Handling:
     platform: Platform
     codec: Codec
     outbox: Outbox
-    dead_letters: DeadLetterCap
+    dead_letters: DeadLetterCaps
     voided_calls: VoidedCalls
     observer: Observer
     share: Share
@@ -232,10 +234,10 @@ class Dispatcher:
     async def _dead_letter_outputs(self, work: Work, error: ContractError) -> None:
         """Sends a dead letter and failures in place of outputs that the broker refuses."""
         try:
-            records = [
-                *await self._dead_letter(work, error),
-                *await self._failures(work, str(error), TOO_LARGE),
-            ]
+            failures = await self._failures(work, str(error), TOO_LARGE)
+            # A failure repeats the names of its reply: one that is too large as well is left out.
+            fitting = [record for record in failures if size_of(record) <= RECORD_BYTES]
+            records = [*await self._dead_letter(work, error), *fitting]
         except Exception as failed:  # noqa: BLE001 - reported, and the record is read again
             self._report_unwritten(work, failed)
             self._abandon(work)
@@ -310,13 +312,20 @@ class Dispatcher:
             exc_info=error,
         )
         handling.platform.metrics.count(DEAD_LETTERS, service=handling.service, stage=stage)
-        await handling.dead_letters.admit()
+        if not work.dead_letters:
+            self._slow_down(work.partition, stage)
         now = handling.platform.now()
         made = dead_letter(
             work.received, failure, service=handling.service, stage=stage, now=now, message=work.message
         )
         work.dead_letters += 1
-        return await self._encode((made if work.dead_letters == 1 else without_value(made),))
+        return await self._encode((made if work.dead_letters == 1 else bounded_dead_letter(made),))
+
+    def _slow_down(self, partition: OwnedPartition, stage: str) -> None:
+        """Counts a dead letter. A partition whose dead letters exceed their cap is not read for a while."""
+        seconds = self._handling.dead_letters.spend(partition.position, stage)
+        if seconds > 0:
+            partition.slowed_until = max(partition.slowed_until, monotonic() + seconds)
 
     async def _encode(
         self, messages: Sequence[Message], traceparent: str | None = None

@@ -13,7 +13,8 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import FatalError
 from orchestrator.bus.ports import Bus, Received
 from orchestrator.clock import unix_micros
-from orchestrator.delivery.dead_letters import DeadLetterCap, dead_letter, without_value
+from orchestrator.delivery.caps import DeadLetterCaps
+from orchestrator.delivery.dead_letters import bounded_dead_letter, dead_letter
 from orchestrator.errors import ContractError, OrchestratorError
 from orchestrator.messages.base import Message
 from orchestrator.messages.call_ids import UNKEYED, CallIds
@@ -82,7 +83,6 @@ class Host:
         self.loop.set_exception_handler(_report_unhandled)
         self._is_stopping = False
         self._loop_failure: FatalError | None = None
-        self._dead_letters = DeadLetterCap()
         self._cancellations = CancellationsReader(bus, codec, self.voided_calls, BROADCAST_GROUP)
         self._loop_thread = threading.Thread(target=self._run_loop, name="handlers", daemon=True)
         self._watchdog = Watchdog(self.loop, self._loop_thread, watching)
@@ -135,10 +135,9 @@ class Host:
 
     def dead_letter(self, received: Received, failure: Failure, service: str, stage: str) -> None:
         """Sends a dead letter and waits for its acknowledgement. Not for the event loop's thread."""
-        asyncio.run_coroutine_threadsafe(self._dead_letters.admit(), self.loop).result()
         made = dead_letter(received, failure, service=service, stage=stage, now=self.context.now())
         self.context.metrics.count(DEAD_LETTERS, service=service, stage=stage)
-        for message in (made, without_value(made)):
+        for message in (made, bounded_dead_letter(made)):
             results: SimpleQueue[OrchestratorError | None] = SimpleQueue()
             self.outbox.send([self.codec.encode(message, source=self._source(service))], results.put)
             error = results.get()
@@ -164,7 +163,7 @@ class Host:
             share=share,
             codec=self.codec,
             outbox=self.outbox,
-            dead_letters=self._dead_letters,
+            dead_letters=DeadLetterCaps(),
             voided_calls=self.voided_calls,
             observer=observer,
             source=source,

@@ -1,15 +1,11 @@
 """Turns records into work: what the service handles, decoded once."""
 
-import logging
-import time
-from typing import Final
-
 from orchestrator.bus.codec import Codec
-from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.errors import SchemaPending, SchemaUnresolved
 from orchestrator.bus.headers import TYPE
 from orchestrator.bus.ports import Received
-from orchestrator.delivery.dead_letters import DECODE, HANDLE, UNDECODABLE
-from orchestrator.errors import ContractError, UnavailableError
+from orchestrator.delivery.caps import DECODE
+from orchestrator.delivery.dead_letters import HANDLE, UNDECODABLE, unresolved
 from orchestrator.messages.base import Command, Message
 from orchestrator.messages.call_ids import UNKEYED, CallIds
 from orchestrator.messages.call_kinds import call_of
@@ -20,12 +16,6 @@ from orchestrator.sdk.service import Service
 from orchestrator.worker.dispatch import HANDLER_FAILED
 from orchestrator.worker.partition import OwnedPartition
 from orchestrator.worker.work import Work
-
-logger: Final = logging.getLogger(__name__)
-
-_RETRY_DELAY_S: Final = 0.5
-_REGISTRY_TIMEOUT_S: Final = 30.0
-"""How long the registry may be unavailable before the worker fails."""
 
 
 class Incoming:
@@ -45,10 +35,14 @@ class Incoming:
 
     def to_work(self, partition: OwnedPartition, received: Received) -> Work | None:
         """The record as work: to be handled or, if that is impossible, to be dead-lettered. None for a message
-        that another group of the service takes."""
+        that another group of the service takes. Raises `SchemaPending` while its schema is looked up."""
         try:
-            message = self._decode(received)
-        except ContractError as error:
+            message: Message = self._codec.decode_now(received)
+        except SchemaPending:
+            raise
+        except SchemaUnresolved as error:
+            return Work(partition, received, None, unresolved(error), DECODE)
+        except Exception as error:  # noqa: BLE001 - a bug in decoding must not stop the partition
             return Work(partition, received, None, failure_of(error, UNDECODABLE), DECODE)
         if (forged := self._forged(message)) is not None:
             return Work(partition, received, message, forged, DECODE)
@@ -76,17 +70,3 @@ class Incoming:
             message="no orchestrator of this installation has opened the call that the command asks for. Where it "
             "should have: do all processes have the same call_keys?",
         )
-
-    def _decode(self, received: Received) -> Message:
-        """The message. Retries while the registry is unavailable: the record is not at fault."""
-        deadline = Deadline.after(_REGISTRY_TIMEOUT_S)
-        while True:
-            try:
-                message: Message = self._codec.decode(received)
-            except UnavailableError as error:
-                if deadline.passed:
-                    raise
-                logger.warning("%s cannot decode a record yet, retrying: %s", self._service.name, error)
-                time.sleep(_RETRY_DELAY_S)
-            else:
-                return message

@@ -9,7 +9,7 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +27,7 @@ from orchestrator.worker.host import Host
 from orchestrator.worker.incoming import Incoming
 from orchestrator.worker.observer import MEASURE_INTERVAL_S
 from orchestrator.worker.polling import Poller
+from orchestrator.worker.undecoded import UndecodedRecords
 from orchestrator.worker.work import Work
 
 logger: Final = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ class Worker:
         self._committer = self._assignment.committer
         self._poller = Poller(service.name, self._consumer, self._assignment.owned)
         self._incoming = Incoming(service, host.codec, host.call_ids)
+        self._undecoded = UndecodedRecords(self._incoming, service.ordered)
         self._capacity = service.concurrency * (_ORDERED_CAPACITY if service.ordered else 1)
         self._commit_first: list[Work] = []
         """At-most-once work that is not committed yet, and in an ordered service the work behind it."""
@@ -155,6 +157,7 @@ class Worker:
         # 1. poll what there is room for
         batch = self._poll()
         # 2. dispatch what the service handles
+        self._accept(self._undecoded.decoded())
         if batch:
             self._dispatch(batch)
         # 3. commit at-most-once work, then start it
@@ -195,17 +198,18 @@ class Worker:
         self._needs_commit |= self._completions.apply()
         unfinished = self._accepted - self._completions.finished
         unacknowledged = self._assignment.in_flight - unfinished
-        return min(self._capacity - unfinished, _MAX_UNACKNOWLEDGED - unacknowledged)
+        room = min(self._capacity - unfinished, _MAX_UNACKNOWLEDGED - unacknowledged)
+        return min(room, self._undecoded.room)
 
     def _dispatch(self, batch: Sequence[Received]) -> None:
         self._needs_commit = True
         self._last_read_at = time.monotonic()
         self._handling.observer.received(batch)
+        self._accept(work for received in batch if (work := self._take_in(received)) is not None)
+
+    def _accept(self, works: Iterable[Work]) -> None:
         ready: list[Work] = []
-        for received in batch:
-            work = self._take_in(received)
-            if work is None:
-                continue
+        for work in works:
             self._accepted += 1
             if not work.at_most_once:
                 work.partition.in_flight += 1
@@ -217,7 +221,7 @@ class Worker:
 
     def _take_in(self, received: Received) -> Work | None:
         """Tracks the record's offset. None for a record that is not to be handled: its partition was revoked,
-        a former owner completed it, or the service does not handle it."""
+        a former owner completed it, the service does not handle it, or it cannot be decoded yet."""
         partition = self._assignment.owned.get((received.topic, received.partition))
         if partition is None:
             return None
@@ -225,10 +229,10 @@ class Worker:
             partition = self._assignment.reset(partition)
         if not partition.tracker.take(received.offset):
             return None
-        work = self._incoming.to_work(partition, received) if self._incoming.handles(received) else None
-        if work is None:
-            partition.tracker.complete(received.offset)
-        return work
+        if self._incoming.handles(received):
+            return self._undecoded.work_of(partition, received)
+        partition.tracker.complete(received.offset)
+        return None
 
     def _commit_then_start(self) -> None:
         """Commits at-most-once work as completed, and dispatches it once the group has accepted the commit."""

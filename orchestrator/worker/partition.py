@@ -11,7 +11,16 @@ class OwnedPartition:
     and the count belong to the consumer's thread; that thread also writes the two flags, which any thread reads.
     """
 
-    __slots__ = ("committed", "in_flight", "may_send", "may_start", "paused", "position", "tracker")
+    __slots__ = (
+        "committed",
+        "in_flight",
+        "may_send",
+        "may_start",
+        "paused",
+        "position",
+        "slowed_until",
+        "tracker",
+    )
 
     def __init__(self, position: Position, committed: Commit | None) -> None:
         """Raises `ContractError` for a commit whose metadata cannot be read."""
@@ -26,3 +35,5 @@ class OwnedPartition:
         """Whether its work may still start."""
         self.may_send = True
         """Whether the outputs of its work may still be sent."""
+        self.slowed_until = 0.0
+        """Not read before, by the monotonic clock: its dead letters exceed their cap. The event loop writes it."""

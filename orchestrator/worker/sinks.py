@@ -6,19 +6,22 @@ copy only repeats the work, and a sink that checks its positions while it writes
 
 import logging
 import threading
+import time
 from dataclasses import dataclass
 from typing import Final
 
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.errors import FatalError
+from orchestrator.bus.errors import FatalError, SchemaUnresolved
 from orchestrator.bus.headers import TYPE
 from orchestrator.bus.polling import poll_many
 from orchestrator.bus.ports import Consumer, Position, Reading, Received, Start
 from orchestrator.bus.standalone import all_partitions
-from orchestrator.delivery.dead_letters import DECODE, UNDECODABLE
-from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
+from orchestrator.delivery.caps import DECODE, DeadLetterCaps
+from orchestrator.delivery.dead_letters import UNDECODABLE, unresolved
+from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.messages.base import Command, Event
 from orchestrator.messages.catalogue import matching
+from orchestrator.messages.types import Failure
 from orchestrator.sdk.containment import as_exception
 from orchestrator.sdk.failures import described, failure_of
 from orchestrator.sdk.sinks import Delivery, Positions, Sink, SinkPlugin
@@ -57,6 +60,9 @@ class SinkRunner:
         self._topics = sorted({entry.topic for entry in entries})
         self._dead_lettered: dict[Position, int] = {}
         """The last dead-lettered offset of each partition."""
+        self._caps = DeadLetterCaps()
+        self._slowed: dict[Position, float] = {}
+        """Partitions whose dead letters exceed their cap: paused until then, by the monotonic clock."""
         self._stop = threading.Event()
         self._reading = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"sink-{plugin.name}", daemon=True)
@@ -142,15 +148,28 @@ class SinkRunner:
                 )
             offsets[topic, partition] = max(first, wanted)
         consumer.assign(offsets)
+        # The client may remember a pause from before.
+        consumer.resume(self._slowed)
+        self._slowed.clear()
 
     def _run_once(self, consumer: Consumer, sink: Sink) -> None:
+        self._resume(consumer)
         batch = poll_many(consumer, self._settings.batch, self._settings.poll_timeout_s)
         if not batch:
             return
+        before = set(self._slowed)
         sink.write(
             [delivery for received in batch if (delivery := self._delivery(received)) is not None],
             {(received.topic.value, received.partition): received.offset + 1 for received in batch},
         )
+        consumer.pause([position for position in self._slowed if position not in before])
+
+    def _resume(self, consumer: Consumer) -> None:
+        """Reads partitions again that were paused for long enough."""
+        now = time.monotonic()
+        for position in [position for position, until in self._slowed.items() if until <= now]:
+            del self._slowed[position]
+            consumer.resume([position])
 
     def _delivery(self, received: Received) -> Delivery | None:
         kind = received.header(TYPE)
@@ -158,8 +177,11 @@ class SinkRunner:
             return None
         try:
             message = self._host.codec.decode(received)
-        except ContractError as error:
-            self._dead_letter(received, error)
+        except SchemaUnresolved as error:
+            self._dead_letter(received, unresolved(error))
+            return None
+        except Exception as error:  # noqa: BLE001 - no record may keep the sink at its position
+            self._dead_letter(received, failure_of(error, UNDECODABLE))
             return None
         return Delivery(
             topic=received.topic.value,
@@ -169,9 +191,12 @@ class SinkRunner:
             message=message,
         )
 
-    def _dead_letter(self, received: Received, error: ContractError) -> None:
+    def _dead_letter(self, received: Received, failure: Failure) -> None:
         """Dead-letters a record before its batch is stored, once during the life of this process."""
         position = (received.topic, received.partition)
         if self._dead_lettered.get(position, -1) < received.offset:
-            self._host.dead_letter(received, failure_of(error, UNDECODABLE), self.plugin.name, DECODE)
+            self._host.dead_letter(received, failure, self.plugin.name, DECODE)
             self._dead_lettered[position] = received.offset
+            seconds = self._caps.spend(position, DECODE)
+            if seconds > 0:
+                self._slowed[position] = time.monotonic() + seconds

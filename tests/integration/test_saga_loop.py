@@ -401,3 +401,17 @@ def test_a_record_that_only_the_broker_refuses_fails_its_input_and_no_other(lab:
 
     assert lab.names(large) == ["TaskRefused"]
     assert all(lab.names(name) == ["TaskReceived", "PlanRequested"] for name in others)
+
+
+def test_a_dead_letter_that_only_the_broker_refuses_is_written_in_part(lab: SagaLab) -> None:
+    limit_record_size(lab.bus, lab.installation.settings, Topic.DEAD_LETTERS, 50_000)
+    lab.send_raw(Outgoing(Topic.TASKS, b"k", b"x" * 60_000, (), 0))
+    session = lab.new_id(partition=0)
+    lab.submit(session)
+    with lab.services(), lab.running():
+        lab.until_history(session, "TaskCompleted")
+        until(lambda: len(lab.dead_letters()) == 1, "its dead letter")
+
+    [dead_letter] = lab.dead_letters()
+    assert [(part.part, part.size) for part in dead_letter.original.cut] == [("value", 60_000)]
+    assert dead_letter.original.value == b"x" * 4_096

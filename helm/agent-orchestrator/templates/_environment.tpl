@@ -52,6 +52,10 @@ last. Takes {root, service, client, prefix, folder}.
   value: {{ $values.kafka.bootstrapServers | quote }}
 - name: ORCHESTRATOR_SCHEMA_REGISTRY_URL
   value: {{ $values.schemaRegistry.url | quote }}
+{{- with $values.schemaRegistry.subjects }}
+- name: ORCHESTRATOR_SCHEMA_SUBJECTS
+  value: {{ join "," . | quote }}
+{{- end }}
 - name: ORCHESTRATOR_TOPIC_PREFIX
   value: {{ $values.topicPrefix | quote }}
 - name: ORCHESTRATOR_PARTITIONS

@@ -194,11 +194,11 @@ def _read(avro: Any, target: str, depth: int) -> Iterator[str]:
             yield from _indented(_read(branch, target, depth))
             yield "else:"
             yield "  raise ValueError(f'a union has no branch {branch}')"
-        case "long" | "int":
+        case "long" | "int" as kind:
             yield "number = data[at]"
             yield "at += 1"
             yield "if number > 127:"
-            yield f"  {target}, at = read_long(data, at - 1)"
+            yield f"  {target}, at = read_{kind}(data, at - 1)"
             yield "else:"
             yield f"  {target} = (number >> 1) ^ -(number & 1)"
         case "string":

@@ -11,6 +11,7 @@ from typing import Any, Final
 PackError = struct.error
 
 _LAST_SHIFT: Final = 63
+_TOO_LONG: Final = 1 << 64
 
 # Times in microseconds of the years 1978 to 3111 take eight bytes and are in every message: their 56 bits are
 # spread to seven bits per byte by halves, which costs half of what a loop over the bytes does.
@@ -66,7 +67,17 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
         zigzag |= (byte & 127) << shift
         if shift > _LAST_SHIFT:
             raise ValueError("a number is longer than ten bytes")
+    if zigzag >= _TOO_LONG:
+        raise ValueError("a number does not fit in 64 bits")
     return zigzag >> 1 ^ -(zigzag & 1), at + 1
+
+
+def read_int(data: bytes, at: int) -> tuple[int, int]:
+    """As `read_long`, for a number of 32 bits."""
+    number, at = read_long(data, at)
+    if not -(1 << 31) <= number < 1 << 31:
+        raise ValueError(f"{number} does not fit in 32 bits")
+    return number, at
 
 
 def read_length(data: bytes, at: int) -> tuple[int, int]:
@@ -95,6 +106,7 @@ NAMES: Final[dict[str, Any]] = {
     "long": write_long,
     "int": write_int,
     "read_long": read_long,
+    "read_int": read_int,
     "read_length": read_length,
     "read_count": read_count,
     "pack_double": _DOUBLE.pack,

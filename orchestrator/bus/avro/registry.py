@@ -4,24 +4,29 @@ Services never register a schema: `orchestrator schemas apply` does, when a vers
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from uuid import UUID
 
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry import RegisteredSchema, Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import OAuthTokenError, SchemaRegistryError
 
+from orchestrator.bus.avro import writer_schemas
+from orchestrator.bus.avro.lookup import Key, Listed, SchemaLookup
 from orchestrator.bus.settings import BusSettings
 from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
-from orchestrator.messages.catalogue import Entry
+from orchestrator.messages.catalogue import CATALOGUE, Entry, Topic
 from orchestrator.messages.schemas import self_contained
 
 _NOT_FOUND: Final = 404
-_UNKNOWN_IDS_KEPT: Final = 1000
+_MOST_VERSIONS: Final = 500
+"""Versions of a subject that are read, from the newest on."""
+_THIRD_PARTIES_WRITE: Final = frozenset({Topic.TASKS, Topic.CONTROL})
 
 
 class RegistryIds:
-    """Ids from a Confluent-compatible registry, which is queried once for each.
+    """Ids from a Confluent-compatible registry. Those of our own schemas are requested once, those of other versions
+    by lists of the topic's subjects.
 
     Subjects follow TopicRecordNameStrategy: the topic's full name, a dash, the record's full name.
     """
@@ -30,7 +35,9 @@ class RegistryIds:
         self._settings = settings
         self._client = registry_client(settings)
         self._ids: dict[str, int] = {}
-        self._unknown: dict[int | UUID, None] = {}
+        self._lookup = SchemaLookup(self._listed)
+        self._versions: dict[tuple[str, int], Listed] = {}
+        """What was listed before: a version does not change."""
 
     def require(self, entries: Iterable[Entry]) -> None:
         missing: list[str] = []
@@ -56,34 +63,99 @@ class RegistryIds:
                 ) from error
             raise registry_error(error, self._settings) from error
         self._ids[entry.name] = number = int(found.schema_id or 0)
+        self._lookup.add(entry.topic, Listed(_keys(found), self_contained(entry.name)))
         return number
 
-    def schema(self, key: int | UUID) -> Any:
-        if key in self._unknown:
-            raise self._unknown_schema(key)
+    def schema(self, key: Key, topic: Topic) -> Any:
+        return self._lookup.schema(key, topic)
+
+    def any_schema(self, key: Key) -> Any:
         try:
             found = (
                 self._client.get_schema_by_guid(str(key))
                 if isinstance(key, UUID)
                 else self._client.get_schema(key)
             )
-            return json.loads(found.schema_str or "null")
+            return writer_schemas.parsed(found.schema_str, found.schema_type)
+        except OrchestratorError:
+            raise
         except Exception as error:
-            if not _is_unknown(key, error):
-                raise registry_error(error, self._settings) from error
-            # Ids are registered before anything is written with them, so an unknown id stays unknown: a flood of
-            # such records must not become a flood of requests.
-            if len(self._unknown) >= _UNKNOWN_IDS_KEPT:
-                self._unknown.clear()
-            self._unknown[key] = None
-            raise self._unknown_schema(key) from error
+            if _is_unknown(key, error):
+                raise ContractError(
+                    f"the registry at {self._settings.schema_registry_url} has no schema {key}"
+                ) from error
+            raise registry_error(error, self._settings) from error
+
+    def list_soon(self, topics: Iterable[Topic]) -> None:
+        self._lookup.list_soon(topics)
+
+    def wait(self, timeout_s: float) -> None:
+        self._lookup.wait(timeout_s)
 
     def close(self) -> None:
-        """Closes connections to the registry."""
+        """Closes connections to the registry, once a request in flight has ended."""
+        self._lookup.close()
         self._client.close()
 
-    def _unknown_schema(self, key: int | UUID) -> ContractError:
-        return ContractError(f"the registry at {self._settings.schema_registry_url} has no schema {key}")
+    def _listed(self, topic: Topic) -> Iterator[Listed]:
+        """Every version of the topic's subjects. One that cannot be read does not hide the others, but a registry that
+        does not respond at all is not asked for each of them."""
+        problem: OrchestratorError | None = None
+        for subject in subjects_of(topic, self._settings):
+            try:
+                yield from self._versions_of(subject)
+            except Exception as error:  # noqa: BLE001 - raised below
+                problem = registry_error(error, self._settings)
+                if not isinstance(error, SchemaRegistryError):
+                    break
+        if problem is not None:
+            raise problem
+
+    def _versions_of(self, subject: str) -> Iterator[Listed]:
+        problem: Exception | None = None
+        # With the deleted ones: what was written with them may still be in the topic.
+        for version in self._numbers_of(subject)[-_MOST_VERSIONS:]:
+            place = subject, version
+            if place not in self._versions:
+                try:
+                    found = self._client.get_version(subject, version, deleted=True)
+                except SchemaRegistryError as error:
+                    problem = problem if is_missing(error) else error
+                    continue
+                self._versions[place] = Listed(_keys(found), _content_of(found))
+            yield self._versions[place]
+        if problem is not None:
+            raise problem
+
+    def _numbers_of(self, subject: str) -> list[int]:
+        try:
+            return sorted(int(version) for version in self._client.get_versions(subject, deleted=True))
+        except SchemaRegistryError as error:
+            if is_missing(error):
+                return []
+            raise
+
+
+def _keys(found: RegisteredSchema) -> tuple[Key, ...]:
+    """Id and GUID; registries other than Confluent's have no GUIDs."""
+    guid = (UUID(found.guid),) if found.guid else ()
+    return (int(found.schema_id or 0), *guid)
+
+
+def _content_of(found: RegisteredSchema) -> Any:
+    """The schema as parsed JSON, or why it cannot be used."""
+    try:
+        if found.schema.references:
+            raise ContractError(f"version {found.version} of {found.subject} refers to other subjects")
+        return writer_schemas.parsed(found.schema.schema_str, found.schema.schema_type)
+    except ContractError as error:
+        return error
+
+
+def subjects_of(topic: Topic, settings: BusSettings) -> tuple[str, ...]:
+    """The subjects whose schemas records of a topic may be written with."""
+    own = tuple(subject_of(entry, settings.topic_prefix) for entry in CATALOGUE if entry.topic is topic)
+    return own + (settings.schema_subjects if topic in _THIRD_PARTIES_WRITE else ())
 
 
 def subject_of(entry: Entry, topic_prefix: str) -> str:

@@ -6,24 +6,16 @@ from typing import Any, Final
 
 import fastavro
 import msgspec
-from fastavro.schema import SchemaParseException, to_parsing_canonical_form
+from fastavro.schema import to_parsing_canonical_form
 
-from orchestrator.bus.avro.compiler import READ_ERRORS, Model, Read, compiled
+from orchestrator.bus.avro.compiler import Model, Read, compiled
+from orchestrator.bus.avro.walk import Walk
 from orchestrator.errors import ContractError
 from orchestrator.messages.catalogue import entry_named
 from orchestrator.messages.schemas import self_contained
 
-RESOLUTION_ERRORS: Final = (
-    *READ_ERRORS,
-    EOFError,
-    KeyError,
-    MemoryError,
-    OverflowError,
-    TypeError,
-    fastavro.read.SchemaResolutionError,
-    msgspec.ValidationError,
-)
-"""What reading malformed bytes, or bytes of a schema that cannot be resolved to ours, may raise."""
+_SHOWN: Final = frozenset({"timestamp-micros", "timestamp-millis", "date", "uuid"})
+"""Logical types that people read more easily. A decimal of a megabyte would take minutes."""
 
 
 def name_of(writer: Any) -> str:
@@ -35,9 +27,11 @@ def name_of(writer: Any) -> str:
 
 
 def reader_of(writer: Any) -> Read:
-    """A function that reads bodies of a writer's schema into our model of the same name.
+    """A function that reads bodies of a writer's schema into our model of the same name. It reads whatever the bytes
+    are in bounded time.
 
-    Raises `ContractError` for a name that is not in the catalogue, and for what is not an Avro schema.
+    Raises `ContractError` for a name that is not in the catalogue, and for what is not an Avro schema. The function
+    raises it for a body that is beyond a bound, other errors for one that does not fit.
     """
     entry = entry_named(name_of(writer))
     if entry is None:
@@ -46,13 +40,18 @@ def reader_of(writer: Any) -> Read:
         if to_parsing_canonical_form(writer) == _canonical(entry.name):
             return compiled(entry.name).read
         parsed = fastavro.parse_schema(plain(writer))
-    except (SchemaParseException, KeyError, TypeError, ValueError) as error:
-        raise ContractError(f"the registry's schema of {entry.name} cannot be used: {error}") from error
-    return _resolving(parsed, fastavro.parse_schema(plain(self_contained(entry.name))), entry.message)
+        walk = Walk(parsed)
+    except Exception as error:  # the schema is somebody else's: fastavro raises what it stumbles over
+        raise ContractError(
+            f"the registry's schema of {entry.name} cannot be used: {error!r:.200}"
+        ) from error
+    ours = fastavro.parse_schema(plain(self_contained(entry.name)))
+    return _resolving(walk, parsed, ours, entry.message)
 
 
-def _resolving(writer: Any, reader: Any, model: type[Model]) -> Read:
+def _resolving(walk: Walk, writer: Any, reader: Any, model: type[Model]) -> Read:
     def read(data: bytes, at: int) -> tuple[Model, int]:
+        walk.end(data, at)
         stream = io.BytesIO(data)
         stream.seek(at)
         content = fastavro.schemaless_reader(stream, writer, reader)
@@ -66,10 +65,31 @@ def _canonical(avro_name: str) -> str:
     return str(to_parsing_canonical_form(self_contained(avro_name)))
 
 
-def plain(schema: Any) -> Any:
-    """A schema without logical types: times stay integers, which costs half of converting them to datetimes."""
+def content_of(writer: Any, body: bytes) -> Any:
+    """A body as its writer's schema alone says, in dictionaries: to show it to people.
+
+    Raises `ContractError` for a body that is not of the schema, or beyond a bound.
+    """
+    try:
+        parsed = fastavro.parse_schema(plain(writer, _SHOWN))
+        if Walk(parsed).end(body, 0) != len(body):
+            raise ContractError("the body is longer than its schema says")
+        return fastavro.schemaless_reader(io.BytesIO(body), parsed, None)
+    except ContractError:
+        raise
+    except Exception as error:
+        raise ContractError(f"the body cannot be read with its writer's schema: {error!r:.200}") from error
+
+
+def plain(schema: Any, kept: frozenset[str] = frozenset()) -> Any:
+    """A schema without logical types but those `kept`: times stay integers, which costs half of converting them to
+    datetimes."""
     if isinstance(schema, list):
-        return [plain(branch) for branch in schema]
+        return [plain(branch, kept) for branch in schema]
     if isinstance(schema, dict):
-        return {key: plain(inner) for key, inner in schema.items() if key != "logicalType"}
+        return {
+            key: plain(inner, kept)
+            for key, inner in schema.items()
+            if key != "logicalType" or (isinstance(inner, str) and inner in kept)
+        }
     return schema

@@ -5,7 +5,7 @@ from typing import Any, Final, Protocol
 from uuid import UUID
 
 from orchestrator.errors import ContractError
-from orchestrator.messages.catalogue import CATALOGUE, Entry
+from orchestrator.messages.catalogue import CATALOGUE, Entry, Topic
 from orchestrator.messages.schemas import self_contained
 
 
@@ -18,8 +18,23 @@ class SchemaIds(Protocol):
     def id_of(self, entry: Entry) -> int:
         """The id of our schema of an entry."""
 
-    def schema(self, key: int | UUID) -> Any:
-        """The schema of an id, or of a GUID, as parsed JSON. Raises `ContractError` for an unknown one."""
+    def schema(self, key: int | UUID, topic: Topic) -> Any:
+        """The schema of an id, or of a GUID, that records of a topic may be written with, as parsed JSON. Does not
+        wait.
+
+        Raises `ContractError` for any other one, `SchemaPending` while it is looked up, and `SchemaUnresolved` if
+        the registry has not responded for too long.
+        """
+
+    def any_schema(self, key: int | UUID) -> Any:
+        """The schema of an id, or of a GUID, whoever registered it, as parsed JSON: to show what `schema` refuses.
+        Raises `ContractError` and `UnavailableError`."""
+
+    def list_soon(self, topics: Iterable[Topic]) -> None:
+        """Looks up the schemas of these topics in the background, before a record needs them."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Returns when more is known about pending schemas, and at the latest after `timeout_s`."""
 
 
 class CatalogueIds:
@@ -33,7 +48,16 @@ class CatalogueIds:
     def id_of(self, entry: Entry) -> int:
         return self._IDS[entry.name]
 
-    def schema(self, key: int | UUID) -> Any:
+    def schema(self, key: int | UUID, topic: Topic) -> Any:  # noqa: ARG002 - those of all topics are known
+        return self.any_schema(key)
+
+    def any_schema(self, key: int | UUID) -> Any:
         if isinstance(key, UUID) or not 0 < key <= len(CATALOGUE):
             raise ContractError(f"schema {key} not found: ids are 1 to {len(CATALOGUE)}")
         return self_contained(CATALOGUE[key - 1].name)
+
+    def list_soon(self, topics: Iterable[Topic]) -> None:
+        """All are known."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Nothing is ever pending."""

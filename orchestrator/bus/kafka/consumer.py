@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from operator import methodcaller
 from typing import Any, Final
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
@@ -53,6 +54,10 @@ _COMMIT_S: Final = 30.0
 _CLOSE_S: Final = 30.0
 """Longer than `on_revoke` may take."""
 _OFFSET_LOST: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
+
+_headers_of: Final = methodcaller("headers")
+"""For a name that is not UTF-8, the client returns a list with holes in it and leaves an exception behind, which a
+plain call may not notice before the next one (confluent-kafka 2.16). This call does; the list must not be touched."""
 
 
 class KafkaConsumer:
@@ -269,6 +274,12 @@ class KafkaConsumer:
         if error is not None:
             self._failed(message, error)
             return None
+        headers: tuple[tuple[str, bytes | None], ...] = ()
+        damage = ""
+        try:
+            headers = tuple(_headers_of(message) or ())
+        except (UnicodeDecodeError, SystemError):
+            damage = "a header's name is not UTF-8, so its headers cannot be read"
         return Received(
             self._names.topic(message.topic()),
             message.partition(),
@@ -276,7 +287,8 @@ class KafkaConsumer:
             message.timestamp()[1],
             message.key(),
             message.value(),
-            tuple(message.headers() or ()),
+            headers,
+            damage,
         )
 
     def _failed(self, message: Any, error: KafkaError) -> None:

@@ -119,7 +119,17 @@ def _write_raw(found: "DeadLetter", target: str) -> None:
         Path(target).write_bytes(value)
     except OSError as error:
         raise NotDoneError(f"{target} cannot be written: {error.strerror}") from None
-    write_note(f"wrote {len(value)} bytes to {target}")
+    write_note(f"wrote {len(value)} bytes to {target}{_rest(found)}")
+
+
+def _rest(found: "DeadLetter") -> str:
+    """What to do about a value of which only the beginning is kept."""
+    original = found.event.original
+    whole = next((part.size for part in original.cut if part.part == "value"), None)
+    if whole is None:
+        return ""
+    place = f"partition {original.partition}, offset {original.offset}"
+    return f", the beginning of {whole}: read the others from {original.topic}, {place}"
 
 
 def _write(found: "DeadLetter", payload: "Payload") -> None:
@@ -138,6 +148,7 @@ def _write(found: "DeadLetter", payload: "Payload") -> None:
             ("from", f"{original.topic}, partition {original.partition}, offset {original.offset}"),
             ("written", times.shown(original.timestamp_ms * 1000) if original.timestamp_ms else ""),
             ("key", readable(original.key) or ""),
+            *(("cut", f"{part.part} of {part.size} bytes, SHA-256 {part.sha256}") for part in original.cut),
         ]
     )
     if original.headers:

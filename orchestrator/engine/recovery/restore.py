@@ -126,7 +126,16 @@ class _Restore:
         if received.value is None:
             self._apply_tombstone(received.key or b"", received.header(snapshots.CLAIM))
             return
-        match self.codec.decode(received):
+        try:
+            record = self.codec.decode(received)
+        except ContractError as error:
+            # What a record of ours said is in an older one or in the history, and a gap in either is found.
+            logger.error(
+                "skipping an unreadable record at offset %d of snapshots in partition %d: %s",
+                *(received.offset, received.partition, error),
+            )
+            return
+        match record:
             case PartitionCheckpoint() as found:
                 self._accept_checkpoint(found)
             case SessionSnapshot() as found:
@@ -138,14 +147,20 @@ class _Restore:
 
     def _apply_tombstone(self, key: bytes, claim: bytes | None) -> None:
         if key.startswith(ended.KEY):
-            self.partition.ended.unload(ended.number_in(key))
+            self._apply_ended_tombstone(key)
         else:
-            name = key.decode()
+            name = key.decode("utf-8", "replace")
             self.partition.drop(name)
             self.partition.damaged.pop(name, None)
             self.partition.quarantined.discard(name)
             if claim is not None:
                 self.replay.claims[name] = bytes.fromhex(claim.decode())
+
+    def _apply_ended_tombstone(self, key: bytes) -> None:
+        try:
+            self.partition.ended.unload(ended.number_in(key))
+        except ValueError:
+            logger.error("skipping a deletion of snapshots that nobody wrote for this reason: %r", key[:100])
 
     def _load_session(self, found: SessionSnapshot, size: int) -> None:
         self.progress.snapshots += 1

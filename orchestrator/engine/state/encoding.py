@@ -9,19 +9,13 @@ from msgspec.structs import replace
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Outgoing
 from orchestrator.bus.values.message_values import MessageValues
-from orchestrator.delivery.dead_letters import without_value
+from orchestrator.delivery.dead_letters import bounded_dead_letter
+from orchestrator.delivery.sizes import RECORD_BYTES, size_of
 from orchestrator.errors import ContractError
 from orchestrator.messages import commands, events
 from orchestrator.messages.base import Message, Record
 from orchestrator.messages.catalogue import CATALOGUE, Topic
 from orchestrator.messages.types import Document, Plan, Value
-
-RECORD_BYTES: Final = 1_000_000
-"""Largest record: librdkafka's default for `message.max.bytes`, a little below the broker's."""
-_OVERHEAD: Final = 100
-"""Bytes of a record's own fields, and of a producer batch that holds this record alone."""
-_PER_HEADER: Final = 10
-"""Bytes of the length fields of a header."""
 
 Writable: TypeAlias = Message | Record
 
@@ -35,6 +29,8 @@ _WRITTEN: Final = frozenset(
         Topic.DEAD_LETTERS,
     }
 )
+
+_READ: Final = (Topic.EVENTS, Topic.TASKS, Topic.CONTROL, Topic.SESSIONS, Topic.SNAPSHOTS)
 
 
 class TooLarge(ContractError):  # noqa: N818 - named after what is wrong with the record
@@ -55,6 +51,7 @@ class Encoder:
         """Looks up the schemas of all messages. Raises `ConfigurationError` that names every schema missing from the
         registry."""
         self.codec.prepare(entry.message for entry in CATALOGUE if entry.topic in _WRITTEN)
+        self.codec.expect(_READ)
 
     def encode(self, message: Writable, partition: int | None = None) -> Outgoing:
         """The record of a message. Raises `TooLarge` if it exceeds the limit even without its values."""
@@ -95,7 +92,7 @@ class Encoder:
                 previous = self._plan(message.previous) if message.previous else None
                 return replace(message, outcomes=outcomes, previous=previous, **self._stored(given))
             case events.MessageDeadLettered():
-                return without_value(message)
+                return replace(bounded_dead_letter(message), **self._stored({"state": message.state}))
             case _:
                 return message
 
@@ -108,9 +105,3 @@ class Encoder:
 
     def _stored(self, values: Mapping[str, Value | None]) -> dict[str, Value | None]:
         return {name: None if value is None else self.values.stored(value) for name, value in values.items()}
-
-
-def size_of(outgoing: Outgoing) -> int:
-    """Upper bound of a record's bytes on the wire, a few bytes above the true size."""
-    headers = sum(len(name) + len(value) + _PER_HEADER for name, value in outgoing.headers)
-    return len(outgoing.key) + len(outgoing.value or b"") + headers + _OVERHEAD

@@ -10,7 +10,6 @@ from typing import Final
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import END, Bus, Received
-from orchestrator.errors import OrchestratorError
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.events import CallsVoided
 from orchestrator.worker.broadcast.reader import BroadcastReader
@@ -75,7 +74,7 @@ class CancellationsReader:
     def _on_record(self, received: Received) -> None:
         try:
             message = self._codec.decode(received)
-        except OrchestratorError as error:
+        except Exception as error:  # noqa: BLE001 - no record may end the reader
             logger.warning(
                 "ignored the cancellation at offset %d, which cannot be decoded: %s", received.offset, error
             )

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.errors import SchemaUnresolved
 from orchestrator.bus.ports import BEGINNING, Bus, Received
-from orchestrator.errors import OrchestratorError
 from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.events import AgentDefined, PlaybookDefined, ToolDefined
@@ -96,7 +96,11 @@ class DefinitionsReader:
     def _on_record(self, received: Received) -> None:
         try:
             self.table.apply(received, self._codec)
-        except OrchestratorError as error:
+        except SchemaUnresolved as error:
+            logger.error(
+                "ignored the definition at offset %d until this process restarts: %s", received.offset, error
+            )
+        except Exception as error:  # noqa: BLE001 - no record may end the reader
             logger.warning(
                 "ignored the definition at offset %d, which cannot be decoded: %s", received.offset, error
             )

@@ -39,8 +39,8 @@ class KnownSchemas(CatalogueIds):
     def __init__(self, **others: Any) -> None:
         self.others: dict[int | UUID, Any] = {int(key[1:]): schema for key, schema in others.items()}
 
-    def schema(self, key: int | UUID) -> Any:
-        return self.others[key] if key in self.others else super().schema(key)
+    def any_schema(self, key: int | UUID) -> Any:
+        return self.others[key] if key in self.others else super().any_schema(key)
 
 
 def as_received(sent: Outgoing, **changes: Any) -> Received:

@@ -61,7 +61,7 @@ class CodecWithoutTopics:
     def __init__(self, message: Message) -> None:
         self.message = message
 
-    def decode(self, _received: Received) -> Message:
+    def decode_now(self, _received: Received) -> Message:
         return self.message
 
 

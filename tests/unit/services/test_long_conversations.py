@@ -16,7 +16,7 @@ from benchmarks.conversation import plugins
 from benchmarks.conversation.texts import ANSWER, produced_bytes
 from orchestrator.bus.avro.schema_ids import CatalogueIds
 from orchestrator.bus.codec import Codec
-from orchestrator.engine.state.encoding import size_of
+from orchestrator.delivery.sizes import size_of
 from orchestrator.engine.state.snapshots import MIN_EVENT_BYTES
 from orchestrator.messages.base import Message, SessionEvent
 from orchestrator.messages.commands import CreatePlan

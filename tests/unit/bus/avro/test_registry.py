@@ -11,12 +11,15 @@ import pytest
 from pydantic import SecretStr
 
 from orchestrator.bus.avro.registry import RegistryIds, registry_client, subject_of
+from orchestrator.bus.errors import SchemaPending, SchemaUnresolved
 from orchestrator.bus.settings import BusSettings
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
-from orchestrator.messages import events
-from orchestrator.messages.catalogue import CATALOGUE, entry_of
+from orchestrator.messages import commands, events
+from orchestrator.messages.catalogue import CATALOGUE, Topic, entry_of
+from tests.support.workers import until
 
 ENTRY = entry_of(events.PlanCreated)
+SUBMIT = entry_of(commands.SubmitTask)
 QUICK = {"max.retries": SecretStr("0"), "timeout": SecretStr("5")}
 
 
@@ -24,6 +27,8 @@ class _Registry(ThreadingHTTPServer):
     status = 200
     content: Any = None
     requests: list[str]
+    pages: dict[str, tuple[int, Any]]
+    """What pages other than `content` respond with, by path."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -35,9 +40,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.requests.append(self.path)
-        body = self.server.content
+        page = self.path.partition("?")[0]
+        status, body = self.server.pages.get(page, (self.server.status, self.server.content))
         body = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-        self.send_response(self.server.status)
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -49,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[_Registry]:
     with _Registry(("127.0.0.1", 0), _Handler) as server:
-        server.requests = []
+        server.requests, server.pages = [], {}
         thread = Thread(target=server.serve_forever)
         thread.start()
         yield server
@@ -59,9 +65,13 @@ def server() -> Iterator[_Registry]:
 
 @pytest.fixture
 def ids(server: _Registry) -> Iterator[RegistryIds]:
-    url = f"http://127.0.0.1:{server.server_address[1]}"
-    with closing(RegistryIds(BusSettings(schema_registry_url=url, schema_registry=QUICK))) as ids:
+    with closing(RegistryIds(settings_of(server))) as ids:
         yield ids
+
+
+def settings_of(server: _Registry, **fields: Any) -> BusSettings:
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    return BusSettings(schema_registry_url=url, schema_registry=QUICK, **fields)
 
 
 def test_an_id_is_requested_once(server: _Registry, ids: RegistryIds) -> None:
@@ -71,12 +81,120 @@ def test_an_id_is_requested_once(server: _Registry, ids: RegistryIds) -> None:
     assert server.requests[0].startswith("/subjects/agents.events-agents.events.PlanCreated?")
 
 
-def test_unknown_ids_are_requested_once(server: _Registry, ids: RegistryIds) -> None:
-    server.status, server.content = 404, {"error_code": 40403, "message": "Schema not found"}
+VERSIONS = f"/subjects/{subject_of(SUBMIT, 'agents.')}/versions"
+NO_SUBJECT = (404, {"error_code": 40401, "message": "Subject not found"})
+
+
+def version(number: int, schema: str, **fields: Any) -> tuple[int, Any]:
+    return 200, {"subject": "s", "id": number, "version": 1, "schema": schema, **fields}
+
+
+def answer(ids: RegistryIds, key: int) -> Any:
+    """The schema of an id in the topic of tasks, or why there is none; waits while it is looked up."""
+    while True:
+        try:
+            return ids.schema(key, Topic.TASKS)
+        except SchemaPending:
+            ids.wait(0.01)
+        except (ContractError, SchemaUnresolved) as error:
+            return error
+
+
+def test_ids_are_looked_up_by_the_subjects_of_their_topic(server: _Registry, ids: RegistryIds) -> None:
+    server.pages = {
+        VERSIONS: (200, [1, 2]),
+        f"{VERSIONS}/1": version(7, '{"name": "first"}'),
+        f"{VERSIONS}/2": version(8, '{"name": "second"}'),
+    }
+
+    assert (answer(ids, 7), answer(ids, 8)) == ({"name": "first"}, {"name": "second"})
+    # The schema of a stranger is never fetched, whatever its id would have answered.
+    assert "schema 53 is none of the subjects of tasks" in str(answer(ids, 53))
+    assert not [path for path in server.requests if path.startswith("/schemas")]
+    # What was read once is not read again.
+    assert len([path for path in server.requests if path.startswith(f"{VERSIONS}/1")]) == 1
+
+
+def test_ids_of_a_flood_cost_a_few_requests(server: _Registry, ids: RegistryIds) -> None:
+    server.pages = {VERSIONS: (200, [1]), f"{VERSIONS}/1": version(7, '{"name": "first"}')}
+    for key in range(100, 1_100):
+        with pytest.raises((SchemaPending, ContractError)):
+            ids.schema(key, Topic.TASKS)
+
+    assert all(isinstance(answer(ids, key), ContractError) for key in range(100, 1_100))
+    assert len(server.requests) < 20
+
+
+def test_a_version_that_is_registered_later_is_found(server: _Registry, ids: RegistryIds) -> None:
+    server.pages = {VERSIONS: NO_SUBJECT}
+    assert isinstance(answer(ids, 7), ContractError)
+
+    server.pages = {VERSIONS: (200, [1]), f"{VERSIONS}/1": version(7, '{"name": "first"}')}
+    until(lambda: answer(ids, 7) == {"name": "first"}, "an id is foreign for a short time only")
+
+
+def test_a_subject_of_a_producer_is_accepted_by_setting(server: _Registry) -> None:
+    server.pages = {
+        VERSIONS: NO_SUBJECT,
+        "/subjects/agents.tasks-value/versions": (200, [1]),
+        "/subjects/agents.tasks-value/versions/1": version(9, '{"name": "theirs"}'),
+    }
+    for subjects, expected in (((), ContractError), (("agents.tasks-value",), dict)):
+        with closing(RegistryIds(settings_of(server, schema_subjects=subjects))) as ids:
+            assert isinstance(answer(ids, 9), expected)
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (version(7, 'syntax = "proto3"; message M {}', schemaType="PROTOBUF"), "it is PROTOBUF, not Avro"),
+        (
+            version(7, "{}", references=[{"name": "a", "subject": "b", "version": 1}]),
+            "refers to other subjects",
+        ),
+        (version(7, "[" * 500 + "]" * 500), "nested deeper"),
+        (version(7, "[" * 100_000), "not JSON that can be read"),
+        (version(7, json.dumps([0] * 30_000)), "more than 20000 parts"),
+        (version(7, " " * 300_000), "of at most 262144"),
+    ],
+)
+def test_a_version_that_cannot_be_used_is_refused(
+    server: _Registry, ids: RegistryIds, found: tuple[int, Any], says: str
+) -> None:
+    server.pages = {VERSIONS: (200, [1]), f"{VERSIONS}/1": found}
+
+    refused = answer(ids, 7)
+
+    assert isinstance(refused, ContractError)
+    assert says in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [
+        (400, {"error_code": 400, "message": "no"}),
+        (401, {"error_code": 401, "message": "no"}),
+        (404, "<html>no such page</html>"),
+        (422, {"error_code": 42202, "message": "Invalid version"}),
+        (429, {"error_code": 429, "message": "slow down"}),
+        (500, {"error_code": 50001, "message": "broken"}),
+        (200, "<html>sign in</html>"),
+    ],
+)
+def test_while_the_registry_does_not_answer_an_id_is_pending_and_known_ones_go_on(
+    server: _Registry, ids: RegistryIds, status: int, content: Any
+) -> None:
+    server.pages = {VERSIONS: (200, [1, 2]), f"{VERSIONS}/1": version(7, '{"name": "first"}')}
+    server.pages[f"{VERSIONS}/2"] = (status, content)
+    assert answer(ids, 7) == {"name": "first"}
+
     for _ in range(3):
-        with pytest.raises(ContractError, match="has no schema 5"):
-            ids.schema(5)
-    assert len(server.requests) == 1
+        with pytest.raises(SchemaPending):
+            ids.schema(8, Topic.TASKS)
+        ids.wait(1)
+
+    server.pages[f"{VERSIONS}/2"] = version(8, '{"name": "second"}')
+    assert answer(ids, 8) == {"name": "second"}
 
 
 @pytest.mark.parametrize(

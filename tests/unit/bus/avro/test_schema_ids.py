@@ -17,7 +17,7 @@ def test_ids_of_the_catalogue_need_no_server() -> None:
     ids = CatalogueIds()
     ids.require(CATALOGUE)
     assert len({ids.id_of(entry) for entry in CATALOGUE}) == len(CATALOGUE)
-    assert ids.schema(ids.id_of(ENTRY)) == self_contained(ENTRY.name)
+    assert ids.schema(ids.id_of(ENTRY), ENTRY.topic) == self_contained(ENTRY.name)
     for unknown in (0, len(CATALOGUE) + 1, uuid4()):
         with pytest.raises(ContractError, match="not found: ids are 1 to"):
-            ids.schema(unknown)
+            ids.schema(unknown, ENTRY.topic)
