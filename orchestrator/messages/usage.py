@@ -1,9 +1,10 @@
-"""Sums of usage."""
+"""Sums of usage. A sum that no field could hold stays at the largest that one can."""
 
 from typing import Final, overload
 
 from msgspec.structs import replace
 
+from orchestrator.messages.ranges import INT, LONG
 from orchestrator.messages.types import Limits, Usage
 
 NO_USAGE: Final = Usage()
@@ -71,16 +72,16 @@ def micro_usd(usd: float) -> int:
 
 def _sum(one: Usage, other: Usage) -> Usage:
     return Usage(
-        tool_calls=one.tool_calls + other.tool_calls,
-        model_requests=one.model_requests + other.model_requests,
-        tokens_input=one.tokens_input + other.tokens_input,
-        tokens_cached=one.tokens_cached + other.tokens_cached,
-        tokens_output=one.tokens_output + other.tokens_output,
-        cost_micro_usd=one.cost_micro_usd + other.cost_micro_usd,
-        duration_ms=one.duration_ms + other.duration_ms,
-        requests_unsettled=one.requests_unsettled + other.requests_unsettled,
-        tokens_unsettled=one.tokens_unsettled + other.tokens_unsettled,
-        cost_unsettled_micro_usd=one.cost_unsettled_micro_usd + other.cost_unsettled_micro_usd,
+        tool_calls=min(one.tool_calls + other.tool_calls, INT),
+        model_requests=min(one.model_requests + other.model_requests, INT),
+        tokens_input=min(one.tokens_input + other.tokens_input, LONG),
+        tokens_cached=min(one.tokens_cached + other.tokens_cached, LONG),
+        tokens_output=min(one.tokens_output + other.tokens_output, LONG),
+        cost_micro_usd=min(one.cost_micro_usd + other.cost_micro_usd, LONG),
+        duration_ms=min(one.duration_ms + other.duration_ms, LONG),
+        requests_unsettled=min(one.requests_unsettled + other.requests_unsettled, INT),
+        tokens_unsettled=min(one.tokens_unsettled + other.tokens_unsettled, LONG),
+        cost_unsettled_micro_usd=min(one.cost_unsettled_micro_usd + other.cost_unsettled_micro_usd, LONG),
     )
 
 

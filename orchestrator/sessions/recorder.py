@@ -21,6 +21,8 @@ RECORDED: Final = frozenset({Topic.SESSIONS, Topic.EVENTS})
 
 _POSITIONS: Final = sa.select(offsets.c.topic, offsets.c.partition, offsets.c.next)
 
+_MAX_NUMBER: Final = (1 << 63) - 1
+"""What every database holds: a sum of many large reports may be more."""
 _NAMES_AT_ONCE: Final = 500
 """Ids in one `IN (...)`: SQLite takes 32,766 variables, older versions 999."""
 
@@ -121,8 +123,9 @@ def _rows(connection: sa.Connection, names: set[str]) -> dict[str, SessionRow]:
 
 def _session_row(row: SessionRow) -> dict[str, Any]:
     fields = {name: getattr(row, name) for name in SessionRow.__struct_fields__}
-    texts = {name: _text(fields[name]) for name in ("correlation_id", "agent", "tenant")}
-    return fields | texts | {"goal": row.goal.replace("\x00", "")}
+    texts = {name: _text(fields[name]) for name in ("correlation_id", "agent", "tenant", "key")}
+    numbers = {name: min(value, _MAX_NUMBER) for name, value in fields.items() if isinstance(value, int)}
+    return fields | numbers | texts | {"goal": row.goal.replace("\x00", "")}
 
 
 def _known(connection: sa.Connection, column: sa.Column[str], names: Iterable[str]) -> set[str]:

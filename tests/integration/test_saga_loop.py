@@ -159,10 +159,10 @@ def test_a_decision_that_fails_quarantines_its_session_alone(
 ) -> None:
     poisoned, other = lab.new_id(partition=0), lab.new_id(partition=0)
 
-    def broken(session: object, input: object, correlation_id: str, now: int) -> object:
+    def broken(session: object, input: object, correlation_id: str, *others: object) -> object:
         if correlation_id == poisoned and isinstance(input, events.PlanCreated):
             raise ZeroDivisionError("a bug")
-        return decide(session, input, correlation_id, now)  # type: ignore[arg-type]
+        return decide(session, input, correlation_id, *others)  # type: ignore[arg-type]
 
     monkeypatch.setattr("orchestrator.engine.staged_batch.decide", broken)
     lab.submit(poisoned, other)

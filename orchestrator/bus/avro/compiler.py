@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from orchestrator.bus.avro import primitives
 from orchestrator.messages.base import Message, Record
+from orchestrator.messages.ranges import range_of
 from orchestrator.messages.schemas import declared
 
 Model = Message | Record
@@ -111,6 +112,7 @@ def _writer(schema: Any, has_default: bool) -> Iterator[str]:
         yield "    out += DEFAULT_BYTES"
         yield "    return"
     for field in schema["fields"]:
+        yield from _indented(_checked(field, f"record.{field['name']}"))
         yield from _indented(_write(field["type"], f"record.{field['name']}", 0))
 
 
@@ -121,8 +123,19 @@ def _reader(schema: Any, has_default: bool) -> Iterator[str]:
         yield "    return DEFAULT, at + DEFAULT_LENGTH"
     for field in schema["fields"]:
         yield from _indented(_read(field["type"], f"field_{field['name']}", 0))
+        yield from _indented(_checked(field, f"field_{field['name']}"))
     arguments = ", ".join(f"{field['name']}=field_{field['name']}" for field in schema["fields"])
     yield f"  return MODEL({arguments}), at"
+
+
+def _checked(field: Any, value: str) -> Iterator[str]:
+    """Lines that refuse a number out of the field's range, wherever it comes from."""
+    allowed = range_of(field)
+    if allowed is None:
+        return
+    condition = f"{allowed.lowest!r} <= {value} <= {allowed.highest!r}"
+    yield f"if {f'{value} is not None and ' if allowed.optional else ''}not {condition}:"
+    yield f"  raise ValueError(f'{field['name']} is {{{value}}}, and {allowed}')"
 
 
 def _indented(lines: Iterator[str]) -> Iterator[str]:

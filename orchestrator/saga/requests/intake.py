@@ -108,9 +108,10 @@ def _refused_limits(limits: Limits) -> Failure | None:
     values = {name: getattr(limits, name) for name in Limits.__struct_fields__}
     if negative := [name for name, value in values.items() if value is not None and value < 0]:
         return _invalid("negative_limit", f"a limit is not negative: {', '.join(negative)}")
-    if (limits.deadline_ms or 0) > MAX_AHEAD_MS:
+    if (limits.deadline_ms or 0) > MAX_AHEAD_MS or (limits.step_timeout_ms or 0) > MAX_AHEAD_MS:
         return _invalid(
-            "deadline_too_far", "the task may take a year at most: set a shorter deadline, in milliseconds"
+            "deadline_too_far",
+            "a task and its steps may take a year at most: set a shorter deadline or step timeout, in milliseconds",
         )
     return None
 
