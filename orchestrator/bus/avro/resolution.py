@@ -11,7 +11,7 @@ from fastavro.schema import to_parsing_canonical_form
 from orchestrator.bus.avro.compiler import Model, Read, compiled
 from orchestrator.bus.avro.walk import Walk
 from orchestrator.errors import ContractError
-from orchestrator.messages.catalogue import entry_named
+from orchestrator.messages.catalogue import Entry, entry_named
 from orchestrator.messages.schemas import self_contained
 
 _SHOWN: Final = frozenset({"timestamp-micros", "timestamp-millis", "date", "uuid"})
@@ -46,16 +46,21 @@ def reader_of(writer: Any) -> Read:
             f"the registry's schema of {entry.name} cannot be used: {error!r:.200}"
         ) from error
     ours = fastavro.parse_schema(plain(self_contained(entry.name)))
-    return _resolving(walk, parsed, ours, entry.message)
+    return _resolving(walk, parsed, ours, entry)
 
 
-def _resolving(walk: Walk, writer: Any, reader: Any, model: type[Model]) -> Read:
+def _resolving(walk: Walk, writer: Any, reader: Any, entry: Entry) -> Read:
+    model, write = entry.message, compiled(entry.name).write
+
     def read(data: bytes, at: int) -> tuple[Model, int]:
         walk.end(data, at)
         stream = io.BytesIO(data)
         stream.seek(at)
         content = fastavro.schemaless_reader(stream, writer, reader)
-        return msgspec.convert(content, model), stream.tell()
+        found = msgspec.convert(content, model)
+        # Our own writer knows which numbers a field may hold.
+        write(found, bytearray())
+        return found, stream.tell()
 
     return read
 

@@ -1,12 +1,16 @@
 """Numbers that no field may hold are refused, where they are written and where they are read."""
 
+import io
+import json
 import struct
 from typing import Any
 
+import fastavro
 import pytest
 from msgspec.structs import replace
 
 from orchestrator.bus.avro import primitives
+from orchestrator.bus.avro.resolution import plain, reader_of
 from orchestrator.bus.avro.schema_ids import CatalogueIds
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Outgoing, Received
@@ -14,7 +18,7 @@ from orchestrator.errors import ContractError
 from orchestrator.messages import events
 from orchestrator.messages.catalogue import CATALOGUE
 from orchestrator.messages.ranges import INT, LATEST, LONG, range_of
-from orchestrator.messages.schemas import declared
+from orchestrator.messages.schemas import declared, self_contained
 from orchestrator.messages.types import Usage
 from orchestrator.messages.usage import total_usage
 from tests.support.samples import sample_of
@@ -77,3 +81,14 @@ def test_every_number_has_a_range() -> None:
             is_number = any(f"'{kind}'" in str([field["type"]]) for kind in kinds)
             is_plain = not isinstance(field["type"], dict) or "logicalType" in field["type"]
             assert (range_of(field) is not None) == (is_number and is_plain), (entry.name, field["name"])
+
+
+def test_a_number_out_of_range_is_not_read_with_another_writers_schema() -> None:
+    theirs = plain(json.loads(json.dumps(self_contained("agents.commands.SubmitTask"))))
+    theirs["fields"].append({"name": "mood", "type": "string"})
+    stream = io.BytesIO()
+    task = {"goal": "wait", "mood": "calm", "not_before": 2**62}
+    fastavro.schemaless_writer(stream, fastavro.parse_schema(theirs), task)
+
+    with pytest.raises(ValueError, match="not_before is"):
+        reader_of(theirs)(stream.getvalue(), 0)
