@@ -46,5 +46,7 @@ def _head(request: Any) -> dict[str, Any]:
         "correlation_id": request.correlation_id,
         "causation_id": request.message_id,
         "occurred_at": unix_micros(),
+        "agent": request.agent,
+        "tenant": request.tenant,
         "call": request.call,
     }
