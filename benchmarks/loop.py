@@ -48,6 +48,7 @@ class RunningLoop:
             unix_micros,
             wiring.settings.loop,
             _MessageObserver(wiring.metrics, on_committed),
+            call_ids=wiring.settings.call_ids,
         )
         self._thread = threading.Thread(target=self._run, name="orchestrator")
 

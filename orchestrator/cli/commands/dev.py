@@ -76,11 +76,11 @@ def dev(
     stack = LocalStack(folder, nodes, kafka_ports=ports, registry_port=registry_port)
     modules = tuple(module) if module else None
     given = shell.settings(modules=modules)
-    make_folder(folder, "'--data'")
     configure_logs(given)
     viewer = (
         LocalJaeger(jaeger_program(given.jaeger), folder / "jaeger", port=jaeger_port) if jaeger else None
     )
+    make_folder(folder, "'--data'")
     with stopped_by_signals(), ExitStack() as ending:
         try:
             if reset:
