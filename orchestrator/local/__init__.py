@@ -7,6 +7,15 @@ from orchestrator.local.embedded import EmbeddedCluster
 from orchestrator.local.jaeger import LocalJaeger
 from orchestrator.local.kafka import LocalKafka
 from orchestrator.local.registry import LocalRegistry
+from orchestrator.local.security import LocalSecurity
 from orchestrator.local.stack import LocalStack, StackAddress
 
-__all__ = ["EmbeddedCluster", "LocalJaeger", "LocalKafka", "LocalRegistry", "LocalStack", "StackAddress"]
+__all__ = [
+    "EmbeddedCluster",
+    "LocalJaeger",
+    "LocalKafka",
+    "LocalRegistry",
+    "LocalSecurity",
+    "LocalStack",
+    "StackAddress",
+]

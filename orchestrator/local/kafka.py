@@ -13,6 +13,7 @@ from orchestrator.local.kafka_node import KafkaNode, NodeSettings
 from orchestrator.local.kafka_settings import NodePorts
 from orchestrator.local.kafka_state import KafkaState, new_cluster_id
 from orchestrator.local.ports import PortLeases
+from orchestrator.local.security import LocalSecurity
 from orchestrator.local.server import FolderServer
 from orchestrator.local.startup_cache import QUICK_START, TRAINING_SECONDS, ensure_startup_cache
 
@@ -26,6 +27,8 @@ class LocalKafka(FolderServer):
     - `properties` change or add settings of `server.properties`.
     - `short_lived` starts faster and in half the CPU time, with code that never reaches full speed: for tests,
       not for measurements.
+    - `security` has clients connect as users, by TLS, and gives each what its rights allow. Of a folder it is always
+      the same.
 
     It serves once every node serves and knows all others. The processes end when this process does, however it
     ends. A stop keeps data and ports. Nodes are numbered from 1. Not for several threads.
@@ -41,6 +44,7 @@ class LocalKafka(FolderServer):
         ports: Sequence[int] = (),
         properties: Mapping[str, str] | None = None,
         short_lived: bool = False,
+        security: LocalSecurity | None = None,
     ) -> None:
         if nodes not in (1, 3):
             raise ConfigurationError(f"a local Kafka has 1 or 3 nodes, not {nodes}")
@@ -51,6 +55,7 @@ class LocalKafka(FolderServer):
         self._wanted_ports = tuple(ports)
         self._properties = dict(properties or {})
         self._java_options = QUICK_START if short_lived else ("-XX:+UseSerialGC",)
+        self._security = security
         self._nodes: list[KafkaNode] = []
         self._state: KafkaState | None = None
 
@@ -69,6 +74,8 @@ class LocalKafka(FolderServer):
     def prepare(self) -> None:
         """Fetch Kafka and create its startup cache if this machine lacks them; takes up to a minute."""
         ensure_startup_cache(jars.kafka_folder(), _train)
+        if self._security is not None:
+            self._security.prepare()
 
     def _launch(self, deadline: Deadline) -> None:
         self._state = self._opened_state()
@@ -141,6 +148,7 @@ class LocalKafka(FolderServer):
                 ports=state.ports,
                 properties=self._properties,
                 java_options=self._java_options,
+                security=self._security,
             )
         )
 

@@ -15,6 +15,7 @@ from orchestrator.errors import UnavailableError
 from orchestrator.local import jars
 from orchestrator.local.kafka_settings import LOGGING, NodePorts, node_properties, render
 from orchestrator.local.process import ServerProcess
+from orchestrator.local.security import ADMIN, LISTENER, LocalSecurity
 from orchestrator.local.startup_cache import QUICK_START, startup_options
 
 _ANSWER_SECONDS = 2.0
@@ -30,6 +31,7 @@ class NodeSettings:
     ports: Sequence[NodePorts]
     properties: Mapping[str, str] = field(default_factory=dict)
     java_options: Sequence[str] = ()
+    security: LocalSecurity | None = None
 
 
 class KafkaNode:
@@ -46,7 +48,12 @@ class KafkaNode:
         folder = self._settings.folder
         folder.mkdir(parents=True, exist_ok=True)
         settings = self._settings
-        properties = node_properties(settings.number, settings.ports, self._data, settings.properties)
+        changes, listener = settings.properties, "PLAINTEXT"
+        if settings.security is not None:
+            changes, listener = {**settings.security.broker_properties(), **changes}, LISTENER
+        properties = node_properties(settings.number, settings.ports, self._data, changes, listener)
+        # They may hold a password.
+        self._config.touch(mode=0o600)
         self._config.write_text(render(properties), encoding="latin-1")
         (folder / "log4j2.properties").write_text(LOGGING)
         self.process.end_orphan(deadline)
@@ -63,7 +70,9 @@ class KafkaNode:
         port = self._settings.ports[self._settings.number - 1].broker
         # A socket first: librdkafka backs off, and logs errors, while nothing listens.
         self.process.await_serving(lambda: _listens(port), deadline)
-        admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})
+        security = self._settings.security
+        client = security.client_settings(ADMIN) if security is not None else {}
+        admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0, **client})
         self.process.await_serving(lambda: self._knows(brokers, admin, deadline), deadline)
 
     def _knows(self, brokers: int, admin: AdminClient, deadline: Deadline) -> bool:
@@ -76,6 +85,8 @@ class KafkaNode:
     def _format(self, deadline: Deadline) -> None:
         format_storage = ["kafka.tools.StorageTool", "format", "--ignore-formatted"]
         format_storage += [f"--cluster-id={self._settings.cluster_id}", f"--config={self._config}"]
+        if self._settings.security is not None:
+            format_storage += self._settings.security.format_options()
         command = [*self._java("-Xmx128m", *QUICK_START), *format_storage]
         try:
             done = subprocess.run(  # noqa: S603 - our own Java

@@ -30,19 +30,19 @@ class NodePorts:
 
 
 def node_properties(
-    node: int, ports: Sequence[NodePorts], data: Path, changes: Mapping[str, str]
+    node: int, ports: Sequence[NodePorts], data: Path, changes: Mapping[str, str], listener: str = "PLAINTEXT"
 ) -> dict[str, str]:
     """The `server.properties` of node number `node`, from 1, of a cluster with these `ports`.
 
     Every node is broker and controller. With three nodes a topic has three replicas, and a write needs two of
-    them. `changes` override everything.
+    them. `changes` override everything; `listener` is the name of the one for clients.
     """
     if "," in str(data):
         raise ConfigurationError(f"the path of Kafka's data must not contain a comma: {data}")
     own = ports[node - 1]
     replicas = str(min(3, len(ports)))
     in_sync = "2" if len(ports) >= 3 else "1"
-    broker = f"PLAINTEXT://127.0.0.1:{own.broker}"
+    broker = f"{listener}://127.0.0.1:{own.broker}"
     return {
         "process.roles": "broker,controller",
         "node.id": str(node),

@@ -9,6 +9,7 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import UnavailableError
 from orchestrator.local.kafka import LocalKafka
 from orchestrator.local.registry import LocalRegistry
+from orchestrator.local.security import LocalSecurity
 from orchestrator.local.server import LocalServer
 
 
@@ -23,7 +24,7 @@ class StackAddress:
 class LocalStack(LocalServer):
     """A `LocalKafka` in `folder/kafka` and, by default, a `LocalRegistry` in `folder/registry`, started side by side.
 
-    `kafka_ports` and `short_lived` are Kafka's, `registry_port` is the registry's. Not for several threads.
+    `kafka_ports`, `short_lived` and `security` are Kafka's, `registry_port` is the registry's. Not for several threads.
     """
 
     NAME: ClassVar = "the local stack"
@@ -37,8 +38,11 @@ class LocalStack(LocalServer):
         registry: bool = True,
         registry_port: int | None = None,
         short_lived: bool = False,
+        security: LocalSecurity | None = None,
     ) -> None:
-        self.kafka = LocalKafka(folder / "kafka", nodes, ports=kafka_ports, short_lived=short_lived)
+        self.kafka = LocalKafka(
+            folder / "kafka", nodes, ports=kafka_ports, short_lived=short_lived, security=security
+        )
         self.registry = LocalRegistry(folder / "registry", port=registry_port) if registry else None
         self._address: StackAddress | None = None
 
