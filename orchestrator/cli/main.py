@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from orchestrator.cli.commands import (
+    acls,
     cancel,
     config,
     definitions,
@@ -143,5 +144,6 @@ app.add_typer(dlq.app, name="dlq")
 app.add_typer(definitions.agents, name="agents")
 app.add_typer(definitions.tools, name="tools")
 app.add_typer(topics.app, name="topics")
+app.add_typer(acls.app, name="acls")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(config.app, name="config")

@@ -98,6 +98,11 @@ class Service:
         return self.group or self.name
 
     @property
+    def announces_something(self) -> bool:
+        """Whether definitions exist because it runs."""
+        return self.announcement is not _nothing or self.discovery is not None
+
+    @property
     def topics(self) -> frozenset[Topic]:
         """The topics it reads."""
         return frozenset(entry_of(message).topic for message in self.handlers)

@@ -277,6 +277,30 @@ def test_a_local_stack_with_all_services_starts_and_ends(tmp_path: Path) -> None
     assert gone.returncode == 4
 
 
+def test_a_secure_local_stack_lets_clients_in_and_no_strangers(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ORCHESTRATOR_")}
+    command = [PROGRAM, "dev", "--secure", "--data", "data", "--no-run", "-o", "json"]
+    submit = [PROGRAM, "submit", "make tea", "--connect-timeout", "20s"]
+    with running(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE) as stack:
+        assert stack.stdout is not None
+        printed = stack.stdout.readline()
+        shown = json.loads(printed)
+        secret = {name: Path(path).read_text() for name, path in shown["secret_files"].items()}
+        as_client, as_stranger = (
+            subprocess.run(
+                submit, env=environment | shown["environment"] | own, capture_output=True, check=False
+            )
+            for own in (secret, secret | {"ORCHESTRATOR_KAFKA_SASL_PASSWORD": "guessed"})
+        )
+        stack.send_signal(signal.SIGINT)
+        assert stack.wait(PATIENCE_S) == 0
+
+    assert not any(value.encode() in printed for value in secret.values())
+    assert {Path(path).stat().st_mode & 0o777 for path in shown["secret_files"].values()} == {0o600}
+    assert as_client.returncode == 0, as_client.stderr
+    assert as_stranger.returncode in (3, 4), as_stranger.stderr
+
+
 def _cups(kitchen: Installation, cups: int) -> str:
     path = kitchen.folder / "context.json"
     path.write_text(json.dumps({"cups": cups}))

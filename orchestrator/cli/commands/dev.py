@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchestrator.app.settings import Settings
-    from orchestrator.local import LocalJaeger, LocalStack, StackAddress
+    from orchestrator.local import LocalJaeger, LocalSecurity, LocalStack, StackAddress
 
 _VALUES: Final = "values"
 _SESSIONS: Final = "sessions.sqlite"
 _CALL_KEYS: Final = "call-keys"
+_SECURITY: Final = "security"
+_PLATFORM: Final = "platform"
+"""The user of the process that `dev` is: it runs all services."""
 _APPLY_S: Final = 60.0
 """A cluster that has just started takes long to create topics on a busy machine."""
 
@@ -54,6 +57,12 @@ def dev(
         ),
     ] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Delete the data of earlier runs.")] = False,
+    secure: Annotated[
+        bool,
+        typer.Option(
+            "--secure", help="Kafka with TLS, passwords and rights: a user for each service, and for clients."
+        ),
+    ] = False,
     jaeger: Annotated[
         bool, typer.Option("--jaeger", help="Start Jaeger as well and send it the spans of all services.")
     ] = False,
@@ -66,14 +75,16 @@ def dev(
     They run on this machine; topics and schemas are applied, and Ctrl-C stops everything. The first start
     downloads Kafka and the registry, about 200 MB.
     """
-    from orchestrator.local import LocalJaeger, LocalStack
+    from orchestrator.local import LocalJaeger, LocalSecurity, LocalStack
     from orchestrator.local.jaeger import jaeger_program
+    from orchestrator.operations.access import CLIENT
     from orchestrator.operations.schemas import apply_schemas
     from orchestrator.operations.topics import apply_topics
 
     folder = data.absolute()
     ports = tuple(range(port, port + nodes)) if port else ()
-    stack = LocalStack(folder, nodes, kafka_ports=ports, registry_port=registry_port)
+    security = LocalSecurity(folder / _SECURITY) if secure else None
+    stack = LocalStack(folder, nodes, kafka_ports=ports, registry_port=registry_port, security=security)
     modules = tuple(module) if module else None
     given = shell.settings(modules=modules)
     configure_logs(given)
@@ -90,16 +101,24 @@ def dev(
             ending.callback(stack.stop)
             stack.start()
             environment = _environment(stack.address, folder)
+            if security:
+                _open_to_users(shell, stack.address, security, modules)
+                environment |= security.environment(CLIENT)
             if viewer:
                 ending.enter_context(viewer)
                 environment |= _traced(viewer)
-            settings = _settings(shell, environment | _call_keys(folder), modules)
+            own = security.environment(_PLATFORM) | security.secrets(_PLATFORM) if security else {}
+            settings = _settings(shell, environment | _call_keys(folder) | own, modules)
             apply_topics(settings.bus, _APPLY_S)
             apply_schemas(settings.bus)
+            files = _secret_files(folder, security)
             shell.show_item(
                 environment,
-                lambda environment: {"environment": environment, "call_keys_file": str(folder / _CALL_KEYS)},
-                lambda environment: _export_lines(environment, folder / _CALL_KEYS),
+                lambda environment: {
+                    "environment": environment,
+                    "secret_files": {name: str(path) for name, path in files.items()},
+                },
+                lambda environment: _export_lines(environment, files),
             )
             _run(settings, services=not no_run)
         except Stopped:
@@ -154,10 +173,47 @@ def _settings(shell: Shell, environment: "Mapping[str, str]", modules: tuple[str
     )
 
 
-def _export_lines(environment: "Mapping[str, str]", call_keys: Path) -> str:
+def _secret_files(folder: Path, security: "LocalSecurity | None") -> "Mapping[str, Path]":
+    """Files with what another process needs and nobody shows, by variable."""
+    from orchestrator.operations.access import CLIENT
+
+    files = {"ORCHESTRATOR_CALL_KEYS": folder / _CALL_KEYS}
+    if security:
+        files["ORCHESTRATOR_KAFKA_SASL_PASSWORD"] = security.password_file(CLIENT)
+    return files
+
+
+def _open_to_users(
+    shell: Shell, address: "StackAddress", security: "LocalSecurity", modules: tuple[str, ...] | None
+) -> None:
+    """Creates a user for each service and each kind of user, with its rights, and one with those of all services."""
+    from orchestrator.bus.deadline import Deadline
+    from orchestrator.local.security import ADMIN
+    from orchestrator.operations.access import CLIENT, DEPLOYER, components, users
+    from orchestrator.operations.acls import apply_acls, plan_acls
+
+    settings = shell.settings(
+        modules=modules,
+        bootstrap_servers=address.bootstrap_servers,
+        kafka=security.client_settings(ADMIN),
+    )
+    services = components(settings.plugins(), settings.topic_prefix)
+    people = users(settings.topic_prefix)
+    everything = (*services.values(), people[DEPLOYER], people[CLIENT])
+    wanted = {
+        **services,
+        **people,
+        _PLATFORM: tuple(sorted({right for rights in everything for right in rights})),
+    }
+    security.create_users(address.bootstrap_servers, wanted, Deadline.after(_APPLY_S))
+    plans = plan_acls(settings.bus, wanted, "User:{name}", _APPLY_S)
+    apply_acls(settings.bus, plans, _APPLY_S, prune=True)
+
+
+def _export_lines(environment: "Mapping[str, str]", secret_files: "Mapping[str, Path]") -> str:
     exports = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
     # A secret is not shown.
-    exports.append(f'export ORCHESTRATOR_CALL_KEYS="$(cat {shlex.quote(str(call_keys))})"')
+    exports += [f'export {name}="$(cat {shlex.quote(str(path))})"' for name, path in secret_files.items()]
     return "\n".join(["Ready. In another terminal:\n", *exports, ""])
 
 

@@ -28,6 +28,7 @@ COMMANDS = (
     "agents",
     "tools",
     "topics",
+    "acls",
     "schemas",
     "config",
 )

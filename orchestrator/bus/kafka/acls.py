@@ -1,0 +1,164 @@
+"""Rights on Kafka: what they are, which ones a cluster has given, and giving and taking them."""
+
+from collections.abc import Iterable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs do not re-export these
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.kafka.errors import error_of, translated
+from orchestrator.bus.settings import BusSettings
+from orchestrator.errors import ConfigurationError, UnavailableError
+
+T = TypeVar("T")
+
+_ANYWHERE: Final = "*"
+
+
+class Resource(StrEnum):
+    TOPIC = "topic"
+    GROUP = "group"
+    TRANSACTIONAL_ID = "transactional-id"
+
+
+class Operation(StrEnum):
+    """Operations of Kafka. Reading and writing imply describing."""
+
+    READ = "read"
+    WRITE = "write"
+    CREATE = "create"
+    ALTER = "alter"
+    ALTER_CONFIGS = "alter-configs"
+    DESCRIBE = "describe"
+    DESCRIBE_CONFIGS = "describe-configs"
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Right:
+    """One operation on the resource of this full name, or with `is_prefix` on all whose names begin with it."""
+
+    resource: Resource
+    name: str
+    operation: Operation
+    is_prefix: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.resource} {self.name}{'*' if self.is_prefix else ''}"
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Grant:
+    """A right that a principal has, such as `User:planner`, from everywhere."""
+
+    principal: str
+    right: Right
+
+
+def granted(
+    admin: AdminClient, principals: Iterable[str], settings: BusSettings, deadline: Deadline
+) -> frozenset[Grant]:
+    """What these principals may do. Entries of other kinds (denials, other hosts) are left out: they are not ours.
+
+    A cluster without an authorizer has given nothing. Raises `UnavailableError`.
+    """
+    found: set[Grant] = set()
+    for principal in principals:
+        wanted = AclBindingFilter(
+            ResourceType.ANY,
+            None,  # type: ignore[arg-type]  # of any name, which its stubs do not know
+            ResourcePatternType.ANY,
+            principal,
+            None,  # type: ignore[arg-type]  # from any host
+            AclOperation.ANY,
+            AclPermissionType.ANY,
+        )
+        future = admin.describe_acls(wanted, request_timeout=deadline.remaining())
+        found.update(filter(None, map(_grant, _result(future, "reading rights", settings, deadline))))
+    return frozenset(found)
+
+
+def give(admin: AdminClient, grants: Iterable[Grant], settings: BusSettings, deadline: Deadline) -> None:
+    """Gives these rights. Giving one again changes nothing. Raises `ConfigurationError` for a cluster without an
+    authorizer."""
+    bindings = [_binding(grant) for grant in grants]
+    if not bindings:
+        return
+    for future in admin.create_acls(bindings, request_timeout=deadline.remaining()).values():
+        _result(future, "giving rights", settings, deadline)
+
+
+def take(admin: AdminClient, grants: Iterable[Grant], settings: BusSettings, deadline: Deadline) -> None:
+    """Takes these rights away."""
+    filters = [_filter(grant) for grant in grants]
+    if not filters:
+        return
+    for future in admin.delete_acls(filters, request_timeout=deadline.remaining()).values():
+        _result(future, "taking rights", settings, deadline)
+
+
+def _named(kind: Any, name: str) -> Any:
+    return kind[name.upper().replace("-", "_")]
+
+
+def _parts(grant: Grant) -> tuple[Any, ...]:
+    right = grant.right
+    pattern = ResourcePatternType.PREFIXED if right.is_prefix else ResourcePatternType.LITERAL
+    return (
+        _named(ResourceType, right.resource),
+        right.name,
+        pattern,
+        grant.principal,
+        _ANYWHERE,
+        _named(AclOperation, right.operation),
+        AclPermissionType.ALLOW,
+    )
+
+
+def _binding(grant: Grant) -> AclBinding:
+    return AclBinding(*_parts(grant))
+
+
+def _filter(grant: Grant) -> AclBindingFilter:
+    return AclBindingFilter(*_parts(grant))
+
+
+def _grant(binding: AclBinding) -> Grant | None:
+    if binding.permission_type is not AclPermissionType.ALLOW or binding.host != _ANYWHERE:
+        return None
+    try:
+        resource = Resource(ResourceType(binding.restype).name.lower().replace("_", "-"))
+        operation = Operation(AclOperation(binding.operation).name.lower().replace("_", "-"))
+    except ValueError:
+        return None
+    is_prefix = binding.resource_pattern_type is ResourcePatternType.PREFIXED
+    return Grant(binding.principal, Right(resource, binding.name, operation, is_prefix))
+
+
+def _result(future: "Future[T]", doing: str, settings: BusSettings, deadline: Deadline) -> T:
+    try:
+        return future.result(deadline.remaining())
+    except FutureTimeout:
+        raise UnavailableError(
+            f"{doing}: the cluster at {settings.bootstrap_servers} did not respond in time"
+        ) from None
+    except KafkaException as error:
+        found = error_of(error)
+        if found.code() == KafkaError.SECURITY_DISABLED:
+            raise ConfigurationError(
+                f"{doing}: the cluster at {settings.bootstrap_servers} has no authorizer, so everybody may do "
+                "everything: set authorizer.class.name on its brokers"
+            ) from error
+        raise translated(found, doing, settings.bootstrap_servers) from error

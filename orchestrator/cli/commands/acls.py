@@ -1,0 +1,134 @@
+"""`orchestrator acls`: compares rights on Kafka with what each component needs, and applies the difference."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.cli.common import command
+from orchestrator.cli.exits import ExitCode
+from orchestrator.cli.output import write_line, write_table
+from orchestrator.cli.shell import Shell
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.operations.acls import AclPlan
+
+app = typer.Typer(help="Rights on Kafka of services and users.", no_args_is_help=True)
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME]...", help="Services, sinks, submitter, client, operator or deployer; all by default."
+    ),
+]
+Principal = Annotated[
+    str, typer.Option(metavar="TEMPLATE", help="Principals; {name} and {prefix} are filled in.")
+]
+Module = Annotated[
+    list[str] | None,
+    typer.Option(metavar="MODULE", help="A module or file with services of your own; repeatable."),
+]
+
+
+@app.command()
+@command
+def plan(
+    shell: Shell,
+    names: Names = None,
+    principal: Principal = "User:{prefix}{name}",
+    module: Module = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if a right differs.")] = False,
+) -> None:
+    """Shows what each service and user needs, and what applying would change."""
+    plans = _plans(shell, names, principal, module)
+    shell.show(plans, lambda plans: [_document(each) for each in plans], _write_plans)
+    if check and not all(each.in_order for each in plans):
+        raise typer.Exit(ExitCode.NOT_DONE)
+
+
+@app.command()
+@command
+def apply(
+    shell: Shell,
+    names: Names = None,
+    principal: Principal = "User:{prefix}{name}",
+    module: Module = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Take rights that these principals have and do not need.")
+    ] = False,
+) -> None:
+    """Gives each service and user the rights that it needs.
+
+    Idempotent. It creates no users: that is the cluster's matter.
+    """
+    from orchestrator.operations.acls import apply_acls
+
+    plans = _plans(shell, names, principal, module)
+    apply_acls(shell.reached(registry=False).bus, plans, shell.timeout_s, prune=prune)
+    shell.show(
+        plans,
+        lambda plans: [_document(each) for each in plans],
+        lambda plans: _write_applied(plans, prune=prune),
+    )
+
+
+def _plans(
+    shell: Shell, names: list[str] | None, principal: str, modules: list[str] | None
+) -> "tuple[AclPlan, ...]":
+    from orchestrator.operations.access import chosen, components, users
+    from orchestrator.operations.acls import plan_acls
+
+    plugins = shell.settings(modules=tuple(modules) if modules else None).plugins()
+    settings = shell.reached(registry=False)
+    prefix = settings.topic_prefix
+    wanted = chosen({**components(plugins, prefix), **users(prefix)}, names or ())
+    return plan_acls(settings.bus, wanted, principal, shell.timeout_s)
+
+
+def _document(plan: "AclPlan") -> dict[str, Any]:
+    return {
+        "name": plan.name,
+        "principal": plan.principal,
+        "rights": [
+            {
+                "operation": right.operation,
+                "resource": right.resource,
+                "name": right.name,
+                "pattern": "prefixed" if right.is_prefix else "literal",
+                "status": "missing" if right in plan.missing else "given",
+            }
+            for right in plan.wanted
+        ]
+        + [
+            {
+                "operation": right.operation,
+                "resource": right.resource,
+                "name": right.name,
+                "pattern": "prefixed" if right.is_prefix else "literal",
+                "status": "surplus",
+            }
+            for right in plan.surplus
+        ],
+    }
+
+
+def _write_plans(plans: "Sequence[AclPlan]") -> None:
+    rows = [
+        (plan.principal, str(right), status)
+        for plan in plans
+        for right, status in (
+            *((right, "missing" if right in plan.missing else "") for right in plan.wanted),
+            *((right, "surplus") for right in plan.surplus),
+        )
+    ]
+    write_table(("principal", "right", "to do"), rows)
+
+
+def _write_applied(plans: "Sequence[AclPlan]", *, prune: bool) -> None:
+    for plan in plans:
+        for right in plan.missing:
+            write_line(f"{plan.principal}: given {right}")
+        for right in plan.surplus if prune else ():
+            write_line(f"{plan.principal}: taken {right}")
+    write_line(f"{len(plans)} principals have the rights that they need")
