@@ -6,12 +6,13 @@ from typing import Final
 from msgspec.structs import replace
 
 from orchestrator.engine.state.ended import is_within_window
+from orchestrator.engine.state.ended_index import Entry
 from orchestrator.engine.state.partition import Partition
 from orchestrator.messages import commands, events
 from orchestrator.messages.call_ids import CallIds
 from orchestrator.messages.identity import claim_of, has_key
 from orchestrator.messages.types import Call, CallKind
-from orchestrator.saga import Input, Session, Submission, TimePassed, mismatch
+from orchestrator.saga import Input, Request, Session, Submission, TimePassed, mismatch
 
 _PLAN_ATTEMPTS: Final = 32
 """Attempts at a plan whose review is recognised."""
@@ -21,23 +22,33 @@ def claim_of_task(task: commands.SubmitTask) -> bytes:
     return claim_of(task.tenant, task.key)
 
 
-def foreign(partition: Partition, session: Session | None, correlation_id: str, input: Input) -> str | None:
-    """Why the input belongs to something else than the session it names; None if it is the session's.
+def ended_session(
+    partition: Partition, session: Session | None, correlation_id: str, input: Input
+) -> Entry | None:
+    """The ended session that a request names. Only a request could begin a session: nothing is looked up for others.
 
-    Raises `UnavailableError`."""
+    Raises `UnavailableError`.
+    """
+    if session is not None or not isinstance(input, Request):
+        return None
+    return partition.ended.with_id(correlation_id)
+
+
+def foreign(session: Session | None, ended: Entry | None, input: Input) -> str | None:
+    """Why the input belongs to something else than the session it names, which is live or has ended; None if it is
+    the session's."""
     if session is not None:
         return mismatch(session, input)
-    if not isinstance(input, Submission):
+    if ended is None or ended.claim is None or not isinstance(input, Submission):
         return None
-    ended = partition.ended.with_id(correlation_id)
-    if ended is None or ended.claim is None or ended.claim == claim_of_task(input.task):
+    if ended.claim == claim_of_task(input.task):
         return None
-    return f"session {correlation_id}, which has ended, did a task of another tenant or business key"
+    return f"session {ended.correlation_id}, which has ended, did a task of another tenant or business key"
 
 
 def forged(call_ids: CallIds, correlation_id: str, input: Input) -> str | None:
     """Why nobody was asked for what the input replies; None for a reply to a call that an orchestrator has opened."""
-    if isinstance(input, TimePassed | Submission | commands.CancelTask):
+    if isinstance(input, TimePassed | Request):
         return None
     if isinstance(input, events.PlanReviewed):
         is_known = any(call_ids.has_issued(correlation_id, call) for call in _plan_calls(input))
@@ -58,21 +69,18 @@ def _plan_calls(review: events.PlanReviewed) -> Iterator[Call]:
         )
 
 
-def has_ended(partition: Partition, session: Session | None, correlation_id: str, input: Input) -> bool:
-    """Whether the input comes after its session's end. Raises `UnavailableError`."""
-    if session is not None:
-        return False
-    # Only a request could begin a session: nothing is looked up for the others.
-    is_request = isinstance(input, Submission | commands.CancelTask)
-    return not is_request or correlation_id in partition.ended
+def has_ended(session: Session | None, ended: Entry | None, input: Input) -> bool:
+    """Whether the input comes after its session's end."""
+    return session is None and (ended is not None or not isinstance(input, Request))
 
 
-def with_link(partition: Partition, live: str | None, submission: Submission, now: int) -> Submission:
+def with_link(
+    partition: Partition, claim: bytes, live: str | None, submission: Submission, now: int
+) -> Submission:
     """The task with the session whose business key it repeats, or which had that key long before.
 
-    `live` is the key's session if it has one. Raises `UnavailableError`.
+    `claim` is the task's, `live` the session that has it. Raises `UnavailableError`.
     """
-    claim = claim_of_task(submission.task)
     if not has_key(claim):
         return submission
     if live is not None:

@@ -11,7 +11,7 @@ from orchestrator.bus.ports import Commit, Outgoing, Position, Received
 from orchestrator.delivery.dead_letters import bounded_dead_letter
 from orchestrator.delivery.failed_replies import TOO_LARGE
 from orchestrator.engine.checkpoint import MAX_SNAPSHOTS, StagedCheckpoint
-from orchestrator.engine.claims import claim_of_task, foreign, forged, has_ended, with_link
+from orchestrator.engine.claims import claim_of_task, ended_session, foreign, forged, has_ended, with_link
 from orchestrator.engine.quarantine import (
     not_processable,
     quarantine_failure,
@@ -112,14 +112,13 @@ class StagedBatch:
         """
         of, session = self.partitions[partition], self.session(partition, correlation_id)
         is_broken = of.is_broken(correlation_id) or (partition, correlation_id) in self._quarantined
+        ended = None if is_broken else ended_session(of, session, correlation_id, input)
         if received is not None and not is_broken:
-            problem = foreign(of, session, correlation_id, input) or forged(
-                self.call_ids, correlation_id, input
-            )
+            problem = foreign(session, ended, input) or forged(self.call_ids, correlation_id, input)
             if problem is not None:
                 self.dead_letter(received, not_processable(problem), "match", poison_reason)
                 return
-        if is_broken or has_ended(of, session, correlation_id, input):
+        if is_broken or has_ended(session, ended, input):
             self.dropped[LATE] += 1
             return
         try:
@@ -286,7 +285,7 @@ class StagedBatch:
         """The task with its link to another session of its business key."""
         of, claim = self.partitions[partition], claim_of_task(input.task)
         live = self._keyed.get((partition, claim)) or of.keyed.get(claim)
-        return input if live == correlation_id else with_link(of, live, input, self.now)
+        return input if live == correlation_id else with_link(of, claim, live, input, self.now)
 
     def _write_snapshot(self, change: SessionChange) -> None:
         partition, session = change.partition, change.session
