@@ -1,13 +1,10 @@
 """Rights on Kafka: what they are, which ones a cluster has given, and giving and taking them."""
 
 from collections.abc import Iterable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs do not re-export these
     AclBinding,
     AclBindingFilter,
@@ -19,11 +16,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs d
 )
 
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.kafka.errors import error_of, translated
+from orchestrator.bus.kafka.admin_results import result_of
 from orchestrator.bus.settings import BusSettings
-from orchestrator.errors import ConfigurationError, UnavailableError
-
-T = TypeVar("T")
 
 _ANYWHERE: Final = "*"
 
@@ -86,27 +80,27 @@ def granted(
             AclPermissionType.ANY,
         )
         future = admin.describe_acls(wanted, request_timeout=deadline.remaining())
-        found.update(filter(None, map(_grant, _result(future, "reading rights", settings, deadline))))
+        found.update(filter(None, map(_grant, result_of(future, "reading rights", settings, deadline))))
     return frozenset(found)
 
 
 def give(admin: AdminClient, grants: Iterable[Grant], settings: BusSettings, deadline: Deadline) -> None:
     """Gives these rights. Giving one again changes nothing. Raises `ConfigurationError` for a cluster without an
     authorizer."""
-    bindings = [_binding(grant) for grant in grants]
+    bindings = [AclBinding(*_parts(grant)) for grant in grants]
     if not bindings:
         return
     for future in admin.create_acls(bindings, request_timeout=deadline.remaining()).values():
-        _result(future, "giving rights", settings, deadline)
+        result_of(future, "giving rights", settings, deadline)
 
 
 def take(admin: AdminClient, grants: Iterable[Grant], settings: BusSettings, deadline: Deadline) -> None:
     """Takes these rights away."""
-    filters = [_filter(grant) for grant in grants]
+    filters = [AclBindingFilter(*_parts(grant)) for grant in grants]
     if not filters:
         return
     for future in admin.delete_acls(filters, request_timeout=deadline.remaining()).values():
-        _result(future, "taking rights", settings, deadline)
+        result_of(future, "taking rights", settings, deadline)
 
 
 def _named(kind: Any, name: str) -> Any:
@@ -127,14 +121,6 @@ def _parts(grant: Grant) -> tuple[Any, ...]:
     )
 
 
-def _binding(grant: Grant) -> AclBinding:
-    return AclBinding(*_parts(grant))
-
-
-def _filter(grant: Grant) -> AclBindingFilter:
-    return AclBindingFilter(*_parts(grant))
-
-
 def _grant(binding: AclBinding) -> Grant | None:
     if binding.permission_type is not AclPermissionType.ALLOW or binding.host != _ANYWHERE:
         return None
@@ -145,20 +131,3 @@ def _grant(binding: AclBinding) -> Grant | None:
         return None
     is_prefix = binding.resource_pattern_type is ResourcePatternType.PREFIXED
     return Grant(binding.principal, Right(resource, binding.name, operation, is_prefix))
-
-
-def _result(future: "Future[T]", doing: str, settings: BusSettings, deadline: Deadline) -> T:
-    try:
-        return future.result(deadline.remaining())
-    except FutureTimeout:
-        raise UnavailableError(
-            f"{doing}: the cluster at {settings.bootstrap_servers} did not respond in time"
-        ) from None
-    except KafkaException as error:
-        found = error_of(error)
-        if found.code() == KafkaError.SECURITY_DISABLED:
-            raise ConfigurationError(
-                f"{doing}: the cluster at {settings.bootstrap_servers} has no authorizer, so everybody may do "
-                "everything: set authorizer.class.name on its brokers"
-            ) from error
-        raise translated(found, doing, settings.bootstrap_servers) from error

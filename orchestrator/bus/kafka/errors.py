@@ -94,6 +94,11 @@ def translated(error: KafkaError, doing: str, servers: str) -> OrchestratorError
         return ConfigurationError(
             f"{doing} failed: the cluster at {servers} denies access: {reason}; check credentials and ACLs"
         )
+    if code == KafkaError.SECURITY_DISABLED:
+        return ConfigurationError(
+            f"{doing} failed: the cluster at {servers} has no authorizer, so everybody may do everything: set "
+            "authorizer.class.name on its brokers"
+        )
     if error.txn_requires_abort():
         return AbortableError(f"{doing} failed: {reason}", refused=code in _TOO_LARGE)
     if code in _FENCED:

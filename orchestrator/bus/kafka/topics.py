@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs do not re-export these
@@ -18,13 +18,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs d
 )
 
 from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.kafka.admin_results import result_of
 from orchestrator.bus.kafka.errors import error_of, translated
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.topic_names import TopicNames
-from orchestrator.errors import ConfigurationError, UnavailableError
+from orchestrator.errors import ConfigurationError
 from orchestrator.messages.catalogue import TOPICS, Topic, TopicSpec
-
-T = TypeVar("T")
 
 _BROKERS_DEFAULT: Final = -1
 
@@ -145,7 +144,7 @@ def _configs(
     return {
         resource.name: {
             name: entry.value
-            for name, entry in _result(future, "reading the settings of topics", settings, deadline).items()
+            for name, entry in result_of(future, "reading the settings of topics", settings, deadline).items()
         }
         for resource, future in futures.items()
     }
@@ -167,7 +166,7 @@ def _create(
     for name, created in admin.create_topics(new, operation_timeout=deadline.remaining()).items():
         # Another process may apply at the same time: the next plan shows whether the topic is as we want it.
         if not _exists(created, deadline):
-            _result(created, f"creating the topic {name}", settings, deadline)
+            result_of(created, f"creating the topic {name}", settings, deadline)
 
 
 def _alter(admin: AdminClient, plans: Iterable[TopicPlan], settings: BusSettings, deadline: Deadline) -> None:
@@ -183,7 +182,7 @@ def _alter(admin: AdminClient, plans: Iterable[TopicPlan], settings: BusSettings
         for each in plans
     ]
     for altered in admin.incremental_alter_configs(resources, request_timeout=deadline.remaining()).values():
-        _result(altered, "changing the settings of topics", settings, deadline)
+        result_of(altered, "changing the settings of topics", settings, deadline)
 
 
 def _exists(created: "Future[None]", deadline: Deadline) -> bool:
@@ -192,15 +191,3 @@ def _exists(created: "Future[None]", deadline: Deadline) -> bool:
     except FutureTimeout:
         return False
     return isinstance(error, KafkaException) and error_of(error).code() == KafkaError.TOPIC_ALREADY_EXISTS
-
-
-def _result(future: "Future[T]", doing: str, settings: BusSettings, deadline: Deadline) -> T:
-    """The result of an admin operation. Its failure is raised as an error of our hierarchy."""
-    try:
-        return future.result(timeout=deadline.remaining())
-    except KafkaException as error:
-        raise translated(error_of(error), doing, settings.bootstrap_servers) from error
-    except FutureTimeout as error:
-        raise UnavailableError(
-            f"{doing} failed: the cluster at {settings.bootstrap_servers} did not respond in time"
-        ) from error
