@@ -1,6 +1,5 @@
 """A local Kafka with users: TLS with a certificate of its own, SASL/SCRAM, and the standard authorizer."""
 
-import os
 import secrets
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -20,6 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs d
 from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import UnavailableError
 from orchestrator.local import jars
+from orchestrator.local.secret_files import kept_secret
 
 ADMIN: Final = "admin"
 """The user that may do everything: it creates the others."""
@@ -33,7 +33,6 @@ _MODULE: Final = "org.apache.kafka.common.security.scram.ScramLoginModule"
 _KEYTOOL_S: Final = 60.0
 _ITERATIONS: Final = 4_096
 """Of SCRAM: the fewest that brokers accept."""
-_PRIVATE: Final = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +55,7 @@ class LocalSecurity:
 
     def password(self, user: str) -> str:
         """The user's password, made when it is first asked for and kept in a file that only its owner reads."""
-        path = self.password_file(user)
-        if not path.exists():
-            _write_privately(path, secrets.token_urlsafe(24))
-        return path.read_text()
+        return kept_secret(self.password_file(user), lambda: secrets.token_urlsafe(24))
 
     def password_file(self, user: str) -> Path:
         return self.folder / f"{user}.password"
@@ -158,8 +154,3 @@ def _variables(settings: Mapping[str, str], *, is_secret: bool) -> dict[str, str
         for name, value in settings.items()
         if (name == "sasl.password") is is_secret
     }
-
-
-def _write_privately(path: Path, content: str) -> None:
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE), "w") as file:
-        file.write(content)

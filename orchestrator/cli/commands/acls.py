@@ -10,8 +10,9 @@ from orchestrator.cli.output import write_line, write_table
 from orchestrator.cli.shell import Shell
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from orchestrator.bus.kafka.acls import Right
     from orchestrator.operations.acls import AclPlan
 
 app = typer.Typer(help="Rights on Kafka of services and users.", no_args_is_help=True)
@@ -86,6 +87,14 @@ def _plans(
     return plan_acls(settings.bus, wanted, principal, shell.timeout_s)
 
 
+def _rows(plan: "AclPlan") -> "Iterator[tuple[Right, str]]":
+    """Each right of a principal with its status: given, missing or surplus."""
+    for right in plan.wanted:
+        yield right, "missing" if right in plan.missing else "given"
+    for right in plan.surplus:
+        yield right, "surplus"
+
+
 def _document(plan: "AclPlan") -> dict[str, Any]:
     return {
         "name": plan.name,
@@ -96,31 +105,18 @@ def _document(plan: "AclPlan") -> dict[str, Any]:
                 "resource": right.resource,
                 "name": right.name,
                 "pattern": "prefixed" if right.is_prefix else "literal",
-                "status": "missing" if right in plan.missing else "given",
+                "status": status,
             }
-            for right in plan.wanted
-        ]
-        + [
-            {
-                "operation": right.operation,
-                "resource": right.resource,
-                "name": right.name,
-                "pattern": "prefixed" if right.is_prefix else "literal",
-                "status": "surplus",
-            }
-            for right in plan.surplus
+            for right, status in _rows(plan)
         ],
     }
 
 
 def _write_plans(plans: "Sequence[AclPlan]") -> None:
     rows = [
-        (plan.principal, str(right), status)
+        (plan.principal, str(right), "" if status == "given" else status)
         for plan in plans
-        for right, status in (
-            *((right, "missing" if right in plan.missing else "") for right in plan.wanted),
-            *((right, "surplus") for right in plan.surplus),
-        )
+        for right, status in _rows(plan)
     ]
     write_table(("principal", "right", "to do"), rows)
 

@@ -145,11 +145,9 @@ def _environment(address: "StackAddress", folder: Path) -> dict[str, str]:
 
 def _call_keys(folder: Path) -> dict[str, str]:
     """The key of the calls of this installation, made at its first start."""
-    path = folder / _CALL_KEYS
-    if not path.exists():
-        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-    return {"ORCHESTRATOR_CALL_KEYS": path.read_text()}
+    from orchestrator.local.secret_files import kept_secret
+
+    return {"ORCHESTRATOR_CALL_KEYS": kept_secret(folder / _CALL_KEYS, lambda: secrets.token_hex(32))}
 
 
 def _traced(viewer: "LocalJaeger") -> dict[str, str]:
