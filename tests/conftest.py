@@ -1,5 +1,6 @@
 """Settings and servers of all tests."""
 
+import logging
 import signal
 from collections.abc import Iterator
 
@@ -15,6 +16,16 @@ settings.load_profile("same-everywhere")
 
 # A run in the background of a shell ignores Ctrl-C, and so would all processes that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def root_logger() -> Iterator[None]:
+    """What a test does to the root logger ends with it: the stream that its logs went to is closed by then."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -255,9 +255,13 @@ async def test_servers_end_with_the_process_that_uses_them(diary: Diary) -> None
     await outcome(agent)
     (process,) = diary.started
     assert is_running(process)
-    server.state.connection.broke()
+    held = server.state.connection._held
+    assert held
+    held.broke()
 
-    await until(lambda: not is_running(process))
+    # The library looks now and then whether the process has ended, and must not be interrupted before it has seen it.
+    await held.task
+    assert not is_running(process)
     assert diary.lines[-1] == f"ended {process}"
 
 
