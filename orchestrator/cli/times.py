@@ -104,7 +104,9 @@ def _instant(text: str, sign: int) -> int:
         moment = datetime.max.replace(tzinfo=UTC)
     latest = datetime.now(UTC) + timedelta(milliseconds=LONGEST_MS)
     if not _EARLIEST <= moment <= latest:
-        raise typer.BadParameter(f"{text[:60]!r} is too far away: write a time from 1970 to {latest.year}")
+        raise typer.BadParameter(
+            f"{text[:60]!r} is too far away: write a time from 1970 to {latest:%Y-%m-%d}"
+        )
     return round(moment.timestamp() * 1_000_000)
 
 

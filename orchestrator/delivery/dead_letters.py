@@ -6,8 +6,9 @@ from msgspec.structs import replace
 
 from orchestrator.bus.errors import SchemaUnresolved
 from orchestrator.bus.ports import Received
-from orchestrator.delivery.originals import bounded, original, printable
+from orchestrator.delivery.originals import bounded, original
 from orchestrator.messages.base import Command, Event, Message
+from orchestrator.messages.encodable import encodable
 from orchestrator.messages.events import MessageDeadLettered
 from orchestrator.messages.identity import canonical_uuid, derived_id
 from orchestrator.messages.types import Failure, FailureKind
@@ -41,14 +42,14 @@ def dead_letter(
     """
     place = (received.topic.value, received.partition, received.offset)
     known = message if isinstance(message, Command | Event) else None
-    session = printable(known.correlation_id) if known else ""
+    session = encodable(known.correlation_id) if known else ""
     return MessageDeadLettered(
         event_id=derived_id("dead-letter", service, *place),
         correlation_id=session if 0 < len(session) <= LONGEST_NAME else _session_of(received, place),
-        causation_id=printable(known.message_id, LONGEST_NAME) if known else "",
+        causation_id=encodable(known.message_id, LONGEST_NAME) if known else "",
         occurred_at=now,
-        agent=printable(known.agent, LONGEST_NAME) if known else "",
-        tenant=printable(known.tenant, LONGEST_NAME) if known else "",
+        agent=encodable(known.agent, LONGEST_NAME) if known else "",
+        tenant=encodable(known.tenant, LONGEST_NAME) if known else "",
         original=original(received),
         failure=written(failure),
         service=service,
@@ -66,13 +67,13 @@ def bounded_dead_letter(whole: MessageDeadLettered) -> MessageDeadLettered:
         f" (only the beginning of its {parts} is kept here: read the record at offset {kept.offset} of "
         f"{kept.topic}, partition {kept.partition})"
     )
-    reason = printable(whole.failure.message, LONGEST_REASON - len(note))
+    reason = encodable(whole.failure.message, LONGEST_REASON - len(note))
     return replace(
         whole,
         original=kept,
         failure=replace(whole.failure, message=reason + note),
-        agent=printable(whole.agent, LONGEST_NAME),
-        tenant=printable(whole.tenant, LONGEST_NAME),
+        agent=encodable(whole.agent, LONGEST_NAME),
+        tenant=encodable(whole.tenant, LONGEST_NAME),
     )
 
 
@@ -80,8 +81,8 @@ def written(failure: Failure) -> Failure:
     """The failure as a dead letter says it: an exception may hold any text of any length."""
     return replace(
         failure,
-        code=printable(failure.code, LONGEST_NAME),
-        message=printable(failure.message, LONGEST_REASON),
+        code=encodable(failure.code, LONGEST_NAME),
+        message=encodable(failure.message, LONGEST_REASON),
     )
 
 

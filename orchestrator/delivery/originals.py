@@ -12,6 +12,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from orchestrator.bus.ports import Received
+from orchestrator.messages.encodable import encodable
 from orchestrator.messages.types import CutPart, Header, OriginalMessage
 
 KEY_BYTES: Final = 1_024
@@ -35,7 +36,7 @@ def original(received: Received) -> OriginalMessage:
         timestamp_ms=max(0, received.timestamp_ms),
         key=received.key,
         value=received.value,
-        headers=tuple(Header(name=printable(name), value=value) for name, value in received.headers),
+        headers=tuple(Header(name=encodable(name), value=value) for name, value in received.headers),
     )
 
 
@@ -54,12 +55,6 @@ def bounded(whole: OriginalMessage) -> OriginalMessage:
         headers=tuple(_first_headers(whole.headers)),
         cut=(*whole.cut, *(part for part in cut if part.part not in known)),
     )
-
-
-def printable(text: str, longest: int | None = None) -> str:
-    """The text as UTF-8 can hold it, cut after `longest` characters."""
-    clean = text if text.isascii() else text.encode("utf-8", "replace").decode()
-    return clean if longest is None or len(clean) <= longest else clean[: longest - 1] + "…"
 
 
 def _beginning(part: bytes | None, longest: int) -> bytes | None:
@@ -87,7 +82,7 @@ def _first_headers(headers: Iterable[Header]) -> Iterator[Header]:
     room = HEADER_BYTES
     for header in headers:
         kept = Header(
-            name=printable(header.name, _NAME_CHARACTERS),
+            name=encodable(header.name, _NAME_CHARACTERS),
             value=_beginning(header.value, HEADER_VALUE_BYTES),
         )
         room -= len(kept.name.encode()) + len(kept.value or b"") + _PER_HEADER

@@ -11,14 +11,14 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from orchestrator.errors import ContractError, UnavailableError
+from orchestrator.messages.bounds import LONGEST_WAIT_MS
+from orchestrator.messages.encodable import encodable
 from orchestrator.messages.types import Failure, FailureKind
 from orchestrator.sdk.containment import PluginRaised
 from orchestrator.sdk.errors import HandlerError, RunFailedError
 
 LONGEST_MESSAGE: Final = 2_000
 LONGEST_CODE: Final = 100
-LONGEST_WAIT_MS: Final = 7 * 24 * 3_600_000
-"""More than a week is not a time to wait but a mistake."""
 _MOST_LEAVES: Final = 100
 """Members of an exception group that are looked at."""
 _NETWORK_ERRNOS: Final = frozenset(
@@ -66,15 +66,15 @@ def _said(error: HandlerError) -> Failure:
     known = kind if isinstance(kind, FailureKind) else FailureKind.UNKNOWN
     return Failure(
         kind=known,
-        code=_sendable(said)[:LONGEST_CODE] if said and isinstance(said, str) else known.lower(),
+        code=encodable(said, LONGEST_CODE) if said and isinstance(said, str) else known.lower(),
         message=readable(_text(error)) or type(error).__name__,
-        retry_after_ms=_bounded(wait),
+        retry_after_ms=bounded_wait(wait),
     )
 
 
-def _bounded(wait: Any) -> int | None:
+def bounded_wait(wait: Any) -> int | None:
     """Milliseconds that a reply may carry; None for what is no number."""
-    if not isinstance(wait, int | float) or isnan(wait):
+    if not isinstance(wait, int | float) or (isinstance(wait, float) and isnan(wait)):
         return None
     return int(min(max(wait, 0), LONGEST_WAIT_MS))
 
@@ -128,12 +128,7 @@ def described(error: BaseException) -> str:
 def readable(text: str) -> str:
     """The text, cut after `LONGEST_MESSAGE` characters, without the credentials in URLs and without halves of
     characters (lone surrogates), which UTF-8 cannot hold."""
-    clean = _sendable(_CREDENTIALS.sub("://***@", text))
-    return clean if len(clean) <= LONGEST_MESSAGE else clean[: LONGEST_MESSAGE - 1] + "…"
-
-
-def _sendable(text: str) -> str:
-    return str.encode(text, "utf-8", "backslashreplace").decode()
+    return encodable(_CREDENTIALS.sub("://***@", text), LONGEST_MESSAGE)
 
 
 def _text(error: BaseException) -> str:

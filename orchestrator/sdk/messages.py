@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from orchestrator.messages import commands, events, types
 from orchestrator.messages.base import Command, Definition, Event, Message, SessionEvent
+from orchestrator.messages.bounds import LONGEST_WAIT_MS
 from orchestrator.messages.identity import derived_id, idempotency_key
 from orchestrator.messages.plans import dependencies
 from orchestrator.messages.timeouts import QUEUE_MS
@@ -11,6 +12,7 @@ from orchestrator.messages.usage import cost_at_most, rest_of, share_of, tokens_
 from orchestrator.messages.values import fill_content, json_value, not_finite_text, read_json, steps_named
 
 __all__ = [
+    "LONGEST_WAIT_MS",
     "QUEUE_MS",
     "Command",
     "Definition",

@@ -6,15 +6,14 @@ from typing import Final
 import msgspec
 
 from orchestrator.messages import commands, events
-from orchestrator.messages.types import AgentProfile, Failure, FailureKind, Limits, OriginalMessage
+from orchestrator.messages.bounds import LONGEST_DAYS, LONGEST_MS, limit_problems
+from orchestrator.messages.types import AgentProfile, Failure, FailureKind, OriginalMessage
 from orchestrator.saga.calls import micros
 from orchestrator.saga.limits import resolved_limits
 from orchestrator.saga.outputs import Draft, draft
 from orchestrator.saga.state import Session
 
 DAY_MS: Final = 86_400_000
-MAX_AHEAD_MS: Final = 366 * DAY_MS
-"""How far ahead a task may begin, and how long it may take from there: what waits for longer waits for nobody."""
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,24 +94,15 @@ def _refusal(submission: Submission, now: int) -> Failure | None:
         return _invalid(
             "expired", "the task's not_after had passed before it was accepted: submit it with a later one"
         )
-    if (task.not_before or 0) > now + micros(MAX_AHEAD_MS):
+    if (task.not_before or 0) > now + micros(LONGEST_MS):
         return _invalid(
             "too_far_ahead",
-            "the task's not_before is more than a year ahead: submit it with an earlier one. Times are Unix time in "
+            f"the task's not_before is more than {LONGEST_DAYS} days ahead: submit it later. Times are Unix time in "
             "microseconds",
         )
-    return _refused_limits(resolved_limits(submission.profile, task.limits))
-
-
-def _refused_limits(limits: Limits) -> Failure | None:
-    values = {name: getattr(limits, name) for name in Limits.__struct_fields__}
-    if negative := [name for name, value in values.items() if value is not None and value < 0]:
-        return _invalid("negative_limit", f"a limit is not negative: {', '.join(negative)}")
-    if (limits.deadline_ms or 0) > MAX_AHEAD_MS or (limits.step_timeout_ms or 0) > MAX_AHEAD_MS:
-        return _invalid(
-            "deadline_too_far",
-            "a task and its steps may take a year at most: set a shorter deadline or step timeout, in milliseconds",
-        )
+    # Of the agent too: whoever may write `definitions` need not have used the command that checks profiles.
+    if problems := limit_problems(resolved_limits(submission.profile, task.limits)):
+        return _invalid("limit_out_of_range", "; ".join(problems))
     return None
 
 

@@ -15,7 +15,7 @@ from orchestrator.sdk.errors import (
     TransientError,
     UnknownOutcome,
 )
-from orchestrator.sdk.failures import readable
+from orchestrator.sdk.failures import bounded_wait, readable
 from orchestrator.sdk.isolation.limits import Limits
 
 MEMORY_LIMIT: Final = "memory_limit"
@@ -24,7 +24,6 @@ OUTPUT_LIMIT: Final = "output_limit"
 TIMEOUT: Final = "timeout"
 DIED: Final = "process_died"
 NOT_STARTED: Final = "process_not_started"
-MOST_WAIT_MS: Final = 86_400_000
 _ERRORS: Final[dict[str, type[HandlerError]]] = {
     error.kind.value: error for error in (TransientError, PermanentError, InvalidInput, UnknownOutcome)
 }
@@ -91,10 +90,8 @@ def raised(failure: dict[str, Any]) -> Exception:
         kind=FailureKind.PERMANENT,
         code=str(failure.get("code"))[:100],
         message=readable(str(failure.get("message"))),
+        retry_after_ms=bounded_wait(failure.get("retry_after_ms")),
     )
-    retry_after_ms = failure.get("retry_after_ms")
-    if isinstance(retry_after_ms, int) and 0 <= retry_after_ms < MOST_WAIT_MS:
-        found = replace(found, retry_after_ms=retry_after_ms)
     error = _ERRORS.get(str(failure.get("kind")), PermanentError)
     if failure.get("is_own"):
         return error(found.message, code=found.code, retry_after_ms=found.retry_after_ms)

@@ -19,14 +19,13 @@ from orchestrator.sdk import (
     failure_of,
     readable,
 )
+from orchestrator.sdk.messages import LONGEST_WAIT_MS
 
 logger: Final = logging.getLogger(__name__)
 
 _SECRET_VARIABLE: Final = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL)", re.IGNORECASE)
 _SHORTEST_SECRET: Final = 8
 _LONGEST_REASON: Final = 500
-LONGEST_WAIT_S: Final = 86_400.0
-"""A provider that asks for more is asked again after a day."""
 _SECRET_TEXT: Final = re.compile(r"\b(sk-|Bearer\s+|key[-_])[A-Za-z0-9*._-]{4,}", re.IGNORECASE)
 _REJECTED: Final = frozenset(range(400, 500)) - {408, 409, 425, 429}
 """Statuses of HTTP with which the same request fails again."""
@@ -140,7 +139,7 @@ def asked_wait_s(seconds: float | None) -> float | None:
     """How long a provider asks to wait, at most a day; None for what is no time. The header holds any number."""
     if seconds is None or math.isnan(seconds) or seconds < 0:
         return None
-    return min(seconds, LONGEST_WAIT_S)
+    return min(seconds, LONGEST_WAIT_MS / 1000)
 
 
 def _reason(error: Exception) -> str:

@@ -13,14 +13,13 @@ from orchestrator.sdk import (
     Retry,
     recovery,
 )
+from orchestrator.sdk.messages import LONGEST_WAIT_MS
 from orchestrator_services.recovery.backoff import backoff_ms
 
 NOT_BEGUN: Final = frozenset(
     {"rate_limited", "overloaded", "model_unavailable", "server_unavailable", "tools_not_announced"}
 )
 """Codes of transient failures after which nothing has been done and nothing spent."""
-LONGEST_WAIT_MS: Final = 86_400_000
-"""A day. A failure that asks for more is tried again earlier: it may name any number."""
 
 
 @recovery("default")
@@ -49,6 +48,7 @@ async def by_class_of_failure(failed: FailedCall, context: Context) -> Recovery:
 def _again(failed: FailedCall) -> Retry | None:
     """A retry while the call has attempts left. Attempts count across all tools of a step."""
     call, failure = failed.call, failed.failure
+    # A failure may name any number: one of other code did not pass the bound of ours.
     asked = min(failure.retry_after_ms or 0, LONGEST_WAIT_MS)
     delay = max(backoff_ms(call.retry, call.attempt, call.call_id), asked)
     # A tool that says so of itself has run, and another one may be free.

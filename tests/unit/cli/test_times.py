@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pytest
 import typer
 
 from orchestrator.cli import times
-from orchestrator.messages.bounds import LONGEST_MS
 
 
 @pytest.fixture
@@ -59,11 +58,13 @@ def test_anything_else_says_what_to_write(parse: object, text: str) -> None:
 )
 def test_a_time_beyond_all_use_is_refused(parse: object, text: str) -> None:
     assert callable(parse)
-    with pytest.raises(typer.BadParameter, match=r"is too far away: write a time from 1970 to 21\d\d"):
+    with pytest.raises(
+        typer.BadParameter, match=r"is too far away: write a time from 1970 to 20\d\d-\d\d-\d\d"
+    ):
         parse(text)
 
 
-@pytest.mark.parametrize("text", ["0s", "25h", "36500d"])
+@pytest.mark.parametrize("text", ["0s", "25h", "366d"])
 def test_a_wait_is_at_most_a_day(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="write a duration from 1ms to 1d"):
         times.wait_s(text)
@@ -100,6 +101,7 @@ def test_a_time_of_a_message_that_no_calendar_has_is_shown_as_a_number(number: i
     assert times.shown(number) == times.shown_clock(number) == f"{number} µs"
 
 
-def test_the_longest_duration_ahead_can_be_shown() -> None:
-    assert times.shown(times.ahead("36500d"))[:2] == "21"
-    assert datetime.fromtimestamp(LONGEST_MS / 1000, UTC).year < 2100
+def test_what_is_as_far_ahead_as_a_duration_may_be_is_taken_as_a_time_too() -> None:
+    date = times.shown(times.ahead("365d"))[:10]
+
+    assert times.shown(times.ahead(date))[:10] == date

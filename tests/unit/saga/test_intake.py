@@ -114,8 +114,9 @@ def _refused(session: Scenario, code: str, words: str) -> None:
     [
         ({"not_before": 2**62}, "too_far_ahead"),
         ({"not_before": START + 367 * 86_400 * SECOND}, "too_far_ahead"),
-        ({"limits": Limits(deadline_ms=-1)}, "negative_limit"),
-        ({"limits": Limits(tokens=-5)}, "negative_limit"),
+        ({"limits": Limits(deadline_ms=-1)}, "limit_out_of_range"),
+        ({"limits": Limits(tokens=-5)}, "limit_out_of_range"),
+        ({"limits": Limits(parallel_steps=0)}, "limit_out_of_range"),
     ],
 )
 def test_a_task_out_of_range_is_refused(fields: dict[str, Any], code: str) -> None:
@@ -125,7 +126,7 @@ def test_a_task_out_of_range_is_refused(fields: dict[str, Any], code: str) -> No
 
 def test_an_agent_may_not_take_longer_than_a_year() -> None:
     session = given(task(profile=bounded(deadline_ms=367 * 86_400_000)))
-    assert session.wrote(events.TaskRefused).failure.code == "deadline_too_far"
+    assert session.wrote(events.TaskRefused).failure.code == "limit_out_of_range"
 
 
 def test_a_task_may_begin_in_a_year() -> None:

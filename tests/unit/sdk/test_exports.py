@@ -130,6 +130,7 @@ MESSAGES = {
     "Definition",
     "Event",
     "Message",
+    "LONGEST_WAIT_MS",
     "QUEUE_MS",
     "SessionEvent",
     "commands",

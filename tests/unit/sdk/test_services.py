@@ -2,12 +2,14 @@
 
 import gc
 import weakref
+from typing import Any
 
 import pytest
 from orchestrator_services import recovery
 
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
 from orchestrator.messages import events
+from orchestrator.messages.bounds import LONGEST_WAIT_MS
 from orchestrator.messages.types import CallKind, FailureKind, ReviewVerdict, ToolDefinition
 from orchestrator.sdk import (
     Event,
@@ -29,6 +31,7 @@ from orchestrator.sdk import (
     subscriber,
     tool_defined,
 )
+from orchestrator.sdk.isolation.outcome import raised
 from orchestrator.sdk.service import as_messages
 from tests.unit.services.support import START, World, call, event, failure
 
@@ -162,6 +165,28 @@ def test_a_failure_says_how_long_to_wait_where_the_error_does() -> None:
 
     assert (found.code, found.retry_after_ms) == ("rate_limited", 1500)
     assert failure_of(TransientError("busy"), "mine").retry_after_ms is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (10**400, LONGEST_WAIT_MS),
+        (2**62, LONGEST_WAIT_MS),
+        (float("inf"), LONGEST_WAIT_MS),
+        (-5, 0),
+        (1.9, 1),
+        (float("nan"), None),
+        ("1", None),
+    ],
+)
+def test_a_wait_that_a_failure_asks_for_is_a_day_at_most(asked: Any, told: int | None) -> None:
+    error = TransientError("too many requests", code="rate_limited", retry_after_ms=asked)
+
+    found = failure_of(error, "mine")
+
+    assert (found.code, found.retry_after_ms) == ("rate_limited", told)
+    reported = raised({"kind": "TRANSIENT", "retry_after_ms": asked, "is_own": True})
+    assert failure_of(reported, "mine").retry_after_ms == told
 
 
 def test_what_a_call_used_of_models_adds_up() -> None:

@@ -16,9 +16,10 @@ from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Outgoing, Received
 from orchestrator.errors import ContractError
 from orchestrator.messages import events
+from orchestrator.messages.bounds import LONGEST_MS
 from orchestrator.messages.catalogue import CATALOGUE
 from orchestrator.messages.ranges import INT, LATEST, LONG, range_of
-from orchestrator.messages.schemas import declared, self_contained
+from orchestrator.messages.schemas import SCHEMA_ROOT, declared, self_contained
 from orchestrator.messages.types import Usage
 from orchestrator.messages.usage import total_usage
 from tests.support.samples import sample_of
@@ -50,6 +51,17 @@ def test_a_number_out_of_range_is_not_read(tokens: int) -> None:
 
     with pytest.raises(ContractError, match="tokens_input is"):
         read(marked, marked.value.replace(before, after))
+
+
+def test_schemas_and_profiles_bound_durations_alike() -> None:
+    maxima = {
+        field["maximum"]
+        for path in SCHEMA_ROOT.rglob("*.avsc")
+        for field in json.loads(path.read_text()).get("fields", ())
+        if field["name"].endswith("_ms") and "maximum" in field
+    }
+
+    assert maxima == {LONGEST_MS}
 
 
 def test_the_largest_numbers_are_written_and_read() -> None:
