@@ -17,6 +17,8 @@ HANDLE: Final = "handle"
 """Stage: the handler raised, or its outputs cannot be sent."""
 UNDECODABLE: Final = "undecodable"
 """Failure code: the body does not decode."""
+FORGED: Final = "forged"
+"""Failure code: no orchestrator has opened the call that a command or a reply names."""
 SCHEMA_UNRESOLVED: Final = "schema_unresolved"
 """Failure code: the registry did not respond for so long that the record was set aside. Writing it to its topic again
 may succeed."""

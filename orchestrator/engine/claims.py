@@ -5,13 +5,15 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from orchestrator.delivery.dead_letters import FORGED
+from orchestrator.engine.quarantine import not_processable
 from orchestrator.engine.state.ended import is_within_window
 from orchestrator.engine.state.ended_index import Entry
 from orchestrator.engine.state.partition import Partition
 from orchestrator.messages import commands, events
 from orchestrator.messages.call_ids import CallIds
 from orchestrator.messages.identity import claim_of, has_key
-from orchestrator.messages.types import Call, CallKind
+from orchestrator.messages.types import Call, CallKind, Failure, FailureKind
 from orchestrator.saga import Input, Request, Session, Submission, TimePassed, mismatch
 
 _PLAN_ATTEMPTS: Final = 32
@@ -34,19 +36,22 @@ def ended_session(
     return partition.ended.with_id(correlation_id)
 
 
-def foreign(session: Session | None, ended: Entry | None, input: Input) -> str | None:
+def foreign(session: Session | None, ended: Entry | None, input: Input) -> Failure | None:
     """Why the input belongs to something else than the session it names, which is live or has ended; None if it is
     the session's."""
     if session is not None:
-        return mismatch(session, input)
+        problem = mismatch(session, input)
+        return not_processable(problem) if problem else None
     if ended is None or ended.claim is None or not isinstance(input, Submission):
         return None
     if ended.claim == claim_of_task(input.task):
         return None
-    return f"session {ended.correlation_id}, which has ended, did a task of another tenant or business key"
+    return not_processable(
+        f"session {ended.correlation_id}, which has ended, did a task of another tenant or business key"
+    )
 
 
-def forged(call_ids: CallIds, correlation_id: str, input: Input) -> str | None:
+def forged(call_ids: CallIds, correlation_id: str, input: Input) -> Failure | None:
     """Why nobody was asked for what the input replies; None for a reply to a call that an orchestrator has opened."""
     if isinstance(input, TimePassed | Request):
         return None
@@ -54,7 +59,13 @@ def forged(call_ids: CallIds, correlation_id: str, input: Input) -> str | None:
         is_known = any(call_ids.has_issued(correlation_id, call) for call in _plan_calls(input))
     else:
         is_known = call_ids.has_issued(correlation_id, input.call)
-    return None if is_known else "no orchestrator has opened the call that it replies to"
+    if is_known:
+        return None
+    return Failure(
+        kind=FailureKind.PERMANENT,
+        code=FORGED,
+        message="no orchestrator of this installation has opened the call that it replies to",
+    )
 
 
 def _plan_calls(review: events.PlanReviewed) -> Iterator[Call]:

@@ -13,6 +13,7 @@ from orchestrator.engine.assignment import SlotAssignment
 from orchestrator.engine.quarantine import not_processable
 from orchestrator.engine.routing import Routed, Router
 from orchestrator.engine.staged_batch import StagedBatch
+from orchestrator.engine.staged_output import StagedOutput
 from orchestrator.engine.state.encoding import Encoder
 from orchestrator.engine.state.timers import Horizon
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
@@ -69,7 +70,9 @@ class BatchDecider:
         `checkpoints`. `now` is Unix time in microseconds. Records behind one whose schema is being looked up are left
         out, and their positions are held. Raises `UnavailableError`."""
         number = self._assignment.last_batch + 1
-        batch = StagedBatch(number, self._assignment.partitions, self._encoder, now, self._call_ids)
+        batch = StagedBatch(
+            number, self._assignment.partitions, StagedOutput(self._encoder, now), self._call_ids
+        )
         for record in received:
             if (record.topic, record.partition) in batch.held:
                 # Their schemas are looked up together with the first one.
@@ -91,20 +94,20 @@ class BatchDecider:
             batch.hold(record)
             return
         except SchemaUnresolved as error:
-            batch.dead_letter(record, unresolved(error), DECODE, refusal)
+            batch.output.dead_letter(record, unresolved(error), DECODE, refusal)
             return
         except (UnavailableError, ConfigurationError):
             raise
         except ContractError as error:
-            batch.dead_letter(record, not_processable(str(error)), DECODE, refusal)
+            batch.output.dead_letter(record, not_processable(str(error)), DECODE, refusal)
             return
         except Exception as error:  # a bug in decoding must not stop the partition
             logger.exception("decoding the record at %s failed; it is dead-lettered", record.location)
             failure = not_processable(f"{type(error).__name__}: {error}")
-            batch.dead_letter(record, failure, DECODE, refusal)
+            batch.output.dead_letter(record, failure, DECODE, refusal)
             return
         if isinstance(routed, Outgoing):
-            batch.forward(record, routed, refusal)
+            batch.output.forward(record, routed, refusal)
         elif isinstance(routed, Routed):
             input = routed.input(record, self._agents.profile)
             batch.handle(record.partition, routed.correlation_id, input, record, refusal)

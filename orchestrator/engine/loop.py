@@ -251,7 +251,7 @@ class SagaLoop:
         self._begun_at = time.perf_counter()
         failed: OrchestratorError | None = None
         try:
-            self._transactions.commit(batch.outgoing, offsets, metadata, self._deadline())
+            self._transactions.commit(batch.output.records, offsets, metadata, self._deadline())
         except (
             AmbiguousCommit,
             FatalError,
@@ -288,12 +288,14 @@ class SagaLoop:
         seconds = time.perf_counter() - self._begun_at
         self._slow_down(batch)
         self._observer.dropped(batch.dropped)
-        self._observer.committed(Transaction(batch.messages, batch.outgoing, len(batch.inputs), seconds))
+        self._observer.committed(
+            Transaction(batch.output.messages, batch.output.records, len(batch.inputs), seconds)
+        )
         self._report_active()
 
     def _slow_down(self, batch: StagedBatch) -> None:
         """Does not read positions whose dead letters exceed their cap, until they are within it again."""
-        for (position, stage), count in batch.dead_letters.items():
+        for (position, stage), count in batch.output.dead_letters.items():
             seconds = self._caps.spend(position, stage, count)
             if seconds > 0:
                 logger.warning(

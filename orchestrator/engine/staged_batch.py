@@ -1,35 +1,26 @@
-"""A batch that is decided but not committed: the records its transaction writes, and the changes to live sessions."""
+"""A batch that is decided but not committed: what its inputs change, and what its transaction writes."""
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from orchestrator.bus.ports import Commit, Outgoing, Position, Received
-from orchestrator.delivery.dead_letters import bounded_dead_letter
-from orchestrator.delivery.failed_replies import TOO_LARGE
+from orchestrator.bus.ports import Commit, Position, Received
 from orchestrator.engine.checkpoint import MAX_SNAPSHOTS, StagedCheckpoint
 from orchestrator.engine.claims import claim_of_task, ended_session, foreign, forged, has_ended, with_link
-from orchestrator.engine.quarantine import (
-    not_processable,
-    quarantine_failure,
-    quarantined_session,
-    record_dead_letter,
-    session_dead_letter,
-)
+from orchestrator.engine.quarantine import quarantine_failure
 from orchestrator.engine.session_change import SessionChange
+from orchestrator.engine.staged_output import StagedOutput
 from orchestrator.engine.state import snapshots
-from orchestrator.engine.state.encoding import Encoder, TooLarge
-from orchestrator.engine.state.partition import LiveSession, Partition
+from orchestrator.engine.state.encoding import TooLarge
+from orchestrator.engine.state.partition import Partition
 from orchestrator.engine.state.timers import Timers
 from orchestrator.engine.too_large import handle_too_large
-from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
-from orchestrator.messages.base import Message, SessionEvent
+from orchestrator.errors import ConfigurationError, UnavailableError
+from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.call_ids import UNKEYED, CallIds
-from orchestrator.messages.catalogue import Topic
-from orchestrator.messages.types import Failure
 from orchestrator.saga import Input, Session, Submission, TimePassed, decide
 
 logger: Final = logging.getLogger(__name__)
@@ -42,22 +33,15 @@ REPEATED: Final = "repeated"
 
 @dataclass
 class StagedBatch:
-    """A batch decided at the time `now`, Unix time in microseconds. Live state does not change before `promote`."""
+    """A batch, decided at the time of its output. Live state does not change before `promote`."""
 
     number: int
     """Number of its transaction."""
     partitions: Mapping[int, Partition]
-    encoder: Encoder
-    now: int
+    output: StagedOutput
     call_ids: CallIds = UNKEYED
-    outgoing: list[Outgoing] = field(default_factory=list)
-    """All records that the transaction writes, in order."""
-    messages: list[Message] = field(default_factory=list)
-    """The messages among them, decoded, for traces, logs and metrics after the commit."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Inputs that changed nothing: `LATE` or `REPEATED`."""
-    dead_letters: Counter[tuple[Position, str]] = field(default_factory=Counter)
-    """Dead letters of records and sessions, by the position of the record that caused them and by stage."""
     held: set[Position] = field(default_factory=set)
     """Positions with a record that cannot be decoded yet."""
     inputs: list[str] = field(default_factory=list)
@@ -70,6 +54,11 @@ class StagedBatch:
     _quarantined: dict[tuple[int, str], None] = field(default_factory=dict)
     _checkpoints: dict[int, StagedCheckpoint] = field(default_factory=dict)
     _idle_timers: list[str] = field(default_factory=list)
+
+    @property
+    def now(self) -> int:
+        """When it is decided, Unix time in microseconds."""
+        return self.output.now
 
     # -- inputs
 
@@ -114,9 +103,9 @@ class StagedBatch:
         is_broken = of.is_broken(correlation_id) or (partition, correlation_id) in self._quarantined
         ended = None if is_broken else ended_session(of, session, correlation_id, input)
         if received is not None and not is_broken:
-            problem = foreign(session, ended, input) or forged(self.call_ids, correlation_id, input)
-            if problem is not None:
-                self.dead_letter(received, not_processable(problem), "match", poison_reason)
+            failure = foreign(session, ended, input) or forged(self.call_ids, correlation_id, input)
+            if failure is not None:
+                self.output.dead_letter(received, failure, "match", poison_reason)
                 return
         if is_broken or has_ended(session, ended, input):
             self.dropped[LATE] += 1
@@ -144,20 +133,6 @@ class StagedBatch:
         if (partition, correlation_id) not in self._changes:
             self._idle_timers.append(correlation_id)
 
-    def forward(self, received: Received, outgoing: Outgoing, refusal: str = "") -> None:
-        """Forwards a record byte for byte. `refusal` is why the broker refused to take it; empty if it did not."""
-        if self.encoder.fits(outgoing) and not refusal:
-            self.outgoing.append(outgoing)
-            return
-        problem = refusal or "too large to be forwarded to the partition of its session"
-        self.dead_letter(received, not_processable(problem), "route", refusal)
-
-    def dead_letter(self, received: Received, failure: Failure, stage: str, refusal: str = "") -> None:
-        """Dead-letters a record that cannot be processed: whole, or in parts if the broker refused it whole."""
-        made = record_dead_letter(received, failure, stage, self.now)
-        self.dead_letters[(received.topic, received.partition), stage] += 1
-        self.write(bounded_dead_letter(made) if refusal else made)
-
     def quarantine(
         self,
         partition: int,
@@ -167,16 +142,10 @@ class StagedBatch:
         received: Received | None = None,
         session: Session | None = None,
     ) -> None:
-        """Dead-letters a session, and records in the snapshots topic that further inputs are dropped."""
+        """Sets a session aside: further inputs of it are dropped."""
         session = session or self.session(partition, correlation_id)
-        failure = quarantine_failure(code, reason)
         self._quarantined[partition, correlation_id] = None
-        topic = received.topic if received else Topic.EVENTS
-        made = session_dead_letter(correlation_id, session, failure, self.now, received)
-        self.dead_letters[(topic, partition), made.stage] += 1
-        self.write(bounded_dead_letter(made) if code == TOO_LARGE else made)
-        record = quarantined_session(correlation_id, session, failure, self.now)
-        self.outgoing.append(snapshots.quarantine(self.encoder, partition, record))
+        self.output.quarantine(partition, correlation_id, session, quarantine_failure(code, reason), received)
 
     # -- snapshots and checkpoints
 
@@ -194,9 +163,11 @@ class StagedBatch:
                 for live in partition.stale_sessions(end, self.now)
                 if (number, live.session.correlation_id) not in self._changes
             )
-            sizes = self._write_snapshots_of(partition, islice(stale, MAX_SNAPSHOTS), end)
+            sizes = self.output.snapshots(number, islice(stale, MAX_SNAPSHOTS), end)
             self._checkpoints[number] = checkpoint = StagedCheckpoint(partition, end, sizes)
-            self.outgoing += checkpoint.records(self.encoder, partition_count, self.number, self.now)
+            self.output.records += checkpoint.records(
+                self.output.encoder, partition_count, self.number, self.now
+            )
 
     def write_snapshots(self) -> None:
         """Writes snapshots of changed sessions where they are due, and tombstones for those of ended sessions."""
@@ -209,7 +180,7 @@ class StagedBatch:
     @property
     def is_empty(self) -> bool:
         """Whether no transaction is needed."""
-        return not self.outgoing and not self._checkpoints
+        return not self.output.records and not self._checkpoints
 
     def touched(self) -> frozenset[int]:
         """Partitions that the transaction writes for or has read from."""
@@ -263,7 +234,7 @@ class StagedBatch:
         decision = decide(
             self.session(partition, correlation_id), input, correlation_id, self.now, self.call_ids
         )
-        encoded = [self.encoder.encode(output) for output in decision.outputs]
+        encoded = [self.output.encoder.encode(output) for output in decision.outputs]
         if decision.session is None or not encoded:
             self.dropped[REPEATED] += 1
             return
@@ -275,8 +246,7 @@ class StagedBatch:
         if isinstance(input, Submission) and decision.session.task is not None:
             self._keyed[partition, claim_of_task(input.task)] = correlation_id
         for output, outgoing in zip(decision.outputs, encoded, strict=True):
-            self.outgoing.append(outgoing)
-            self.messages.append(output)
+            self.output.add(output, outgoing)
             if isinstance(output, SessionEvent):
                 change.event_bytes += len(outgoing.value or b"")
                 self._event_counts[partition] = self._event_counts.get(partition, 0) + 1
@@ -291,34 +261,13 @@ class StagedBatch:
         partition, session = change.partition, change.session
         if session.ended:
             if change.before is not None and change.before.snapshot_bytes:
-                self.outgoing.append(snapshots.session_tombstone(partition.number, session))
+                self.output.records.append(snapshots.session_tombstone(partition.number, session))
             return
         after = change.after(self.now)
         if snapshots.is_due(after):
-            sizes = self._write_snapshots_of(partition, [after], self._sessions_end(partition.number))
+            sizes = self.output.snapshots(partition.number, [after], self._sessions_end(partition.number))
             change.snapshot_bytes = sizes.get(session.correlation_id, 0)
-
-    def _write_snapshots_of(
-        self, partition: Partition, sessions: Iterable[LiveSession], end: int
-    ) -> dict[str, int]:
-        """Writes snapshots, and returns their bytes by correlation id. A session whose snapshot cannot be written is
-        left out: its restore reads more history."""
-        sizes = {}
-        for live in sessions:
-            name = live.session.correlation_id
-            try:
-                outgoing = snapshots.snapshot(self.encoder, partition.number, live.session, end)
-            except (UnavailableError, ContractError) as error:
-                logger.error("the snapshot of session %s cannot be written: %s", name, error)
-                continue
-            self.outgoing.append(outgoing)
-            sizes[name] = len(outgoing.value or b"")
-        return sizes
 
     def _sessions_end(self, number: int) -> int:
         """End offset of the sessions topic after the events of this batch."""
         return self.partitions[number].sessions_end + self._event_counts.get(number, 0)
-
-    def write(self, message: Message, partition: int | None = None) -> None:
-        self.outgoing.append(self.encoder.encode(message, partition))
-        self.messages.append(message)

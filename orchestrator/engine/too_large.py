@@ -8,8 +8,8 @@ from orchestrator.bus.ports import Received
 from orchestrator.delivery.failed_replies import TOO_LARGE, failed_reply
 from orchestrator.delivery.originals import bounded
 from orchestrator.engine.quarantine import quarantine_failure
+from orchestrator.engine.staged_output import StagedOutput
 from orchestrator.errors import ContractError
-from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import Failure, FailureKind
 from orchestrator.saga import Input, Submission
@@ -19,19 +19,15 @@ class Batch(Protocol):
     """The staged batch, as far as it is needed here."""
 
     @property
-    def now(self) -> int: ...
+    def output(self) -> StagedOutput: ...
 
     def handle(
         self, partition: int, correlation_id: str, input: Input, received: Received | None = None
     ) -> None: ...
 
-    def dead_letter(self, received: Received, failure: Failure, stage: str, refusal: str = "") -> None: ...
-
     def quarantine(
         self, partition: int, correlation_id: str, reason: str, code: str, received: Received | None = None
     ) -> None: ...
-
-    def write(self, message: Message, partition: int | None = None) -> None: ...
 
 
 def handle_too_large(
@@ -42,7 +38,7 @@ def handle_too_large(
     if isinstance(input, Submission) and input.refusal is None:
         batch.handle(partition, correlation_id, _refused(input, problem), received)
     elif received is not None and received.topic is Topic.CONTROL:
-        batch.dead_letter(received, quarantine_failure(TOO_LARGE, problem), "decide", problem)
+        batch.output.dead_letter(received, quarantine_failure(TOO_LARGE, problem), "decide", problem)
     elif not _fail_call(batch, partition, input, problem):
         batch.quarantine(partition, correlation_id, problem, TOO_LARGE, received)
 
@@ -56,10 +52,10 @@ def _refused(input: Submission, problem: str) -> Submission:
 def _fail_call(batch: Batch, partition: int, input: Input, problem: str) -> bool:
     """Writes the failure that replaces a reply. False for what is no reply, and for one whose failure is too large as
     well, since whoever replies chooses how long its names are."""
-    failure = failed_reply(input, problem, batch.now)
+    failure = failed_reply(input, problem, batch.output.now)
     try:
         if failure is not None:
-            batch.write(failure, partition)
+            batch.output.write(failure, partition)
     except ContractError:
         return False
     return failure is not None

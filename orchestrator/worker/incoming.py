@@ -5,7 +5,7 @@ from orchestrator.bus.errors import SchemaPending, SchemaUnresolved
 from orchestrator.bus.headers import TYPE
 from orchestrator.bus.ports import Received
 from orchestrator.delivery.caps import DECODE
-from orchestrator.delivery.dead_letters import HANDLE, UNDECODABLE, unresolved
+from orchestrator.delivery.dead_letters import FORGED, HANDLE, UNDECODABLE, unresolved
 from orchestrator.messages.base import Command, Message
 from orchestrator.messages.call_ids import UNKEYED, CallIds
 from orchestrator.messages.call_kinds import call_of
@@ -66,7 +66,7 @@ class Incoming:
             return None
         return Failure(
             kind=FailureKind.PERMANENT,
-            code="forged",
+            code=FORGED,
             message="no orchestrator of this installation has opened the call that the command asks for. Where it "
             "should have: do all processes have the same call_keys?",
         )

@@ -22,7 +22,6 @@ MAY_BE_LONGER = {
     "orchestrator/messages/types.py": "generated",
     "orchestrator/saga/evolve.py": "one function for each of the orchestrator's events, and their table",
     "orchestrator/engine/loop.py": "one thread and its four numbered steps",
-    "orchestrator/engine/staged_batch.py": "one batch from its inputs to its outcome",
     "orchestrator/worker/dispatch.py": "one loop's work in flight",
     "orchestrator/bus/kafka/consumer.py": "one port",
 }

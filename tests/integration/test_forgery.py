@@ -37,7 +37,9 @@ def test_a_reply_under_an_id_that_anybody_can_compute_does_not_count(lab: SagaLa
         assert asked.call.call_id != guessed
         [reply] = [each for each in lab.replies(asked) if isinstance(each, events.PlanCreated)]
         lab.send(replace(reply, call=replace(reply.call, call_id=guessed)))
-        assert until_dead_letters(lab, 1) == ["no orchestrator has opened the call that it replies to"]
+        assert until_dead_letters(lab, 1) == [
+            "no orchestrator of this installation has opened the call that it replies to"
+        ]
         with lab.services():
             lab.until_history(session, "TaskCompleted")
 

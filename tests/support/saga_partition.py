@@ -13,6 +13,7 @@ from orchestrator.bus.values.message_values import MessageValues
 from orchestrator.engine.offset_metadata import metadata_of
 from orchestrator.engine.recovery.restore import restore
 from orchestrator.engine.staged_batch import StagedBatch
+from orchestrator.engine.staged_output import StagedOutput
 from orchestrator.engine.state.encoding import Encoder
 from orchestrator.engine.state.partition import INPUT_TOPICS, Partition
 from orchestrator.engine.state.timers import Timers
@@ -62,7 +63,7 @@ class SagaPartition:
 
     def transaction(self, *, commit: bool = True, checkpoint: bool = False) -> None:
         """Handles some of the inputs in flight. If it is aborted, they are in flight again."""
-        batch = StagedBatch(self._batch + 1, {0: self.partition}, self.encoder, self.now)
+        batch = StagedBatch(self._batch + 1, {0: self.partition}, StagedOutput(self.encoder, self.now))
         inputs = [self._next() for _ in range(self.choices.of(1, 2, 3)) if self.pool]
         for name, input in inputs:
             batch.handle(0, name, input)
@@ -74,15 +75,15 @@ class SagaPartition:
             batch.checkpoint({0: self.log.end(Topic.SESSIONS)}, 1)
         batch.write_snapshots()
         if not commit:
-            self.log.abort(batch.outgoing)
+            self.log.abort(batch.output.records)
             self.pool = inputs + self.pool
         elif batch.is_empty:
             batch.advance(self.timers)
         else:
-            self.log.commit(batch.outgoing)
+            self.log.commit(batch.output.records)
             self._batch = batch.number
             batch.promote(self.timers)
-            for output in batch.messages:
+            for output in batch.output.messages:
                 self._reply_to(output)
 
     def wait(self) -> None:
