@@ -7,6 +7,7 @@ copy only repeats the work, and a sink that checks its positions while it writes
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +18,7 @@ from orchestrator.bus.polling import poll_many
 from orchestrator.bus.ports import Consumer, Position, Reading, Received, Start
 from orchestrator.bus.standalone import all_partitions
 from orchestrator.delivery.caps import DECODE, DeadLetterCaps
-from orchestrator.delivery.dead_letters import UNDECODABLE, unresolved
+from orchestrator.delivery.dead_letters import HANDLE, UNDECODABLE, unresolved
 from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.messages.base import Command, Event
 from orchestrator.messages.catalogue import matching
@@ -25,7 +26,9 @@ from orchestrator.messages.types import Failure
 from orchestrator.sdk.containment import as_exception
 from orchestrator.sdk.failures import described, failure_of
 from orchestrator.sdk.sinks import Delivery, Positions, Sink, SinkPlugin
+from orchestrator.worker.dispatch import HANDLER_FAILED
 from orchestrator.worker.host import Host
+from orchestrator.worker.suspects import Suspects
 
 logger: Final = logging.getLogger(__name__)
 
@@ -44,7 +47,8 @@ class SinkSettings:
 
 
 class SinkRunner:
-    """One sink in a thread of its own. A batch that cannot be stored is retried indefinitely, with backoff."""
+    """One sink in a thread of its own. A batch that cannot be stored is retried indefinitely, with backoff; a record
+    that cannot be, while the store can be reached, is dead-lettered."""
 
     def __init__(self, plugin: SinkPlugin, host: Host, settings: SinkSettings | None = None) -> None:
         """Raises `ConfigurationError` if no message matches the sink's pattern."""
@@ -60,6 +64,7 @@ class SinkRunner:
         self._topics = sorted({entry.topic for entry in entries})
         self._dead_lettered: dict[Position, int] = {}
         """The last dead-lettered offset of each partition."""
+        self._suspects = Suspects()
         self._caps = DeadLetterCaps()
         self._slowed: dict[Position, float] = {}
         """Partitions whose dead letters exceed their cap: paused until then, by the monotonic clock."""
@@ -154,15 +159,26 @@ class SinkRunner:
 
     def _run_once(self, consumer: Consumer, sink: Sink) -> None:
         self._resume(consumer)
-        batch = poll_many(consumer, self._settings.batch, self._settings.poll_timeout_s)
+        limit = self._suspects.limit(self._settings.batch)
+        batch = poll_many(consumer, limit, self._settings.poll_timeout_s)
         if not batch:
             return
         before = set(self._slowed)
-        sink.write(
-            [delivery for received in batch if (delivery := self._delivery(received)) is not None],
-            {(received.topic.value, received.partition): received.offset + 1 for received in batch},
-        )
+        self._store(sink, batch)
         consumer.pause([position for position in self._slowed if position not in before])
+
+    def _store(self, sink: Sink, batch: Sequence[Received]) -> None:
+        """Raises what the sink raises, unless that is about a single record: it is dead-lettered and left out."""
+        deliveries = [one for received in batch if (one := self._delivery(received)) is not None]
+        positions = {(one.topic.value, one.partition): one.offset + 1 for one in batch}
+        try:
+            sink.write(deliveries, positions)
+        except BaseException as error:
+            if not self._suspects.failed(batch, error):
+                raise
+            self._dead_letter(batch[0], failure_of(error, HANDLER_FAILED), HANDLE)
+            sink.write([], positions)
+        self._suspects.stored(batch)
 
     def _resume(self, consumer: Consumer) -> None:
         """Reads partitions again that were paused for long enough."""
@@ -178,10 +194,10 @@ class SinkRunner:
         try:
             message = self._host.codec.decode(received)
         except SchemaUnresolved as error:
-            self._dead_letter(received, unresolved(error))
+            self._dead_letter(received, unresolved(error), DECODE)
             return None
         except Exception as error:  # noqa: BLE001 - no record may keep the sink at its position
-            self._dead_letter(received, failure_of(error, UNDECODABLE))
+            self._dead_letter(received, failure_of(error, UNDECODABLE), DECODE)
             return None
         return Delivery(
             topic=received.topic.value,
@@ -191,12 +207,12 @@ class SinkRunner:
             message=message,
         )
 
-    def _dead_letter(self, received: Received, failure: Failure) -> None:
+    def _dead_letter(self, received: Received, failure: Failure, stage: str) -> None:
         """Dead-letters a record before its batch is stored, once during the life of this process."""
         position = (received.topic, received.partition)
         if self._dead_lettered.get(position, -1) < received.offset:
-            self._host.dead_letter(received, failure, self.plugin.name, DECODE)
+            self._host.dead_letter(received, failure, self.plugin.name, stage)
             self._dead_lettered[position] = received.offset
-            seconds = self._caps.spend(position, DECODE)
+            seconds = self._caps.spend(position, stage)
             if seconds > 0:
                 self._slowed[position] = time.monotonic() + seconds

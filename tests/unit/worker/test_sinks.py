@@ -9,9 +9,10 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Outgoing
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages.catalogue import Topic
-from orchestrator.sdk import Delivery, Positions, SinkPlugin
+from orchestrator.sdk import Delivery, Positions, SinkPlugin, TransientError
 from orchestrator.worker.host import Host
 from orchestrator.worker.sinks import SinkRunner, SinkSettings
+from orchestrator.worker.suspects import MOST_ATTEMPTS
 from tests.support.workers import TIMEOUT_S, Lab, number_of, until
 
 
@@ -107,6 +108,61 @@ def test_an_undecodable_record_is_dead_lettered_once_and_blocks_nothing(lab: Lab
         b"poison",
     )
     assert sink.next["execute.commands", 0] == 2
+
+
+class PickySink(MemorySink):
+    """Cannot store one message, as a sink whose author did not think of it."""
+
+    def __init__(self, refused: int, error: BaseException) -> None:
+        super().__init__()
+        self.refused = refused
+        self.error = error
+        self.refusals = 0
+
+    def write(self, batch: Sequence[Delivery], positions: Positions) -> None:
+        if self.refused in [number_of(delivery.message) for delivery in batch]:
+            self.refusals += 1
+            raise self.error
+        super().write(batch, positions)
+
+
+class Panic(BaseException):
+    """As native extensions raise it."""
+
+
+@pytest.mark.parametrize("error", [KeyError("price"), Panic("index out of range")], ids=repr)
+def test_a_record_that_cannot_be_stored_is_set_aside_and_the_others_are_stored(
+    lab: Lab, error: BaseException
+) -> None:
+    sink = PickySink(4, error)
+    lab.execute(*range(9))
+    with lab.host() as host, storing(sink, host):
+        until(lambda: len(sink.stored) == 8, "the others are stored")
+        lab.execute(*range(9, 12))
+        until(lambda: len(sink.stored) == 11, "later ones are stored")
+        until(lambda: len(lab.messages(Topic.DEAD_LETTERS)) == 1, "the record is dead-lettered")
+
+    assert sink.numbers == [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11]
+    (dead_letter,) = lab.messages(Topic.DEAD_LETTERS)
+    assert (dead_letter.service, dead_letter.stage) == ("memory", "handle")
+    assert str(error) in dead_letter.failure.message
+    (unstored,) = [one for one in lab.read(Topic.EXECUTE_COMMANDS) if number_of(lab.codec.decode(one)) == 4]
+    assert (dead_letter.original.partition, dead_letter.original.offset) == (
+        unstored.partition,
+        unstored.offset,
+    )
+
+
+@pytest.mark.parametrize("error", [OSError("the disk is full"), TransientError("too busy")], ids=repr)
+def test_no_record_is_blamed_for_a_store_that_is_away(lab: Lab, error: BaseException) -> None:
+    sink = PickySink(0, error)
+    lab.execute(0)
+    with lab.host() as host, storing(sink, host):
+        until(lambda: sink.refusals > 2 * MOST_ATTEMPTS, "it was tried often")
+        sink.refused = -1
+        until(lambda: len(sink.stored) == 1, "it is stored")
+
+    assert lab.messages(Topic.DEAD_LETTERS) == []
 
 
 def test_messages_of_other_types_only_advance_the_positions(lab: Lab) -> None:
