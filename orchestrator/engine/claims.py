@@ -16,6 +16,8 @@ from orchestrator.messages.identity import claim_of, has_key
 from orchestrator.messages.types import Call, CallKind, Failure, FailureKind
 from orchestrator.saga import Input, Request, Session, Submission, TimePassed, mismatch
 
+MATCH: Final = "match"
+"""Stage: the record belongs to something else than the session that it names."""
 _PLAN_ATTEMPTS: Final = 32
 """Attempts at a plan whose review is recognised."""
 

@@ -9,7 +9,15 @@ from typing import Final
 
 from orchestrator.bus.ports import Commit, Position, Received
 from orchestrator.engine.checkpoint import MAX_SNAPSHOTS, StagedCheckpoint
-from orchestrator.engine.claims import claim_of_task, ended_session, foreign, forged, has_ended, with_link
+from orchestrator.engine.claims import (
+    MATCH,
+    claim_of_task,
+    ended_session,
+    foreign,
+    forged,
+    has_ended,
+    with_link,
+)
 from orchestrator.engine.quarantine import quarantine_failure
 from orchestrator.engine.session_change import SessionChange
 from orchestrator.engine.staged_output import StagedOutput
@@ -105,7 +113,7 @@ class StagedBatch:
         if received is not None and not is_broken:
             failure = foreign(session, ended, input) or forged(self.call_ids, correlation_id, input)
             if failure is not None:
-                self.output.dead_letter(received, failure, "match", poison_reason)
+                self.output.dead_letter(received, failure, MATCH, poison_reason)
                 return
         if is_broken or has_ended(session, ended, input):
             self.dropped[LATE] += 1

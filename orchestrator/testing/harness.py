@@ -161,6 +161,7 @@ class Harness:
             commands.CancelTask(
                 command_id=self._next_id(),
                 correlation_id=session.correlation_id,
+                tenant=self._loop.sessions[session.correlation_id].tenant,
                 occurred_at=self.clock.now,
                 reason=reason,
             )

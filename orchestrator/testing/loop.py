@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Received
+from orchestrator.engine.claims import MATCH, foreign
+from orchestrator.engine.quarantine import record_dead_letter
 from orchestrator.engine.routing import Routed, Router
 from orchestrator.messages import identity
 from orchestrator.messages.base import Message, SessionEvent
@@ -42,8 +44,15 @@ class MemoryLoop:
     def read(self, received: Received) -> None:
         """Handles a record of an input topic, if it is for the orchestrator."""
         routed = self._router.route(received)
-        if isinstance(routed, Routed):
-            self._handle(routed.correlation_id, routed.input(received, self._profile))
+        if not isinstance(routed, Routed):
+            return
+        input = routed.input(received, self._profile)
+        session = self.sessions.get(routed.correlation_id)
+        failure = None if session is None or session.ended else foreign(session, None, input)
+        if failure is None:
+            self._handle(routed.correlation_id, input)
+        else:
+            self._publish(record_dead_letter(received, failure, MATCH, self._now()), SOURCE)
 
     def replay(self, event: SessionEvent) -> None:
         """Folds an own event as a reader of the history sees it."""

@@ -213,6 +213,26 @@ async def test_cancel_ends_a_session_that_waits_for_a_retry() -> None:
         assert session.reason == "never mind"
 
 
+async def test_a_cancel_of_another_tenant_is_a_dead_letter() -> None:
+    async with harness(*Weather(failures=1).plugins, auto_advance=False) as travelling:
+        session = await travelling.submit("go", {"city": "Oslo"}, agent="traveller", tenant="acme")
+
+        travelling.send(
+            commands.CancelTask(
+                command_id="019a0000-0000-7000-8000-000000000001",
+                correlation_id=session.correlation_id,
+                tenant="mallory",
+                occurred_at=travelling.clock.now,
+            )
+        )
+        await travelling.run()
+        assert [letter.stage for letter in travelling.dead_letters] == ["match"]
+        assert session.outcome is None
+
+        await travelling.cancel(session)
+        assert session.outcome is Outcome.CANCELLED
+
+
 async def test_a_task_for_later_begins_later(travelling: Harness) -> None:
     soon = travelling.clock.after("5m")
     session = await travelling.submit("pack", {"city": "Oslo"}, agent="traveller", not_before=soon)
