@@ -72,8 +72,8 @@ def discover(modules: Iterable[str] = (), platform_variables: Collection[str] = 
 
 
 def find(modules: Iterable[str] = (), platform_variables: Collection[str] = ()) -> tuple[Plugins, list[str]]:
-    """The plug-ins that can be loaded, and every problem: what cannot be loaded, names that are used twice, and
-    mistakes in the plug-ins' settings."""
+    """The plug-ins that can be loaded, and every problem: what cannot be loaded, names that are used twice,
+    services without handlers, and mistakes in the plug-ins' settings."""
     plugins = Plugins()
     problems: list[str] = []
     for what, load in _sources(modules):
@@ -84,6 +84,11 @@ def find(modules: Iterable[str] = (), platform_variables: Collection[str] = ()) 
             problems += (f"{what}: {problem}" for problem in error.problems)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything
             problems.append(f"{what} cannot be loaded: {' '.join(described(error).split())}")
+    problems += (
+        f"service {service.name} has no handler: declare one with its method `on`, or remove the service"
+        for service in plugins.by_name(Service).values()
+        if not service.handlers
+    )
     declared = [plugin.declared for plugin in plugins.by_name(SettingsPlugin).values()]
     problems += settings_problems(declared, os.environ, platform_variables)
     return plugins, problems

@@ -197,3 +197,10 @@ def test_names_in_bundles_are_unique_as_all_are() -> None:
 
     with pytest.raises(ConfigurationError, match="two plug-ins of the role tool have the name rain"):
         Plugins.of(Pair(rain), Pair(other))
+
+
+def test_a_service_without_a_handler_is_a_mistake(tmp_path: Path) -> None:
+    file = written(tmp_path / "idle.py", "from orchestrator.sdk import Service\nidle = Service('idle')\n")
+
+    with pytest.raises(ConfigurationError, match="service idle has no handler"):
+        discover([file])
