@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Final
 
 from tests.chaos.calls import EFFECTS, reply_faults
-from tests.chaos.topics import Record
+from tests.chaos.topics import UNREADABLE, Record
 
 TERMINAL: Final = frozenset({"TaskCompleted", "TaskFailed", "TaskCancelled", "TaskRefused"})
 _RECORDING: Final = frozenset().union(*EFFECTS.values()) - {"PlanAccepted", "PlanRejected", "ReviewRecorded"}
@@ -56,9 +56,19 @@ class Run:
         )
 
     @cached_property
+    def unreadable(self) -> set[tuple[str, int, int]]:
+        """The places of records that no schema fits."""
+        return {
+            (found.topic, found.partition, found.offset)
+            for records in self.topics.values()
+            for found in records
+            if found.name == UNREADABLE
+        }
+
+    @cached_property
     def unsettled(self) -> set[str]:
         """Sessions whose task was submitted and that have neither ended nor been escalated."""
-        submitted = {task.session for task in self.topics["tasks"]}
+        submitted = {task.session for task in self.topics["tasks"] if task.name != UNREADABLE}
         return {name for name in submitted if not any(map(_settles, self.histories.get(name, ())))}
 
 
@@ -92,7 +102,7 @@ def terminal_is_last(run: Run) -> Iterator[Violation]:
 
 
 def escalated_with_dead_letter(run: Run) -> Iterator[Violation]:
-    """Every escalation has one dead letter, and there are no other dead letters."""
+    """Every escalation has one dead letter, and beside those of unreadable records there are no others."""
     counts = Counter(record.message_id for record in run.topics["dead-letters"])
     escalations: dict[str, Record] = {}
     for name, history in run.histories.items():
@@ -102,10 +112,19 @@ def escalated_with_dead_letter(run: Run) -> Iterator[Violation]:
             if (count := counts[str(found.body["dead_letter_id"])]) != 1:
                 yield Violation("dead letters", name, f"{found} has {count} dead letters")
     for dead_letter in run.topics["dead-letters"]:
-        if dead_letter.message_id not in escalations:
+        if dead_letter.message_id not in escalations and _subject(dead_letter) not in run.unreadable:
             body = dead_letter.body
             what = f"{dead_letter} of {body['service']} ({body['stage']}): {body['failure']['message']}"
             yield Violation("dead letters", dead_letter.session, what)
+
+
+def unreadable_with_dead_letter(run: Run) -> Iterator[Violation]:
+    """Every record that nobody can read has a dead letter."""
+    subjects = {_subject(dead_letter) for dead_letter in run.topics["dead-letters"]}
+    for place in sorted(run.unreadable - subjects):
+        yield Violation(
+            "unreadable", "", f"the record at {place[0]}/{place[1]}/{place[2]} has no dead letter"
+        )
 
 
 def gapless(run: Run) -> Iterator[Violation]:
@@ -128,6 +147,9 @@ def at_home(run: Run) -> Iterator[Violation]:
 def ids_unique(run: Run) -> Iterator[Violation]:
     first: dict[str, Record] = {}
     for record in (record for topic in _ONCE for record in run.topics[topic]):
+        if _subject(record) in run.unreadable:
+            # Each service that reads it writes one, again if it was killed before it committed.
+            continue
         before = first.setdefault(record.message_id, record)
         if before is not record:
             yield Violation("ids unique", record.session, f"{before} and {record} have the same id")
@@ -195,6 +217,7 @@ RULES: Final[tuple[Rule, ...]] = (
     settled,
     terminal_is_last,
     escalated_with_dead_letter,
+    unreadable_with_dead_letter,
     gapless,
     at_home,
     ids_unique,
@@ -203,6 +226,12 @@ RULES: Final[tuple[Rule, ...]] = (
     effects_have_causes,
     replies_count,
 )
+
+
+def _subject(record: Record) -> tuple[str, int, int] | None:
+    """The place of the record that a dead letter is about; None for other records."""
+    original = record.body.get("original") if record.topic == "dead-letters" else None
+    return (original["topic"], original["partition"], original["offset"]) if original else None
 
 
 def _settles(record: Record) -> bool:

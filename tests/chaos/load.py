@@ -7,18 +7,21 @@ from typing import Final
 
 from orchestrator.app.settings import Settings, load
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.ports import Producer
+from orchestrator.bus.ports import Outgoing, Producer
 from orchestrator.client.connection import Connected, connect
 from orchestrator.messages import identity
 from orchestrator.messages.base import Command
+from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.commands import CancelTask, SubmitTask
 from orchestrator.messages.values import json_value
 from tests.chaos.checker import TERMINAL
-from tests.chaos.topics import LiveReader
+from tests.chaos.topics import UNKNOWN_SCHEMA, LiveReader
 from tests.chaos.workloads import STEPS, Workload
 from tests.support.installation import Installation
 
 CANCELLED_AFTER_S: Final = 4.0
+HOSTILE_EVERY: Final = 20
+"""Beside one in this many tasks come records that cannot be read."""
 _SEND_S: Final = 60.0
 _PROGRESS: Final = 50
 """Events by which the history has to grow to count as progress."""
@@ -110,8 +113,17 @@ class Load:
             )
         )
         self.open.add(session)
+        if number % HOSTILE_EVERY == 5:
+            self._send_hostile(session, number)
         if self.workload.cancelled_every and number % self.workload.cancelled_every == 11:
             self._cancels.append((time.monotonic() + CANCELLED_AFTER_S, session))
+
+    def _send_hostile(self, session: str, number: int) -> None:
+        """Records that nobody can read, beside those of a session: an id of no schema, and no Avro at all."""
+        for place, topic in enumerate((Topic.TASKS, Topic.CONTROL, Topic.EVENTS, Topic.EXECUTE_COMMANDS)):
+            unknown = b"\x00" + (UNKNOWN_SCHEMA + number).to_bytes(4, "big") + b"unknown"
+            value = unknown if (number + place) % 2 else b"no Avro"
+            self._producer.send(Outgoing(topic, session.encode(), value, ()))
 
     def _send(self, command: Command) -> None:
         self._producer.send(self._connected.codec.encode(command, source="/chaos"))

@@ -31,6 +31,10 @@ HOPELESS_EVERY = 20
 """One in this many tasks has a step that never succeeds: its session is escalated."""
 REVISED_EVERY = 10
 """One in this many tasks misses its goal with the first plan."""
+ISOLATED_SHARE = 0.05
+"""Of the steps that run in processes of their own, which die with their executor."""
+# An attempt that a timeout cut off counts as well, so there are more attempts than the rules need.
+_RETRY = retry_policy(attempts=10, initial="1s", longest="5s")
 
 AGENTS = """
 agent: steady
@@ -76,14 +80,14 @@ async def chaos(request: PlanRequest) -> Plan:
 
 
 def _step(name: str, before: PlanStep | None, random: Random, hopeless: bool) -> PlanStep:
+    value = before.output.at("/value") if before else 1
+    if random.random() < ISOLATED_SHARE:
+        return step(name, isolated, value=value, millis=random.randrange(LONGEST_MS), retry=_RETRY)
     use = random.choice((waiting, blocking))
     fails = random.choice((0, 0, 1, 1, 2))
     if hopeless and name == "s20":
         fails = -1
-    value = before.output.at("/value") if before else 1
-    # An attempt that a timeout cut off counts as well, so there are more attempts than the rules need.
-    retry = retry_policy(attempts=10, initial="1s", longest="5s")
-    return step(name, use, value=value, fails=fails, millis=random.randrange(LONGEST_MS), retry=retry)
+    return step(name, use, value=value, fails=fails, millis=random.randrange(LONGEST_MS), retry=_RETRY)
 
 
 @tool("chaos.waiting", timeout="20s")
@@ -99,6 +103,13 @@ def blocking(value: int, fails: int, millis: int, context: Context) -> dict[str,
     """Adds one, after a while, in a thread."""
     time.sleep(millis / 1000)
     _fail_by_rule(fails, context)
+    return {"value": value + 1}
+
+
+@tool("chaos.isolated", timeout="20s", isolation="process")
+def isolated(value: int, millis: int) -> dict[str, int]:
+    """Adds one, after a while, in a process of its own."""
+    time.sleep(millis / 1000)
     return {"value": value + 1}
 
 

@@ -17,7 +17,7 @@ from tests.chaos.run_writer import (
     sound_run,
     without,
 )
-from tests.chaos.topics import Record
+from tests.chaos.topics import UNREADABLE, Record
 
 
 def rules(violations: list[Violation]) -> set[str]:
@@ -64,6 +64,19 @@ def test_a_dead_letter_without_an_escalation() -> None:
     records = sound_run()
     poison = again(records, found(records, "MessageDeadLettered", SECOND), event_id="another")
     assert rules(check(poison)) == {"dead letters"}
+
+
+def test_a_record_that_cannot_be_read_has_a_dead_letter() -> None:
+    run = RunWriter()
+    run.write("events", UNREADABLE, FIRST)
+    unread = [*sound_run(), replace(run.records[0], offset=99, body={})]
+    original = {"topic": "events", "partition": 0, "offset": 99}
+    last = found(unread, "MessageDeadLettered", SECOND)
+    told = again(unread, last, event_id="another", original=original)
+
+    assert rules(check(unread)) == {"unreadable"}
+    assert check(told) == []
+    assert check(again(told, told[-1])) == []
 
 
 def test_a_gap() -> None:

@@ -29,6 +29,10 @@ TOPICS: Final = (
 )
 """Topics that keep every record. Compacted and short-lived ones prove nothing."""
 
+UNREADABLE: Final = "unreadable"
+"""The name of a record that no schema fits: a trial writes some."""
+UNKNOWN_SCHEMA: Final = 2_000_000_000
+"""From here on no id is one of a schema."""
 CATCH_UP_S: Final = 120.0
 """An open transaction of a killed producer hides the records after it until its timeout, at most a minute."""
 _RESPONSE_S: Final = 30.0
@@ -142,15 +146,21 @@ class Reader:
 
     def _record(self, topic: str, message: Any) -> Record:
         key, value = message.key() or b"", message.value() or b""
-        body: Any = fastavro.schemaless_reader(io.BytesIO(value[5:]), self._schema(value), None)
-        name = str(self._schema(value)["name"]).rpartition(".")[2]
+        schema = self._schema(value)
+        body: Any = {}
+        if schema is not None:
+            body = fastavro.schemaless_reader(io.BytesIO(value[5:]), schema, None)
+        name = str(schema["name"]).rpartition(".")[2] if schema is not None else UNREADABLE
         digest = sha256(key + b"\0" + value).hexdigest()
         return Record(
             topic, message.partition(), message.offset(), name, body, key.decode("utf-8", "replace"), digest
         )
 
     def _schema(self, value: bytes) -> Any:
+        """The schema that a record was written with; None for a record that has none."""
         number = int.from_bytes(value[1:5], "big")
+        if value[:1] != b"\x00" or number >= UNKNOWN_SCHEMA:
+            return None
         if number not in self._schemas:
             with urlopen(f"{self.registry_url}/schemas/ids/{number}", timeout=_RESPONSE_S) as response:  # noqa: S310
                 self._schemas[number] = fastavro.parse_schema(json.loads(json.load(response)["schema"]))
