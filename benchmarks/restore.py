@@ -1,12 +1,16 @@
-"""(d) Restore of active sessions, each waiting for two tools: from their history, then from snapshots."""
+"""(d) Restore of active sessions, each waiting for two tools: from their history, then from snapshots. Then of ended
+sessions, which are known for two weeks.
+"""
 
 import multiprocessing
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from random import Random
 from typing import Any, Final
+from uuid import UUID
 
 from benchmarks import replies
 from benchmarks.cluster import Cluster, Platform
@@ -17,15 +21,21 @@ from benchmarks.recording import Bulk
 from orchestrator.app.settings import load
 from orchestrator.app.wiring import wire
 from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.ports import Outgoing
 from orchestrator.bus.standalone import STANDALONE, all_partitions
 from orchestrator.engine.state import snapshots
 from orchestrator.engine.state.encoding import Encoder
+from orchestrator.engine.state.ended import Ended
 from orchestrator.engine.state.partition import Partition
 from orchestrator.messages import commands, events
 from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic
+from orchestrator.messages.identity import claim_of
 
 SESSIONS: Final = {"short": 500, "long": 10_000}
+ENDED: Final = {"short": 20_000, "long": 2_000_000}
+_DAYS: Final = 14
+_DAY_MICROS: Final = 86_400_000_000
 _REQUEST_S: Final = 60.0
 
 
@@ -66,7 +76,36 @@ def run(cluster: Cluster, form: str) -> dict[str, Any]:
         "sessions": count,
         "history": from_history.figures(),
         "snapshots": from_snapshots.figures(),
+        "ended": restore_ended(cluster.installation(), ENDED[form]),
     }
+
+
+def restore_ended(platform: Platform, count: int) -> dict[str, float]:
+    """Restores an installation with so many ended sessions, each with a business key, and no other."""
+    Bulk(platform, list(_ended(platform, count))).release()
+    found = restore_elsewhere(platform)
+    return {
+        "sessions": count,
+        "seconds": round(found.seconds, 3),
+        "sessions_per_s": round(count / found.seconds),
+        "mib": round(found.mib, 1),
+    }
+
+
+def _ended(platform: Platform, count: int) -> Iterator[Outgoing]:
+    """The records that orchestrators write of sessions which end within two weeks."""
+    wiring, random = platform.wiring, Random("ended")  # noqa: S311 - the same ids in each run
+    encoder = Encoder(wiring.codec, wiring.values, "/orchestrator/0")
+    encoder.prepare()
+    places = all_partitions(wiring.bus, Topic.SESSIONS)
+    now = time.time_ns() // 1000
+    for _, number in places:
+        ended, here = Ended(), count // len(places)
+        for one in range(here):
+            at = now - _DAYS * _DAY_MICROS * (here - one) // here
+            ended.add(str(UUID(bytes=random.randbytes(16))), claim_of("acme", f"order-{one}"), at)
+        for chunk in ended.unwritten():
+            yield encoder.encode(chunk.record, number)
 
 
 def begin(platform: Platform, count: int) -> Sequence[Partition]:

@@ -84,6 +84,9 @@ def test_active_sessions_are_restored_from_history_and_from_snapshots(cluster: C
     assert history["events"] > snapshots["events"] == 0
     # Ten thousand such sessions fit into a small container.
     assert max(history["kib_per_session"], snapshots["kib_per_session"]) < 200
+    assert found["ended"]["sessions"] == 20_000
+    # They are on disk: in memory they would take four times as much.
+    assert found["ended"]["mib"] < 20
 
 
 def test_calls_run_side_by_side_take_a_fraction_of_the_time(cluster: Cluster) -> None:

@@ -43,8 +43,8 @@ _CREATE: Final = (
     "CREATE TABLE claims_{day} (claim BLOB PRIMARY KEY, id BLOB, hour INT) WITHOUT ROWID",
 )
 _DROP: Final = ("DROP TABLE ids_{day}", "DROP TABLE claims_{day}")
-_ADD_IDS: Final = "INSERT OR REPLACE INTO ids_{day} VALUES (:id, :claim, :hour)"
-_ADD_CLAIMS: Final = "INSERT OR REPLACE INTO claims_{day} VALUES (:claim, :id, :hour)"
+_ADD_IDS: Final = "INSERT OR REPLACE INTO ids_{day} (id, claim, hour) VALUES (?, ?, ?)"
+_ADD_CLAIMS: Final = "INSERT OR REPLACE INTO claims_{day} (id, claim, hour) VALUES (?, ?, ?)"
 _IDS: Final = "SELECT id FROM ids_{day}"
 _WITH_ID: Final = "SELECT id, claim, hour FROM ids_{day} WHERE id = ?"
 _WITH_CLAIM: Final = "SELECT id, claim, hour FROM claims_{day} WHERE claim = ?"
@@ -110,10 +110,9 @@ class EndedIndex:
 
     def _write(self, statement: str, day: int, entries: list[Entry]) -> None:
         """All entries in one transaction."""
-        rows = [entry._asdict() for entry in entries]
         try:
             with self._opened() as database:
-                database.executemany(statement.format(day=day), rows)
+                database.executemany(statement.format(day=day), entries)
         except sqlite3.Error as error:
             raise _unavailable(error) from error
 
