@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import fastavro
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from pydantic import SecretStr
 
@@ -120,6 +121,21 @@ def platform(kafka_stack: StackAddress, tmp_path_factory: pytest.TempPathFactory
         yield Platform(lab, settings, registry, gate, running, sink)
 
 
+UNPACKED = 120_000_000
+"""More than a client of Kafka takes by default, in a batch of some kilobytes."""
+
+
+def send_packed(servers: str, topic: str, records: int, size: int) -> None:
+    """Writes one batch of records that are all zeros."""
+    limits = {"message.max.bytes": 1_000_000_000, "batch.size": 1_000_000_000, "linger.ms": 60_000}
+    producer = Producer({"bootstrap.servers": servers, "compression.type": "zstd", **limits})
+    failures: list[Any] = []
+    for _ in range(records):
+        producer.produce(topic, bytes(size), b"k", 0, on_delivery=lambda error, _: failures.append(error))
+    assert producer.flush(60) == 0
+    assert failures == [None] * records
+
+
 def framed(schema_id: int, body: bytes) -> bytes:
     return b"\x00" + schema_id.to_bytes(4, "big") + body
 
@@ -187,6 +203,28 @@ def test_a_hostile_record_is_set_aside_and_everything_goes_on(
         whole = len(fields["value"] or b"") + len(fields.get("key") or b"")
         if whole < 100_000 and not fields.get("headers"):
             assert dead_letter.original.value == fields["value"]
+    assert platform.running.failure is None
+
+
+@pytest.mark.parametrize("topic", [Topic.TASKS, Topic.CONTROL, Topic.EVENTS, Topic.EXECUTE_COMMANDS])
+@pytest.mark.parametrize("records", [1, 200])
+def test_a_batch_that_unpacks_to_more_than_is_read_is_set_aside(
+    platform: Platform, kafka_stack: StackAddress, topic: Topic, records: int
+) -> None:
+    offset = platform.end(topic)
+    full = f"{platform.settings.topic_prefix}{topic}"
+
+    send_packed(kafka_stack.bootstrap_servers, full, records, UNPACKED // records)
+    if topic is Topic.EXECUTE_COMMANDS:
+        platform.completes_a_call()
+    else:
+        platform.completes_a_task()
+
+    last = offset + records - 1
+    expected = 2 if topic is Topic.EXECUTE_COMMANDS else 1
+    until(lambda: len(platform.set_aside(topic, last)) == expected, "its dead letters")
+    for dead_letter in platform.set_aside(topic, last):
+        assert f"from offset {offset} to {last} cannot be unpacked" in dead_letter.failure.message
     assert platform.running.failure is None
 
 
