@@ -59,7 +59,7 @@ class _Probe:
                 TopicPartition(topic, partition), timeout=self._deadline.remaining()
             )
         except KafkaException as error:
-            raise translated(error_of(error), "reading watermarks", str(self._servers)) from error
+            raise translated(error_of(error), f"reading the end of {topic}", "bootstrap_servers") from error
         if marks is None:
             raise UnavailableError(f"the end of {topic} [{partition}] could not be read in time")
         return max(self._first + 1, int(marks[1]))

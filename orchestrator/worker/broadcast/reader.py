@@ -17,6 +17,9 @@ from orchestrator.messages.catalogue import Topic
 logger: Final = logging.getLogger(__name__)
 
 _POLL_TIMEOUT_S: Final = 0.1
+_EAGER_TIMEOUT_S: Final = 0.005
+_EAGER_S: Final = 1.0
+"""How long after a `catch_up` the topic is polled eagerly: more of them are likely, and their callers wait."""
 _BATCH: Final = 500
 _RECONNECT_DELAY_S: Final = 1.0
 _WATERMARKS_TIMEOUT_S: Final = 10.0
@@ -48,6 +51,7 @@ class BroadcastReader:
         self._next_offsets: dict[Position, int] = {}
         """Next offset to read of each partition."""
         self._catch_ups: list[_CatchUp] = []
+        self._eager_until = 0.0
         self._assigned = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"read-{topic}", daemon=True)
@@ -68,6 +72,7 @@ class BroadcastReader:
     def catch_up(self, deadline: Deadline) -> None:
         """Returns when `on_record` has seen all that the topic holds now. Not for the reader's own thread."""
         catch_up = _CatchUp()
+        self._eager_until = time.monotonic() + _EAGER_S
         self._catch_ups.append(catch_up)
         if not catch_up.reached.wait(deadline.remaining()):
             raise UnavailableError(
@@ -110,7 +115,8 @@ class BroadcastReader:
         return dict(self._next_offsets)
 
     def _run_once(self, consumer: Consumer, positions: list[Position]) -> None:
-        for record in poll_many(consumer, _BATCH, _POLL_TIMEOUT_S):
+        is_eager = time.monotonic() < self._eager_until
+        for record in poll_many(consumer, _BATCH, _EAGER_TIMEOUT_S if is_eager else _POLL_TIMEOUT_S):
             self._on_record(record)
             self._next_offsets[record.topic, record.partition] = record.offset + 1
         if self._catch_ups:
