@@ -157,6 +157,7 @@ class SinkRunner:
         batch = poll_many(consumer, self._settings.batch, self._settings.poll_timeout_s)
         if not batch:
             return
+        self._host.codec.ask(batch)
         before = set(self._slowed)
         sink.write(
             [delivery for received in batch if (delivery := self._delivery(received)) is not None],

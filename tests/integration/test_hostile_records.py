@@ -19,6 +19,7 @@ from orchestrator.bus.avro import lookup
 from orchestrator.bus.avro.primitives import write_long
 from orchestrator.bus.avro.registry import RegistryIds, registry_client, subject_of
 from orchestrator.bus.codec import Codec
+from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import SchemaUnresolved
 from orchestrator.bus.ports import Outgoing
 from orchestrator.bus.settings import BusSettings
@@ -29,6 +30,7 @@ from orchestrator.messages.catalogue import Topic, entry_of
 from orchestrator.messages.schemas import self_contained
 from orchestrator.messages.types import FailureKind
 from orchestrator.schemas import apply
+from orchestrator.worker.broadcast.definitions import DefinitionsReader
 from tests.support.raw_producer import send_raw_headers
 from tests.support.saga_lab import Running, SagaLab
 from tests.support.switchable_registry import SwitchableRegistry, switchable
@@ -352,6 +354,26 @@ def test_a_short_outage_of_the_registry_sets_nothing_aside(platform: Platform) -
     platform.gate.answers.clear()
 
     platform.lab.until_history(session, "TaskCompleted")
+
+
+def test_definitions_of_strangers_do_not_keep_a_process_from_starting(platform: Platform) -> None:
+    count = 300
+    records = [
+        Outgoing(Topic.DEFINITIONS, b"tool/%d" % n, framed(6_000_000 + n, b"\x00"), (), 0)
+        for n in range(count)
+    ]
+    platform.lab.send_raw(*records)
+    asked = len(platform.gate.requests)
+    reader = DefinitionsReader(platform.lab.bus, platform.lab.codec, "starting")
+
+    reader.start()
+    try:
+        reader.catch_up(Deadline.after(60))
+    finally:
+        reader.stop()
+
+    # One look at the registry for each id would take minutes, and a start may take one.
+    assert len(platform.gate.requests) - asked < count / 2
 
 
 def test_a_flood_of_junk_does_not_delay_its_partition_for_long(platform: Platform) -> None:

@@ -303,7 +303,9 @@ class KafkaConsumer:
             end = end_of_batch(self._config, topic, partition, first, Deadline.after(_END_OF_BATCH_S))
         except OrchestratorError as failure:
             # It will be reported again.
-            logger.warning("cannot skip the batch at offset %d of %s [%d]: %s", first, topic, partition, failure)
+            logger.warning(
+                "cannot skip the batch at offset %d of %s [%d]: %s", first, topic, partition, failure
+            )
             return None
         position = self._names.topic(topic), partition
         self.seek({position: end})

@@ -25,7 +25,9 @@ _PROBE: Final[Mapping[str, Any]] = {"enable.partition.eof": True, "statistics.in
 _NOT_PROBED: Final = frozenset({"group.instance.id", "stats_cb", "error_cb"})
 
 
-def end_of_batch(config: Mapping[str, Any], topic: str, partition: int, first: int, deadline: Deadline) -> int:
+def end_of_batch(
+    config: Mapping[str, Any], topic: str, partition: int, first: int, deadline: Deadline
+) -> int:
     """The offset behind the batch that begins at offset `first`, for a consumer with this `config`.
 
     Raises `UnavailableError` at the deadline.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import FatalError
 from orchestrator.bus.polling import poll_many
@@ -40,13 +41,18 @@ class BroadcastReader:
     """
 
     def __init__(
-        self, bus: Bus, topic: Topic, start: int, group: str, on_record: Callable[[Received], None]
+        self,
+        bus: Bus,
+        codec: Codec,
+        reading: tuple[Topic, int],
+        group: str,
+        on_record: Callable[[Received], None],
     ) -> None:
-        """`start` is `BEGINNING` or `END`."""
+        """`reading` is a topic, and `BEGINNING` or `END`; `codec` decodes what `on_record` gets."""
         self._bus = bus
-        self._topic = topic
-        self._start = start
+        self._topic, self._start = reading
         self._group = group
+        self._codec = codec
         self._on_record = on_record
         self._next_offsets: dict[Position, int] = {}
         """Next offset to read of each partition."""
@@ -54,7 +60,7 @@ class BroadcastReader:
         self._eager_until = 0.0
         self._assigned = threading.Event()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"read-{topic}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"read-{self._topic}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -116,7 +122,9 @@ class BroadcastReader:
 
     def _run_once(self, consumer: Consumer, positions: list[Position]) -> None:
         is_eager = time.monotonic() < self._eager_until
-        for record in poll_many(consumer, _BATCH, _EAGER_TIMEOUT_S if is_eager else _POLL_TIMEOUT_S):
+        batch = poll_many(consumer, _BATCH, _EAGER_TIMEOUT_S if is_eager else _POLL_TIMEOUT_S)
+        self._codec.ask(batch)
+        for record in batch:
             self._on_record(record)
             self._next_offsets[record.topic, record.partition] = record.offset + 1
         if self._catch_ups:
