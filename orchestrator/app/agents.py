@@ -18,6 +18,19 @@ class DefinedAgents:
     def __init__(self, definitions: DefinitionsReader) -> None:
         self._definitions = definitions
 
+    def for_batch(self) -> "DefinedAgentsOfBatch":
+        """For tasks that were read before this call."""
+        return DefinedAgentsOfBatch(self._definitions)
+
+
+class DefinedAgentsOfBatch:
+    """Profiles for one batch of tasks. The first one that is missing costs a wait, and all others none: whoever
+    writes tasks may make names up, and the sessions of others wait meanwhile."""
+
+    def __init__(self, definitions: DefinitionsReader) -> None:
+        self._definitions = definitions
+        self._is_caught_up = False
+
     def profile(self, name: str) -> AgentProfile | None:
         """The profile of that name, or None. A missing one may just have been defined, so the topic is read to
         its end first. Raises `UnavailableError` during an outage."""
@@ -27,5 +40,7 @@ class DefinedAgents:
         if name == DEFAULT_AGENT:
             return AgentProfile(name=DEFAULT_AGENT)
         # An outage raises here, so that the task waits: to refuse it would be wrong.
-        self._definitions.catch_up(Deadline.after(_CATCH_UP_TIMEOUT_S))
+        if not self._is_caught_up:
+            self._definitions.catch_up(Deadline.after(_CATCH_UP_TIMEOUT_S))
+            self._is_caught_up = True
         return self._definitions.table.agents.get(name)

@@ -1,6 +1,7 @@
 """Messages to records and back: Avro bodies, Confluent framing, CloudEvents headers."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -13,7 +14,7 @@ from orchestrator.bus.avro.resolution import name_of, reader_of
 from orchestrator.bus.avro.schema_ids import SchemaIds
 from orchestrator.bus.errors import SchemaPending
 from orchestrator.bus.ports import Outgoing, Received
-from orchestrator.errors import ContractError
+from orchestrator.errors import ContractError, UnavailableError
 from orchestrator.messages.catalogue import Topic, avro_name, entry_named, entry_of, key_of
 from orchestrator.messages.types import PartitionCheckpoint
 from orchestrator.telemetry import context
@@ -92,6 +93,14 @@ class Codec:
     def expect(self, topics: Iterable[Topic]) -> None:
         """Looks up, in the background, the schemas that records of these topics may be written with."""
         self._ids.list_soon(topics)
+
+    def ask(self, batch: Iterable[Received]) -> None:
+        """Begins to look up the schemas of these records, so that decoding them waits once and not for each one."""
+        for received in batch:
+            with suppress(ContractError, UnavailableError):
+                key, _ = _schema_of(received, received.value or b"")
+                if key not in self._readers and not received.damage:
+                    self._ids.schema(key, received.topic)
 
     def decode(self, received: Received) -> Any:
         """As `decode_now`, and waits while the schema of the record is looked up."""

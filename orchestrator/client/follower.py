@@ -169,6 +169,7 @@ class Follower:
         followed: dict[bytes, list[Subscription]] = {}
         for subscription in self._followed:
             followed.setdefault(subscription.key, []).append(subscription)
+        self._codec.ask(received for received in batch if received.key in followed)
         for received in _by_time(batch):
             place = (received.topic, received.partition)
             waiting = [

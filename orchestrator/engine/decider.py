@@ -26,11 +26,18 @@ from orchestrator.saga import TimePassed
 logger: Final = logging.getLogger(__name__)
 
 
-class Agents(Protocol):
-    """Looks up agent profiles when tasks are accepted."""
+class BatchAgents(Protocol):
+    """Looks up agent profiles when the tasks of a batch are accepted."""
 
     def profile(self, name: str) -> AgentProfile | None:
-        """The profile of that name. Reads the definitions again before it returns None."""
+        """The profile of that name. None if it was not defined before the batch was read."""
+
+
+class Agents(Protocol):
+    """Looks up agent profiles."""
+
+    def for_batch(self) -> BatchAgents:
+        """For a batch whose records were read before this call."""
 
 
 class BatchDecider:
@@ -73,12 +80,13 @@ class BatchDecider:
         batch = StagedBatch(
             number, self._assignment.partitions, StagedOutput(self._encoder, now), self._call_ids
         )
+        agents = self._agents.for_batch()
         for record in received:
             if (record.topic, record.partition) in batch.held:
                 # Their schemas are looked up together with the first one.
                 self._router.is_pending(record)
             elif batch.mark_read(record):
-                self._handle_record(batch, record)
+                self._handle_record(batch, record, agents)
         self._handle_timers(batch, limit)
         if checkpoints:
             ends = self._assignment.end_offsets(Topic.SESSIONS, checkpoints)
@@ -86,7 +94,7 @@ class BatchDecider:
         batch.write_snapshots()
         return batch
 
-    def _handle_record(self, batch: StagedBatch, record: Received) -> None:
+    def _handle_record(self, batch: StagedBatch, record: Received, agents: BatchAgents) -> None:
         refusal = self._poisoned.get(record.location, "")
         try:
             routed = self._router.route(record)
@@ -109,7 +117,7 @@ class BatchDecider:
         if isinstance(routed, Outgoing):
             batch.output.forward(record, routed, refusal)
         elif isinstance(routed, Routed):
-            input = routed.input(record, self._agents.profile)
+            input = routed.input(record, agents.profile)
             batch.handle(record.partition, routed.correlation_id, input, record, refusal)
 
     def _handle_timers(self, batch: StagedBatch, limit: int) -> None:

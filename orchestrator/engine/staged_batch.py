@@ -23,10 +23,11 @@ from orchestrator.engine.session_change import SessionChange
 from orchestrator.engine.staged_output import StagedOutput
 from orchestrator.engine.state import snapshots
 from orchestrator.engine.state.encoding import TooLarge
-from orchestrator.engine.state.partition import Partition
+from orchestrator.engine.state.partition import MOST_AWAITED, Partition
 from orchestrator.engine.state.timers import Timers
 from orchestrator.engine.too_large import handle_too_large
 from orchestrator.errors import ConfigurationError, UnavailableError
+from orchestrator.messages import identity
 from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.call_ids import UNKEYED, CallIds
 from orchestrator.saga import Input, Session, Submission, TimePassed, decide
@@ -62,6 +63,8 @@ class StagedBatch:
     _quarantined: dict[tuple[int, str], None] = field(default_factory=dict)
     _checkpoints: dict[int, StagedCheckpoint] = field(default_factory=dict)
     _idle_timers: list[str] = field(default_factory=list)
+    _awaited: Counter[int] = field(default_factory=Counter)
+    """Sessions that the batch begins without a task, by partition."""
 
     @property
     def now(self) -> int:
@@ -239,9 +242,8 @@ class StagedBatch:
     def _decide(self, partition: int, correlation_id: str, input: Input) -> None:
         if isinstance(input, Submission):
             input = self._linked(partition, correlation_id, input)
-        decision = decide(
-            self.session(partition, correlation_id), input, correlation_id, self.now, self.call_ids
-        )
+        before = self.session(partition, correlation_id)
+        decision = decide(before, input, correlation_id, self.now, self.call_ids)
         encoded = [self.output.encoder.encode(output) for output in decision.outputs]
         if decision.session is None or not encoded:
             self.dropped[REPEATED] += 1
@@ -258,6 +260,18 @@ class StagedBatch:
             if isinstance(output, SessionEvent):
                 change.event_bytes += len(outgoing.value or b"")
                 self._event_counts[partition] = self._event_counts.get(partition, 0) + 1
+        self._bound_awaited(partition, decision.session, before)
+
+    def _bound_awaited(self, partition: int, session: Session, before: Session | None) -> None:
+        """Ends a session that waits for its task at once, as if the time for it had passed, where too many wait."""
+        if before is not None or session.task is not None or session.ended:
+            return
+        if self.partitions[partition].awaited + self._awaited[partition] < MOST_AWAITED:
+            self._awaited[partition] += 1
+            return
+        name, until = session.correlation_id, session.awaited_until
+        input_id = identity.derived_id("due", name, session.sequence, until)
+        self._decide(partition, name, TimePassed(message_id=input_id, until=until))
 
     def _linked(self, partition: int, correlation_id: str, input: Submission) -> Submission:
         """The task with its link to another session of its business key."""

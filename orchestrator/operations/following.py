@@ -81,6 +81,7 @@ def tail(connection: Connection) -> Iterator[Event]:
         consumer.assign(dict.fromkeys(positions, END))
         while True:
             batch = poll_many(consumer, _BATCH, _POLL_S)
+            connection.codec.ask(batch)
             for received in sorted(batch, key=lambda one: one.timestamp_ms):
                 if event := _event_in(connection, received):
                     yield event

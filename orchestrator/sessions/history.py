@@ -105,9 +105,9 @@ class HistoryReader:
 
     def _events_in(self, portion: Iterable[Received], session: str) -> Iterator[tuple[Received, Event]]:
         key = session.encode()
+        portion = [received for received in portion if received.key == key]
+        self._codec.ask(portion)
         for received in portion:
-            if received.key != key:
-                continue
             try:
                 message = self._codec.decode(received)
             except (ContractError, SchemaUnresolved) as error:

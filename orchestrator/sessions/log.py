@@ -37,9 +37,9 @@ def logged_events(
     key = correlation_id.encode()
     events: list[Event] = []
     problems: list[str] = []
-    for received in read_to_end(bus, positions, timeout_s):
-        if received.key != key:
-            continue
+    records = [each for each in read_to_end(bus, positions, timeout_s) if each.key == key]
+    codec.ask(records)
+    for received in records:
         try:
             message = codec.decode(received)
         except (ContractError, SchemaUnresolved) as error:

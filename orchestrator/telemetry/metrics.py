@@ -1,6 +1,7 @@
 """The Prometheus metrics of a process. One table declares all of ours."""
 
 import logging
+from collections import Counter as Counts
 from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
@@ -58,6 +59,11 @@ _DECLARED: Final = {
     CONSUMER_LAG: _Declared(Gauge, "Committed records not read yet.", ("group", "topic", "partition")),
 }
 
+MOST_SERIES: Final = 1_000
+"""Series of one metric. Names of tenants and agents are in labels, and whoever writes tasks makes them up."""
+OTHER: Final = "other"
+"""What every label of a metric says for series beyond that."""
+
 logger: Final = logging.getLogger(__name__)
 
 
@@ -74,7 +80,9 @@ class ProcessMetrics:
         self._declared = dict(_DECLARED)
         self._metrics: dict[str, Metric] = {}
         self._children: dict[tuple[object, ...], Metric] = {}
-        self._ignored: set[str] = set()
+        self._series: Counts[str] = Counts()
+        """How many series each metric has."""
+        self._warned: set[str] = set()
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
         """Adds to a counter."""
@@ -101,6 +109,7 @@ class ProcessMetrics:
         with self._lock:
             if self._children.pop(key, None) is not None:
                 self._metrics[name].remove(*(labels[label] for label in declared.labels))
+                self._series[name] -= 1
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format, with content type `CONTENT_TYPE`."""
@@ -112,11 +121,20 @@ class ProcessMetrics:
         if child is None:
             with self._lock:
                 try:
+                    if self._is_full(name) and labels:
+                        return cast("M", self._make(kind, name, dict.fromkeys(labels, OTHER)))
                     child = self._children[key] = self._make(kind, name, labels)
+                    self._series[name] += 1
                 except (TypeError, ValueError) as error:
-                    self._ignore(name, error)
+                    self._warn(name, f"is ignored: {error}")
                     return None
         return cast("M", child)
+
+    def _is_full(self, name: str) -> bool:
+        if self._series[name] < MOST_SERIES:
+            return False
+        self._warn(name, f"has {MOST_SERIES:,} series; more are counted together, with the labels {OTHER!r}")
+        return True
 
     def _make(self, kind: type[Metric], name: str, labels: Mapping[str, str]) -> Metric:
         declared = self._declared.setdefault(
@@ -131,7 +149,7 @@ class ProcessMetrics:
             self._metrics[name] = metric
         return metric.labels(**labels) if labels else metric
 
-    def _ignore(self, name: str, error: Exception) -> None:
-        if name not in self._ignored:
-            self._ignored.add(name)
-            logger.warning("metric %s is ignored: %s", name, error)
+    def _warn(self, name: str, problem: str) -> None:
+        if name not in self._warned:
+            self._warned.add(name)
+            logger.warning("metric %s %s", name, problem)

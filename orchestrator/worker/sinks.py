@@ -163,6 +163,7 @@ class SinkRunner:
         batch = poll_many(consumer, limit, self._settings.poll_timeout_s)
         if not batch:
             return
+        self._host.codec.ask(batch)
         before = set(self._slowed)
         self._store(sink, batch)
         consumer.pause([position for position in self._slowed if position not in before])

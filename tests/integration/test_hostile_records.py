@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import fastavro
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from pydantic import SecretStr
 
@@ -18,6 +19,7 @@ from orchestrator.bus.avro import lookup
 from orchestrator.bus.avro.primitives import write_long
 from orchestrator.bus.avro.registry import RegistryIds, registry_client, subject_of
 from orchestrator.bus.codec import Codec
+from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import SchemaUnresolved
 from orchestrator.bus.ports import Outgoing
 from orchestrator.bus.settings import BusSettings
@@ -28,6 +30,7 @@ from orchestrator.messages.catalogue import Topic, entry_of
 from orchestrator.messages.schemas import self_contained
 from orchestrator.messages.types import FailureKind
 from orchestrator.schemas import apply
+from orchestrator.worker.broadcast.definitions import DefinitionsReader
 from tests.support.raw_producer import send_raw_headers
 from tests.support.saga_lab import Running, SagaLab
 from tests.support.switchable_registry import SwitchableRegistry, switchable
@@ -120,6 +123,21 @@ def platform(kafka_stack: StackAddress, tmp_path_factory: pytest.TempPathFactory
         yield Platform(lab, settings, registry, gate, running, sink)
 
 
+UNPACKED = 120_000_000
+"""More than a client of Kafka takes by default, in a batch of some kilobytes."""
+
+
+def send_packed(servers: str, topic: str, records: int, size: int) -> None:
+    """Writes one batch of records that are all zeros."""
+    limits = {"message.max.bytes": 1_000_000_000, "batch.size": 1_000_000_000, "linger.ms": 60_000}
+    producer = Producer({"bootstrap.servers": servers, "compression.type": "zstd", **limits})
+    failures: list[Any] = []
+    for _ in range(records):
+        producer.produce(topic, bytes(size), b"k", 0, on_delivery=lambda error, _: failures.append(error))
+    assert producer.flush(60) == 0
+    assert failures == [None] * records
+
+
 def framed(schema_id: int, body: bytes) -> bytes:
     return b"\x00" + schema_id.to_bytes(4, "big") + body
 
@@ -187,6 +205,28 @@ def test_a_hostile_record_is_set_aside_and_everything_goes_on(
         whole = len(fields["value"] or b"") + len(fields.get("key") or b"")
         if whole < 100_000 and not fields.get("headers"):
             assert dead_letter.original.value == fields["value"]
+    assert platform.running.failure is None
+
+
+@pytest.mark.parametrize("topic", [Topic.TASKS, Topic.CONTROL, Topic.EVENTS, Topic.EXECUTE_COMMANDS])
+@pytest.mark.parametrize("records", [1, 200])
+def test_a_batch_that_unpacks_to_more_than_is_read_is_set_aside(
+    platform: Platform, kafka_stack: StackAddress, topic: Topic, records: int
+) -> None:
+    offset = platform.end(topic)
+    full = f"{platform.settings.topic_prefix}{topic}"
+
+    send_packed(kafka_stack.bootstrap_servers, full, records, UNPACKED // records)
+    if topic is Topic.EXECUTE_COMMANDS:
+        platform.completes_a_call()
+    else:
+        platform.completes_a_task()
+
+    last = offset + records - 1
+    expected = 2 if topic is Topic.EXECUTE_COMMANDS else 1
+    until(lambda: len(platform.set_aside(topic, last)) == expected, "its dead letters")
+    for dead_letter in platform.set_aside(topic, last):
+        assert f"from offset {offset} to {last} cannot be unpacked" in dead_letter.failure.message
     assert platform.running.failure is None
 
 
@@ -314,6 +354,26 @@ def test_a_short_outage_of_the_registry_sets_nothing_aside(platform: Platform) -
     platform.gate.answers.clear()
 
     platform.lab.until_history(session, "TaskCompleted")
+
+
+def test_definitions_of_strangers_do_not_keep_a_process_from_starting(platform: Platform) -> None:
+    count = 300
+    records = [
+        Outgoing(Topic.DEFINITIONS, b"tool/%d" % n, framed(6_000_000 + n, b"\x00"), (), 0)
+        for n in range(count)
+    ]
+    platform.lab.send_raw(*records)
+    asked = len(platform.gate.requests)
+    reader = DefinitionsReader(platform.lab.bus, platform.lab.codec, "starting")
+
+    reader.start()
+    try:
+        reader.catch_up(Deadline.after(60))
+    finally:
+        reader.stop()
+
+    # One look at the registry for each id would take minutes, and a start may take one.
+    assert len(platform.gate.requests) - asked < count / 2
 
 
 def test_a_flood_of_junk_does_not_delay_its_partition_for_long(platform: Platform) -> None:

@@ -1,11 +1,13 @@
 """Nobody gets the place of another: a session belongs to the tenant and the business key that began it."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.bus.partitioning import partition_of
 from orchestrator.bus.ports import Outgoing
 from orchestrator.clock import unix_micros
 from orchestrator.engine.state import snapshots
@@ -13,7 +15,7 @@ from orchestrator.local import StackAddress
 from orchestrator.messages import commands, events
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import EndedSessions
-from tests.support.saga_lab import SagaLab
+from tests.support.saga_lab import SagaLab, states
 from tests.support.workers import until
 
 pytestmark = pytest.mark.integration
@@ -192,6 +194,26 @@ def test_a_cancel_of_another_tenant_stops_nothing(lab: SagaLab) -> None:
         assert f"session {late} is of another tenant" in until_dead_letters(lab)[0]
         lab.cancel(late, tenant="acme")
         lab.until_history(late, "TaskCancelled")
+
+
+def test_cancels_of_tasks_that_never_come_take_a_bounded_place(
+    lab: SagaLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.engine.staged_batch.MOST_AWAITED", 2)
+    names = [lab.new_id() for _ in range(40)]
+
+    with lab.running() as running, lab.services():
+        for name in names:
+            lab.cancel(name)
+        until(lambda: len(found(lab, events.CancelRequested)) == len(names), "all cancels")
+        waiting = set(states(running))
+        [good] = lab.submit(lab.new_id())
+        lab.until_history(good, "TaskCompleted")
+
+    of_partitions = Counter(partition_of(name, 3) for name in waiting)
+    assert set(of_partitions.values()) <= {1, 2}
+    ended = {event.correlation_id for event in found(lab, events.RequestRefused)}
+    assert ended == set(names) - waiting
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -21,7 +22,13 @@ from orchestrator.local import StackAddress
 from orchestrator.messages import events
 from orchestrator.messages.base import Message, Record
 from orchestrator.messages.catalogue import Topic
-from orchestrator.messages.types import PartitionCheckpoint, SessionSnapshot
+from orchestrator.messages.types import (
+    EndedSessions,
+    Failure,
+    FailureKind,
+    PartitionCheckpoint,
+    SessionSnapshot,
+)
 from orchestrator.messages.values import value_of
 from orchestrator.saga import STATE_VERSION
 from tests.support.saga_lab import SagaLab, count_ended, states
@@ -338,3 +345,31 @@ def uncommitted_end(lab: SagaLab) -> int:
         return consumer.watermarks([place], Deadline.after(30), read_uncommitted=True)[place][1]
     finally:
         consumer.close()
+
+
+def test_records_of_snapshots_that_nobody_of_ours_wrote_are_skipped(lab: SagaLab) -> None:
+    names = begun(lab)
+    stranger = str(uuid4())
+
+    lab.send_raw(
+        Outgoing(Topic.SNAPSHOTS, stranger.encode(), None, ((snapshots.CLAIM, b"\xff"),), 0),
+        Outgoing(Topic.SNAPSHOTS, stranger.encode(), None, ((snapshots.CLAIM, b"no digits"),), 0),
+        Outgoing(Topic.SNAPSHOTS, b"ended/\xff", None, (), 0),
+        Outgoing(Topic.SNAPSHOTS, b"ended/" + b"9" * 5_000, None, (), 0),
+        Outgoing(Topic.SNAPSHOTS, b"k", b"\x00\xff", (), 0),
+    )
+    write(
+        lab,
+        EndedSessions(hour=1, chunk=7, ids=bytes(40), claims=bytes(5)),
+        events.TaskFailed(
+            event_id=str(uuid4()),
+            correlation_id="no-uuid",
+            occurred_at=1,
+            sequence=1,
+            failure=Failure(kind=FailureKind.PERMANENT, code="c", message="m"),
+        ),
+    )
+
+    with lab.services(), lab.running():
+        for name in names:
+            lab.until_history(name, "TaskCompleted")

@@ -37,6 +37,9 @@ class Profiles:
 
     found: dict[str, AgentProfile] = field(default_factory=lambda: {"default": AgentProfile(name="default")})
 
+    def for_batch(self) -> "Profiles":
+        return self
+
     def profile(self, name: str) -> AgentProfile | None:
         return self.found.get(name)
 

@@ -11,6 +11,16 @@ _CONSUMER_DEFAULTS: Final[Mapping[str, Any]] = {
     "session.timeout.ms": 10_000,
     "heartbeat.interval.ms": 1_000,
 }
+# What a batch may be unpacked to, and how much is fetched at a time. By default a client unpacks batches of up to
+# 100 MB, all those of a response at once: 60 records that are 2,500 bytes on disk took 4.7 GB. Of what is packed
+# well, 612 bytes stand for 16 MB. A batch is fetched whole whatever its size, so full batches cost no more requests.
+_UNPACKED: Final[Mapping[str, Any]] = {"receive.message.max.bytes": 16_000_000}
+_PACKED: Final[Mapping[str, Any]] = {
+    "message.max.bytes": 16_384,
+    "fetch.max.bytes": 16_384,
+    "fetch.message.max.bytes": 16_384,
+}
+_WHOLE: Final[Mapping[str, Any]] = {"fetch.max.bytes": 8_000_000}
 _WORKER_DEFAULTS: Final[Mapping[str, Any]] = {
     # A client that was abandoned in a call that does not return keeps sending heartbeats, and keeps its
     # partitions for this long. Workers never wait for longer than 30 s; an orchestrator, which restores for
@@ -39,7 +49,8 @@ _LONGEST_RETRY_MS: Final = 200
 def consumer_defaults(reading: Reading) -> dict[str, Any]:
     """Defaults of a consumer, which an installation may override."""
     is_worker = reading.assignor is Assignor.COOPERATIVE
-    return {**_CONSUMER_DEFAULTS, **(_WORKER_DEFAULTS if is_worker else {})}
+    fetched = _WHOLE if reading.to_the_end else _PACKED
+    return {**_CONSUMER_DEFAULTS, **_UNPACKED, **fetched, **(_WORKER_DEFAULTS if is_worker else {})}
 
 
 def consumer_config(reading: Reading) -> dict[str, Any]:

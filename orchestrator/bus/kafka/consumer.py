@@ -18,6 +18,7 @@ from orchestrator.bus.kafka.callbacks import Callbacks
 from orchestrator.bus.kafka.errors import error_of, translated
 from orchestrator.bus.kafka.membership import Membership
 from orchestrator.bus.kafka.partitions import Partitions
+from orchestrator.bus.kafka.unreadable import UNREADABLE, end_of_batch
 from orchestrator.bus.kafka.watermarks import Watermarks
 from orchestrator.bus.ports import (
     Assignor,
@@ -53,6 +54,8 @@ _COMMIT_S: Final = 30.0
 """A commit may wait forever for a coordinator that was replaced at the wrong moment."""
 _CLOSE_S: Final = 30.0
 """Longer than `on_revoke` may take."""
+_END_OF_BATCH_S: Final = 20.0
+"""How long the end of a batch that cannot be unpacked is looked for in one call; the next one tries again."""
 _OFFSET_LOST: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
 
 _headers_of: Final = methodcaller("headers")
@@ -272,6 +275,8 @@ class KafkaConsumer:
         # Any: the stubs have optional places of records, which only errors lack.
         error = message.error()
         if error is not None:
+            if error.code() in UNREADABLE and message.topic() is not None and message.offset() >= 0:
+                return self._unreadable(message, error)
             self._failed(message, error)
             return None
         headers: tuple[tuple[str, bytes | None], ...] = ()
@@ -290,6 +295,22 @@ class KafkaConsumer:
             headers,
             damage,
         )
+
+    def _unreadable(self, message: Any, error: KafkaError) -> Received | None:
+        """A batch that cannot be unpacked, as one damaged record in its last place. Reading goes on behind it."""
+        topic, partition, first = message.topic(), message.partition(), message.offset()
+        try:
+            end = end_of_batch(self._config, topic, partition, first, Deadline.after(_END_OF_BATCH_S))
+        except OrchestratorError as failure:
+            # It will be reported again.
+            logger.warning(
+                "cannot skip the batch at offset %d of %s [%d]: %s", first, topic, partition, failure
+            )
+            return None
+        position = self._names.topic(topic), partition
+        self.seek({position: end})
+        damage = f"the records from offset {first} to {end - 1} cannot be unpacked: {error.str()}"
+        return Received(*position, end - 1, 0, None, b"", (), damage)
 
     def _failed(self, message: Any, error: KafkaError) -> None:
         """Keeps an error for the end of the call, or for the next one, so that no record of a batch is lost."""

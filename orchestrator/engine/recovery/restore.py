@@ -23,7 +23,7 @@ from orchestrator.engine.recovery.partition_counts import other_count
 from orchestrator.engine.recovery.replay import Replay
 from orchestrator.engine.state import ended, snapshots
 from orchestrator.engine.state.partition import INPUT_TOPICS, Damaged, LiveSession, Partition
-from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
+from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
 from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.catalogue import Topic, entry_named
 from orchestrator.messages.identity import canonical_uuid
@@ -271,9 +271,11 @@ class _Restore:
                 report_at += REPORT_S
                 share = 100 * (at - start) // (end - start)
                 logger.info("restoring partition %d: read %d %% of %s", number, share, topic)
-            for received in self._next():
+            batch = self._next()
+            self.codec.ask(batch)
+            for received in batch:
                 if received.offset < end:
-                    handle(received)
+                    _contained(handle, received)
             before, at = at, self.consumer.position([place]).get(place, start)
             if at > before:
                 moved_at = time.monotonic()
@@ -285,3 +287,17 @@ class _Restore:
             raise ConfigurationError(
                 f"records were deleted while partition {self.partition.number} was being restored: {error}"
             ) from error
+
+
+def _contained(handle: Callable[[Received], None], received: Received) -> None:
+    """Handles a record. One that nobody of ours wrote must not keep a partition from being restored; what ours
+    said is in other records too, and a gap is found."""
+    try:
+        handle(received)
+    except OrchestratorError:
+        raise
+    except Exception as error:  # noqa: BLE001 - it may hold anything
+        logger.error(
+            "skipping the record at offset %d of %s in partition %d, which cannot be restored from: %s: %s",
+            *(received.offset, received.topic, received.partition, type(error).__name__, error),
+        )

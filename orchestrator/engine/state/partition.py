@@ -12,6 +12,8 @@ from orchestrator.saga import Session
 
 INPUT_TOPICS: Final = (Topic.EVENTS, Topic.CONTROL, Topic.TASKS)
 
+MOST_AWAITED: Final = 10_000
+"""Sessions of a partition that may wait for their tasks, some 30 MB. Whoever writes requests may make ids up."""
 CHECKPOINT_EVERY_MICROS: Final = 5_000_000
 """How long a partition's committed positions and low-water mark may lag behind its state in memory."""
 MAX_MARK_LAG: Final = 200_000
@@ -78,6 +80,8 @@ class Partition:
     """Whether the state in memory has changed since the last checkpoint."""
     active: int = 0
     """Sessions that count against the admission limit. Escalated sessions, which wait for a person, do not."""
+    awaited: int = 0
+    """Sessions that a cancel opened before their task has come."""
     _checkpoint_at: int = 0
 
     def session(self, correlation_id: str) -> Session | None:
@@ -92,6 +96,7 @@ class Partition:
         """Replaces a session's state, or adds it."""
         session, before = live.session, self.session(live.session.correlation_id)
         self.active += _counts(session) - _counts(before)
+        self.awaited += _is_awaited(session) - _is_awaited(before)
         self.live[session.correlation_id] = live
         if session.task is not None and session.task.key and (before is None or before.task is None):
             self.keyed[claim_of(session.tenant, session.task.key)] = session.correlation_id
@@ -102,6 +107,7 @@ class Partition:
         if session is None:
             return
         self.active -= _counts(session)
+        self.awaited -= _is_awaited(session)
         del self.live[correlation_id]
         if session.task is not None and session.task.key:
             self.keyed.pop(claim_of(session.tenant, session.task.key), None)
@@ -147,3 +153,7 @@ def claim_of_session(session: Session) -> bytes | None:
 
 def _counts(session: Session | None) -> int:
     return 0 if session is None or session.parked or session.task is None else 1
+
+
+def _is_awaited(session: Session | None) -> bool:
+    return session is not None and session.task is None

@@ -59,7 +59,7 @@ class CancellationsReader:
     def __init__(self, bus: Bus, codec: Codec, voided_calls: VoidedCalls, group: str) -> None:
         self._codec = codec
         self._voided_calls = voided_calls
-        self._reader = BroadcastReader(bus, Topic.CANCELLATIONS, END, group, self._on_record)
+        self._reader = BroadcastReader(bus, codec, (Topic.CANCELLATIONS, END), group, self._on_record)
 
     def start(self) -> None:
         self._reader.start()

@@ -78,7 +78,7 @@ class DefinitionsReader:
     def __init__(self, bus: Bus, codec: Codec, group: str) -> None:
         self.table = DefinitionTable()
         self._codec = codec
-        self._reader = BroadcastReader(bus, Topic.DEFINITIONS, BEGINNING, group, self._on_record)
+        self._reader = BroadcastReader(bus, codec, (Topic.DEFINITIONS, BEGINNING), group, self._on_record)
 
     def start(self) -> None:
         self._reader.start()

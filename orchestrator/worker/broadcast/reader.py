@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import FatalError
 from orchestrator.bus.polling import poll_many
@@ -17,6 +18,9 @@ from orchestrator.messages.catalogue import Topic
 logger: Final = logging.getLogger(__name__)
 
 _POLL_TIMEOUT_S: Final = 0.1
+_EAGER_TIMEOUT_S: Final = 0.005
+_EAGER_S: Final = 1.0
+"""How long after a `catch_up` the topic is polled eagerly: more of them are likely, and their callers wait."""
 _BATCH: Final = 500
 _RECONNECT_DELAY_S: Final = 1.0
 _WATERMARKS_TIMEOUT_S: Final = 10.0
@@ -37,20 +41,26 @@ class BroadcastReader:
     """
 
     def __init__(
-        self, bus: Bus, topic: Topic, start: int, group: str, on_record: Callable[[Received], None]
+        self,
+        bus: Bus,
+        codec: Codec,
+        reading: tuple[Topic, int],
+        group: str,
+        on_record: Callable[[Received], None],
     ) -> None:
-        """`start` is `BEGINNING` or `END`."""
+        """`reading` is a topic, and `BEGINNING` or `END`; `codec` decodes what `on_record` gets."""
         self._bus = bus
-        self._topic = topic
-        self._start = start
+        self._topic, self._start = reading
         self._group = group
+        self._codec = codec
         self._on_record = on_record
         self._next_offsets: dict[Position, int] = {}
         """Next offset to read of each partition."""
         self._catch_ups: list[_CatchUp] = []
+        self._eager_until = 0.0
         self._assigned = threading.Event()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"read-{topic}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"read-{self._topic}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -68,6 +78,7 @@ class BroadcastReader:
     def catch_up(self, deadline: Deadline) -> None:
         """Returns when `on_record` has seen all that the topic holds now. Not for the reader's own thread."""
         catch_up = _CatchUp()
+        self._eager_until = time.monotonic() + _EAGER_S
         self._catch_ups.append(catch_up)
         if not catch_up.reached.wait(deadline.remaining()):
             raise UnavailableError(
@@ -110,7 +121,10 @@ class BroadcastReader:
         return dict(self._next_offsets)
 
     def _run_once(self, consumer: Consumer, positions: list[Position]) -> None:
-        for record in poll_many(consumer, _BATCH, _POLL_TIMEOUT_S):
+        is_eager = time.monotonic() < self._eager_until
+        batch = poll_many(consumer, _BATCH, _EAGER_TIMEOUT_S if is_eager else _POLL_TIMEOUT_S)
+        self._codec.ask(batch)
+        for record in batch:
             self._on_record(record)
             self._next_offsets[record.topic, record.partition] = record.offset + 1
         if self._catch_ups:
