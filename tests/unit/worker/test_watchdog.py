@@ -27,6 +27,11 @@ def host_of(lab: Lab, watching: Watching) -> Iterator[Host]:
         host.stop(Deadline.after(TIMEOUT_S))
 
 
+def reports(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Those about the service. On a busy machine others may block the loop for a moment."""
+    return [line for line in caplog.messages if line.startswith("echo has blocked the event loop")]
+
+
 def test_a_handler_that_blocks_the_loop_is_named_with_its_stack(
     lab: Lab, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -40,14 +45,12 @@ def test_a_handler_that_blocks_the_loop_is_named_with_its_stack(
     watching = Watching(every=0.01, blocked_after=0.05)
     with caplog.at_level(logging.WARNING), host_of(lab, watching) as host, started(service, host):
         lab.execute(0, 1, partition=0)
-        until(lambda: "has blocked the event loop" in caplog.text, "the watchdog says so")
+        until(lambda: bool(reports(caplog)), "the watchdog says so")
         release.set()
         until(lambda: lab.completed() == [0, 1], "both are completed")
         until(lambda: "the event loop runs again" in caplog.text, "the watchdog says that it is over")
 
-    blocked = next(line for line in caplog.messages if "has blocked the event loop" in line)
-    assert blocked.startswith("echo has blocked")
-    assert "in block_on_0" in blocked
+    assert "in block_on_0" in reports(caplog)[0]
 
 
 def test_a_task_that_a_handler_started_is_named_by_its_handler(
@@ -64,11 +67,12 @@ def test_a_task_that_a_handler_started_is_named_by_its_handler(
     service = echo(before=start_one)
     with host_of(lab, Watching(every=0.01, blocked_after=0.05)) as host, started(service, host):
         lab.execute(0, partition=0)
-        until(lambda: "has blocked the event loop" in caplog.text, "the watchdog says so")
+        until(
+            lambda: "echo, handling ExecuteTool has blocked the event loop" in caplog.text,
+            "the watchdog says so",
+        )
         release.set()
         until(lambda: lab.completed() == [0], "it is completed")
-
-    assert "echo, handling ExecuteTool has blocked the event loop" in caplog.text
 
 
 def test_a_process_whose_loop_stays_blocked_fails(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
@@ -77,7 +81,7 @@ def test_a_process_whose_loop_stays_blocked_fails(lab: Lab, caplog: pytest.LogCa
     async def block(_number: int) -> None:
         release.wait(TIMEOUT_S)
 
-    watching = Watching(every=0.01, blocked_after=0.01, failed_after=0.05)
+    watching = Watching(every=0.01, blocked_after=0.05, failed_after=3)
     with host_of(lab, watching) as host:
         worker = Worker(echo(before=block), host)
         worker.start()
