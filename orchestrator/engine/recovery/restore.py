@@ -19,11 +19,12 @@ from orchestrator.bus.polling import poll_many
 from orchestrator.bus.ports import Commit, Consumer, Position, Received
 from orchestrator.bus.values.message_values import MessageValues
 from orchestrator.engine.offset_metadata import batch_number, partition_count_in
+from orchestrator.engine.recovery.contained import contained
 from orchestrator.engine.recovery.partition_counts import other_count
 from orchestrator.engine.recovery.replay import Replay
 from orchestrator.engine.state import ended, snapshots
 from orchestrator.engine.state.partition import INPUT_TOPICS, Damaged, LiveSession, Partition
-from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
+from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
 from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.catalogue import Topic, entry_named
 from orchestrator.messages.identity import canonical_uuid
@@ -275,7 +276,7 @@ class _Restore:
             self.codec.ask(batch)
             for received in batch:
                 if received.offset < end:
-                    _contained(handle, received)
+                    contained(handle, received)
             before, at = at, self.consumer.position([place]).get(place, start)
             if at > before:
                 moved_at = time.monotonic()
@@ -287,17 +288,3 @@ class _Restore:
             raise ConfigurationError(
                 f"records were deleted while partition {self.partition.number} was being restored: {error}"
             ) from error
-
-
-def _contained(handle: Callable[[Received], None], received: Received) -> None:
-    """Handles a record. One that nobody of ours wrote must not keep a partition from being restored; what ours
-    said is in other records too, and a gap is found."""
-    try:
-        handle(received)
-    except OrchestratorError:
-        raise
-    except Exception as error:  # noqa: BLE001 - it may hold anything
-        logger.error(
-            "skipping the record at offset %d of %s in partition %d, which cannot be restored from: %s: %s",
-            *(received.offset, received.topic, received.partition, type(error).__name__, error),
-        )
