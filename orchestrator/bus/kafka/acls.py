@@ -20,6 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs d
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka.admin_results import result_of
 from orchestrator.bus.kafka.errors import translated
+from orchestrator.bus.kafka.topics import first_broker
 from orchestrator.bus.settings import BusSettings
 from orchestrator.errors import ConfigurationError
 
@@ -86,7 +87,9 @@ def granted(
             AclPermissionType.ANY,
         )
         future = admin.describe_acls(wanted, request_timeout=deadline.remaining())
-        found.update(filter(None, map(_grant, result_of(future, "reading rights", settings, deadline))))
+        found.update(
+            filter(None, map(_grant, result_of(future, "reading rights", settings, deadline, admin)))
+        )
     if not found:
         _require_described(admin, settings, deadline)
     return frozenset(found)
@@ -97,11 +100,11 @@ def require_authorizer(admin: AdminClient, settings: BusSettings, deadline: Dead
 
     Where we may not read the brokers' settings there is one.
     """
-    broker = next(iter(admin.list_topics(timeout=deadline.remaining()).brokers), 0)
+    broker = first_broker(admin, settings, deadline)
     resource = ConfigResource(ConfigResource.Type.BROKER, str(broker))
     for future in admin.describe_configs([resource], request_timeout=deadline.remaining()).values():
         try:
-            found = result_of(future, "reading rights", settings, deadline)
+            found = result_of(future, "reading rights", settings, deadline, admin)
         except ConfigurationError:
             return
         if _AUTHORIZER in found and not found[_AUTHORIZER].value:
@@ -114,7 +117,7 @@ def _require_described(admin: AdminClient, settings: BusSettings, deadline: Dead
     """Raises `ConfigurationError` if we may not describe the cluster: librdkafka takes the brokers' refusal to list
     rights for an empty list."""
     future = admin.describe_cluster(include_authorized_operations=True, request_timeout=deadline.remaining())
-    ours = result_of(future, "reading rights", settings, deadline).authorized_operations
+    ours = result_of(future, "reading rights", settings, deadline, admin).authorized_operations
     if AclOperation.DESCRIBE not in (ours or ()):
         raise ConfigurationError(
             f"reading rights failed: the cluster at {settings.bootstrap_servers} denies it: our user needs the "
@@ -129,7 +132,7 @@ def give(admin: AdminClient, grants: Iterable[Grant], settings: BusSettings, dea
     if not bindings:
         return
     for future in admin.create_acls(bindings, request_timeout=deadline.remaining()).values():
-        result_of(future, "giving rights", settings, deadline)
+        result_of(future, "giving rights", settings, deadline, admin)
 
 
 def take(admin: AdminClient, grants: Iterable[Grant], settings: BusSettings, deadline: Deadline) -> None:
@@ -138,7 +141,7 @@ def take(admin: AdminClient, grants: Iterable[Grant], settings: BusSettings, dea
     if not filters:
         return
     for future in admin.delete_acls(filters, request_timeout=deadline.remaining()).values():
-        result_of(future, "taking rights", settings, deadline)
+        result_of(future, "taking rights", settings, deadline, admin)
 
 
 def _named(kind: Any, name: str) -> Any:
