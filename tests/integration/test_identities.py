@@ -69,7 +69,8 @@ class Identified:
         return self.kafka.passwords, self.kafka.security.client_settings(user)
 
     def as_user(self, user: str, **environment: str) -> Installation:
-        return self.at(*self.login(user), **environment)
+        servers, settings = self.login(user)
+        return self.at(servers, settings, **environment)
 
     def at(self, servers: str, settings: Config, **environment: str) -> Installation:
         own = {
@@ -181,20 +182,25 @@ def refusals(identified: Identified) -> dict[str, tuple[str, Config, int, str]]:
     }
 
 
+PLAN, RUN = ("topics", "plan"), ("run", "planner")
+
+
 @pytest.mark.parametrize(
-    "who",
+    ("who", "command"),
     [
-        "wrong password",
-        "unknown authority",
-        "no TLS",
-        "no certificate",
-        "foreign certificate",
-        "wrong password of the key",
-        "wrong secret",
-        "no identity provider",
+        ("wrong password", PLAN),
+        ("wrong password", RUN),
+        ("wrong password", ("acls", "plan")),
+        ("unknown authority", PLAN),
+        ("no TLS", PLAN),
+        ("no certificate", RUN),
+        ("foreign certificate", PLAN),
+        ("wrong password of the key", PLAN),
+        ("wrong secret", RUN),
+        ("wrong secret", ("acls", "plan")),
+        ("no identity provider", PLAN),
     ],
 )
-@pytest.mark.parametrize("command", [("topics", "plan"), ("acls", "plan"), ("run", "planner")])
 def test_who_is_not_let_in_is_told_why_in_one_line(
     identified: Identified, who: str, command: tuple[str, ...]
 ) -> None:
