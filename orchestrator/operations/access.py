@@ -1,6 +1,6 @@
 """Who needs which rights on Kafka: the least for each component of an installation and for its users. Pure.
 
-Rights follow from the catalogue (who writes what), from what services handle, and from how their clients work.
+Rights follow from what services handle and declare to write, and from how their clients work.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
