@@ -74,7 +74,7 @@ lint: setup ## Runs ruff
 	$(RUN) ruff format --check .
 
 types: setup ## Runs mypy, strict
-	$(RUN) mypy orchestrator services/orchestrator_services scripts tools tests examples benchmarks
+	$(RUN) mypy orchestrator services/orchestrator_services scripts tools tests examples benchmarks deploy
 
 layers: setup ## Checks that imports go down only and that generated files match their sources
 	$(RUN) lint-imports

@@ -3,9 +3,11 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
-from typing import ClassVar
+from types import MappingProxyType
+from typing import ClassVar, Final
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import ConfigurationError
@@ -20,19 +22,25 @@ from orchestrator.local.startup_cache import (
     startup_options,
 )
 
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
+
 
 class LocalRegistry(FolderServer):
     """Apicurio Registry 3.3 with its schemas in `folder`; a restart has the same URL and schemas.
 
     It accepts every schema until a compatibility level is set (`PUT /config`). `port` sets its port; by default a
-    free one is chosen and remembered. It serves once it lists its subjects. The process ends when this process
-    does, however it ends. Not for several threads.
+    free one is chosen and remembered. `properties` change or add settings of Apicurio. It serves once it lists its
+    subjects, or asks who wants to know. The process ends when this process does, however it ends. Not for several
+    threads.
     """
 
     NAME: ClassVar = "the local registry"
 
-    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, port: int | None = None, properties: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(folder)
+        self._properties = dict(properties or {})
         self._wanted_port = port
         self._process = ServerProcess("registry", self._folder)
 
@@ -55,7 +63,7 @@ class LocalRegistry(FolderServer):
         self._process.end_orphan(deadline)
         self._lease_ports()
         options = startup_options(jars.registry_folder())
-        self._process.start(_command(self._folder, self._leases.ports, options))
+        self._process.start(_command(self._folder, self._leases.ports, options, self._properties))
 
     def _await_ready(self, deadline: Deadline) -> None:
         _await_subjects(self._process, self.url, deadline)
@@ -85,10 +93,14 @@ class LocalRegistry(FolderServer):
 
 
 def _await_subjects(process: ServerProcess, url: str, deadline: Deadline) -> None:
-    process.await_serving(lambda: http_answers(f"{url}/subjects"), deadline)
+    process.await_serving(
+        lambda: http_answers(f"{url}/subjects", (HTTPStatus.OK, HTTPStatus.UNAUTHORIZED)), deadline
+    )
 
 
-def _command(folder: Path, ports: Sequence[int], options: Sequence[str]) -> list[str]:
+def _command(
+    folder: Path, ports: Sequence[int], options: Sequence[str], properties: Mapping[str, str] = _NONE
+) -> list[str]:
     """The command line; `ports` are the API's and the management interface's."""
     port, management_port = ports
     data = folder / "data" / "registry"
@@ -104,6 +116,7 @@ def _command(folder: Path, ports: Sequence[int], options: Sequence[str]) -> list
         "apicurio.storage.kind": "sql",
         "apicurio.storage.sql.kind": "h2",
         "apicurio.datasource.url": f"jdbc:h2:file:{data};WRITE_DELAY=0",
+        **properties,
     }
     return [
         str(jars.java()),

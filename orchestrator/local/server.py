@@ -1,10 +1,12 @@
 """What all local servers share: each of them starts and serves, or leaves nothing running."""
 
 import http.client
+import urllib.error
 import urllib.request
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -117,10 +119,13 @@ class FolderServer(LocalServer):
             self._lock.release()
 
 
-def http_answers(url: str) -> bool:
-    """Whether a server responds to a GET with 200 within five seconds."""
+def http_answers(url: str, statuses: Collection[int] = (HTTPStatus.OK,)) -> bool:
+    """Whether a server responds to a GET with one of these statuses within five seconds."""
     try:
         with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as response:  # noqa: S310 - our own address
-            return bool(response.status == http.client.OK)
+            return response.status in statuses
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code in statuses
     except (OSError, http.client.HTTPException):
         return False

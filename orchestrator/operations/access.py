@@ -1,6 +1,6 @@
 """Who needs which rights on Kafka: the least for each component of an installation and for its users. Pure.
 
-Rights follow from the catalogue (who writes what), from what services handle, and from how their clients work.
+Rights follow from what services handle and declare to write, and from how their clients work.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,6 +9,7 @@ from typing import Final
 from orchestrator.bus.kafka.acls import Operation, Resource, Right
 from orchestrator.bus.topic_names import TopicNames
 from orchestrator.errors import ConfigurationError
+from orchestrator.messages.base import Command, Event
 from orchestrator.messages.catalogue import CATALOGUE, Topic, matching
 from orchestrator.sdk.plugins import Plugins, Served
 from orchestrator.sdk.service import Service
@@ -33,19 +34,29 @@ _SHARED: Final = (Topic.DEFINITIONS, Topic.CANCELLATIONS)
 """What every process reads."""
 _HISTORY: Final = (Topic.SESSIONS, Topic.EVENTS)
 """What `context.history()` reads, and who follows sessions."""
+_READERS: Final = ("watermarks", "orchestrator-broadcast", "orchestrator-look")
+"""Groups under which partitions are read without joining one: nothing is ever committed to them."""
 _BY_PEOPLE: Final = (Topic.TASKS, Topic.CONTROL, Topic.DEFINITIONS)
 
 
 def components(plugins: Plugins, prefix: str) -> dict[str, tuple[Right, ...]]:
-    """The rights of everything that `orchestrator run` runs, by its name. `prefix` is the installation's."""
+    """The rights of everything that `orchestrator run` runs, by its name. `prefix` is the installation's.
+
+    Raises `ConfigurationError` for a plug-in whose name stands for other rights already.
+    """
     of = _Rights(prefix)
     found = {ORCHESTRATOR: of.orchestrator()}
     for plugin in plugins:
         if isinstance(plugin, Served):
             service = plugin.service()
-            found[service.name] = of.service(service, plugin.role)
+            name, rights = service.name, of.service(service)
         elif isinstance(plugin, SinkPlugin):
-            found[plugin.name] = of.sink(plugin)
+            name, rights = plugin.name, of.sink(plugin)
+        else:
+            continue
+        if name in found or name in USERS:
+            raise ConfigurationError(f"{name} names two sets of rights: rename the {plugin.role} {name}")
+        found[name] = rights
     return {name: _sorted(rights) for name, rights in found.items()}
 
 
@@ -84,31 +95,26 @@ class _Rights:
         # Records of other partitions' sessions are forwarded; a reply that is too large is replaced by a failure.
         yield from self._write(*own, *_INPUTS)
         yield self._group(ORCHESTRATOR)
+        # Slots restore under groups of their own, which they do not join either.
+        yield Right(Resource.GROUP, f"{self._prefix}{ORCHESTRATOR}-", Operation.DESCRIBE, is_prefix=True)
         transactions = f"{self._prefix}{ORCHESTRATOR}-"
         yield Right(Resource.TRANSACTIONAL_ID, transactions, Operation.WRITE, is_prefix=True)
 
-    def service(self, service: Service, role: str) -> Iterator[Right]:
-        writers = {service.name, role}
-        own = {entry.topic for entry in CATALOGUE if entry.writer in writers}
-        is_known = bool(own) or role == "subscriber"
+    def service(self, service: Service) -> Iterator[Right]:
         yield from self._process()
         yield from self._read(*service.topics, *_HISTORY)
-        yield from self._write(*own, Topic.PROGRESS)
-        if not is_known:
-            # What a service of one's own writes is not declared: services report to `events`.
-            yield from self._write(Topic.EVENTS)
-        if service.announces_something:
-            yield from self._write(Topic.DEFINITIONS)
-        yield self._group(service.consumer_group)
-        # Pools of tools are groups of their own, named after the service.
-        yield Right(
-            Resource.GROUP, f"{self._prefix}{service.consumer_group}-", Operation.READ, is_prefix=True
-        )
+        yield from self._write(*service.output_topics)
+        yield self._group(service.name if service.has_pools else service.consumer_group)
+        if service.has_pools:
+            group = f"{self._prefix}{service.name}-"
+            yield Right(Resource.GROUP, group, Operation.READ, is_prefix=True)
 
     def sink(self, plugin: SinkPlugin) -> Iterator[Right]:
         yield from self._process()
-        yield from self._read(*(entry.topic for entry in matching(plugin.pattern)))
-        yield self._group(f"sink-{plugin.name}")
+        seen = [entry for entry in matching(plugin.pattern) if issubclass(entry.message, Command | Event)]
+        yield from self._read(*(entry.topic for entry in seen))
+        # A sink keeps its own positions: it neither joins the group nor commits to it.
+        yield Right(Resource.GROUP, f"{self._prefix}sink-{plugin.name}", Operation.DESCRIBE)
 
     def submitter(self) -> Iterator[Right]:
         yield from self._write(Topic.TASKS)
@@ -146,9 +152,8 @@ class _Rights:
         yield from self._readers()
 
     def _readers(self) -> Iterator[Right]:
-        """The groups under which partitions are read without joining one: nothing is committed to them."""
-        yield self._group("watermarks")
-        yield Right(Resource.GROUP, f"{self._prefix}{ORCHESTRATOR}-", Operation.READ, is_prefix=True)
+        for name in _READERS:
+            yield Right(Resource.GROUP, f"{self._prefix}{name}", Operation.DESCRIBE)
 
     def _read(self, *topics: Topic) -> Iterator[Right]:
         return (Right(Resource.TOPIC, self._names.full(topic), Operation.READ) for topic in topics)

@@ -50,6 +50,11 @@ def plan_acls(
     )
 
 
+def require_authorizer(settings: BusSettings, timeout_s: float) -> None:
+    """Raises `ConfigurationError` for a cluster that enforces no rights."""
+    acls.require_authorizer(KafkaBus(settings).admin, settings, Deadline.after(timeout_s))
+
+
 def apply_acls(settings: BusSettings, plans: Iterable[AclPlan], timeout_s: float, *, prune: bool) -> None:
     """Gives what is missing and, with `prune`, takes what is not needed. Applying again changes nothing."""
     plans = tuple(plans)

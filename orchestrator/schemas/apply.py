@@ -37,7 +37,8 @@ class Applied:
 def apply(client: SchemaRegistryClient, settings: BusSettings) -> tuple[Applied, ...]:
     """Registers every schema of the catalogue; idempotent.
 
-    1. Sets the registry's global compatibility, because some registries enforce none until it is set.
+    1. Sets the registry's global compatibility if it is another, because some registries enforce none until it is
+       set. That takes an administrator's right in most registries, and once.
     2. Looks up every subject, and registers this version's schema if the subject lacks it.
 
     Raises `ConfigurationError` that names every incompatible subject; compatible ones are registered anyway.
@@ -45,9 +46,10 @@ def apply(client: SchemaRegistryClient, settings: BusSettings) -> tuple[Applied,
     """
     # 1. Compatibility.
     try:
-        client.set_compatibility(level=COMPATIBILITY)
+        if client.get_compatibility() != COMPATIBILITY:
+            client.set_compatibility(level=COMPATIBILITY)
     except Exception as error:
-        raise registry_error(error, settings) from error
+        raise registry_error(error, settings, f"setting the compatibility {COMPATIBILITY}") from error
     # 2. Subjects.
     applied: list[Applied] = []
     refused: list[str] = []
@@ -74,7 +76,7 @@ def _applied(client: SchemaRegistryClient, entry: Entry, settings: BusSettings) 
                 f"{subject}: the schema of {entry.name} is not compatible with an earlier version of it: "
                 f"{error.error_message}"
             ) from error
-        refused = registry_error(error, settings)
+        refused = registry_error(error, settings, "registering schemas")
         raise type(refused)(f"{subject}: {refused}") from error
 
 

@@ -1,6 +1,6 @@
 """Services: sets of handlers `(message, context) -> messages`."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar
@@ -56,6 +56,11 @@ class Service:
     """Its consumer group; `name` if empty. Copies in one group share the messages, each group gets all of them."""
     takes: Predicate = _always
     """Which of the messages that it has handlers for it handles; it skips the others."""
+    writes: Collection[type[Message]] | None = None
+    """The messages that its handlers return or send; none, if empty. Its rights on Kafka follow from them, and what
+    goes to other topics is refused. Without a declaration it may reply to `events` and report progress."""
+    has_pools: bool = False
+    """Whether some of its copies form consumer groups of their own, each named after the service: NAME-POOL."""
 
     def on(self, *messages: type[Command | Event]) -> Callable[[H], H]:
         """Declares `async def f(message, context)` as the handler of these message types. What it returns is sent.
@@ -106,6 +111,25 @@ class Service:
     def topics(self) -> frozenset[Topic]:
         """The topics it reads."""
         return frozenset(entry_of(message).topic for message in self.handlers)
+
+    @property
+    def output_topics(self) -> frozenset[Topic]:
+        """The topics it writes, besides dead letters."""
+        if self.writes is None:
+            written = {Topic.EVENTS, Topic.PROGRESS}
+        else:
+            written = {entry_of(message).topic for message in self.writes}
+        return frozenset(written | ({Topic.DEFINITIONS} if self.announces_something else set()))
+
+    def require_written(self, messages: Iterable[Message]) -> None:
+        """Raises `ContractError` for a message that goes to a topic which this service does not write."""
+        for message in messages:
+            topic = entry_of(type(message)).topic
+            if topic not in self.output_topics:
+                raise ContractError(
+                    f"service {self.name} may not write {type(message).__name__}, which goes to {topic}: name it in "
+                    "the service's `writes`"
+                )
 
 
 MOST_OUTPUTS: Final = 10_000

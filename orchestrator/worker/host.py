@@ -18,6 +18,8 @@ from orchestrator.delivery.dead_letters import bounded_dead_letter, dead_letter
 from orchestrator.errors import ContractError, OrchestratorError
 from orchestrator.messages.base import Message
 from orchestrator.messages.call_ids import UNKEYED, CallIds
+from orchestrator.messages.catalogue import Topic
+from orchestrator.messages.events import ModelProgressed, ToolProgressed
 from orchestrator.messages.types import Failure
 from orchestrator.sdk.activities import activity_of, task_factory
 from orchestrator.sdk.context import Values
@@ -42,6 +44,8 @@ logger: Final = logging.getLogger(__name__)
 
 BROADCAST_GROUP: Final = "orchestrator-broadcast"
 """Group id of the broadcast readers of every process. They never join the group and commit nothing."""
+_REPORTS: Final = (ToolProgressed, ModelProgressed)
+"""What `context.progress` and the streams of models send."""
 _END_S: Final = 5.0
 """How long the event loop may take to end when its tasks have."""
 
@@ -159,7 +163,7 @@ class Host:
             call=chain(service, self.context.plugins.by_name(Middleware).values()),
             ordered=service.ordered,
             concurrency=service.concurrency,
-            platform=self._platform(source, observer, share),
+            platform=self._platform(service, source, observer, share),
             share=share,
             codec=self.codec,
             outbox=self.outbox,
@@ -174,13 +178,13 @@ class Host:
         tracing = self.context.tracings.get(service.name, NoTracing())
         return Observer(service.name, self.context.metrics, tracing, service.consumer_group)
 
-    def _platform(self, source: str, observer: Observer, share: Share) -> Platform:
+    def _platform(self, service: Service, source: str, observer: Observer, share: Share) -> Platform:
         context = self.context
         return Platform(
             plugins=context.plugins,
             definitions=self.definitions.table,
             values=context.values,
-            emit=self._emitter(source),
+            emit=self._emitter(service, source),
             now=context.now,
             metrics=context.metrics,
             trace=observer.model_requested,
@@ -189,9 +193,14 @@ class Host:
             history=context.history,
         )
 
-    def _emitter(self, source: str) -> Callable[[Message], Awaitable[None]]:
+    def _emitter(self, service: Service, source: str) -> Callable[[Message], Awaitable[None]]:
+        reports = Topic.PROGRESS in service.output_topics
+
         async def emit(message: Message) -> None:
             """Returns when Kafka has acknowledged the message."""
+            if not reports and isinstance(message, _REPORTS):
+                return  # Reports may be lost: nobody waits for those of a subscriber.
+            service.require_written((message,))
             loop = asyncio.get_running_loop()
             acknowledged: asyncio.Future[None] = loop.create_future()
 

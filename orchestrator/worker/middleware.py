@@ -17,6 +17,17 @@ def chain(service: Service, middleware: Iterable[Middleware]) -> Next:
     call: Next = _handlers(service)
     for wrapper in reversed([one for one in middleware if not one.services or service.name in one.services]):
         call = _wrap(wrapper, call)
+    return _checked(service, call)
+
+
+def _checked(service: Service, inner: Next) -> Next:
+    """What it writes is refused here if the brokers would refuse it, where the service has the least rights."""
+
+    async def call(message: Message, context: ServiceContext) -> Sequence[Message]:
+        outputs = await inner(message, context)
+        service.require_written(outputs)
+        return outputs
+
     return call
 
 

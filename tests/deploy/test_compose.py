@@ -15,7 +15,7 @@ from orchestrator.app.process import available
 from orchestrator.app.settings import Settings
 from orchestrator.cli.main import app
 from orchestrator.sdk.plugins import discover
-from tests.deploy.compositions import COMPOSE, ROOT, composed, ours, read
+from tests.deploy.compositions import COMPOSE, ROOT, SECURE, composed, ours, read
 
 OF_PLUGINS = {"ORCHESTRATOR_SESSIONS_URL", f"{TOOLS}FILES_ROOT"}
 """Variables that are settings of plug-ins, not of a process."""
@@ -174,15 +174,19 @@ def test_folders_of_the_checkout_exist(model: dict[str, Any]) -> None:
 def test_the_commands_that_the_documentation_shows_are_about_this_file(model: dict[str, Any]) -> None:
     pages = [
         COMPOSE.read_text(encoding="utf-8"),
+        SECURE.read_text(encoding="utf-8"),
         (ROOT / "docs" / "containers.md").read_text(encoding="utf-8"),
     ]
     shown = [
         line for page in pages for line in re.findall(r"^(?:#\s+)?docker compose (.*)$", page, re.MULTILINE)
     ]
-    assert len(shown) == 5
+    assert len(shown) == 9
     for line in shown:
         words = shlex.split(line, comments=True)
         assert words[:2] == ["-f", "deploy/compose.yaml"], line
+        if words[2] == "-f":
+            assert words[3] == "deploy/compose.secure.yaml", line
+            del words[2:4]
         if words[2] == "run":
             assert words[4] in model["services"], line
             helped = CliRunner().invoke(app, [words[5], "--help"])

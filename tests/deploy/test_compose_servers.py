@@ -2,7 +2,6 @@
 versions as in its images, as processes, with only addresses, ports and folders replaced."""
 
 import os
-import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from orchestrator.local import LocalKafka, StackAddress, jars
 from orchestrator.local.ports import PortLeases
 from orchestrator.local.startup_cache import QUICK_START, startup_options
-from tests.deploy.compositions import Service, composed
+from tests.deploy.compositions import Service, broker_properties, composed
 from tests.support.installation import Installation
 from tests.support.postgres_server import postgres_programs, postgres_server
 
@@ -37,11 +36,7 @@ def test_kafka_is_reached_by_containers_and_from_this_machine(
     with PortLeases() as leases:
         inside, controller, outside = (leases.add() for _ in range(3))
         ports = {"9092": inside, "9093": controller, "29092": outside}
-        properties = {
-            name.removeprefix("KAFKA_").lower().replace("_", "."): _at(value, ports)
-            for name, value in services["kafka"]["environment"].items()
-            if name != "KAFKA_LOG_DIRS"
-        }
+        properties = broker_properties(services["kafka"], ports)
     with LocalKafka(tmp_path / "kafka", ports=[outside], properties=properties, short_lived=True):
         for port in (inside, outside):
             metadata = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}"}).list_topics(timeout=START_S)
@@ -108,10 +103,3 @@ def _healthy(check: list[str]) -> bool:
     environment = {**os.environ, "PATH": f"{postgres_programs()}:{os.environ['PATH']}"}
     ran = subprocess.run(check, env=environment, capture_output=True, timeout=ANSWER_S, check=False)
     return ran.returncode == 0
-
-
-def _at(value: str, ports: dict[str, int]) -> str:
-    """A setting with its addresses replaced by loopback addresses of this machine."""
-    return re.sub(
-        rf"(?:kafka|127\.0\.0\.1)?:({'|'.join(ports)})\b", lambda found: f"127.0.0.1:{ports[found[1]]}", value
-    )

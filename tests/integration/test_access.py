@@ -152,7 +152,17 @@ def test_surplus_rights_are_found_and_taken(secured: Secured) -> None:
 def test_a_cluster_without_an_authorizer_is_said(kafka_stack: StackAddress, tmp_path: Path) -> None:
     plain = Installation(kafka_stack, "plain.", tmp_path)
 
-    done = plain.run("acls", "apply")
+    for arguments in (["apply"], ["plan"], ["plan", "--check"]):
+        done = plain.run("acls", *arguments)
 
-    assert done.returncode == 3, done.stderr
-    assert "has no authorizer, so everybody may do everything" in done.stderr
+        assert done.returncode == 3, done.stderr
+        assert "has no authorizer, so everybody may do everything" in done.stderr
+    assert "User:plain.planner" in plain.run("acls", "plan").stdout
+
+
+def test_who_may_not_read_rights_is_told_so(secured: Secured) -> None:
+    for arguments in (["plan"], ["plan", "--check"], ["apply"]):
+        done = secured.as_user("planner").run("acls", *arguments)
+
+        assert done.returncode == 3, done.stdout
+        assert "needs the operations describe, and to give rights alter, on the cluster" in done.stderr

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 planner = Service("planner")
-selector = Service("tool-selector")
+selector = Service("tool-selector", writes=(events.ToolSelected, commands.ExecuteTool))
 executor = Service("tool-executor")
 evaluator = Service("evaluator")
 recovery = Service("recovery")

@@ -18,6 +18,9 @@ from orchestrator.errors import ConfigurationError, ContractError, OrchestratorE
 from orchestrator.messages.catalogue import CATALOGUE, Entry, Topic
 from orchestrator.messages.schemas import self_contained
 
+READING: Final = "reading schemas"
+_LOGIN: Final = "basic.auth.user.info"
+_CLIENT: Final = "bearer.auth.client.id"
 _NOT_FOUND: Final = 404
 _MOST_VERSIONS: Final = 500
 """Versions of a subject that are read, from the newest on."""
@@ -176,12 +179,18 @@ def registry_client(settings: BusSettings) -> SchemaRegistryClient:
         raise ConfigurationError(f"the schema registry's client rejects its settings: {error}") from error
 
 
-def registry_error(error: Exception, settings: BusSettings) -> OrchestratorError:
-    """A registry client's exception in our hierarchy. Its text is the server's, without credentials."""
+def registry_error(error: Exception, settings: BusSettings, doing: str = READING) -> OrchestratorError:
+    """A registry client's exception in our hierarchy. Its text is the server's, without credentials. `doing` is what
+    the request was for, which takes a right of its own."""
     where = f"the schema registry at {settings.schema_registry_url}"
     match error:
-        case SchemaRegistryError(http_status_code=401 | 403):
-            return ConfigurationError(f"{where} rejects our credentials (HTTP {error.http_status_code})")
+        case SchemaRegistryError(http_status_code=401):
+            return ConfigurationError(f"{where} {_unknown(settings)} (HTTP 401)")
+        case SchemaRegistryError(http_status_code=403):
+            return ConfigurationError(
+                f"{where} does not allow {doing} to {_user(settings)} (HTTP 403): give that user the right, or "
+                "connect as one that has it; services only read"
+            )
         case SchemaRegistryError(http_status_code=int(status)) if status >= 500 or status == 429:
             return UnavailableError(f"{where} is unavailable (HTTP {status})")
         case SchemaRegistryError(http_status_code=404) if not is_missing(error):
@@ -198,6 +207,21 @@ def registry_error(error: Exception, settings: BusSettings) -> OrchestratorError
             return ConfigurationError(f"{where} does not respond like a schema registry: is the URL right?")
         case _:
             return UnavailableError(f"{where} does not respond ({type(error).__name__}): is it running?")
+
+
+def _unknown(settings: BusSettings) -> str:
+    """What is wrong with who we say we are."""
+    if not any(name in settings.schema_registry for name in (_LOGIN, _CLIENT, "bearer.auth.token")):
+        return f"asks who we are: set {_LOGIN} of schema_registry to user:password"
+    return f"rejects the credentials of {_user(settings)}"
+
+
+def _user(settings: BusSettings) -> str:
+    """Who we are to the registry, without the password."""
+    for name in (_LOGIN, _CLIENT):
+        if name in settings.schema_registry:
+            return f"user {settings.schema_registry[name].get_secret_value().partition(':')[0]}"
+    return "our user"
 
 
 def is_missing(error: Exception) -> bool:

@@ -5,21 +5,27 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from confluent_kafka import KafkaError
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs do not re-export these
     AclBinding,
     AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
+    ConfigResource,
     ResourcePatternType,
     ResourceType,
 )
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka.admin_results import result_of
+from orchestrator.bus.kafka.errors import translated
+from orchestrator.bus.kafka.topics import first_broker
 from orchestrator.bus.settings import BusSettings
+from orchestrator.errors import ConfigurationError
 
 _ANYWHERE: Final = "*"
+_AUTHORIZER: Final = "authorizer.class.name"
 
 
 class Resource(StrEnum):
@@ -66,7 +72,8 @@ def granted(
 ) -> frozenset[Grant]:
     """What these principals may do. Entries of other kinds (denials, other hosts) are left out: they are not ours.
 
-    A cluster without an authorizer has given nothing. Raises `UnavailableError`.
+    A cluster without an authorizer has given nothing. Raises `ConfigurationError` if we may not ask, and
+    `UnavailableError`.
     """
     found: set[Grant] = set()
     for principal in principals:
@@ -80,8 +87,42 @@ def granted(
             AclPermissionType.ANY,
         )
         future = admin.describe_acls(wanted, request_timeout=deadline.remaining())
-        found.update(filter(None, map(_grant, result_of(future, "reading rights", settings, deadline))))
+        found.update(
+            filter(None, map(_grant, result_of(future, "reading rights", settings, deadline, admin)))
+        )
+    if not found:
+        _require_described(admin, settings, deadline)
     return frozenset(found)
+
+
+def require_authorizer(admin: AdminClient, settings: BusSettings, deadline: Deadline) -> None:
+    """Raises `ConfigurationError` for a cluster without an authorizer, which asks nobody for rights.
+
+    Where we may not read the brokers' settings there is one.
+    """
+    broker = first_broker(admin, settings, deadline)
+    resource = ConfigResource(ConfigResource.Type.BROKER, str(broker))
+    for future in admin.describe_configs([resource], request_timeout=deadline.remaining()).values():
+        try:
+            found = result_of(future, "reading rights", settings, deadline, admin)
+        except ConfigurationError:
+            return
+        if _AUTHORIZER in found and not found[_AUTHORIZER].value:
+            raise translated(
+                KafkaError(KafkaError.SECURITY_DISABLED), "reading rights", settings.bootstrap_servers
+            )
+
+
+def _require_described(admin: AdminClient, settings: BusSettings, deadline: Deadline) -> None:
+    """Raises `ConfigurationError` if we may not describe the cluster: librdkafka takes the brokers' refusal to list
+    rights for an empty list."""
+    future = admin.describe_cluster(include_authorized_operations=True, request_timeout=deadline.remaining())
+    ours = result_of(future, "reading rights", settings, deadline, admin).authorized_operations
+    if AclOperation.DESCRIBE not in (ours or ()):
+        raise ConfigurationError(
+            f"reading rights failed: the cluster at {settings.bootstrap_servers} denies it: our user needs the "
+            "operations describe, and to give rights alter, on the cluster"
+        )
 
 
 def give(admin: AdminClient, grants: Iterable[Grant], settings: BusSettings, deadline: Deadline) -> None:
@@ -91,7 +132,7 @@ def give(admin: AdminClient, grants: Iterable[Grant], settings: BusSettings, dea
     if not bindings:
         return
     for future in admin.create_acls(bindings, request_timeout=deadline.remaining()).values():
-        result_of(future, "giving rights", settings, deadline)
+        result_of(future, "giving rights", settings, deadline, admin)
 
 
 def take(admin: AdminClient, grants: Iterable[Grant], settings: BusSettings, deadline: Deadline) -> None:
@@ -100,7 +141,7 @@ def take(admin: AdminClient, grants: Iterable[Grant], settings: BusSettings, dea
     if not filters:
         return
     for future in admin.delete_acls(filters, request_timeout=deadline.remaining()).values():
-        result_of(future, "taking rights", settings, deadline)
+        result_of(future, "taking rights", settings, deadline, admin)
 
 
 def _named(kind: Any, name: str) -> Any:

@@ -15,6 +15,7 @@ from orchestrator.bus.kafka.consumer import KafkaConsumer
 from orchestrator.bus.kafka.errors import error_of
 from orchestrator.bus.kafka.logs import kafka_logger
 from orchestrator.bus.kafka.producer import KafkaProducer, KafkaTransactionalProducer
+from orchestrator.bus.kafka.refusals import admin_client
 from orchestrator.bus.kafka.stats import observed
 from orchestrator.bus.kafka.topics import cluster_id, partition_counts
 from orchestrator.bus.kafka.watermarks import Watermarks
@@ -89,7 +90,7 @@ class KafkaBus:
     @cached_property
     def admin(self) -> AdminClient:
         """For topics; may be shared between threads."""
-        return _made(lambda: AdminClient(self._config(_NONE)))
+        return _made(lambda: admin_client(self._config(_NONE)))
 
     def _watermarks_of(self, isolation_level: str) -> Watermarks:
         names = TopicNames(self._settings.topic_prefix)

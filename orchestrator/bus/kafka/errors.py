@@ -45,17 +45,19 @@ _UNAVAILABLE: Final = frozenset(
         KafkaError.UNSTABLE_OFFSET_COMMIT,
     }
 )
-_ACCESS_DENIED: Final = frozenset(
+_DENIED: Final = frozenset(
     {
-        KafkaError._AUTHENTICATION,
-        KafkaError._SSL,
-        KafkaError.SASL_AUTHENTICATION_FAILED,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     }
 )
+_ACCESS_DENIED: Final = _DENIED | {
+    KafkaError._AUTHENTICATION,
+    KafkaError._SSL,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+}
 _NOT_FOUND: Final = frozenset(
     {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 )
@@ -91,9 +93,12 @@ def translated(error: KafkaError, doing: str, servers: str) -> OrchestratorError
     reason = f"{error.str()} ({error.name()})"
     code = error.code()
     if code in _ACCESS_DENIED:
-        return ConfigurationError(
-            f"{doing} failed: the cluster at {servers} denies access: {reason}; check credentials and ACLs"
+        todo = (
+            "`orchestrator acls plan` lists the rights of each user"
+            if code in _DENIED
+            else "check credentials"
         )
+        return ConfigurationError(f"{doing} failed: the cluster at {servers} denies access: {reason}; {todo}")
     if code == KafkaError.SECURITY_DISABLED:
         return ConfigurationError(
             f"{doing} failed: the cluster at {servers} has no authorizer, so everybody may do everything: set "

@@ -20,12 +20,14 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs d
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka.admin_results import result_of
 from orchestrator.bus.kafka.errors import error_of, translated
+from orchestrator.bus.kafka.refusals import explained
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.topic_names import TopicNames
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages.catalogue import TOPICS, Topic, TopicSpec
 
 _BROKERS_DEFAULT: Final = -1
+_LISTING: Final = "listing topics"
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,11 @@ def cluster_id(admin: AdminClient, settings: BusSettings, deadline: Deadline) ->
     return _metadata(admin, settings, deadline).cluster_id or ""
 
 
+def first_broker(admin: AdminClient, settings: BusSettings, deadline: Deadline) -> int:
+    """The id of one of the brokers."""
+    return min(_metadata(admin, settings, deadline).brokers, default=0)
+
+
 def partition_counts(admin: AdminClient, settings: BusSettings, deadline: Deadline) -> dict[str, int]:
     """Partitions of every topic in the cluster, by full name."""
     found = _metadata(admin, settings, deadline)
@@ -117,7 +124,9 @@ def _metadata(admin: AdminClient, settings: BusSettings, deadline: Deadline) -> 
     try:
         return admin.list_topics(timeout=deadline.remaining())
     except KafkaException as error:
-        raise translated(error_of(error), "listing topics", settings.bootstrap_servers) from error
+        servers = settings.bootstrap_servers
+        failure = translated(error_of(error), _LISTING, servers)
+        raise explained(admin, failure, _LISTING, servers) from error
 
 
 def wanted_config(spec: TopicSpec) -> dict[str, str]:
@@ -144,7 +153,9 @@ def _configs(
     return {
         resource.name: {
             name: entry.value
-            for name, entry in result_of(future, "reading the settings of topics", settings, deadline).items()
+            for name, entry in result_of(
+                future, "reading the settings of topics", settings, deadline, admin
+            ).items()
         }
         for resource, future in futures.items()
     }
@@ -166,7 +177,7 @@ def _create(
     for name, created in admin.create_topics(new, operation_timeout=deadline.remaining()).items():
         # Another process may apply at the same time: the next plan shows whether the topic is as we want it.
         if not _exists(created, deadline):
-            result_of(created, f"creating the topic {name}", settings, deadline)
+            result_of(created, f"creating the topic {name}", settings, deadline, admin)
 
 
 def _alter(admin: AdminClient, plans: Iterable[TopicPlan], settings: BusSettings, deadline: Deadline) -> None:
@@ -182,7 +193,7 @@ def _alter(admin: AdminClient, plans: Iterable[TopicPlan], settings: BusSettings
         for each in plans
     ]
     for altered in admin.incremental_alter_configs(resources, request_timeout=deadline.remaining()).values():
-        result_of(altered, "changing the settings of topics", settings, deadline)
+        result_of(altered, "changing the settings of topics", settings, deadline, admin)
 
 
 def _exists(created: "Future[None]", deadline: Deadline) -> bool:

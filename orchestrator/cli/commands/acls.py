@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orchestrator.bus.kafka.acls import Right
+    from orchestrator.bus.settings import BusSettings
     from orchestrator.operations.acls import AclPlan
 
 app = typer.Typer(help="Rights on Kafka of services and users.", no_args_is_help=True)
@@ -41,9 +42,16 @@ def plan(
     module: Module = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 if a right differs.")] = False,
 ) -> None:
-    """Shows what each service and user needs, and what applying would change."""
-    plans = _plans(shell, names, principal, module)
+    """Shows what each service and user needs, and what applying would change.
+
+    A cluster without an authorizer is an error: nobody needs rights there.
+    """
+    from orchestrator.operations.acls import require_authorizer
+
+    settings = shell.reached(registry=False).bus
+    plans = _plans(shell, settings, names, principal, module)
     shell.show(plans, lambda plans: [_document(each) for each in plans], _write_plans)
+    require_authorizer(settings, shell.timeout_s)
     if check and not all(each.in_order for each in plans):
         raise typer.Exit(ExitCode.NOT_DONE)
 
@@ -65,8 +73,9 @@ def apply(
     """
     from orchestrator.operations.acls import apply_acls
 
-    plans = _plans(shell, names, principal, module)
-    apply_acls(shell.reached(registry=False).bus, plans, shell.timeout_s, prune=prune)
+    settings = shell.reached(registry=False).bus
+    plans = _plans(shell, settings, names, principal, module)
+    apply_acls(settings, plans, shell.timeout_s, prune=prune)
     shell.show(
         plans,
         lambda plans: [_document(each) for each in plans],
@@ -75,16 +84,15 @@ def apply(
 
 
 def _plans(
-    shell: Shell, names: list[str] | None, principal: str, modules: list[str] | None
+    shell: Shell, settings: "BusSettings", names: list[str] | None, principal: str, modules: list[str] | None
 ) -> "tuple[AclPlan, ...]":
     from orchestrator.operations.access import chosen, components, users
     from orchestrator.operations.acls import plan_acls
 
     plugins = shell.settings(modules=tuple(modules) if modules else None).plugins()
-    settings = shell.reached(registry=False)
     prefix = settings.topic_prefix
     wanted = chosen({**components(plugins, prefix), **users(prefix)}, names or ())
-    return plan_acls(settings.bus, wanted, principal, shell.timeout_s)
+    return plan_acls(settings, wanted, principal, shell.timeout_s)
 
 
 def _rows(plan: "AclPlan") -> "Iterator[tuple[Right, str]]":

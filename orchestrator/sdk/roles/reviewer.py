@@ -7,7 +7,7 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from orchestrator.messages import types
-from orchestrator.messages.events import PlanCreated, PlanProposed, PlanReviewed
+from orchestrator.messages.events import ModelProgressed, PlanCreated, PlanProposed, PlanReviewed
 from orchestrator.messages.types import Review, ReviewVerdict
 from orchestrator.sdk.context import Context
 from orchestrator.sdk.roles.functions import RoleFunction, with_context
@@ -44,7 +44,7 @@ class Reviewer:
 
     def service(self) -> Service:
         """The service that shows it the plans and writes its reviews."""
-        service = Service(self.group)
+        service = Service(self.group, writes=(PlanReviewed, ModelProgressed))
         if self.named_only:
 
             @service.on(PlanProposed)

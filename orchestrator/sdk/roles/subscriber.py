@@ -46,7 +46,7 @@ class Subscriber:
 
         Raises `ConfigurationError` if no message matches.
         """
-        service = Service(self.name, ordered=self.ordered)
+        service = Service(self.name, ordered=self.ordered, writes=())
         messages = [
             entry.message for entry in matching(self.pattern) if issubclass(entry.message, Command | Event)
         ]

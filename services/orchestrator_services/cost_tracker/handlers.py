@@ -14,7 +14,7 @@ from orchestrator_services.cost_tracker.totals import Ledger
 
 logger: Final = logging.getLogger(__name__)
 
-service = Service("cost-tracker")
+service = Service("cost-tracker", writes=())
 ledger: Final = Ledger()
 
 Reply = (

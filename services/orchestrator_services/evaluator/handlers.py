@@ -19,7 +19,7 @@ from orchestrator.sdk import (
 )
 from orchestrator.sdk.messages import Message, commands, events, steps_named, types
 
-service = Service("evaluator")
+service = Service("evaluator", writes=(events.TaskEvaluated, events.EvaluationFailed, events.ModelProgressed))
 
 
 @service.on(commands.EvaluateTask)

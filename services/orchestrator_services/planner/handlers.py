@@ -25,7 +25,11 @@ from orchestrator_services.expressions import ExpressionError, compiled
 from orchestrator_services.planner.agents import agents_of_this_process
 from orchestrator_services.planner.compilation import SUCCESS_VARIABLES, steps_needed
 
-service = Service("planner", announcement=agents_of_this_process)
+service = Service(
+    "planner",
+    announcement=agents_of_this_process,
+    writes=(events.PlanCreated, events.PlanningFailed, events.ModelProgressed),
+)
 
 conversations: Final = Conversations()
 """Those of this process. A session's turns come to the same copy of the planner, as its key does."""

@@ -24,7 +24,10 @@ from orchestrator.sdk.messages import Message, events, rest_of, share_of, types
 from orchestrator_services.recovery.settings import settings
 from orchestrator_services.recovery.strategy import repeatable
 
-service = Service("recovery")
+service = Service(
+    "recovery",
+    writes=(events.RetryScheduled, events.FallbackChosen, events.RecoveryExhausted, events.ModelProgressed),
+)
 
 MOST_DELAY_MS: Final = 30 * 24 * 3_600_000
 """No retry waits longer than a month, whatever a strategy says."""

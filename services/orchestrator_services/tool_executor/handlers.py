@@ -35,6 +35,15 @@ service = Service(
     at_most_once=lambda message: bool(message.at_most_once),
     group=POOL.group,
     takes=lambda message: POOL.has(message.pool),
+    writes=(
+        events.ToolStarted,
+        events.ToolHeartbeat,
+        events.ToolProgressed,
+        events.ToolCompleted,
+        events.ToolFailed,
+        events.ModelProgressed,
+    ),
+    has_pools=True,
 )
 
 RHYTHM: Final = Rhythm()

@@ -29,7 +29,10 @@ from orchestrator_services.tool_selector.arguments import Arguments
 from orchestrator_services.tool_selector.candidates import candidates, unfit
 from orchestrator_services.tool_selector.settings import settings
 
-service = Service("tool-selector")
+service = Service(
+    "tool-selector",
+    writes=(events.ToolSelected, events.SelectionFailed, commands.ExecuteTool, events.ModelProgressed),
+)
 
 
 @service.on(events.PlanStepReady)

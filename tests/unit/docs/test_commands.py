@@ -12,7 +12,7 @@ from orchestrator.cli.main import app
 from tests.support.pages import ROOT, commands, inline, named, pages
 
 PROGRAM = "orchestrator"
-PROGRAMS = {PROGRAM, "docker", "export", "helm", "kubectl", "make", "python"}
+PROGRAMS = {PROGRAM, "docker", "export", "helm", "kubectl", "make", "python", "sh"}
 """What blocks may begin a command with: a new one needs a test here, or one in `tests/deploy/`."""
 ENDS = {"--help", "--install-completion", "--show-completion"}
 """Options that end the program as soon as they are read."""

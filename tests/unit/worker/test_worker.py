@@ -251,6 +251,35 @@ def test_middleware_sees_the_message_first_and_the_outputs_last(lab: Lab) -> Non
     assert [message.tool for message in lab.messages(Topic.EVENTS)] == ["ECHO"]
 
 
+def test_what_a_service_does_not_write_is_a_dead_letter(lab: Lab) -> None:
+    service = echo(writes=())
+    with lab.running(service):
+        lab.execute(1)
+        until(lambda: len(lab.messages(Topic.DEAD_LETTERS)) == 1, "it is dead-lettered")
+
+    assert lab.messages(Topic.EVENTS) == []
+    assert (
+        "may not write ToolCompleted, which goes to events"
+        in lab.messages(Topic.DEAD_LETTERS)[0].failure.message
+    )
+
+
+def test_reports_of_a_service_that_writes_none_are_left_out(lab: Lab) -> None:
+    done = []
+    service = Service("quiet", writes=())
+
+    @service.on(commands.ExecuteTool)
+    async def run(_message: commands.ExecuteTool, context: ServiceContext) -> None:
+        await context.progress("half way", 0.5)
+        done.append(True)
+
+    with lab.running(service):
+        lab.execute(1)
+        until(lambda: bool(done), "it is handled")
+
+    assert lab.messages(Topic.PROGRESS) == lab.messages(Topic.DEAD_LETTERS) == []
+
+
 def test_a_message_can_be_sent_before_the_handler_returns(lab: Lab) -> None:
     seen_before_the_reply = []
     service = Service("echo")
