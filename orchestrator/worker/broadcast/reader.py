@@ -12,7 +12,7 @@ from orchestrator.bus.errors import FatalError
 from orchestrator.bus.polling import poll_many
 from orchestrator.bus.ports import BEGINNING, Bus, Consumer, Position, Reading, Received, Start
 from orchestrator.bus.standalone import all_partitions
-from orchestrator.errors import OrchestratorError, UnavailableError
+from orchestrator.errors import ConfigurationError, OrchestratorError, UnavailableError
 from orchestrator.messages.catalogue import Topic
 
 logger: Final = logging.getLogger(__name__)
@@ -59,6 +59,8 @@ class BroadcastReader:
         self._catch_ups: list[_CatchUp] = []
         self._eager_until = 0.0
         self._assigned = threading.Event()
+        self._problem: OrchestratorError | None = None
+        """Why the last attempt to read failed; None while it is being read."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"read-{self._topic}", daemon=True)
 
@@ -73,7 +75,7 @@ class BroadcastReader:
     def wait_assigned(self, deadline: Deadline) -> None:
         """Returns when reading has started: records written from now on are read."""
         if not self._assigned.wait(deadline.remaining()):
-            raise UnavailableError(f"{self._topic} could not be read in time: check that Kafka is reachable")
+            raise self._late("could not be read in time")
 
     def catch_up(self, deadline: Deadline) -> None:
         """Returns when `on_record` has seen all that the topic holds now. Not for the reader's own thread."""
@@ -81,15 +83,21 @@ class BroadcastReader:
         self._eager_until = time.monotonic() + _EAGER_S
         self._catch_ups.append(catch_up)
         if not catch_up.reached.wait(deadline.remaining()):
-            raise UnavailableError(
-                f"{self._topic} could not be read to its end in time: check that Kafka is reachable"
-            )
+            raise self._late("could not be read to its end in time")
+
+    def _late(self, what: str) -> OrchestratorError:
+        """Why it takes so long: what the last attempt failed of, if it failed."""
+        if self._problem is None:
+            return UnavailableError(f"{self._topic} {what}: check that Kafka is reachable")
+        kind = ConfigurationError if isinstance(self._problem, ConfigurationError) else UnavailableError
+        return kind(f"{self._topic} {what}: {self._problem}")
 
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
                 self._read_with_new_consumer()
             except OrchestratorError as error:
+                self._problem = error
                 logger.warning("cannot read %s, retrying: %s", self._topic, error)
                 self._stop.wait(_RECONNECT_DELAY_S)
 
@@ -99,6 +107,7 @@ class BroadcastReader:
         consumer = self._bus.consumer(Reading(self._group, Start.BEGINNING))
         try:
             consumer.assign(self._offsets(consumer, positions))
+            self._problem = None
             self._assigned.set()
             while not self._stop.is_set():
                 try:
