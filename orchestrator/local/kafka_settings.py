@@ -17,6 +17,8 @@ rootLogger.appenderRef.console.ref = console
 """
 """Log4j 2: everything goes to standard output, which with the JVM's own output is the node's log file."""
 
+LONGEST_TRANSACTION_MS = 60_000
+"""What our own producers ask for: librdkafka's default of `transaction.timeout.ms`."""
 _CLEANER_BUFFER_BYTES = 16 * 1024 * 1024
 """Kafka's default of 128 MiB is a quarter of the heap; this much compacts 500,000 keys at a time."""
 
@@ -61,6 +63,8 @@ def node_properties(
         "transaction.state.log.replication.factor": replicas,
         "transaction.state.log.min.isr": in_sync,
         "transaction.state.log.num.partitions": "8",
+        # Whoever may write transactionally hides what is written after its open one for this long, not 15 minutes.
+        "transaction.max.timeout.ms": str(LONGEST_TRANSACTION_MS),
         "share.coordinator.state.topic.replication.factor": replicas,
         "share.coordinator.state.topic.min.isr": in_sync,
         "share.coordinator.state.topic.num.partitions": "8",

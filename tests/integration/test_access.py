@@ -112,6 +112,23 @@ def test_a_user_writes_where_it_may_and_nowhere_else(secured: Secured, user: str
         assert code == (None if name in allowed else KafkaError.TOPIC_AUTHORIZATION_FAILED), name
 
 
+@pytest.mark.parametrize("user", ["submitter", "client", "tool-executor"])
+def test_only_the_orchestrator_opens_transactions(secured: Secured, user: str) -> None:
+    # An open transaction hides what others write to the topic after it.
+    producer = Producer(
+        {
+            "bootstrap.servers": secured.kafka.bootstrap_servers,
+            "transactional.id": f"{PREFIX}orchestrator-0",
+            **secured.security.client_settings(user),
+        }
+    )
+
+    with pytest.raises(KafkaException) as raised:
+        producer.init_transactions(30)
+
+    assert raised.value.args[0].code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+
+
 def test_who_has_no_rights_sees_nothing(secured: Secured) -> None:
     secured.security.create_users(secured.kafka.bootstrap_servers, ["stranger"], Deadline.after(60))
     admin = AdminClient(

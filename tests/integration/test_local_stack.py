@@ -149,6 +149,22 @@ def test_read_committed_consumers_do_not_see_an_aborted_transaction(kafka_stack:
     assert consume(servers, topic, 3, "read_uncommitted") == [b"first", b"aborted", b"second"]
 
 
+def test_no_transaction_may_stay_open_for_long(kafka_stack: StackAddress) -> None:
+    quarter_of_an_hour = 15 * 60 * 1_000
+    producer = Producer(
+        {
+            "bootstrap.servers": kafka_stack.bootstrap_servers,
+            "transactional.id": f"patient-{uuid.uuid4().hex}",
+            "transaction.timeout.ms": quarter_of_an_hour,
+        }
+    )
+
+    with pytest.raises(KafkaException) as raised:
+        producer.init_transactions(30)
+
+    assert raised.value.args[0].name() == "INVALID_TRANSACTION_TIMEOUT"
+
+
 def test_the_registry_refuses_an_incompatible_schema_once_a_level_is_set(kafka_stack: StackAddress) -> None:
     subject = f"test-{uuid.uuid4().hex}"
     with SchemaRegistryClient({"url": kafka_stack.schema_registry_url}) as registry:
