@@ -15,7 +15,7 @@ from orchestrator.sdk.errors import (
     TransientError,
     UnknownOutcome,
 )
-from orchestrator.sdk.failures import readable
+from orchestrator.sdk.failures import LONGEST_CODE, readable
 from orchestrator.sdk.isolation.limits import Limits
 
 MEMORY_LIMIT: Final = "memory_limit"
@@ -89,7 +89,7 @@ def raised(failure: dict[str, Any]) -> Exception:
     """The error for a failure that the function of a run reported. What does not look like one is a failure too."""
     found = Failure(
         kind=FailureKind.PERMANENT,
-        code=str(failure.get("code"))[:100],
+        code=readable(str(failure.get("code")))[:LONGEST_CODE],
         message=readable(str(failure.get("message"))),
     )
     retry_after_ms = failure.get("retry_after_ms")
