@@ -74,7 +74,7 @@ def read_json(value: Value | None) -> Any:
         raise ContractError(f"a JSON value was expected, not {value.media_type}")
     try:
         return msgspec.json.decode(value.inline)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ContractError(f"the value is not JSON: {error}") from error
 
 

@@ -77,7 +77,7 @@ def read_documents(text: str, file: str) -> tuple[list[YamlDocument], list[str]]
         problems.append(f"{file}:{line}: invalid YAML: {error.problem or error.context}")
     except RecursionError:
         problems.append(f"{file}:1: invalid YAML: it is nested too deeply, or an anchor contains itself")
-    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         # What the loader raises for a value that does not have the form of its tag is of any of these.
         problems.append(f"{file}:1: invalid YAML: {' '.join(str(error).split())}")
     return [] if problems else documents, problems

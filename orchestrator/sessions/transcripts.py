@@ -157,7 +157,7 @@ def _arguments(given: Any) -> Any:
         return given
     try:
         return msgspec.json.decode(given)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return given
 
 

@@ -105,7 +105,7 @@ def shown(value: Value | None, fetch: Fetch | None = None) -> Any:
     if value.media_type.endswith("json"):
         try:
             return msgspec.json.decode(content)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ContractError(f"the value is not JSON: {error}") from error
     if value.media_type.startswith("text/"):
         return content.decode("utf-8", "replace")

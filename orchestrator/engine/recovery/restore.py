@@ -7,10 +7,11 @@
 """
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
@@ -44,6 +45,9 @@ REPORT_S: Final = 5.0
 """How often progress is logged."""
 _DRAIN: Final = 1_000
 _POLL_S: Final = 0.1
+
+
+_CLAIM: Final = re.compile(rb"[0-9a-f]{32}")
 
 
 @dataclass
@@ -128,23 +132,25 @@ class _Restore:
             self._apply_tombstone(received.key or b"", received.header(snapshots.CLAIM))
             return
         try:
-            record = self.codec.decode(received)
+            self._load(self.codec.decode(received), len(received.value))
         except ContractError as error:
             # What a record of ours said is in an older one or in the history, and a gap in either is found.
             logger.error(
                 "skipping an unreadable record at offset %d of snapshots in partition %d: %s",
                 *(received.offset, received.partition, error),
             )
-            return
+
+    def _load(self, record: Any, size: int) -> None:
+        """Raises `ContractError` for a record that is damaged."""
         match record:
             case PartitionCheckpoint() as found:
                 self._accept_checkpoint(found)
             case SessionSnapshot() as found:
-                self._load_session(found, len(received.value))
+                self._load_session(found, size)
             case EndedSessions() as found:
                 self.partition.ended.load(found)
             case QuarantinedSession() as found:
-                self.partition.quarantine(found.correlation_id, found.quarantined_at)
+                self.partition.quarantine(_session_of(found), found.quarantined_at)
 
     def _apply_tombstone(self, key: bytes, claim: bytes | None) -> None:
         if key.startswith(ended.KEY):
@@ -154,8 +160,12 @@ class _Restore:
             self.partition.drop(name)
             self.partition.damaged.pop(name, None)
             self.partition.quarantined.discard(name)
-            if claim is not None:
-                self.replay.claims[name] = bytes.fromhex(claim.decode())
+            if claim is None:
+                return
+            if _CLAIM.fullmatch(claim) is None:
+                logger.error("skipping a claim of session %s that nobody wrote: %r", name, claim[:100])
+                return
+            self.replay.claims[name] = bytes.fromhex(claim.decode())
 
     def _apply_ended_tombstone(self, key: bytes) -> None:
         try:
@@ -165,7 +175,7 @@ class _Restore:
 
     def _load_session(self, found: SessionSnapshot, size: int) -> None:
         self.progress.snapshots += 1
-        name = found.correlation_id
+        name = _session_of(found)
         self.partition.damaged.pop(name, None)
         try:
             session = snapshots.read(found, self.values)
@@ -213,6 +223,7 @@ class _Restore:
             event = self.codec.decode(received)
             if not isinstance(event, SessionEvent):
                 raise ContractError(f"{type(event).__name__} does not belong in the sessions topic")
+            _session_of(event)
         except ContractError as error:
             self._reject_event(received, error)
         else:
@@ -288,3 +299,11 @@ class _Restore:
             raise ConfigurationError(
                 f"records were deleted while partition {self.partition.number} was being restored: {error}"
             ) from error
+
+
+def _session_of(record: SessionSnapshot | QuarantinedSession | SessionEvent) -> str:
+    """Raises `ContractError` for a session whose id is none that a session has."""
+    name: str = record.correlation_id
+    if canonical_uuid(name) != name:
+        raise ContractError(f"{name[:100]!r} is not the id of a session")
+    return name

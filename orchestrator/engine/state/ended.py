@@ -12,6 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from orchestrator.engine.state.ended_index import EndedIndex, Entry
+from orchestrator.errors import ContractError
 from orchestrator.messages.identity import has_key
 from orchestrator.messages.types import EndedSessions
 
@@ -124,7 +125,14 @@ class Ended:
             self._disk.drop_before(chunk.hour)
 
     def load(self, record: EndedSessions) -> None:
-        """Loads a chunk from its record. A later record of a chunk has all that an earlier one had."""
+        """Loads a chunk from its record. A later record of a chunk has all that an earlier one had.
+
+        Raises `ContractError` for one that is damaged."""
+        ids_bytes, claims_bytes = len(record.ids), len(record.claims or b"")
+        if ids_bytes % _BYTES or claims_bytes not in (0, ids_bytes):
+            raise ContractError(
+                f"a chunk of ended sessions has {ids_bytes} bytes of ids and {claims_bytes} of claims"
+            )
         self.unload(record.chunk)
         ids = _parts(record.ids)
         claims = _parts(record.claims) if record.claims else [_UNKNOWN] * len(ids)

@@ -82,6 +82,11 @@ def read(record: SessionSnapshot, values: MessageValues) -> Session:
         )
     state = values.fetched(record.state).inline or b""
     try:
-        return msgspec.msgpack.decode(state, type=Session)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        session = msgspec.msgpack.decode(state, type=Session)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ContractError(f"the snapshot of session {record.correlation_id} is damaged: {error}") from error
+    if session.correlation_id != record.correlation_id:
+        raise ContractError(
+            f"the snapshot of session {record.correlation_id} has the state of session {session.correlation_id}"
+        )
+    return session

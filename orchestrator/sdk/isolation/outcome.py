@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from orchestrator.messages.encodable import encodable
 from orchestrator.messages.types import Failure, FailureKind
 from orchestrator.sdk.errors import (
     HandlerError,
@@ -15,7 +16,7 @@ from orchestrator.sdk.errors import (
     TransientError,
     UnknownOutcome,
 )
-from orchestrator.sdk.failures import bounded_wait, readable
+from orchestrator.sdk.failures import LONGEST_CODE, bounded_wait, readable
 from orchestrator.sdk.isolation.limits import Limits
 
 MEMORY_LIMIT: Final = "memory_limit"
@@ -88,7 +89,7 @@ def raised(failure: dict[str, Any]) -> Exception:
     """The error for a failure that the function of a run reported. What does not look like one is a failure too."""
     found = Failure(
         kind=FailureKind.PERMANENT,
-        code=str(failure.get("code"))[:100],
+        code=encodable(str(failure.get("code")), LONGEST_CODE),
         message=readable(str(failure.get("message"))),
         retry_after_ms=bounded_wait(failure.get("retry_after_ms")),
     )

@@ -32,6 +32,8 @@ service = Service(
 MOST_DELAY_MS: Final = 30 * 24 * 3_600_000
 """No retry waits longer than a month, whatever a strategy says."""
 NO_USAGE: Final = types.Usage()
+_MOST_HALVINGS: Final = 53
+"""Nothing is left of any limit then. Who writes a failure may say that recovery was asked two billion times."""
 
 
 @service.on(events.PlanningFailed)
@@ -78,7 +80,8 @@ def _failed(call: types.Call, kind: CallKind, failure: Failure, chosen: types.Us
     """The failed call; `chosen` is what was used since its limits were set."""
     rest = rest_of(call.limits, chosen)
     # Half of what is left: where nobody replies recovery is asked again, and the first question may still be paid.
-    limits = share_of(rest, 2 ** max(1, call.asked)) if rest else types.Limits()
+    halvings = min(max(1, call.asked), _MOST_HALVINGS)
+    limits = share_of(rest, 2**halvings) if rest else types.Limits()
     return FailedCall(call=call, kind=kind, failure=failure, alternatives=call.alternatives, limits=limits)
 
 

@@ -40,6 +40,8 @@ def parsed(text: str) -> httpx.URL:
     try:
         url = httpx.URL(text)
         host = url.raw_host.decode("ascii")
+        # What is not a name in an international form raises when it is shown.
+        _ = url.host
     except (httpx.InvalidURL, UnicodeError):
         raise InvalidInput("the URL is invalid: write it as https://host/path, percent-encoded") from None
     if url.scheme not in DEFAULT_PORTS or not host:

@@ -88,9 +88,11 @@ def _read(text: str, begin: int, line: int, wrong: Report, *, must_go_on: bool) 
         value, end = _STRICT.raw_decode(text, begin)
         _encodable(text, begin, end)
         return Record(begin, end, line, value is _OBJECT), end
-    except _UnfitError as error:
-        wrong(Wrong(line, str(error)))
-        return None, _SCANNER.raw_decode(text, begin)[1]
+    except (_UnfitError, json.JSONDecodeError, RecursionError) as error:
+        unfit = str(error)
+    try:
+        # Behind a value that does not fit, the record may still turn out to be no JSON.
+        end = _SCANNER.raw_decode(text, begin)[1]
     except json.JSONDecodeError as error:
         # In an array it is the place that helps, in JSON Lines the record.
         at = line + (text.count("\n", begin, error.pos) if must_go_on else 0)
@@ -98,6 +100,9 @@ def _read(text: str, begin: int, line: int, wrong: Report, *, must_go_on: bool) 
         problem = Wrong(at, f"is not JSON: {error.msg}{cut}")
     except RecursionError:
         problem = Wrong(line, "is nested too deeply")
+    else:
+        wrong(Wrong(line, unfit))
+        return None, end
     if must_go_on:
         raise UnreadableError(str(problem))
     wrong(problem)

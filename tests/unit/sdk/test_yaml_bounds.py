@@ -91,7 +91,9 @@ def test_a_text_is_one_document() -> None:
         read_yaml("a: 1\n---\nb: 1", "file")
 
 
-@pytest.mark.parametrize("text", ["a: \x00", "a: [", "a: " + "1" * 5000, "a: !!set {x}"])
+@pytest.mark.parametrize(
+    "text", ["a: \x00", "a: [", "a: " + "1" * 5000, "a: !!set {x}", "a: !!int ''", "a: !!float ''"]
+)
 def test_what_is_no_yaml_is_one_line_too(text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read_yaml(text, "file")

@@ -14,6 +14,7 @@ from orchestrator.messages.types import (
     Document,
     Failure,
     FailureKind,
+    Limits,
     RetryPolicy,
     ToolDefinition,
     Usage,
@@ -60,6 +61,14 @@ async def test_an_attempt_that_was_never_begun_counts_for_nothing(code: str) -> 
     assert isinstance(decision, events.RetryScheduled)
     assert decision.spared
     assert decision.delay_ms == 90_000
+
+
+async def test_a_failure_that_says_recovery_was_asked_two_billion_times_is_decided_at_once() -> None:
+    limits = Limits(tokens=1_000)
+
+    decision = await decision_on(FailureKind.TRANSIENT, asked=(1 << 31) - 1, limits=limits)
+
+    assert isinstance(decision, events.RetryScheduled)
 
 
 async def test_attempts_that_count_for_nothing_leave_the_others() -> None:

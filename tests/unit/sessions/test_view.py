@@ -1,11 +1,13 @@
 """What `sessions show` prints: fields that programs rely on."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
+from orchestrator.errors import ContractError
 from orchestrator.messages import events
 from orchestrator.messages.types import (
     CallKind,
@@ -16,7 +18,7 @@ from orchestrator.messages.types import (
     Step,
     Value,
 )
-from orchestrator.messages.values import json_value, value_of
+from orchestrator.messages.values import json_value, read_json, value_of
 from orchestrator.sessions.replay import replay
 from orchestrator.sessions.timeline import until
 from orchestrator.sessions.view import SessionView, shown, view_of
@@ -190,3 +192,12 @@ def test_the_fields_are_exactly_these() -> None:
         "cost",
         "timeline",
     )
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"[" * 100_000, b"{", b'"\xed\xa0\x80"'])
+@pytest.mark.parametrize("read", [shown, read_json])
+def test_bytes_that_only_claim_to_be_json_are_a_contract_error(
+    read: Callable[[Value], Any], content: bytes
+) -> None:
+    with pytest.raises(ContractError, match="the value is not JSON"):
+        read(value_of(content))

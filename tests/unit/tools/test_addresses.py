@@ -152,6 +152,7 @@ async def test_an_unknown_name_may_be_known_later() -> None:
         ("https://exa mple.org/", "the URL is invalid"),
         ("https://example.org/\r\nHost: evil.net", "the URL is invalid"),
         ("https://example.org:0/", "the URL is invalid"),
+        ("https://xn--a/", "the URL is invalid"),
         ("https://[fe80::1%25eth0]/", "the URL is invalid"),
         ("https://[::1/", "the URL is invalid"),
     ],

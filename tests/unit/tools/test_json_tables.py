@@ -38,6 +38,8 @@ LINES = b"".join(b'{"id": %d}\n' % number for number in range(100))
         (LINES + b'{"id": 1, "id": 2}\n', "line 101 has the key 'id' twice in one object"),
         (b'[{"a": {"b": 1, "b": 2}}]', "line 1 has the key 'b' twice"),
         (b'{"a": NaN}', "line 1 has NaN, which is not JSON: write null"),
+        (b'{"a": NaN, "b"}', "line 1 is not JSON"),
+        (b'{"a": 1e999, "b": [' + b"[" * 3_000, "line 1 is nested too deeply|line 1 is not JSON"),
         (b'{"a": 1}\n{"a": -Infinity}', "line 2 has -Infinity"),
         (b'{"a": 1e400}', "line 1 has the number 1e400, which is too large"),
         (b'{"a": 123456789012345678901234567890}', "line 1 has an integer of 30 characters"),
