@@ -104,7 +104,10 @@ class AddressPolicy:
 
 def _matches(host: str, name: str) -> bool:
     """Whether an entry's name is the host, or `*.` and a domain above the host."""
-    return host.endswith(name[1:]) if name.startswith("*.") else host == name
+    if not name.startswith("*."):
+        return host == name
+    domain = name[1:]
+    return host.endswith(domain) and host != domain
 
 
 def _place(host: str, port: int) -> str:

@@ -5,7 +5,7 @@ import logging
 import re
 from typing import Any, Final
 
-from orchestrator.delivery.originals import printable as storable
+from orchestrator.messages.encodable import encodable
 from orchestrator.messages.events import ToolFailed
 from orchestrator.messages.types import Call, CallKind
 from orchestrator.sdk.failures import failure_of
@@ -78,7 +78,7 @@ def check(text: str) -> None:
         # Two halves of a character that stand side by side become one, as in every reader of JSON.
         meant = json.loads(json.dumps(json.loads(encoded)))
         promise(json.loads(safe) == meant, "JSON means the same when it is shown")
-    storable(text, 20).encode()
+    encodable(text, 20).encode()
     _log(text)
     _send(RuntimeError(text))
     _frame(text)
