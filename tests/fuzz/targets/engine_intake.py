@@ -101,6 +101,9 @@ class Assignment:
 
 
 class Agents:
+    def for_batch(self) -> "Agents":
+        return self
+
     def profile(self, name: str) -> AgentProfile | None:
         return _PROFILES.get(name)
 
