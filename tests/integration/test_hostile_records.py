@@ -230,6 +230,22 @@ def test_a_batch_that_unpacks_to_more_than_is_read_is_set_aside(
     assert platform.running.failure is None
 
 
+@pytest.mark.parametrize("topic", [Topic.TASKS, Topic.EVENTS])
+def test_a_value_that_is_large_unpacked_is_not_carried_along(
+    platform: Platform, kafka_stack: StackAddress, topic: Topic
+) -> None:
+    offset = platform.end(topic)
+    full = f"{platform.settings.topic_prefix}{topic}"
+
+    send_packed(kafka_stack.bootstrap_servers, full, 1, 2_500_000)
+    platform.completes_a_task()
+
+    until(lambda: len(platform.set_aside(topic, offset)) == 1, "its dead letter")
+    [dead_letter] = platform.set_aside(topic, offset)
+    assert "2,500,000 bytes unpacked" in dead_letter.failure.message
+    assert dead_letter.original.value == b""
+
+
 @pytest.mark.parametrize("topic", [Topic.TASKS, Topic.EVENTS, Topic.EXECUTE_COMMANDS])
 def test_a_header_whose_name_is_not_text_is_set_aside(
     platform: Platform, kafka_stack: StackAddress, topic: Topic

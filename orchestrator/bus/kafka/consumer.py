@@ -18,7 +18,7 @@ from orchestrator.bus.kafka.callbacks import Callbacks
 from orchestrator.bus.kafka.errors import error_of, translated
 from orchestrator.bus.kafka.membership import Membership
 from orchestrator.bus.kafka.partitions import Partitions
-from orchestrator.bus.kafka.unreadable import UNREADABLE, end_of_batch
+from orchestrator.bus.kafka.unreadable import UNREADABLE, BatchEnds
 from orchestrator.bus.kafka.watermarks import Watermarks
 from orchestrator.bus.ports import (
     Assignor,
@@ -56,6 +56,12 @@ _CLOSE_S: Final = 30.0
 """Longer than `on_revoke` may take."""
 _END_OF_BATCH_S: Final = 20.0
 """How long the end of a batch that cannot be unpacked is looked for in one call; the next one tries again."""
+_DRAINED_BYTES: Final = 16_000_000
+"""Bytes of values after which a drain ends: the rest stays in the client, which bounds what it holds."""
+_DRAINED_AT_ONCE: Final = 10
+"""Records that the client copies before their sizes are known."""
+_LARGEST_VALUE: Final = 2_000_000
+"""No message of ours is half as large. What is packed well may be: it is not carried through the process."""
 _OFFSET_LOST: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
 
 _headers_of: Final = methodcaller("headers")
@@ -81,6 +87,7 @@ class KafkaConsumer:
         self._cooperative = reading.assignor is Assignor.COOPERATIVE
         self._config = dict(config)
         self._client = Consumer(self._config)
+        self._batch_ends = BatchEnds(self._config)
         self._committed, self._written = watermarks
         self._membership = Membership()
         self._calls = CallThread()
@@ -160,9 +167,16 @@ class KafkaConsumer:
     def drain(self, n: int) -> list[Received]:
         self._raise_failure()
         self._removed.clear()
-        messages = self._client.consume(n, 0) if n > 0 else []
+        batch: list[Received] = []
+        room = _DRAINED_BYTES
+        while n > 0 and room > 0 and (messages := self._client.consume(min(n, _DRAINED_AT_ONCE), 0)):
+            n -= len(messages)
+            for message in messages:
+                received = self._received(message)
+                if received is not None:
+                    batch.append(received)
+                    room -= len(received.value or b"")
         self._callbacks.raise_error()
-        batch = [received for message in messages if (received := self._received(message)) is not None]
         if self._removed:
             batch = [each for each in batch if (each.topic, each.partition) not in self._removed]
         if not batch:
@@ -256,6 +270,7 @@ class KafkaConsumer:
     def close(self) -> None:
         if not self._closed:
             self._closed = True
+            self._batch_ends.close()
             closing = CallThread()
             self._calls.close()
             try:
@@ -285,13 +300,17 @@ class KafkaConsumer:
             headers = tuple(_headers_of(message) or ())
         except (UnicodeDecodeError, SystemError):
             damage = "a header's name is not UTF-8, so its headers cannot be read"
+        value = message.value()
+        if value is not None and len(value) > _LARGEST_VALUE:
+            damage = f"its value has {len(value):,} bytes unpacked, of at most {_LARGEST_VALUE:,}"
+            value = b""
         return Received(
             self._names.topic(message.topic()),
             message.partition(),
             message.offset(),
             message.timestamp()[1],
             message.key(),
-            message.value(),
+            value,
             headers,
             damage,
         )
@@ -300,7 +319,7 @@ class KafkaConsumer:
         """A batch that cannot be unpacked, as one damaged record in its last place. Reading goes on behind it."""
         topic, partition, first = message.topic(), message.partition(), message.offset()
         try:
-            end = end_of_batch(self._config, topic, partition, first, Deadline.after(_END_OF_BATCH_S))
+            end = self._batch_ends.end_of(topic, partition, first, Deadline.after(_END_OF_BATCH_S))
         except OrchestratorError as failure:
             # It will be reported again.
             logger.warning(

@@ -6,8 +6,8 @@ from orchestrator.bus.kafka.config import consumer_config, consumer_defaults
 from orchestrator.bus.ports import Assignor, Reading, Start
 
 MEGABYTE = 1_000_000
-BYTES_OF_A_PACKED_BATCH = 600
-"""What 16 MB of zeros are in zstd, with the batch's header."""
+BYTES_OF_A_PACKED_BATCH = 350
+"""What 8 MB of zeros are in zstd, with the batch's header."""
 
 
 @pytest.mark.parametrize("assignor", list(Assignor))
@@ -28,5 +28,5 @@ def test_a_restore_fetches_much_at_once() -> None:
 
     settings = consumer_defaults(reading)
 
-    assert settings["fetch.max.bytes"] == 8 * MEGABYTE
-    assert settings["receive.message.max.bytes"] == 16 * MEGABYTE
+    assert settings["fetch.max.bytes"] == 4 * MEGABYTE
+    assert settings["receive.message.max.bytes"] == 8 * MEGABYTE
