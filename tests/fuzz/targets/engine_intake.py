@@ -101,6 +101,9 @@ class Assignment:
 
 
 class Agents:
+    def for_batch(self) -> "Agents":
+        return self
+
     def profile(self, name: str) -> AgentProfile | None:
         return _PROFILES.get(name)
 
@@ -144,9 +147,9 @@ def _decided(case: Case, session: Session | None, call_ids: CallIds, refusal: st
 
 def _check_batch(batch: StagedBatch, session: Session | None) -> None:
     # A record that is too large for Kafka is refused there, and read again with the refusal.
-    readable(one for one in batch.outgoing if size_of(one) <= 1_000_000)
-    own = [one for one in batch.messages if isinstance(one, SessionEvent)]
-    for message in batch.messages:
+    readable(one for one in batch.output.records if size_of(one) <= 1_000_000)
+    own = [one for one in batch.output.messages if isinstance(one, SessionEvent)]
+    for message in batch.output.messages:
         if isinstance(message, MessageDeadLettered):
             failure = message.failure
             promise(failure.code != "decision_failed", f"a decision failed: {failure.message}")
@@ -170,7 +173,7 @@ def _restorable(session: Session) -> None:
 
 
 def _dead_letters(batch: StagedBatch) -> list[Outgoing]:
-    return [one for one in batch.outgoing if one.topic is Topic.DEAD_LETTERS]
+    return [one for one in batch.output.records if one.topic is Topic.DEAD_LETTERS]
 
 
 def make(random: Random) -> Case:

@@ -5,7 +5,7 @@ import logging
 import re
 from typing import Any, Final
 
-from orchestrator.delivery.originals import printable as storable
+from orchestrator.messages.encodable import encodable as storable
 from orchestrator.messages.events import ToolFailed
 from orchestrator.messages.types import Call, CallKind
 from orchestrator.sdk.failures import failure_of
