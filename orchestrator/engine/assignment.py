@@ -25,7 +25,8 @@ from orchestrator.engine.held import HeldPositions
 from orchestrator.engine.linger import poll_lingering
 from orchestrator.engine.offset_metadata import batch_number, metadata_of
 from orchestrator.engine.recovery.partition_counts import common_count, refuse_other_count
-from orchestrator.engine.recovery.restore import Progress, restore
+from orchestrator.engine.recovery.progress import Progress
+from orchestrator.engine.recovery.restore import restore
 from orchestrator.engine.state.encoding import Encoder
 from orchestrator.engine.state.partition import INPUT_TOPICS, Partition
 from orchestrator.engine.state.timers import Timers
@@ -64,10 +65,8 @@ class SlotAssignment:
         self.installation = bus.installation
         self.before_restore: Callable[[Deadline], object] = lambda _deadline: None
         """Ends the open transaction of a predecessor on this slot."""
-        self._encoder = encoder
+        self._bus, self._name, self._encoder = bus, name, encoder
         self._request_s, self._restore_s = timeouts
-        self._bus = bus
-        self._name = name
         self._group_consumer: Consumer
         self._task_consumer: Consumer
         self._restore_consumer: Consumer

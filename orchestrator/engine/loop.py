@@ -25,7 +25,7 @@ from orchestrator.engine.decider import Agents, BatchDecider
 from orchestrator.engine.fencing import RestoreError
 from orchestrator.engine.observer import ABORTED, RESTORED, LoopObserver, Transaction
 from orchestrator.engine.offset_metadata import metadata_of
-from orchestrator.engine.recovery.restore import Progress
+from orchestrator.engine.recovery.progress import Progress
 from orchestrator.engine.staged_batch import StagedBatch
 from orchestrator.engine.state.encoding import Encoder
 from orchestrator.engine.state.partition import Partition

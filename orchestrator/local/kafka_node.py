@@ -6,12 +6,13 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from orchestrator.bus.deadline import Deadline
-from orchestrator.errors import UnavailableError
+from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.local import jars
 from orchestrator.local.kafka_settings import LOGGING, NodePorts, node_properties, render
 from orchestrator.local.process import ServerProcess
@@ -19,6 +20,8 @@ from orchestrator.local.security import ADMIN, LISTENER, LocalSecurity
 from orchestrator.local.startup_cache import QUICK_START, startup_options
 
 _ANSWER_SECONDS = 2.0
+_HAS_USERS: Final = "has-users"
+"""A file in the storage of a cluster that was made with users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +60,20 @@ class KafkaNode:
         self._config.write_text(render(properties), encoding="latin-1")
         (folder / "log4j2.properties").write_text(LOGGING)
         self.process.end_orphan(deadline)
+        self._require_users()
         if not (self._data / "meta.properties").exists():
             self._format(deadline)
         command = self._java("-Xmx512m", "-XX:+ExitOnOutOfMemoryError", *settings.java_options)
         self.process.start([*command, "kafka.Kafka", str(self._config)])
+
+    def _require_users(self) -> None:
+        """Users are made when the storage is formatted: none of them could log in later."""
+        is_formatted = (self._data / "meta.properties").exists()
+        if self._settings.security is not None and is_formatted and not (self._data / _HAS_USERS).exists():
+            raise ConfigurationError(
+                f"the cluster in {self._data} was made without users: use another folder, or delete its data with "
+                "`orchestrator dev --reset`"
+            )
 
     def await_ready(self, deadline: Deadline, brokers: int = 1) -> None:
         """Wait until the node responds and knows this many living brokers, itself included.
@@ -98,6 +111,8 @@ class KafkaNode:
             ) from None
         if done.returncode:
             raise UnavailableError(f"Kafka failed to format {self._data}:\n{done.stdout}{done.stderr}")
+        if self._settings.security is not None:
+            (self._data / _HAS_USERS).touch()
 
     def pause(self) -> None:
         """Suspend it, as a machine that hangs: its connections stay open, but it does not respond."""

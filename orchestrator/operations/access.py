@@ -3,6 +3,7 @@
 Rights follow from what services handle and declare to write, and from how their clients work.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -75,10 +76,18 @@ def chosen(found: Mapping[str, tuple[Right, ...]], names: Iterable[str]) -> dict
     return {name: found[name] for name in wanted or found}
 
 
+_PRINCIPAL: Final = re.compile(r"[A-Za-z]+:[^{}]+")
+
+
 def principal(template: str, prefix: str, name: str) -> str:
     """The Kafka principal of a component. `{prefix}` and `{name}` in the template stand for the installation's prefix
-    and the component's name."""
-    return template.replace("{prefix}", prefix).replace("{name}", name)
+    and the component's name. Raises `ConfigurationError` for what is no principal then."""
+    made = template.replace("{prefix}", prefix).replace("{name}", name)
+    if not _PRINCIPAL.fullmatch(made):
+        raise ConfigurationError(
+            f"{made!r} is no principal: write TYPE:NAME, such as User:{{prefix}}{{name}} or User:planner"
+        )
+    return made
 
 
 class _Rights:

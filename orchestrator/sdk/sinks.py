@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeAlias
+from typing import ClassVar, Final, Protocol, TypeAlias
 
+from orchestrator.errors import ConfigurationError
 from orchestrator.messages.base import Command, Event
 
 Positions: TypeAlias = Mapping[tuple[str, int], int]
 """Next offset to read, by topic (without prefix) and partition."""
+
+
+_METHODS: Final = ("positions", "write", "close")
 
 
 @dataclass(frozen=True)
@@ -51,5 +55,19 @@ class SinkPlugin:
 
 def sink(name: str, pattern: str = "*") -> Callable[[Callable[[], Sink]], SinkPlugin]:
     """Declares a class, or a function without parameters that returns a `Sink`, as a sink for the messages whose
-    type matches a shell pattern."""
-    return lambda make: SinkPlugin(name, pattern, make)
+    type matches a shell pattern. Raises `ConfigurationError` for a class without the methods of a sink."""
+
+    def declare(make: Callable[[], Sink]) -> SinkPlugin:
+        if isinstance(make, type):
+            require_sink(make, f"sink {name}")
+        return SinkPlugin(name, pattern, make)
+
+    return declare
+
+
+def require_sink(made: object, what: str) -> None:
+    """Raises `ConfigurationError` for what lacks a method of a sink."""
+    if missing := [each for each in _METHODS if not callable(getattr(made, each, None))]:
+        raise ConfigurationError(
+            f"{what} has no method {', '.join(missing)}: a sink has {', '.join(_METHODS)}"
+        )

@@ -25,7 +25,7 @@ from orchestrator.messages.catalogue import matching
 from orchestrator.messages.types import Failure
 from orchestrator.sdk.containment import as_exception
 from orchestrator.sdk.failures import described, failure_of
-from orchestrator.sdk.sinks import Delivery, Positions, Sink, SinkPlugin
+from orchestrator.sdk.sinks import Delivery, Positions, Sink, SinkPlugin, require_sink
 from orchestrator.worker.dispatch import HANDLER_FAILED
 from orchestrator.worker.host import Host
 from orchestrator.worker.suspects import Suspects
@@ -86,7 +86,7 @@ class SinkRunner:
                 raise self.failure
             if deadline.passed:
                 raise UnavailableError(
-                    f"sink {self.plugin.name} did not start in time: check that Kafka is reachable"
+                    f"sink {self.plugin.name} did not start in time: its log says why, or Kafka is not reachable"
                 )
 
     def stop(self, deadline: Deadline) -> None:
@@ -98,6 +98,7 @@ class SinkRunner:
     def _run(self) -> None:
         try:
             sink = self.plugin.make()
+            require_sink(sink, f"what sink {self.plugin.name} is made of")
             try:
                 self._read_with(sink)
             finally:

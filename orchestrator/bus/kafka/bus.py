@@ -83,7 +83,8 @@ class KafkaBus:
         if name not in self._counts:
             raise ConfigurationError(
                 f"topic {name} not found in the cluster at {self._settings.bootstrap_servers}: run `orchestrator "
-                "topics apply`, or set topic_prefix to the installation's"
+                "topics apply`, or set topic_prefix to the installation's. A cluster with rights shows a topic only to "
+                "users that may describe it: see `orchestrator acls plan`"
             )
         return self._counts[name]
 

@@ -98,6 +98,8 @@ def translated(error: KafkaError, doing: str, servers: str) -> OrchestratorError
             if code in _DENIED
             else "check credentials"
         )
+        # Brokers may send their whole request as the text of a refusal.
+        reason = reason if code not in _DENIED else f"{KafkaError(code).str()} ({error.name()})"
         return ConfigurationError(f"{doing} failed: the cluster at {servers} denies access: {reason}; {todo}")
     if code == KafkaError.SECURITY_DISABLED:
         return ConfigurationError(

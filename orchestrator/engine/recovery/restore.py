@@ -10,7 +10,6 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from orchestrator.bus.codec import Codec
@@ -22,6 +21,7 @@ from orchestrator.bus.values.message_values import MessageValues
 from orchestrator.engine.offset_metadata import batch_number, partition_count_in
 from orchestrator.engine.recovery.contained import contained
 from orchestrator.engine.recovery.partition_counts import other_count
+from orchestrator.engine.recovery.progress import Progress
 from orchestrator.engine.recovery.replay import Replay
 from orchestrator.engine.state import ended, snapshots
 from orchestrator.engine.state.partition import INPUT_TOPICS, Damaged, LiveSession, Partition
@@ -45,21 +45,7 @@ REPORT_S: Final = 5.0
 """How often progress is logged."""
 _DRAIN: Final = 1_000
 _POLL_S: Final = 0.1
-
-
 _CLAIM: Final = re.compile(rb"[0-9a-f]{32}")
-
-
-@dataclass
-class Progress:
-    """Figures of one restore, for logs and metrics."""
-
-    partition: int
-    snapshots: int = 0
-    events: int = 0
-    live: int = 0
-    damaged: int = 0
-    seconds: float = 0.0
 
 
 def restore(

@@ -1,5 +1,6 @@
 """The tool executor service: runs the tools of this process, one run per command."""
 
+import logging
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Any, Final
 
@@ -28,6 +29,8 @@ from orchestrator_services.tool_executor.pools import pool_of_this_process
 from orchestrator_services.tool_executor.results import OUTPUT_NOT_JSON, output_not_json
 from orchestrator_services.tool_executor.running import run
 from orchestrator_services.tool_executor.supervision import Rhythm, RunTimedOut, supervised
+
+logger: Final = logging.getLogger(__name__)
 
 POOL: Final = pool_of_this_process()
 service = Service(
@@ -84,9 +87,12 @@ async def execute_tool(message: commands.ExecuteTool, context: ServiceContext) -
     try:
         running = isolated(tool, given, message, context) if tool.isolation else run(tool, arguments)
         output = await contained(_output(running, tool, message, context))
-    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
+    except Exception as error:
         at_most_once = message.at_most_once or tool.definition.at_most_once
         failure = _failure(error, tool, message, at_most_once)
+        if not isinstance(error, HandlerError):
+            # It is not one of those that its author had in mind: the reply has no stack.
+            logger.warning("tool %s failed: %s", tool.name, failure.message, exc_info=error)
         usage = context.usage(started, tool_calls=1)
         return _failed(message, context, failure, usage, repeatable=not at_most_once)
     return context.write(

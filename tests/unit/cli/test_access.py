@@ -159,3 +159,9 @@ def test_names_are_chosen_and_principals_made() -> None:
     assert principal("User:{prefix}{name}", "agents.", "planner") == "User:agents.planner"
     with pytest.raises(ConfigurationError, match="there is no plannr: choose of "):
         chosen(SERVICES, ["plannr"])
+
+
+@pytest.mark.parametrize("template", ["planner", "bogus{x}", "User:", "User:{nam}", ""])
+def test_what_is_no_principal_is_refused(template: str) -> None:
+    with pytest.raises(ConfigurationError, match="is no principal: write TYPE:NAME"):
+        principal(template, "agents.", "planner")

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import ConfigurationError
+from orchestrator.local.kafka_node import KafkaNode, NodeSettings
 from orchestrator.local.kafka_settings import NodePorts
 from orchestrator.local.kafka_state import KafkaState, new_cluster_id
+from orchestrator.local.security import LocalSecurity
 
 
 def test_a_state_that_is_saved_is_loaded(tmp_path: Path) -> None:
@@ -36,3 +39,17 @@ def test_cluster_ids_have_kafkas_form() -> None:
 
     assert len(ids) == 200
     assert all(len(urlsafe_b64decode(f"{each}==")) == 16 and not each.startswith("-") for each in ids)
+
+
+def test_users_cannot_be_added_to_a_cluster_that_was_made_without(tmp_path: Path) -> None:
+    folder = tmp_path / "kafka-1"
+    data = folder / "data"
+    data.mkdir(parents=True)
+    data.joinpath("meta.properties").touch()
+    security = LocalSecurity(tmp_path / "security")
+    security.folder.mkdir()
+    security.password("admin")
+    node = KafkaNode(NodeSettings(1, folder, new_cluster_id(), (NodePorts(1, 2),), security=security))
+
+    with pytest.raises(ConfigurationError, match="was made without users: use another folder"):
+        node.start(Deadline.after(10))

@@ -50,7 +50,9 @@ def raising(make: Callable[[], BaseException]) -> Callable[[], Any]:
 @pytest.mark.parametrize("is_async", [True, False], ids=["async", "blocking"])
 @pytest.mark.parametrize("at_most_once", [False, True], ids=["", "at most once"])
 @pytest.mark.parametrize("what", RAISED)
-async def test_whatever_a_tool_raises_is_one_reply(what: str, at_most_once: bool, is_async: bool) -> None:
+async def test_whatever_a_tool_raises_is_one_reply(
+    what: str, at_most_once: bool, is_async: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     failing = made(raising(RAISED[what]), is_async=is_async, at_most_once=at_most_once)
 
     failed = sent(await asyncio.wait_for(run(failing), 10))
@@ -60,6 +62,8 @@ async def test_whatever_a_tool_raises_is_one_reply(what: str, at_most_once: bool
     assert failed.failure.message
     assert len(failed.failure.message) <= 2_000
     said_so = what in ("without fields", "with odd fields")
+    # With its stack, unless its author had it in mind.
+    assert ["tool made failed" in line for line in caplog.messages] == [True] * (not said_so)
     if at_most_once and not said_so:
         assert failed.failure.kind is FailureKind.UNKNOWN_OUTCOME
 

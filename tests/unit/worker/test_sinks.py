@@ -9,7 +9,7 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Outgoing
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages.catalogue import Topic
-from orchestrator.sdk import Delivery, Positions, SinkPlugin, TransientError
+from orchestrator.sdk import Delivery, Positions, SinkPlugin, TransientError, sink
 from orchestrator.worker.host import Host
 from orchestrator.worker.sinks import SinkRunner, SinkSettings
 from orchestrator.worker.suspects import MOST_ATTEMPTS
@@ -172,6 +172,19 @@ def test_messages_of_other_types_only_advance_the_positions(lab: Lab) -> None:
         until(lambda: runner.is_running, "it runs")
 
     assert sink.stored == []
+
+
+def test_what_lacks_a_method_of_a_sink_is_refused(lab: Lab) -> None:
+    class Halfway:
+        def write(self, batch: Sequence[Delivery], positions: Positions) -> None: ...
+
+    with pytest.raises(ConfigurationError, match="sink halfway has no method positions, close"):
+        sink("halfway")(Halfway)  # type: ignore[arg-type]
+    with lab.host() as host:
+        runner = SinkRunner(SinkPlugin("halfway", "ExecuteTool", lambda: Halfway()), host)  # type: ignore[arg-type,return-value]
+        runner.start()
+        with pytest.raises(ConfigurationError, match="has no method positions, close"):
+            runner.wait_ready(Deadline.after(TIMEOUT_S))
 
 
 def test_a_store_that_is_ahead_of_its_topic_is_refused(lab: Lab) -> None:
