@@ -4,7 +4,8 @@ from typing import Final
 
 from orchestrator.clock import unix_micros
 from orchestrator.errors import ConfigurationError
-from orchestrator.messages.bounds import LONGEST_DAYS, LONGEST_MS, limit_problems
+from orchestrator.messages.bounds import LONGEST_DAYS, LONGEST_MS
+from orchestrator.messages.limit_bounds import limit_problems
 from orchestrator.messages.ranges import LATEST
 from orchestrator.messages.types import Limits
 

@@ -6,7 +6,8 @@ from typing import Final
 import msgspec
 
 from orchestrator.messages import commands, events
-from orchestrator.messages.bounds import LONGEST_DAYS, LONGEST_MS, limit_problems
+from orchestrator.messages.bounds import LONGEST_DAYS, LONGEST_MS
+from orchestrator.messages.limit_bounds import limit_problems
 from orchestrator.messages.types import AgentProfile, Failure, FailureKind, OriginalMessage
 from orchestrator.saga.calls import micros
 from orchestrator.saga.limits import resolved_limits
