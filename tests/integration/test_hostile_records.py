@@ -208,8 +208,19 @@ def test_a_hostile_record_is_set_aside_and_everything_goes_on(
     assert platform.running.failure is None
 
 
-@pytest.mark.parametrize("topic", [Topic.TASKS, Topic.CONTROL, Topic.EVENTS, Topic.EXECUTE_COMMANDS])
-@pytest.mark.parametrize("records", [1, 200])
+@pytest.mark.parametrize(
+    ("topic", "records"),
+    [
+        (Topic.TASKS, 1),
+        pytest.param(Topic.TASKS, 200, marks=pytest.mark.soak),
+        pytest.param(Topic.CONTROL, 1, marks=pytest.mark.soak),
+        pytest.param(Topic.CONTROL, 200, marks=pytest.mark.soak),
+        pytest.param(Topic.EVENTS, 1, marks=pytest.mark.soak),
+        (Topic.EVENTS, 200),
+        (Topic.EXECUTE_COMMANDS, 1),
+        pytest.param(Topic.EXECUTE_COMMANDS, 200, marks=pytest.mark.soak),
+    ],
+)
 def test_a_batch_that_unpacks_to_more_than_is_read_is_set_aside(
     platform: Platform, kafka_stack: StackAddress, topic: Topic, records: int
 ) -> None:

@@ -182,23 +182,25 @@ def refusals(identified: Identified) -> dict[str, tuple[str, Config, int, str]]:
     }
 
 
-PLAN, RUN = ("topics", "plan"), ("run", "planner")
+PLAN, RUN, ACLS = ("topics", "plan"), ("run", "planner"), ("acls", "plan")
+_LONG = pytest.mark.soak
+"""Cases that differ from others in one thing only; most wait for a time limit."""
 
 
 @pytest.mark.parametrize(
     ("who", "command"),
     [
         ("wrong password", PLAN),
-        ("wrong password", RUN),
-        ("wrong password", ("acls", "plan")),
+        pytest.param("wrong password", RUN, marks=_LONG),
+        pytest.param("wrong password", ACLS, marks=_LONG),
         ("unknown authority", PLAN),
-        ("no TLS", PLAN),
+        pytest.param("no TLS", PLAN, marks=_LONG),
         ("no certificate", RUN),
-        ("foreign certificate", PLAN),
+        pytest.param("foreign certificate", PLAN, marks=_LONG),
         ("wrong password of the key", PLAN),
-        ("wrong secret", RUN),
-        ("wrong secret", ("acls", "plan")),
-        ("no identity provider", PLAN),
+        pytest.param("wrong secret", RUN, marks=_LONG),
+        ("wrong secret", ACLS),
+        pytest.param("no identity provider", PLAN, marks=_LONG),
     ],
 )
 def test_who_is_not_let_in_is_told_why_in_one_line(
