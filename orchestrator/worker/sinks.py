@@ -62,8 +62,8 @@ class SinkRunner:
             raise ConfigurationError(f"sink {plugin.name}: no message matches {plugin.pattern}")
         self._names = frozenset(entry.name.encode() for entry in entries)
         self._topics = sorted({entry.topic for entry in entries})
-        self._dead_lettered: dict[Position, int] = {}
-        """The last dead-lettered offset of each partition."""
+        self._dead_lettered: dict[tuple[Position, str], int] = {}
+        """The last dead-lettered offset of each partition and stage: each stage meets its records in order."""
         self._suspects = Suspects()
         self._caps = DeadLetterCaps()
         self._slowed: dict[Position, float] = {}
@@ -212,9 +212,9 @@ class SinkRunner:
     def _dead_letter(self, received: Received, failure: Failure, stage: str) -> None:
         """Dead-letters a record before its batch is stored, once during the life of this process."""
         position = (received.topic, received.partition)
-        if self._dead_lettered.get(position, -1) < received.offset:
+        if self._dead_lettered.get((position, stage), -1) < received.offset:
             self._host.dead_letter(received, failure, self.plugin.name, stage)
-            self._dead_lettered[position] = received.offset
+            self._dead_lettered[position, stage] = received.offset
             seconds = self._caps.spend(position, stage)
             if seconds > 0:
                 self._slowed[position] = time.monotonic() + seconds

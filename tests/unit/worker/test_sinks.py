@@ -153,6 +153,20 @@ def test_a_record_that_cannot_be_stored_is_set_aside_and_the_others_are_stored(
     )
 
 
+def test_what_cannot_be_stored_has_a_dead_letter_also_before_what_cannot_be_decoded(lab: Lab) -> None:
+    sink = PickySink(0, KeyError("price"))
+    good = lab.record(0, partition=0)
+    lab.execute(0, partition=0)
+    lab.send(Outgoing(good.topic, good.key, b"poison", good.headers, 0))
+    lab.execute(1, partition=0)
+    with lab.host() as host, storing(sink, host):
+        until(lambda: sink.numbers == [1], "the good one is stored")
+        until(lambda: len(lab.messages(Topic.DEAD_LETTERS)) == 2, "the others are dead-lettered")
+
+    stages = {letter.original.offset: letter.stage for letter in lab.messages(Topic.DEAD_LETTERS)}
+    assert stages == {0: "handle", 1: "decode"}
+
+
 @pytest.mark.parametrize("error", [OSError("the disk is full"), TransientError("too busy")], ids=repr)
 def test_no_record_is_blamed_for_a_store_that_is_away(lab: Lab, error: BaseException) -> None:
     sink = PickySink(0, error)
