@@ -60,16 +60,16 @@ class KafkaNode:
         self._config.write_text(render(properties), encoding="latin-1")
         (folder / "log4j2.properties").write_text(LOGGING)
         self.process.end_orphan(deadline)
-        self._require_users()
-        if not (self._data / "meta.properties").exists():
+        if (self._data / "meta.properties").exists():
+            self._require_users()
+        else:
             self._format(deadline)
         command = self._java("-Xmx512m", "-XX:+ExitOnOutOfMemoryError", *settings.java_options)
         self.process.start([*command, "kafka.Kafka", str(self._config)])
 
     def _require_users(self) -> None:
         """Users are made when the storage is formatted: none of them could log in later."""
-        is_formatted = (self._data / "meta.properties").exists()
-        if self._settings.security is not None and is_formatted and not (self._data / _HAS_USERS).exists():
+        if self._settings.security is not None and not (self._data / _HAS_USERS).exists():
             raise ConfigurationError(
                 f"the cluster in {self._data} was made without users: use another folder, or delete its data with "
                 "`orchestrator dev --reset`"

@@ -53,11 +53,9 @@ _DENIED: Final = frozenset(
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     }
 )
-_ACCESS_DENIED: Final = _DENIED | {
-    KafkaError._AUTHENTICATION,
-    KafkaError._SSL,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
-}
+_NOT_LET_IN: Final = frozenset(
+    {KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED}
+)
 _NOT_FOUND: Final = frozenset(
     {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 )
@@ -92,15 +90,16 @@ def translated(error: KafkaError, doing: str, servers: str) -> OrchestratorError
     """What a failed operation means to its caller. `doing` names it: 'reading', 'committing offsets'."""
     reason = f"{error.str()} ({error.name()})"
     code = error.code()
-    if code in _ACCESS_DENIED:
-        todo = (
-            "`orchestrator acls plan` lists the rights of each user"
-            if code in _DENIED
-            else "check credentials"
-        )
+    if code in _DENIED:
         # Brokers may send their whole request as the text of a refusal.
-        reason = reason if code not in _DENIED else f"{KafkaError(code).str()} ({error.name()})"
-        return ConfigurationError(f"{doing} failed: the cluster at {servers} denies access: {reason}; {todo}")
+        return ConfigurationError(
+            f"{doing} failed: the cluster at {servers} denies access: {KafkaError(code).str()} ({error.name()}); "
+            "`orchestrator acls plan` lists the rights of each user"
+        )
+    if code in _NOT_LET_IN:
+        return ConfigurationError(
+            f"{doing} failed: the cluster at {servers} denies access: {reason}; check credentials"
+        )
     if code == KafkaError.SECURITY_DISABLED:
         return ConfigurationError(
             f"{doing} failed: the cluster at {servers} has no authorizer, so everybody may do everything: set "

@@ -52,7 +52,7 @@ class BatchEnds:
         else:
             client.resume([place])
         try:
-            return _Probe(client, topic, partition, first, deadline).search()
+            return _Probe(client, self._config["bootstrap.servers"], place, deadline).search()
         finally:
             client.pause([place])
 
@@ -63,10 +63,11 @@ class BatchEnds:
 
 
 class _Probe:
-    def __init__(self, client: Consumer, topic: str, partition: int, first: int, deadline: Deadline) -> None:
+    def __init__(self, client: Consumer, servers: str, first: TopicPartition, deadline: Deadline) -> None:
         self._client = client
-        self._place = topic, partition
-        self._first = first
+        self._servers = servers
+        self._place = first.topic, first.partition
+        self._first = first.offset
         self._deadline = deadline
 
     def search(self) -> int:
@@ -88,7 +89,7 @@ class _Probe:
                 TopicPartition(topic, partition), timeout=self._deadline.remaining()
             )
         except KafkaException as error:
-            raise translated(error_of(error), f"reading the end of {topic}", "bootstrap_servers") from error
+            raise translated(error_of(error), f"reading the end of {topic}", self._servers) from error
         if marks is None:
             raise UnavailableError(f"the end of {topic} [{partition}] could not be read in time")
         return max(self._first + 1, int(marks[1]))
@@ -119,9 +120,7 @@ class _Probe:
                 self._client.seek(place)
             except KafkaException as error:
                 if error_of(error).code() != KafkaError._STATE or self._deadline.passed:
-                    raise translated(
-                        error_of(error), f"seeking in {place.topic}", "bootstrap_servers"
-                    ) from error
+                    raise translated(error_of(error), f"seeking in {place.topic}", self._servers) from error
                 self._client.poll(_POLL_S)
             else:
                 return

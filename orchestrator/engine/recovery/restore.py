@@ -114,11 +114,11 @@ class _Restore:
     # -- snapshots
 
     def _load_record(self, received: Received) -> None:
-        if received.value is None:
-            self._apply_tombstone(received.key or b"", received.header(snapshots.CLAIM))
-            return
         try:
-            self._load(self.codec.decode(received), len(received.value))
+            if received.value is None:
+                self._apply_tombstone(received.key or b"", received.header(snapshots.CLAIM))
+            else:
+                self._load(self.codec.decode(received), len(received.value))
         except ContractError as error:
             # What a record of ours said is in an older one or in the history, and a gap in either is found.
             logger.error(
@@ -139,6 +139,7 @@ class _Restore:
                 self.partition.quarantine(_session_of(found), found.quarantined_at)
 
     def _apply_tombstone(self, key: bytes, claim: bytes | None) -> None:
+        """Raises `ContractError` for a claim that is none."""
         if key.startswith(ended.KEY):
             self._apply_ended_tombstone(key)
         else:
@@ -149,8 +150,7 @@ class _Restore:
             if claim is None:
                 return
             if _CLAIM.fullmatch(claim) is None:
-                logger.error("skipping a claim of session %s that nobody wrote: %r", name, claim[:100])
-                return
+                raise ContractError(f"nobody of ours wrote the claim {claim[:100]!r} of session {name[:100]}")
             self.replay.claims[name] = bytes.fromhex(claim.decode())
 
     def _apply_ended_tombstone(self, key: bytes) -> None:
