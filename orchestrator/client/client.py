@@ -88,11 +88,11 @@ class Client:
         `correlation_id` chooses the session's id, which must never have been used. With `progress`, the handle's
         `progress` has everything from the start.
 
-        Raises `ConfigurationError` for an id that is not a UUID and for a time or limit that is out of range,
+        Raises `ConfigurationError` for an id that is not a UUID and for a time, limit or text that is out of range,
         `ContractError` for a context that JSON cannot hold, and `UnavailableError` if Kafka or the registry does not
         respond.
         """
-        check_ranges(limits, not_before=not_before, not_after=not_after)
+        check_ranges(limits, not_before=not_before, not_after=not_after, goal=goal, labels=labels)
         if key and correlation_id:
             raise ConfigurationError(
                 "a task has a key or a correlation id, not both: a key has the session chosen"

@@ -1,5 +1,6 @@
 """The ranges of what a task says in numbers: beyond them are mistakes, such as seconds where microseconds are meant."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from orchestrator.clock import unix_micros
@@ -7,15 +8,24 @@ from orchestrator.errors import ConfigurationError
 from orchestrator.messages.bounds import LONGEST_DAYS, LONGEST_MS
 from orchestrator.messages.limit_bounds import limit_problems
 from orchestrator.messages.ranges import LATEST
+from orchestrator.messages.task_bounds import text_problems
 from orchestrator.messages.types import Limits
 
 _FEWEST_MICROS: Final = 10**14
 """In March 1973: the same number of milliseconds is in the year 5138, of seconds beyond all years."""
 
 
-def check_ranges(limits: Limits | None, *, not_before: int | None, not_after: int | None) -> None:
-    """Raises `ConfigurationError` with every number that is out of range. Times are Unix microseconds."""
+def check_ranges(
+    limits: Limits | None,
+    *,
+    not_before: int | None,
+    not_after: int | None,
+    goal: str = "",
+    labels: Mapping[str, str] | None = None,
+) -> None:
+    """Raises `ConfigurationError` with everything that is out of range. Times are Unix microseconds."""
     problems = [
+        *text_problems(goal, labels),
         *limit_problems(limits or Limits()),
         *_time_problems("not_before", not_before),
         *_time_problems("not_after", not_after),

@@ -270,9 +270,9 @@ class SlotAssignment:
         )
 
     def _capacity(self, max_active: int) -> int:
-        """How many sessions may start."""
+        """How many sessions may start, of small tasks."""
         owned = self.partitions.values()
-        return max_active * len(owned) - sum(partition.active for partition in owned)
+        return max_active * len(owned) - sum(partition.places for partition in owned)
 
     def _assign_tasks(self) -> None:
         self._task_consumer.assign(

@@ -1,5 +1,10 @@
 """The metadata of a committed offset. From it a restart learns the last transaction and the partition count."""
 
+from typing import Final
+
+_DIGITS: Final = 15
+"""Of the numbers that are written, which fit in every field."""
+
 
 def metadata_of(batch: int, partition_count: int) -> str:
     """The metadata that transaction number `batch` commits."""
@@ -8,11 +13,15 @@ def metadata_of(batch: int, partition_count: int) -> str:
 
 def batch_number(metadata: str) -> int:
     """The number of the transaction that committed an offset; 0 if something else did."""
-    number = metadata.partition("/")[0]
-    return int(number) if number.isdigit() else 0
+    return _number(metadata.partition("/")[0])
 
 
 def partition_count_in(metadata: str) -> int:
     """The partition count when an offset was committed; 0 if the metadata does not have it."""
-    count = metadata.partition("/")[2]
-    return int(count) if count.isdigit() else 0
+    return _number(metadata.partition("/")[2])
+
+
+def _number(text: str) -> int:
+    """Whoever may commit for the group may write any text. What has no number of ours has none."""
+    is_ours = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
+    return int(text) if is_ours else 0

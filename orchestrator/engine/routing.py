@@ -1,6 +1,6 @@
 """Routes records: decodes them, finds their session, and forwards those in another partition than the session's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
@@ -24,7 +24,7 @@ FORWARDED: Final = "agents_forwarded"
 """Header of a record that was forwarded to its home partition: where it came from."""
 
 MAX_NAME: Final = 255
-"""Characters of the names in a task: what the session store's tables hold."""
+"""Characters of ids, and of the names in a task: what the session store's tables hold."""
 
 _ADDRESSES: Final = 20_000
 
@@ -71,7 +71,12 @@ class Router:
         self._partitions = partitions
         self._installation = installation
         # A session gets a dozen inputs or more, and computing its address costs half as much as decoding one.
-        self._address = lru_cache(_ADDRESSES)(self._computed_address)
+        self._known_address = lru_cache(_ADDRESSES)(self._computed_address)
+
+    @property
+    def remembered(self) -> int:
+        """How many addresses are remembered."""
+        return self._known_address.cache_info().currsize
 
     def route(self, received: Received) -> Routed | Outgoing | None:
         """The decoded message; or the record to forward to its home partition; or None for an event that changes
@@ -84,6 +89,10 @@ class Router:
         if received.topic is Topic.EVENTS and self._is_for_others(received):
             return None
         message = self._codec.decode_now(received)
+        if len(message.message_id) > MAX_NAME:
+            raise ContractError(
+                f"the message's id has {len(message.message_id)} characters, and may have {MAX_NAME}"
+            )
         if isinstance(message, commands.SubmitTask):
             return self._route_task(message, received)
         if not is_direct(message):
@@ -102,9 +111,9 @@ class Router:
 
     def _route_task(self, task: commands.SubmitTask, received: Received) -> Routed | Outgoing:
         """All sessions of a business key are in one partition, which knows whether the key is taken."""
-        for name in ("agent", "tenant", "key", "playbook"):
-            if (length := len(getattr(task, name))) > MAX_NAME:
-                raise ContractError(f"the task's {name} has {length} characters, and may have {MAX_NAME}")
+        for name, text in _names_of(task):
+            if len(text) > MAX_NAME:
+                raise ContractError(f"the task's {name} has {len(text)} characters, and may have {MAX_NAME}")
         task = _with_id(task, received, self._installation)
         if not task.key:
             text = task.correlation_id or _id_in_key(received) or self._session_at(received)
@@ -144,8 +153,12 @@ class Router:
         """The partition that holds all records of a session, or all sessions of a claim."""
         return partition_of(key, self._partitions)
 
-    def _computed_address(self, text: str) -> tuple[str | None, int]:
+    def _address(self, text: str) -> tuple[str | None, int]:
         """The canonical form of a correlation id, and its home partition; None and -1 if it is not a UUID."""
+        # A text of any length may be in its place, and must not be remembered.
+        return self._known_address(text) if len(text) == identity.UUID_LENGTH else (None, -1)
+
+    def _computed_address(self, text: str) -> tuple[str | None, int]:
         canonical = identity.canonical_uuid(text)
         return canonical, self.home(canonical) if canonical else -1
 
@@ -167,6 +180,16 @@ class Router:
             ),
             partition=self.home(key),
         )
+
+
+def _names_of(task: commands.SubmitTask) -> Iterator[tuple[str, str]]:
+    """Texts of a task that are names or ids."""
+    for name in ("causation_id", "agent", "tenant", "key", "playbook"):
+        yield name, getattr(task, name)
+    yield "parent", task.parent or ""
+    if task.reply_to is not None:
+        yield "reply_to", task.reply_to.correlation_id
+        yield "reply_to", task.reply_to.call_id
 
 
 def _with_id(task: commands.SubmitTask, received: Received, installation: str) -> commands.SubmitTask:

@@ -11,6 +11,10 @@ from uuid import UUID, uuid5
 
 NAMESPACE: Final = uuid5(UUID(int=0), "kafka-agent-orchestrator")
 _PREFIX: Final = NAMESPACE.bytes
+_BEGUN: Final = sha1(_PREFIX, usedforsecurity=False)
+"""Copies of it take half the time of new digests."""
+UUID_LENGTH: Final = 36
+"""Characters of the canonical form."""
 CLAIM_BYTES: Final = 16
 _VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 """A hexadecimal digit with its two highest bits set to 10: the variant of RFC 9562, section 4.1."""
@@ -24,8 +28,9 @@ def derived_id(*parts: object) -> str:
 
     At most one part may be a text of somebody else's: two of them could be divided otherwise and yield the same id.
     """
-    text = "/".join(map(str, parts)).encode()
-    return uuid_text(sha1(_PREFIX + text, usedforsecurity=False).hexdigest(), version=5)
+    digest = _BEGUN.copy()
+    digest.update("/".join(map(str, parts)).encode())
+    return uuid_text(digest.hexdigest(), version=5)
 
 
 def uuid_text(digest: str, version: int) -> str:

@@ -7,6 +7,7 @@ responses: connections are few and live for seconds, and where there are too man
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from socket import socket
@@ -29,6 +30,8 @@ REQUEST_S: Final = 5.0
 """From the connection to the end of its only response."""
 MOST_HEAD: Final = 8 * 1024
 """Bytes of a request's line and headers."""
+RENDERING_SHARE: Final = 0.1
+"""Of the time that metrics may take at most: nothing else of the process runs while they are rendered."""
 _ACCEPTED_AT_ONCE: Final = 16
 """Connections between two looks at what the earlier ones sent: far fewer than may be open, so that whoever sends
 its request at once is not displaced before it is read."""
@@ -100,6 +103,9 @@ class _Pages:
     def __init__(self, health: Health, metrics: ProcessMetrics) -> None:
         self._health = health
         self._metrics = metrics
+        self._rendered = b""
+        self._renewed_at = 0.0
+        """When metrics are rendered again, by the monotonic clock."""
 
     def response(self, method: bytes, path: str) -> tuple[HTTPStatus, str, bytes]:
         """Status, type of the content, and body."""
@@ -111,9 +117,18 @@ class _Pages:
             case "/readyz":
                 return _of_health(self._health.readiness())
             case "/metrics":
-                return HTTPStatus.OK, CONTENT_TYPE, self._metrics.exposition()
+                return HTTPStatus.OK, CONTENT_TYPE, self._exposition()
             case _:
                 return HTTPStatus.NOT_FOUND, "text/plain", b"/healthz, /readyz, /metrics\n"
+
+    def _exposition(self) -> bytes:
+        """The metrics as they are, or as they were when they were last asked for a moment ago."""
+        begun = time.monotonic()
+        if begun >= self._renewed_at:
+            self._rendered = self._metrics.exposition()
+            ended = time.monotonic()
+            self._renewed_at = ended + (ended - begun) * (1 / RENDERING_SHARE - 1)
+        return self._rendered
 
 
 def _of_health(problems: Mapping[str, str]) -> tuple[HTTPStatus, str, bytes]:

@@ -8,6 +8,7 @@ from base64 import b85decode, b85encode
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
+from string import digits
 from typing import Final
 
 from orchestrator.errors import ContractError
@@ -181,7 +182,7 @@ def decode(metadata: str, lowest: int) -> tuple[list[int], int]:
             raise ContractError(
                 f"the completed offsets committed above {lowest} are damaged: {error}"
             ) from error
-    if len(form) == _PREFIX_CHARACTERS and form[0].isdigit() and form[1:] in ("b:", "r:"):
+    if len(form) == _PREFIX_CHARACTERS and form[0] in digits and form[1:] in ("b:", "r:"):
         raise ContractError(
             f"the completed offsets committed above {lowest} have format version {form[0]}, which a newer release "
             f"wrote (this one reads {_VERSION}): run that release"

@@ -50,6 +50,17 @@ def test_an_id_of_something_else_is_not_recognised(other: dict[str, Any]) -> Non
     assert not ids.has_issued(SESSION.replace("0190", "0191"), issued(ids))
 
 
+def test_long_texts_of_others_are_not_remembered() -> None:
+    ids = CallIds([NEW])
+
+    for number in range(20):
+        long = replace(issued(UNKEYED), step_id=f"{number}" * 100_000)
+        assert not ids.has_issued(SESSION, long)
+        assert not ids.has_issued(long.step_id, issued(UNKEYED))
+
+    assert ids.remembered == 0
+
+
 def test_an_id_lasts_from_selection_to_run_and_recovery() -> None:
     ids = CallIds([NEW])
     running = replace(issued(ids), kind=CallKind.TOOL, tool="deploys.list")

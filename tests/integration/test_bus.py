@@ -29,6 +29,7 @@ from orchestrator.errors import ConfigurationError, ContractError, UnavailableEr
 from orchestrator.local import StackAddress
 from orchestrator.messages.catalogue import TOPICS, Topic, TopicSpec
 from orchestrator.telemetry.metrics import ProcessMetrics
+from tests.support.samples import incompressible
 
 pytestmark = pytest.mark.integration
 
@@ -251,12 +252,25 @@ def test_a_record_that_is_too_large_harms_nothing_else(
     assert [each.value for each in read_to(reader, ends_of(reader))] == [b"small"]
 
 
+def test_what_unpacks_to_much_more_is_packed_again(bus: KafkaBus, settings: BusSettings) -> None:
+    # given: a topic that takes a few kilobytes at a time, as they are sent
+    change_topic(bus, settings, Topic.EVENTS, "max.message.bytes", "10000")
+    producer = bus.producer()
+    outcomes: list[object] = []
+    # when
+    producer.send(record("k", b"x" * 900_000), outcomes.append)
+    assert producer.flush(soon()) == 0
+    producer.close()
+    # then
+    assert outcomes == [None]
+
+
 def test_a_record_that_only_the_broker_finds_too_large_aborts_its_transaction(
     bus: KafkaBus, settings: BusSettings, producer: TransactionalProducer, reader: Consumer
 ) -> None:
     change_topic(bus, settings, Topic.EVENTS, "max.message.bytes", "1000")
     producer.begin()
-    producer.send(record("k", b"x" * 5_000))
+    producer.send(record("k", incompressible(5_000).encode()))
     with pytest.raises(AbortableError):
         producer.commit(soon())
     producer.abort(soon())

@@ -16,6 +16,7 @@ from orchestrator.messages.types import AgentProfile, CallKind, EvaluationPolicy
 from orchestrator.messages.values import json_value, value_of
 from orchestrator.saga import decide
 from tests.support.saga_lab import SagaLab, count_ended, is_gapless, states
+from tests.support.samples import incompressible
 from tests.support.topics import limit_record_size
 from tests.support.workers import until
 
@@ -387,12 +388,27 @@ def test_a_reply_whose_outputs_are_too_large_fails_its_step(lab: SagaLab) -> Non
     assert [event.failure.code for event in failures] == ["too_large"]
 
 
+def test_a_request_too_large_to_be_recorded_leaves_its_session_alone(lab: SagaLab) -> None:
+    session, reason = lab.new_id(), incompressible(1_000)
+    lab.send(
+        commands.CancelTask(command_id=lab.new_id(), correlation_id=session, occurred_at=1, reason=reason)
+    )
+    limit_record_size(lab.bus, lab.installation.settings, Topic.SESSIONS, 1_000)
+    with lab.running():
+        until(lambda: len(lab.dead_letters()) == 1, "the request is set aside")
+
+    limit_record_size(lab.bus, lab.installation.settings, Topic.SESSIONS, 1_000_000)
+    lab.submit(session)
+    with lab.services(), lab.running():
+        lab.until_history(session, "TaskCompleted")
+
+
 def test_a_record_that_only_the_broker_refuses_fails_its_input_and_no_other(lab: SagaLab) -> None:
     """The topic's limit is below the client's: the transaction is aborted, and smaller ones isolate the input."""
     others = [lab.new_id(partition=0) for _ in range(10)]
     large = lab.new_id(partition=0)
     lab.submit(*others[:5])
-    lab.submit(large, context=value_of(b"x" * 60_000, "text/plain"))
+    lab.submit(large, context=value_of(incompressible(60_000).encode(), "text/plain"))
     lab.submit(*others[5:])
     limit_record_size(lab.bus, lab.installation.settings, Topic.SESSIONS, 50_000)
     with lab.running():
@@ -405,7 +421,8 @@ def test_a_record_that_only_the_broker_refuses_fails_its_input_and_no_other(lab:
 
 def test_a_dead_letter_that_only_the_broker_refuses_is_written_in_part(lab: SagaLab) -> None:
     limit_record_size(lab.bus, lab.installation.settings, Topic.DEAD_LETTERS, 50_000)
-    lab.send_raw(Outgoing(Topic.TASKS, b"k", b"x" * 60_000, (), 0))
+    value = incompressible(60_000).encode()
+    lab.send_raw(Outgoing(Topic.TASKS, b"k", value, (), 0))
     session = lab.new_id(partition=0)
     lab.submit(session)
     with lab.services(), lab.running():
@@ -414,4 +431,4 @@ def test_a_dead_letter_that_only_the_broker_refuses_is_written_in_part(lab: Saga
 
     [dead_letter] = lab.dead_letters()
     assert [(part.part, part.size) for part in dead_letter.original.cut] == [("value", 60_000)]
-    assert dead_letter.original.value == b"x" * 4_096
+    assert dead_letter.original.value == value[:4_096]

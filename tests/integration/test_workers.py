@@ -19,6 +19,7 @@ from orchestrator.messages.identity import derived_id
 from orchestrator.messages.values import json_value
 from orchestrator.sdk import Service, ServiceContext
 from orchestrator.worker.offsets import decode
+from tests.support.samples import incompressible
 from tests.support.topics import limit_record_size
 from tests.support.workers import TIMEOUT_S, Lab, echo, lab_settings, number_of, started, until
 
@@ -252,7 +253,7 @@ def test_a_reply_over_the_limit_of_the_broker_fails_its_call_and_blocks_nothing(
 
     @service.on(commands.ExecuteTool)
     async def run(message: commands.ExecuteTool, context: ServiceContext) -> Any:
-        output = json_value("x" * (20_000 if number_of(message) == 3 else 10))
+        output = json_value(incompressible(20_000 if number_of(message) == 3 else 10))
         return context.write(events.ToolCompleted, call=message.call, tool="echo", output=output)
 
     with lab.running(service):

@@ -1,6 +1,8 @@
 """A sample of any message: every field is filled, nested ones too."""
 
 import enum
+from base64 import b64encode
+from random import Random
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -29,3 +31,8 @@ def _sample(hint: Any, name: str) -> Any:
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return sample_of(hint)
     return {str: name, int: 1, float: 0.5, bool: True, bytes: b"{}"}[hint]
+
+
+def incompressible(length: int) -> str:
+    """A text that producers cannot pack, the same each time."""
+    return b64encode(Random(length).randbytes(length)).decode()[:length]  # noqa: S311 - no secret

@@ -14,6 +14,8 @@ INPUT_TOPICS: Final = (Topic.EVENTS, Topic.CONTROL, Topic.TASKS)
 
 MOST_AWAITED: Final = 10_000
 """Sessions of a partition that may wait for their tasks, some 30 MB. Whoever writes requests may make ids up."""
+PLACE_BYTES: Final = 65_536
+"""Bytes of a task's record for which its session takes another place."""
 CHECKPOINT_EVERY_MICROS: Final = 5_000_000
 """How long a partition's committed positions and low-water mark may lag behind its state in memory."""
 MAX_MARK_LAG: Final = 200_000
@@ -79,7 +81,9 @@ class Partition:
     dirty: bool = False
     """Whether the state in memory has changed since the last checkpoint."""
     active: int = 0
-    """Sessions that count against the admission limit. Escalated sessions, which wait for a person, do not."""
+    """Sessions under way. Escalated sessions, which wait for a person, do not count."""
+    places: int = 0
+    """What they take of the admission limit: sessions of large tasks take several places."""
     awaited: int = 0
     """Sessions that a cancel opened before their task has come."""
     _checkpoint_at: int = 0
@@ -95,7 +99,8 @@ class Partition:
     def put(self, live: LiveSession) -> None:
         """Replaces a session's state, or adds it."""
         session, before = live.session, self.session(live.session.correlation_id)
-        self.active += _counts(session) - _counts(before)
+        self._count(session, 1)
+        self._count(before, -1)
         self.awaited += _is_awaited(session) - _is_awaited(before)
         self.live[session.correlation_id] = live
         if session.task is not None and session.task.key and (before is None or before.task is None):
@@ -106,11 +111,17 @@ class Partition:
         session = self.session(correlation_id)
         if session is None:
             return
-        self.active -= _counts(session)
+        self._count(session, -1)
         self.awaited -= _is_awaited(session)
         del self.live[correlation_id]
         if session.task is not None and session.task.key:
             self.keyed.pop(claim_of(session.tenant, session.task.key), None)
+
+    def _count(self, session: Session | None, times: int) -> None:
+        if session is None or session.parked or session.task is None:
+            return
+        self.active += times
+        self.places += times * (1 + len(session.task.submitted.value or b"") // PLACE_BYTES)
 
     def end(self, correlation_id: str, claim: bytes | None, at: int) -> None:
         """Remembers a session that ended at `at` (Unix, microseconds), and whose it was."""
@@ -149,10 +160,6 @@ class Partition:
 def claim_of_session(session: Session) -> bytes | None:
     """Whose it is; None for a session without a task, which nobody's key leads to."""
     return None if session.task is None else claim_of(session.tenant, session.task.key)
-
-
-def _counts(session: Session | None) -> int:
-    return 0 if session is None or session.parked or session.task is None else 1
 
 
 def _is_awaited(session: Session | None) -> bool:

@@ -8,6 +8,7 @@ import msgspec
 from orchestrator.messages import commands, events
 from orchestrator.messages.bounds import LONGEST_DAYS, LONGEST_MS
 from orchestrator.messages.limit_bounds import limit_problems
+from orchestrator.messages.task_bounds import text_problems
 from orchestrator.messages.types import AgentProfile, Failure, FailureKind, OriginalMessage
 from orchestrator.saga.calls import micros
 from orchestrator.saga.limits import resolved_limits
@@ -85,6 +86,8 @@ def _refusal(submission: Submission, now: int) -> Failure | None:
         )
     if not task.goal.strip():
         return _invalid("no_goal", "the task has no goal: say in words what is to be achieved")
+    if problems := text_problems(task.goal, task.labels):
+        return _invalid("text_too_long", "; ".join(problems))
     if submission.profile is None:
         return _invalid(
             "unknown_agent",

@@ -1,5 +1,6 @@
 """What the tools may read, write and ask, and how much. Read from the environment when a tool runs."""
 
+import re
 from pathlib import Path
 
 from pydantic import Field, field_validator
@@ -7,6 +8,7 @@ from pydantic import Field, field_validator
 from orchestrator.sdk import ConfigurationError, PermanentError, PluginSettings
 
 PREFIX = "ORCHESTRATOR_TOOLS_"
+_PORT = re.compile("[0-9]{1,5}")
 
 
 class ToolSettings(PluginSettings, prefix="TOOLS"):
@@ -64,7 +66,7 @@ class ToolSettings(PluginSettings, prefix="TOOLS"):
     @classmethod
     def _exact_ports(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
         for entry in entries:
-            if "*" in entry or not entry.rpartition(":")[2].isdigit():
+            if "*" in entry or not _PORT.fullmatch(entry.rpartition(":")[2]):
                 raise ValueError(f"{entry!r} must name one host and port, such as 127.0.0.1:8080")
         return entries
 

@@ -39,6 +39,12 @@ def test_a_limit_out_of_range_is_refused(name: str, value: int) -> None:
         check_ranges(Limits(**{name: value}), not_before=None, not_after=None)
 
 
+def test_texts_that_are_too_long_are_named_together() -> None:
+    labels = {str(number): "" for number in range(100)}
+    with pytest.raises(ConfigurationError, match=r"the goal has 65,537 characters.*\n?.*100 labels"):
+        check_ranges(None, not_before=None, not_after=None, goal="x" * 65_537, labels=labels)
+
+
 def test_a_task_begins_within_a_year_and_may_be_worth_something_for_longer() -> None:
     far = (NOW_S + 400 * 86_400) * 1_000_000
 

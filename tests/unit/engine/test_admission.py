@@ -57,6 +57,17 @@ def test_an_escalated_session_does_not_count_against_the_limit() -> None:
     assert polled == [*REPLIES, TASKS[0]]
 
 
+def test_a_session_with_a_large_task_takes_several_places() -> None:
+    (large,) = sessions(1)
+    assert large.task is not None
+    submitted = replace(large.task.submitted, value=bytes(5 * 65_536))
+    large = replace(large, task=replace(large.task, submitted=submitted))
+
+    _, _, polled = poll(large)
+
+    assert polled == [*REPLIES, *TASKS[:4]]
+
+
 def test_a_session_that_ends_makes_room_for_the_next_task() -> None:
     ending, *others = sessions(10)
     tasks = ScriptedConsumer(*TASKS, at_once=True)

@@ -12,7 +12,7 @@ from orchestrator.errors import ContractError
 from orchestrator.messages import commands, events, identity
 from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic
-from orchestrator.messages.types import AgentProfile
+from orchestrator.messages.types import AgentProfile, ReplyAddress
 from orchestrator.saga import Submission
 from orchestrator.saga.replies import NOT_REPLIES
 from tests.support.samples import sample_of
@@ -48,6 +48,31 @@ def test_a_task_is_an_input_with_its_agents_profile_and_its_record() -> None:
 
 
 COOK = AgentProfile(name="cook")
+
+
+def test_texts_in_the_place_of_ids_are_not_remembered() -> None:
+    router = Router(CODEC, partitions=1, installation="here")
+    for number in range(20):
+        message = sample_of(commands.CancelTask, correlation_id=f"{number}" * 100_000)
+        with pytest.raises(ContractError, match="is not a UUID"):
+            router.route(arrived(message, Topic.CONTROL))
+    assert router.remembered == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["command_id", "causation_id", "parent", "agent", "tenant", "key", "playbook"]
+)
+def test_a_task_whose_ids_or_names_are_long_is_no_task(name: str) -> None:
+    message = sample_of(commands.SubmitTask, correlation_id=SESSION, **{name: "x" * 256})
+    with pytest.raises(ContractError, match="has 256 characters, and may have 255"):
+        routed(message, Topic.TASKS)
+
+
+def test_a_task_that_replies_to_a_long_id_is_no_task() -> None:
+    address = ReplyAddress(correlation_id=SESSION, call_id="x" * 256)
+    message = sample_of(commands.SubmitTask, correlation_id=SESSION, reply_to=address)
+    with pytest.raises(ContractError, match="the task's reply_to has 256 characters"):
+        routed(message, Topic.TASKS)
 
 
 @pytest.mark.parametrize("kind", NOT_REPLIES)

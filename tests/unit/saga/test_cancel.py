@@ -67,6 +67,11 @@ def test_without_running_tools_a_cancel_ends_the_session_at_once(
     assert session.due_in is None
 
 
+def test_the_beginning_of_a_long_reason_is_kept() -> None:
+    session = given(task()).when(cancel("never mind " * 100_000))
+    assert session.wrote(events.TaskCancelled).reason == ("never mind " * 100)[:1_000]
+
+
 def test_a_cancel_waits_for_running_tools() -> None:
     session = given(task(), plan_created("a", "b"), selected("a"))
     session.when(cancel()).then("CancelRequested", "CallsVoided")

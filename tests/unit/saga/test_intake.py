@@ -124,6 +124,19 @@ def test_a_task_out_of_range_is_refused(fields: dict[str, Any], code: str) -> No
     assert session.wrote(events.TaskRefused).failure.code == code
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"goal": "x" * 65_537}, "the goal has 65,537 characters"),
+        ({"labels": {str(number): "" for number in range(65)}}, "the task has 65 labels"),
+        ({"labels": {"x" * 256: ""}}, "a label's name and value may have 255 characters"),
+        ({"labels": {"x": "x" * 256}}, "a label's name and value may have 255 characters"),
+    ],
+)
+def test_a_task_with_more_text_than_a_session_keeps_is_refused(fields: dict[str, Any], words: str) -> None:
+    _refused(given(task(**fields)), "text_too_long", words)
+
+
 def test_an_agent_may_not_take_longer_than_a_year() -> None:
     session = given(task(profile=bounded(deadline_ms=367 * 86_400_000)))
     assert session.wrote(events.TaskRefused).failure.code == "limit_out_of_range"

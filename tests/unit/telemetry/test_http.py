@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import ConfigurationError
+from orchestrator.telemetry import http
 from orchestrator.telemetry import metrics as names
 from orchestrator.telemetry.health import Health
 from orchestrator.telemetry.http import MOST_CONNECTIONS, StatusServer
@@ -128,6 +129,28 @@ class TestClientsThatDoHarm:
                         one.sendall(b"T")
 
             assert get(server, "/healthz")[0] == 200
+
+    def test_metrics_are_rendered_for_all_who_ask_together(
+        self, health: Health, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nothing else of the process runs meanwhile: a thousand series take a third of a second."""
+        metrics, clock, rendered = ProcessMetrics(), [100.0], []
+
+        def exposition(_: ProcessMetrics) -> bytes:
+            rendered.append(clock[0])
+            clock[0] += 0.3
+            return b"all"
+
+        monkeypatch.setattr(ProcessMetrics, "exposition", exposition)
+        monkeypatch.setattr(http.time, "monotonic", lambda: clock[0])
+        pages = http._Pages(health, metrics)
+
+        for _ in range(100):
+            assert pages.response(b"GET", "/metrics")[2] == b"all"
+            clock[0] += 0.1
+
+        # A tenth of ten seconds, and once at the beginning.
+        assert len(rendered) == 4
 
     def test_idle_connections_take_no_file_descriptors(self, server: StatusServer) -> None:
         before = descriptors()

@@ -131,6 +131,7 @@ def test_offsets_committed_as_completed_stay_incomplete() -> None:
 def test_foreign_metadata_is_an_empty_set() -> None:
     assert decode("reset by ops", 7) == ([], 7)
     assert decode("", 7) == ([], 7)
+    assert decode("²b:", 7) == ([], 7)
 
 
 def test_metadata_of_a_newer_version_is_refused() -> None:
