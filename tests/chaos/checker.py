@@ -7,8 +7,9 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
+from tests.chaos.archived import refused
 from tests.chaos.calls import EFFECTS, reply_faults
-from tests.chaos.topics import UNREADABLE, Record
+from tests.chaos.topics import UNREADABLE, Place, Record
 
 TERMINAL: Final = frozenset({"TaskCompleted", "TaskFailed", "TaskCancelled", "TaskRefused"})
 _RECORDING: Final = frozenset().union(*EFFECTS.values()) - {"PlanAccepted", "PlanRejected", "ReviewRecorded"}
@@ -56,14 +57,16 @@ class Run:
         )
 
     @cached_property
-    def unreadable(self) -> set[tuple[str, int, int]]:
+    def unreadable(self) -> set[Place]:
         """The places of records that no schema fits."""
         return {
-            (found.topic, found.partition, found.offset)
-            for records in self.topics.values()
-            for found in records
-            if found.name == UNREADABLE
+            found.place for records in self.topics.values() for found in records if found.name == UNREADABLE
         }
+
+    @cached_property
+    def set_aside(self) -> set[Place]:
+        """The places of records that services may write dead letters about."""
+        return self.unreadable | refused(self.topics["sessions"])
 
     @cached_property
     def unsettled(self) -> set[str]:
@@ -102,7 +105,7 @@ def terminal_is_last(run: Run) -> Iterator[Violation]:
 
 
 def escalated_with_dead_letter(run: Run) -> Iterator[Violation]:
-    """Every escalation has one dead letter, and beside those of unreadable records there are no others."""
+    """Every escalation has one dead letter, and beside those of records that are set aside there are no others."""
     counts = Counter(record.message_id for record in run.topics["dead-letters"])
     escalations: dict[str, Record] = {}
     for name, history in run.histories.items():
@@ -112,7 +115,7 @@ def escalated_with_dead_letter(run: Run) -> Iterator[Violation]:
             if (count := counts[str(found.body["dead_letter_id"])]) != 1:
                 yield Violation("dead letters", name, f"{found} has {count} dead letters")
     for dead_letter in run.topics["dead-letters"]:
-        if dead_letter.message_id not in escalations and _subject(dead_letter) not in run.unreadable:
+        if dead_letter.message_id not in escalations and dead_letter.subject not in run.set_aside:
             body = dead_letter.body
             what = f"{dead_letter} of {body['service']} ({body['stage']}): {body['failure']['message']}"
             yield Violation("dead letters", dead_letter.session, what)
@@ -120,7 +123,7 @@ def escalated_with_dead_letter(run: Run) -> Iterator[Violation]:
 
 def unreadable_with_dead_letter(run: Run) -> Iterator[Violation]:
     """Every record that nobody can read has a dead letter."""
-    subjects = {_subject(dead_letter) for dead_letter in run.topics["dead-letters"]}
+    subjects = {dead_letter.subject for dead_letter in run.topics["dead-letters"]}
     for place in sorted(run.unreadable - subjects):
         yield Violation(
             "unreadable", "", f"the record at {place[0]}/{place[1]}/{place[2]} has no dead letter"
@@ -147,7 +150,7 @@ def at_home(run: Run) -> Iterator[Violation]:
 def ids_unique(run: Run) -> Iterator[Violation]:
     first: dict[str, Record] = {}
     for record in (record for topic in _ONCE for record in run.topics[topic]):
-        if _subject(record) in run.unreadable:
+        if record.subject in run.set_aside:
             # Each service that reads it writes one, again if it was killed before it committed.
             continue
         before = first.setdefault(record.message_id, record)
@@ -226,12 +229,6 @@ RULES: Final[tuple[Rule, ...]] = (
     effects_have_causes,
     replies_count,
 )
-
-
-def _subject(record: Record) -> tuple[str, int, int] | None:
-    """The place of the record that a dead letter is about; None for other records."""
-    original = record.body.get("original") if record.topic == "dead-letters" else None
-    return (original["topic"], original["partition"], original["offset"]) if original else None
 
 
 def _settles(record: Record) -> bool:

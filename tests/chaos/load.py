@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from confluent_kafka import Producer as KafkaProducer
+
 from orchestrator.app.settings import Settings, load
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Outgoing, Producer
@@ -22,6 +24,10 @@ from tests.support.installation import Installation
 CANCELLED_AFTER_S: Final = 4.0
 HOSTILE_EVERY: Final = 20
 """Beside one in this many tasks come records that cannot be read."""
+PACKED_EVERY: Final = 200
+"""Beside one in this many tasks comes a batch that unpacks to more than a process reads."""
+UNPACKED: Final = 12_000_000
+"""Of such a batch, in bytes: the client unpacks up to 8 MB."""
 _SEND_S: Final = 60.0
 _PROGRESS: Final = 50
 """Events by which the history has to grow to count as progress."""
@@ -45,6 +51,7 @@ class Load:
         settings: Settings = load(environment=self.installation.environment)
         self._connected: Connected = connect(settings)
         self._producer: Producer = self._connected.bus.producer()
+        self._packing = _packing(self.installation.address.bootstrap_servers)
         self._read = 0
         self._cancels: list[tuple[float, str]] = []
 
@@ -115,6 +122,8 @@ class Load:
         self.open.add(session)
         if number % HOSTILE_EVERY == 5:
             self._send_hostile(session, number)
+        if number % PACKED_EVERY == 15:
+            self._send_packed(session)
         if self.workload.cancelled_every and number % self.workload.cancelled_every == 11:
             self._cancels.append((time.monotonic() + CANCELLED_AFTER_S, session))
 
@@ -125,12 +134,23 @@ class Load:
             value = unknown if (number + place) % 2 else b"no Avro"
             self._producer.send(Outgoing(topic, session.encode(), value, ()))
 
+    def _send_packed(self, session: str) -> None:
+        """Batches of a few hundred bytes that stand for megabytes."""
+        for topic in (Topic.TASKS, Topic.EVENTS):
+            self._packing.produce(f"{self.installation.prefix}{topic}", b"z" * UNPACKED, session)
+
     def _send(self, command: Command) -> None:
         self._producer.send(self._connected.codec.encode(command, source="/chaos"))
 
     def _flush(self) -> None:
-        left = self._producer.flush(Deadline.after(_SEND_S))
+        left = self._producer.flush(Deadline.after(_SEND_S)) + self._packing.flush(_SEND_S)
         assert not left, f"{left} records were not accepted by the broker within {_SEND_S:.0f} s"
+
+
+def _packing(servers: str) -> KafkaProducer:
+    """A producer of batches that are large unpacked."""
+    limits = {"message.max.bytes": 2 * UNPACKED, "batch.size": 2 * UNPACKED}
+    return KafkaProducer({"bootstrap.servers": servers, "compression.type": "zstd", **limits})
 
 
 def _now() -> int:

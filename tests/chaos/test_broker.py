@@ -12,6 +12,7 @@ from orchestrator.local import LocalStack
 from tests.chaos.conftest import Installing
 from tests.chaos.topics import Reader
 from tests.chaos.trial import trial
+from tests.chaos.workloads import ARCHIVED
 from tests.support.installation import Installation
 
 IN_FLIGHT: Final = 50
@@ -36,7 +37,7 @@ def test_brokers_killed_under_load_lose_nothing(
     reading: Callable[[Installation], Reader],
 ) -> None:
     random = Random("broker")  # noqa: S311 - the same brokers in each run
-    with trial(installing(three_nodes.address), reading) as chaos:
+    with trial(installing(three_nodes.address), reading, ARCHIVED) as chaos:
         for _ in range(kills):
             chaos.load.flow(IN_FLIGHT, 2.0)
             node = random.randrange(NODES) + 1

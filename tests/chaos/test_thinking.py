@@ -36,7 +36,6 @@ MOST_REQUESTS: Final = 4
 """Of a turn: an answer, its critique, and both again."""
 ALWAYS_LOST: Final = tuple(f"task {number}\n" for number in range(len(THINKS)))
 """Tasks, one of each agent, whose planner is killed while the model thinks."""
-ROOT: Final = Path(__file__).parents[2]
 logger: Final = logging.getLogger(__name__)
 
 
@@ -52,8 +51,6 @@ def installation(kafka_stack: StackAddress, server: ModelServer, tmp_path: Path)
     made.environment |= {
         **server.environment,
         "CHAOS_LEDGER": str(tmp_path / "ledger"),
-        # Modules of agents are named as modules of these tests.
-        "PYTHONPATH": str(ROOT),
     }
     return made
 

@@ -38,7 +38,10 @@ CATCH_UP_S: Final = 120.0
 _RESPONSE_S: Final = 30.0
 _PASSING: Final = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE})
 
-Place = tuple[str, int]
+Partition = tuple[str, int]
+"""Topic and number."""
+Place = tuple[str, int, int]
+"""Topic, partition and offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,16 @@ class Record:
     def causation_id(self) -> str:
         return str(self.body["causation_id"])
 
+    @property
+    def place(self) -> Place:
+        return self.topic, self.partition, self.offset
+
+    @property
+    def subject(self) -> Place | None:
+        """The place of the record that a dead letter is about; None for other records."""
+        original = self.body.get("original") if self.topic == "dead-letters" else None
+        return (original["topic"], original["partition"], original["offset"]) if original else None
+
     def __str__(self) -> str:
         return f"{self.name} at {self.topic}/{self.partition}/{self.offset}"
 
@@ -81,7 +94,7 @@ class Reader:
 
     def __post_init__(self) -> None:
         self._schemas: dict[int, Any] = {}
-        self._reached: dict[Place, int] = {}
+        self._reached: dict[Partition, int] = {}
         self._admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
         self._client = Consumer(
             {
@@ -93,8 +106,8 @@ class Reader:
                 "auto.offset.reset": "error",
             }
         )
-        places = self._places()
-        self._client.assign([TopicPartition(self.prefix + topic, number, 0) for topic, number in places])
+        partitions = self._partitions()
+        self._client.assign([TopicPartition(self.prefix + topic, number, 0) for topic, number in partitions])
 
     def poll(self) -> None:
         """Reads the available records, waiting briefly for the first one."""
@@ -128,14 +141,14 @@ class Reader:
     def close(self) -> None:
         self._client.close()
 
-    def _places(self) -> list[Place]:
+    def _partitions(self) -> list[Partition]:
         found = self._admin.list_topics(timeout=_RESPONSE_S).topics
         return [(topic, number) for topic in TOPICS for number in found[self.prefix + topic].partitions]
 
-    def _ends(self) -> dict[Place, int]:
+    def _ends(self) -> dict[Partition, int]:
         requests = {
             TopicPartition(self.prefix + topic, number): OffsetSpec.latest()  # type: ignore[no-untyped-call]
-            for topic, number in self._places()
+            for topic, number in self._partitions()
         }
         level = IsolationLevel.READ_UNCOMMITTED
         responses = self._admin.list_offsets(requests, isolation_level=level, request_timeout=_RESPONSE_S)

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Final
 
 from orchestrator.local import StackAddress
+from tests.chaos.archived import FILE, Archive
 from tests.chaos.checker import Run, check
 from tests.chaos.fleet import Fleet
 from tests.chaos.load import Load
 from tests.chaos.topics import LiveReader, Reader, Record
-from tests.chaos.workloads import STEPS, Workload
+from tests.chaos.workloads import ARCHIVED, STEPS, Workload
 from tests.support.installation import Installation
 
+ROOT: Final = Path(__file__).parents[2]
 SETTLED_S: Final = 600.0
 """Several times the timeout of a call, so that even calls whose reply was lost have been retried by then."""
 
@@ -24,10 +26,14 @@ class Trial:
     load: Load
     live: LiveReader
     read: Callable[[], Reader]
+    archive: Archive | None = None
+    """What the sink of the workload writes to."""
 
     def conclude(self) -> list[Record]:
         """Waits until every session has settled, stops all members, and checks the topics; returns their records."""
         self.load.await_settled(SETTLED_S, self.fleet.restart_crashed)
+        if self.archive is not None:
+            self.archive.await_stored(lambda: self.live.since(0), self.fleet.restart_crashed)
         codes = self.fleet.stop()
         seen_meanwhile = self.live.finish()
         records = self.read().catch_up()
@@ -35,6 +41,8 @@ class Trial:
         assert set(codes.values()) == {0}, codes
         violations = check(records, seen_meanwhile)
         assert not violations, "\n".join(map(str, violations))
+        if self.archive is not None:
+            assert not (faults := self.archive.faults(records)), "\n".join(faults)
         assert Run(records).outcomes["TaskCompleted"] > self.load.submitted / 2
         return records
 
@@ -46,8 +54,9 @@ def trial(
     """A ready fleet and a reader that reads all the time, without load yet."""
     with LiveReader(reading(installation)) as live, Fleet(installation, workload) as fleet:
         load = Load(installation, live, workload)
+        archive = Archive(Path(installation.environment[FILE])) if workload is ARCHIVED else None
         try:
-            yield Trial(fleet, load, live, lambda: reading(installation))
+            yield Trial(fleet, load, live, lambda: reading(installation), archive)
         finally:
             load.close()
 
@@ -57,7 +66,12 @@ def installed(address: StackAddress, prefix: str, folder: Path, workload: Worklo
     agents = folder / "agents"
     agents.mkdir()
     (agents / "agents.yaml").write_text(workload.module.AGENTS)
-    made = Installation(address, prefix, folder)
+    environment = {
+        FILE: str(folder / "archive.sqlite"),
+        # Modules of agents and sinks are named as modules of these tests.
+        "PYTHONPATH": str(ROOT),
+    }
+    made = Installation(address, prefix, folder, environment)
     made.apply(agents)
     return made
 

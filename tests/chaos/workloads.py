@@ -1,12 +1,13 @@
 """What trials run: agents, the processes that do their tasks, and which task is whose."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from tests.chaos import steps, thoughts
+from tests.chaos import archive, steps, thoughts
+from tests.chaos.archived import NAME
 
 _STEPS: Final = ("planner", "tool-selector", "tool-executor", "evaluator", "recovery", "reviewer-chaos")
 _DECIDING: Final = ("tool-selector", "evaluator", "recovery")
@@ -45,6 +46,12 @@ STEPS: Final = Workload(
     cancelled_every=25,
 )
 """Plans of many steps. Two copies of everything; the services of a copy share a process."""
+
+ARCHIVED: Final = replace(
+    STEPS,
+    members={**STEPS.members, "archive-0": (NAME, "--module", str(Path(archive.__file__)), "--slot", "0")},
+)
+"""With a sink, which runs in one copy."""
 
 THOUGHTS: Final = Workload(
     thoughts,
