@@ -9,6 +9,7 @@ from orchestrator.errors import ConfigurationError, ContractError
 from orchestrator.messages.base import Command, Definition, Event, Message
 from orchestrator.messages.catalogue import Topic, entry_of
 from orchestrator.sdk.callables import require_callable
+from orchestrator.sdk.declarations import refuse
 from orchestrator.sdk.service_context import Platform, ServiceContext
 
 Outputs: TypeAlias = Message | Iterable[Message] | None
@@ -72,8 +73,10 @@ class Service:
             require_callable(handler, f"service {self.name}: the handler", "message", "context")
             for message in messages:
                 if message in self.handlers:
-                    raise ConfigurationError(
-                        f"service {self.name} has two handlers for {message.__name__}: remove one"
+                    refuse(
+                        ConfigurationError(
+                            f"service {self.name} has two handlers for {message.__name__}: remove one"
+                        )
                     )
                 self.handlers[message] = handler
             return handler
