@@ -76,18 +76,20 @@ def run(cluster: Cluster, form: str) -> dict[str, Any]:
         "sessions": count,
         "history": from_history.figures(),
         "snapshots": from_snapshots.figures(),
-        "ended": restore_ended(cluster.installation(), ENDED[form]),
+        "ended": restore_ended(cluster.installation(), ENDED[form], from_snapshots),
     }
 
 
-def restore_ended(platform: Platform, count: int) -> dict[str, float]:
-    """Restores an installation with so many ended sessions, each with a business key, and no other."""
+def restore_ended(platform: Platform, count: int, active: Restored) -> dict[str, float]:
+    """Restores an installation with so many ended sessions, each with a business key, and no other. `active` is what
+    their rate is told relative to: sessions of the same run, from their snapshots."""
     Bulk(platform, list(_ended(platform, count))).release()
     found = restore_elsewhere(platform)
     return {
         "sessions": count,
         "seconds": round(found.seconds, 3),
         "sessions_per_s": round(count / found.seconds),
+        "times_active": round((count / found.seconds) / (active.sessions / active.seconds), 1),
         "mib": round(found.mib, 1),
     }
 

@@ -5,44 +5,28 @@
 
 import os
 import sys
-from concurrent.futures import Future
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs do not re-export these
-    AdminClient,
-    ScramCredentialInfo,
-    ScramMechanism,
-    UserScramCredentialAlteration,
-    UserScramCredentialUpsertion,
-)
+from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.kafka.users import create_users
+from orchestrator.errors import UnavailableError
 
-ITERATIONS = 4_096
-"""Of SCRAM: what brokers ask for at least. The passwords are random, so more would protect nothing."""
 TIMEOUT_S = 60.0
 
 
 def main() -> None:
-    admin = AdminClient(
-        {
-            "bootstrap.servers": os.environ["BOOTSTRAP_SERVERS"],
-            "security.protocol": "SASL_PLAINTEXT",
-            "sasl.mechanism": "PLAIN",
-            "sasl.username": "admin",
-            "sasl.password": os.environ["ADMIN_PASSWORD"],
-        }
-    )
-    info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, ITERATIONS)
-    wanted: list[UserScramCredentialAlteration] = [
-        UserScramCredentialUpsertion(name, info, password.encode())
-        for name, password in (line.split() for line in os.environ["USERS"].splitlines())
-    ]
-    created: dict[str, Future[None]] = admin.alter_user_scram_credentials(wanted)
-    for name, done in created.items():
-        try:
-            done.result(TIMEOUT_S)
-        except (KafkaException, TimeoutError) as error:
-            sys.exit(f"the user {name} could not be created: {error}")
-        sys.stdout.write(f"user {name} has its password\n")
+    admin = {
+        "bootstrap.servers": os.environ["BOOTSTRAP_SERVERS"],
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "admin",
+        "sasl.password": os.environ["ADMIN_PASSWORD"],
+    }
+    passwords = dict(line.split() for line in os.environ["USERS"].splitlines())
+    try:
+        for name in create_users(admin, passwords, Deadline.after(TIMEOUT_S)):
+            sys.stdout.write(f"user {name} has its password\n")
+    except UnavailableError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

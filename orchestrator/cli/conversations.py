@@ -94,6 +94,7 @@ def _as_json(content: Any, full: bool) -> str:
 
 
 def _indented(text: str) -> str:
-    """The text with its lines after the first below what is said, not below who says it."""
-    first, *rest = text.splitlines() or [""]
-    return "\n".join([first, *(f"    {line}".rstrip() for line in rest)])
+    """The text with its lines after the first below what is said, not below who says it. Only line feeds end lines:
+    what else may end one is shown as what it is."""
+    first, *rest = text.removesuffix("\n").split("\n")
+    return "\n".join([first, *(f"    {line}" if line else "" for line in rest)])

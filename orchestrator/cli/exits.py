@@ -2,6 +2,7 @@
 
 from enum import IntEnum
 
+from orchestrator.cli.output import ResultLostError
 from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.operations.errors import UsageError
 
@@ -19,6 +20,8 @@ class ExitCode(IntEnum):
     """A server does not respond; the same command may work later."""
     TIMEOUT = 5
     """The session did not settle in time."""
+    RESULT_LOST = 6
+    """It is done, and standard output did not take what it has to say: do not repeat it."""
     INTERRUPTED = 130
     BROKEN_PIPE = 141
     """Nobody reads the output any more. What a shell reports of a program that SIGPIPE ended."""
@@ -26,6 +29,10 @@ class ExitCode(IntEnum):
 
 def exit_code_of(error: Exception) -> ExitCode:
     match error:
+        case ResultLostError(is_unread=True):
+            return ExitCode.BROKEN_PIPE
+        case ResultLostError():
+            return ExitCode.RESULT_LOST
         case UsageError():
             return ExitCode.USAGE
         case ConfigurationError():

@@ -6,7 +6,7 @@
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import IO, TYPE_CHECKING, Any, AnyStr, Final, TextIO
 
 from orchestrator.cli.streams import discard_output
 from orchestrator.errors import OrchestratorError
@@ -24,6 +24,17 @@ class OutputError(OrchestratorError):
     """Standard output does not take the result."""
 
 
+class ResultLostError(OutputError):
+    """What was asked for is done, and standard output does not take the result. The text says what was done."""
+
+    def __init__(self, message: str, document: Any, *, is_unread: bool) -> None:
+        super().__init__(message)
+        self.document = document
+        """The result as JSON data."""
+        self.is_unread = is_unread
+        """Whether nobody reads standard output any more."""
+
+
 class Output(StrEnum):
     """The format of results."""
 
@@ -37,8 +48,13 @@ def write_json(content: Any) -> None:
 
 
 def write_json_line(content: Any) -> None:
-    """One JSON document on one line of stdout, flushed."""
-    _write(sys.stdout, _json(content) + "\n", flush=True)
+    """One JSON document on one line of stdout."""
+    _write(sys.stdout, _json(content) + "\n")
+
+
+def write_bytes(content: bytes) -> None:
+    """Bytes as they are, on stdout."""
+    _write(sys.stdout.buffer, content)
 
 
 def write_json_error(document: dict[str, Any]) -> None:
@@ -47,9 +63,9 @@ def write_json_error(document: dict[str, Any]) -> None:
 
 
 def write_line(text: str, *, stream: TextIO | None = None) -> None:
-    """Text and a line end, flushed. No control character of the text gets out, wherever it goes: what a file or a pipe
+    """Text and a line end. No control character of the text gets out, wherever it goes: what a file or a pipe
     holds is shown in a terminal later."""
-    _write(stream or sys.stdout, printable(text) + "\n", flush=True)
+    _write(stream or sys.stdout, printable(text) + "\n")
 
 
 def write_note(text: str) -> None:
@@ -125,13 +141,15 @@ def _json(content: Any, *, indent: int | None = None) -> str:
         return json.dumps(msgspec.to_builtins(content), indent=indent)
 
 
-def _write(stream: TextIO, text: str, *, flush: bool = False) -> None:
-    """Raises `OutputError`, but for stderr: what accompanies the result fails nothing. `BrokenPipeError` is for the
-    program: nobody reads on."""
+def _write(stream: IO[AnyStr], content: AnyStr) -> None:
+    """Writes and flushes: a command knows then whether its result was taken.
+
+    Raises `OutputError`, but for stderr: what accompanies the result fails nothing. `BrokenPipeError` is for the
+    program: nobody reads on.
+    """
     try:
-        stream.write(text)
-        if flush:
-            stream.flush()
+        stream.write(content)
+        stream.flush()
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -15,12 +15,15 @@ import typer
 from orchestrator.cli.exits import ExitCode, exit_code_of
 from orchestrator.cli.output import (
     Output,
+    OutputError,
+    ResultLostError,
     write_json,
     write_json_error,
     write_json_line,
     write_line,
     write_note,
 )
+from orchestrator.cli.streams import discard_output
 from orchestrator.errors import ConfigurationError, OrchestratorError
 from orchestrator.operations.errors import NotDoneError, error_document
 from orchestrator.telemetry.redaction import Redaction, secrets_in
@@ -81,6 +84,21 @@ class Shell:
             write_json(document(result))
         else:
             write_text(result)
+
+    def show_done(
+        self, done: str, result: T, document: Callable[[T], Any], write_text: Callable[[T], None]
+    ) -> None:
+        """As `show`, for a command that has changed something. `done` says what: if standard output does not take the
+        result, `ResultLostError` tells it, so that nobody does it again."""
+        try:
+            self.show(result, document, write_text)
+        except BrokenPipeError:
+            discard_output()
+            raise ResultLostError(
+                f"{done}, but nobody reads standard output", document(result), is_unread=True
+            ) from None
+        except OutputError as error:
+            raise ResultLostError(f"{done}, but {error}", document(result), is_unread=False) from None
 
     def show_item(self, item: T, document: Callable[[T], Any], text: Callable[[T], str]) -> None:
         """Writes one item of a stream and flushes it: its JSON document on one line, or its text."""
@@ -152,7 +170,10 @@ class Shell:
         if self.options.log_level == "debug":
             write_note(redact(traceback.format_exc()))
         if self.writes_json:
-            write_json_error(redact.content(error_document(error)))
+            document = error_document(error)
+            if isinstance(error, ResultLostError):
+                document["result"] = error.document
+            write_json_error(redact.content(document))
             return
         for problem in error.problems if isinstance(error, ConfigurationError) else (str(error),):
             write_note(redact(f"Error: {problem}"))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import typer
 
@@ -54,5 +54,9 @@ def _discard(stream: TextIO) -> None:
 class _Closed(io.TextIOBase):
     """Standard output that is closed: a command that has something to write says so."""
 
-    def write(self, _text: str) -> int:
+    @property
+    def buffer(self) -> Any:
+        return self
+
+    def write(self, _content: Any) -> int:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))

@@ -7,23 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs do not re-export these
-    AdminClient,
-    ScramCredentialInfo,
-    ScramMechanism,
-    UserScramCredentialAlteration,
-    UserScramCredentialUpsertion,
-)
-
 from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.kafka.users import SCRAM_SHA_512, create_users
 from orchestrator.errors import UnavailableError
 from orchestrator.local import jars
 from orchestrator.local.secret_files import kept_secret
 
 ADMIN: Final = "admin"
 """The user that may do everything: it creates the others."""
-MECHANISM: Final = "SCRAM-SHA-512"
+MECHANISM: Final = SCRAM_SHA_512
 
 LISTENER: Final = "CLIENT"
 _NAME: Final = "kafka"
@@ -31,8 +23,6 @@ _STORE: Final = "keystore"
 """Whose password the certificate's store has."""
 _MODULE: Final = "org.apache.kafka.common.security.scram.ScramLoginModule"
 _KEYTOOL_S: Final = 60.0
-_ITERATIONS: Final = 4_096
-"""Of SCRAM: the fewest that brokers accept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +73,9 @@ class LocalSecurity:
 
         Raises `UnavailableError` if the cluster does not respond by the deadline.
         """
-        admin = AdminClient({"bootstrap.servers": bootstrap_servers, **self.client_settings(ADMIN)})
-        info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, _ITERATIONS)
-        wanted: list[UserScramCredentialAlteration] = [
-            UserScramCredentialUpsertion(user, info, self.password(user).encode()) for user in users
-        ]
-        for user, created in admin.alter_user_scram_credentials(wanted).items():
-            try:
-                created.result(deadline.remaining())
-            except (KafkaException, TimeoutError) as error:
-                raise UnavailableError(f"the user {user} could not be created: {error}") from error
+        admin = {"bootstrap.servers": bootstrap_servers, **self.client_settings(ADMIN)}
+        for _ in create_users(admin, {user: self.password(user) for user in users}, deadline):
+            pass
 
     def broker_properties(self) -> Mapping[str, str]:
         """What a node adds to its properties: clients and brokers connect as users, controllers by the certificate."""

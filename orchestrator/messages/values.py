@@ -1,6 +1,6 @@
 """Values and documents: the data in messages, and references to the outputs of steps."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from math import isfinite
 from typing import Any, Final
@@ -12,6 +12,9 @@ from orchestrator.errors import ContractError
 from orchestrator.messages.types import Document, Reference, Value
 
 JSON: Final = "application/json"
+_MOST_SEARCHED: Final = 1_000_000
+_LONGEST_PLACE: Final = 1_000
+"""How far the place of a number is searched for in data that may contain itself: values, and characters of a place."""
 
 
 def value_of(content: bytes, media_type: str = JSON) -> Value:
@@ -34,7 +37,7 @@ def json_value(content: Any) -> Value:
 
 def not_finite_text(content: Any, number: float) -> str:
     """Says that `number`, somewhere in `content`, is none that JSON can hold."""
-    place, found = _not_finite(content) or ("", number)
+    place, found = _not_finite(content, _MOST_SEARCHED) or ("", number)
     return _not_finite_text(place, found)
 
 
@@ -45,22 +48,39 @@ def _not_finite_text(place: str, number: float) -> str:
     )
 
 
-def _not_finite(content: Any) -> tuple[str, float] | None:
-    """The first number in plain data that JSON cannot hold, and the JSON pointer of its place."""
-    waiting: list[tuple[str, Any]] = [("", content)]
-    while waiting:
-        place, value = waiting.pop()
-        if isinstance(value, float):
-            if not isfinite(value):
-                return place, value
-        elif isinstance(value, Mapping):
-            waiting.extend((f"{place}/{key}", one) for key, one in value.items())
-        elif isinstance(value, list | tuple | set | frozenset):
-            waiting.extend((f"{place}/{index}", one) for index, one in enumerate(value))
-        elif isinstance(value, msgspec.Struct):
-            # A number of its own has a type, and is no data of anybody's: null is as good there.
-            fields = ((name, getattr(value, name)) for name in value.__struct_fields__)
-            waiting.extend((f"{place}/{name}", one) for name, one in fields if not isinstance(one, float))
+def _not_finite(content: Any, most: int | None = None) -> tuple[str, float] | None:
+    """The first number in plain data that JSON cannot hold, and the JSON pointer of its place.
+
+    With `most` the search ends after so many values, and does not go deep: data that contains itself has no end.
+    """
+    walks: list[Iterator[tuple[str, Any]]] = [iter((("", content),))]
+    seen = 0
+    while walks:
+        for place, value in walks[-1]:
+            seen += 1
+            if isinstance(value, float):
+                if not isfinite(value):
+                    return place, value
+            elif most is not None and (seen > most or len(place) > _LONGEST_PLACE):
+                return None
+            elif (inside := _inside(place, value)) is not None:
+                walks.append(inside)
+                break
+        else:
+            walks.pop()
+    return None
+
+
+def _inside(place: str, value: Any) -> Iterator[tuple[str, Any]] | None:
+    """What is in a value, with the place of each; None if nothing can be."""
+    if isinstance(value, Mapping):
+        return ((f"{place}/{key}", one) for key, one in value.items())
+    if isinstance(value, list | tuple | set | frozenset):
+        return ((f"{place}/{index}", one) for index, one in enumerate(value))
+    if isinstance(value, msgspec.Struct):
+        # A number of its own has a type, and is no data of anybody's: null is as good there.
+        fields = ((name, getattr(value, name)) for name in value.__struct_fields__)
+        return ((f"{place}/{name}", one) for name, one in fields if not isinstance(one, float))
     return None
 
 

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.errors import ConfigurationError
+from orchestrator.sdk.declarations import refuse
 
 
 def require_callable(function: Callable[..., Any], what: str, *parameters: str) -> None:
-    """Raises `ConfigurationError` for a function that cannot be called with these arguments, by position, or whose
-    results nobody can await."""
+    """Refuses a function that cannot be called with these arguments, by position, or whose results nobody can
+    await."""
     if problem := _problem(function, parameters):
-        raise ConfigurationError(f"{what} {name_of(function)}: {problem}")
+        refuse(ConfigurationError(f"{what} {name_of(function)}: {problem}"))
 
 
 def is_async(function: Callable[..., Any]) -> bool:
@@ -24,7 +25,17 @@ def name_of(function: Callable[..., Any]) -> str:
     return name if isinstance(name, str) else type(function).__name__
 
 
-def _problem(function: Callable[..., Any], parameters: tuple[str, ...]) -> str:
+def takes_several(function: Callable[..., Any]) -> bool:
+    """Whether a function has more than one parameter, as far as can be known."""
+    try:
+        return len(inspect.signature(function).parameters) > 1
+    except (TypeError, ValueError):
+        return False
+
+
+def _problem(function: Any, parameters: tuple[str, ...]) -> str:
+    if not callable(function):
+        return "it is no function: write the decorator above an `async def`"
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         return "it has a `yield`, so it returns an iterator that nobody reads: return what it makes instead"
     try:

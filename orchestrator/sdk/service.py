@@ -8,7 +8,9 @@ from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 from orchestrator.errors import ConfigurationError, ContractError
 from orchestrator.messages.base import Command, Definition, Event, Message
 from orchestrator.messages.catalogue import Topic, entry_of
+from orchestrator.messages.events import ModelProgressed, ToolProgressed
 from orchestrator.sdk.callables import require_callable
+from orchestrator.sdk.declarations import refuse
 from orchestrator.sdk.service_context import Platform, ServiceContext
 
 Outputs: TypeAlias = Message | Iterable[Message] | None
@@ -72,8 +74,10 @@ class Service:
             require_callable(handler, f"service {self.name}: the handler", "message", "context")
             for message in messages:
                 if message in self.handlers:
-                    raise ConfigurationError(
-                        f"service {self.name} has two handlers for {message.__name__}: remove one"
+                    refuse(
+                        ConfigurationError(
+                            f"service {self.name} has two handlers for {message.__name__}: remove one"
+                        )
                     )
                 self.handlers[message] = handler
             return handler
@@ -121,6 +125,14 @@ class Service:
             written = {entry_of(message).topic for message in self.writes}
         return frozenset(written | ({Topic.DEFINITIONS} if self.announces_something else set()))
 
+    def emits(self, message: Message) -> bool:
+        """Whether a message is sent that a handler emits: reports of a service that writes none are left out, since
+        nobody waits for them. Raises `ContractError` as `require_written` does."""
+        if isinstance(message, _REPORTS) and Topic.PROGRESS not in self.output_topics:
+            return False
+        self.require_written((message,))
+        return True
+
     def require_written(self, messages: Iterable[Message]) -> None:
         """Raises `ContractError` for a message that goes to a topic which this service does not write."""
         for message in messages:
@@ -132,6 +144,8 @@ class Service:
                 )
 
 
+_REPORTS: Final = (ToolProgressed, ModelProgressed)
+"""What `context.progress` and the streams of models send."""
 MOST_OUTPUTS: Final = 10_000
 """Messages that one handler may return: they are sent together, and an iterator may have no end."""
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, Self, get_args, get_origin
 import pydantic
 
 from orchestrator.errors import ConfigurationError
+from orchestrator.sdk.declarations import refuse
 
 VARIABLES: Final = "ORCHESTRATOR_"
 """What the names of all variables begin with."""
@@ -33,10 +34,13 @@ class PluginSettings(pydantic.BaseModel):
     def __init_subclass__(cls, *, prefix: str, **options: Any) -> None:
         super().__init_subclass__(**options)
         if not _PREFIX.fullmatch(prefix) or f"{prefix}_".startswith(_PASSED_THROUGH):
-            raise ConfigurationError(
-                f"{cls.__name__}: {prefix!r} cannot be a prefix: write upper-case words such as STOCK or "
-                "STOCK_MARKET; KAFKA and SCHEMA_REGISTRY are reserved"
+            refuse(
+                ConfigurationError(
+                    f"{cls.__name__}: {prefix!r} cannot be a prefix: write upper-case words such as STOCK or "
+                    "STOCK_MARKET; KAFKA and SCHEMA_REGISTRY are reserved"
+                )
             )
+            return
         cls.variable_prefix = f"{VARIABLES}{prefix}_"
 
     @classmethod

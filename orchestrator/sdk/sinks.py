@@ -6,6 +6,7 @@ from typing import ClassVar, Final, Protocol, TypeAlias
 
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages.base import Command, Event
+from orchestrator.sdk.declarations import refuse
 
 Positions: TypeAlias = Mapping[tuple[str, int], int]
 """Next offset to read, by topic (without prefix) and partition."""
@@ -58,8 +59,11 @@ def sink(name: str, pattern: str = "*") -> Callable[[Callable[[], Sink]], SinkPl
     type matches a shell pattern. Raises `ConfigurationError` for a class without the methods of a sink."""
 
     def declare(make: Callable[[], Sink]) -> SinkPlugin:
-        if isinstance(make, type):
-            require_sink(make, f"sink {name}")
+        try:
+            if isinstance(make, type):
+                require_sink(make, f"sink {name}")
+        except ConfigurationError as error:
+            refuse(error)
         return SinkPlugin(name, pattern, make)
 
     return declare

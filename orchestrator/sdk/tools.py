@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, ClassVar, Generic, Literal, ParamSpec, TypeVar
+from typing import Any, ClassVar, Generic, Literal, ParamSpec, TypeVar, cast
 
 import pydantic
 
@@ -11,6 +11,7 @@ from orchestrator.errors import ConfigurationError
 from orchestrator.messages.types import ToolDefinition
 from orchestrator.sdk.callables import is_async, name_of
 from orchestrator.sdk.context import Context
+from orchestrator.sdk.declarations import Refused, refuse
 from orchestrator.sdk.durations import milliseconds
 from orchestrator.sdk.errors import InvalidInput
 from orchestrator.sdk.failures import readable
@@ -19,6 +20,7 @@ from orchestrator.sdk.signatures import Signature
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Tool:
@@ -117,31 +119,28 @@ def tool(
 
     def declare(function: Callable[P, R]) -> ToolFunction[P, R]:
         first_line = (inspect.getdoc(function) or "").partition("\n")[0]
-        signature, definition = _declared(
-            function,
-            name or name_of(function),
-            version=version,
-            description=description or first_line,
-            capability=capability,
-            timeout=timeout,
-            at_most_once=at_most_once,
-            pool=pool,
-        )
-        return ToolFunction(function, definition, _isolation(isolation, function), signature)
+        try:
+            return _declared(
+                function,
+                name or name_of(function),
+                isolation,
+                version=version,
+                description=description or first_line,
+                capability=capability,
+                timeout=timeout,
+                at_most_once=at_most_once,
+                pool=pool,
+            )
+        except ConfigurationError as error:
+            refuse(error)
+        return cast("ToolFunction[P, R]", Refused())
 
     return declare
 
 
-def _isolation(declared: str | Isolation | None, function: Callable[..., Any]) -> Isolation | None:
-    if declared is None:
-        return None
-    if declared != "process" and not isinstance(declared, Isolation):
-        raise ConfigurationError(f'isolation={declared!r} is not known: write "process" or Isolation(...)')
-    Target.of(function)
-    return declared if isinstance(declared, Isolation) else Isolation()
-
-
-def _declared(function: Callable[..., Any], name: str, **fields: Any) -> tuple[Signature, ToolDefinition]:
+def _declared(
+    function: Callable[P, R], name: str, isolation: str | Isolation | None, **fields: Any
+) -> ToolFunction[P, R]:
     """Raises `ConfigurationError` with everything for which the tool could never be called or announced."""
     timeout = fields.pop("timeout")
     problems = [
@@ -149,17 +148,10 @@ def _declared(function: Callable[..., Any], name: str, **fields: Any) -> tuple[S
         for what, text in {"name": name, **fields}.items()
         if isinstance(text, str) and not _is_text(text)
     ]
-    try:
-        timeout_ms = milliseconds(timeout)
-        if timeout_ms < 0:
-            problems.append(f"its timeout {timeout} is negative")
-    except ValueError as error:
-        problems.append(f"its timeout: {error}")
-    try:
-        signature = Signature.of(function)
-    except ConfigurationError as error:
-        problems += error.problems
-    if problems:
+    timeout_ms = _tried(lambda: _timeout_ms(timeout), problems)
+    signature = _tried(lambda: Signature.of(function), problems)
+    isolated = _tried(lambda: _isolation(isolation, function), problems)
+    if problems or signature is None or timeout_ms is None:
         raise ConfigurationError(*(f"tool {readable(name)}: {problem}" for problem in problems))
     capability = fields.pop("capability")
     definition = ToolDefinition(
@@ -170,7 +162,34 @@ def _declared(function: Callable[..., Any], name: str, **fields: Any) -> tuple[S
         timeout_ms=timeout_ms,
         **fields,
     )
-    return signature, definition
+    return ToolFunction(function, definition, isolated, signature)
+
+
+def _tried(make: Callable[[], T], problems: list[str]) -> T | None:
+    """What it makes; None if it cannot, with its problems added to the others."""
+    try:
+        return make()
+    except ConfigurationError as error:
+        problems += error.problems
+        return None
+
+
+def _timeout_ms(timeout: Any) -> int:
+    if not isinstance(timeout, str | int):
+        raise ConfigurationError(f"its timeout {timeout!r} is not a duration: write one such as 30s")
+    try:
+        return milliseconds(timeout)
+    except ValueError as error:
+        raise ConfigurationError(f"its timeout: {error}") from error
+
+
+def _isolation(declared: str | Isolation | None, function: Callable[..., Any]) -> Isolation | None:
+    if declared is None:
+        return None
+    if declared != "process" and not isinstance(declared, Isolation):
+        raise ConfigurationError(f'isolation={declared!r} is not known: write "process" or Isolation(...)')
+    Target.of(function)
+    return declared if isinstance(declared, Isolation) else Isolation()
 
 
 def _is_text(text: str) -> bool:

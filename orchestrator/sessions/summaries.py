@@ -6,13 +6,15 @@ from orchestrator.messages import events, types
 from orchestrator.messages.base import Definition, Event
 from orchestrator.messages.call_kinds import call_name
 from orchestrator.messages.usage import tokens_of
+from orchestrator.telemetry.plain_text import one_line
 
 LONGEST: Final = 200
 """Characters of a summary: goals and failures may be long."""
 
 
 def summary(event: Event | Definition) -> str:
-    """One line with steps, tools, reasons and figures, never with the content of a value."""
+    """One line with steps, tools, reasons and figures, never with the content of a value. Line ends and control
+    characters in it are escapes, as wherever people read them."""
     for describe in (_task, _plan, _step, _call, _service, _elsewhere):
         if (text := describe(event)) is not None:
             return _one_line(text)
@@ -242,5 +244,5 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(text.split())
+    line = one_line(text)
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"

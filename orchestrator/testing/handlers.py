@@ -1,8 +1,9 @@
 """Services in memory: the handlers of a message run concurrently, as in workers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from typing import TypeAlias
 
 from orchestrator.bus.ports import Received
 from orchestrator.delivery.dead_letters import HANDLE, dead_letter
@@ -22,23 +23,26 @@ from orchestrator.sdk import (
 from orchestrator.worker.dispatch import HANDLER_FAILED
 from orchestrator.worker.middleware import chain
 
+Emit: TypeAlias = Callable[[Message], Awaitable[None]]
+
 
 class Handlers:
-    """Runs the handlers of all services. `publish` gets what they write, and the name of the writer; `check`
-    raises `ContractError` for what cannot be written."""
+    """Runs the handlers of all services. `platform` makes what a service is given, from how it emits messages.
+    `publish` gets what they write, and the name of the writer; `check` raises `ContractError` for what cannot be
+    written."""
 
     def __init__(
         self,
         plugins: Plugins,
-        platform: Platform,
+        platform: Callable[[Emit], Platform],
         publish: Callable[[Message, str], None],
         check: Callable[[Message], None],
     ) -> None:
         self.services = plugins.every_service()
         middleware = tuple(plugins.by_name(Middleware).values())
         self._calls = {name: chain(service, middleware) for name, service in self.services.items()}
-        self._platform = platform
         self._publish = publish
+        self._platforms = {name: platform(self._emitter(service)) for name, service in self.services.items()}
         self._check = check
         self._running: dict[asyncio.Task[None], str] = {}
         """Running handlers, and the id of the call that each works on; empty for none."""
@@ -46,19 +50,28 @@ class Handlers:
         self._last: dict[tuple[str, str], asyncio.Task[None]] = {}
         """The last handler of each session, by service, for ordered services."""
 
+    def _emitter(self, service: Service) -> Emit:
+        async def emit(message: Message) -> None:
+            if service.emits(message):
+                self._publish(message, f"/{service.name}/0")
+
+        return emit
+
     async def announce(self, timeout_s: float) -> None:
         """Publishes the definitions that services announce when they start, and those that they find at first.
 
         What they ask may be silent for `timeout_s` seconds of real time; what comes later is published then.
         """
         for service in self.services.values():
-            for definition in service.announcement(self._platform):
+            for definition in service.announcement(self._platforms[service.name]):
                 self._publish(definition, f"/{service.name}/0")
         waiting = []
         for service in self.services.values():
             if service.discovery is not None:
                 asked_once = asyncio.Event()
-                found = self._discover(service.name, service.discovery(self._platform), asked_once)
+                found = self._discover(
+                    service.name, service.discovery(self._platforms[service.name]), asked_once
+                )
                 self._discoveries.append(asyncio.create_task(found, name=f"{service.name} discovery"))
                 waiting.append(asked_once.wait())
         with suppress(TimeoutError):
@@ -129,7 +142,7 @@ class Handlers:
     ) -> None:
         if earlier is not None:
             await asyncio.wait([earlier])
-        context = ServiceContext(service.name, message, self._platform)
+        context = ServiceContext(service.name, message, self._platforms[service.name])
         outputs: Sequence[Message] = ()
         try:
             outputs = await contained(self._calls[service.name](message, context))

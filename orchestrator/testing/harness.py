@@ -22,7 +22,7 @@ from orchestrator.sdk.registry import Bundle, Plugin
 from orchestrator.sessions.history import history_of
 from orchestrator.testing.cassettes import cassette as inserted
 from orchestrator.testing.clock import START, Clock
-from orchestrator.testing.handlers import Handlers
+from orchestrator.testing.handlers import Emit, Handlers
 from orchestrator.testing.loop import MemoryLoop
 from orchestrator.testing.memory import MemoryDefinitions, MemoryMetrics, MemoryValues
 from orchestrator.testing.session import HarnessSession
@@ -80,7 +80,7 @@ class Harness:
         self._timeout_s = timeout_s
         self._topics = Topics(self.clock.read)
         self._loop = MemoryLoop(self._topics.codec, self.clock.read, self._profile, self._publish)
-        self._handlers = Handlers(self.plugins, self._platform(), self._publish, self._topics.check)
+        self._handlers = Handlers(self.plugins, self._platform, self._publish, self._topics.check)
         self._undelivered: deque[tuple[Received, Message]] = deque()
         self._delivering = False
         self._sent = 0
@@ -236,10 +236,7 @@ class Harness:
         finally:
             self._delivering = False
 
-    def _platform(self) -> Platform:
-        async def emit(message: Message) -> None:
-            self._publish(message, "/service/0")
-
+    def _platform(self, emit: Emit) -> Platform:
         return Platform(
             plugins=self.plugins,
             definitions=self.definitions,

@@ -18,8 +18,6 @@ from orchestrator.delivery.dead_letters import bounded_dead_letter, dead_letter
 from orchestrator.errors import ContractError, OrchestratorError
 from orchestrator.messages.base import Message
 from orchestrator.messages.call_ids import UNKEYED, CallIds
-from orchestrator.messages.catalogue import Topic
-from orchestrator.messages.events import ModelProgressed, ToolProgressed
 from orchestrator.messages.types import Failure
 from orchestrator.sdk.activities import activity_of, task_factory
 from orchestrator.sdk.context import Values
@@ -44,8 +42,6 @@ logger: Final = logging.getLogger(__name__)
 
 BROADCAST_GROUP: Final = "orchestrator-broadcast"
 """Group id of the broadcast readers of every process. They never join the group and commit nothing."""
-_REPORTS: Final = (ToolProgressed, ModelProgressed)
-"""What `context.progress` and the streams of models send."""
 _END_S: Final = 5.0
 """How long the event loop may take to end when its tasks have."""
 
@@ -194,13 +190,10 @@ class Host:
         )
 
     def _emitter(self, service: Service, source: str) -> Callable[[Message], Awaitable[None]]:
-        reports = Topic.PROGRESS in service.output_topics
-
         async def emit(message: Message) -> None:
             """Returns when Kafka has acknowledged the message."""
-            if not reports and isinstance(message, _REPORTS):
-                return  # Reports may be lost: nobody waits for those of a subscriber.
-            service.require_written((message,))
+            if not service.emits(message):
+                return
             loop = asyncio.get_running_loop()
             acknowledged: asyncio.Future[None] = loop.create_future()
 

@@ -297,6 +297,10 @@ def test_a_secure_local_stack_lets_clients_in_and_no_strangers(tmp_path: Path) -
 
     assert not any(value.encode() in printed for value in secret.values())
     assert {Path(path).stat().st_mode & 0o777 for path in shown["secret_files"].values()} == {0o600}
+    # Nobody else on this machine reads what sessions contain.
+    data = tmp_path / "data"
+    assert data.stat().st_mode & 0o777 == 0o700
+    assert {path.name for path in data.iterdir() if path.stat().st_mode & 0o077} == set()
     assert as_client.returncode == 0, as_client.stderr
     assert as_stranger.returncode in (3, 4), as_stranger.stderr
 

@@ -76,7 +76,8 @@ def apply(
     settings = shell.reached(registry=False).bus
     plans = _plans(shell, settings, names, principal, module)
     apply_acls(settings, plans, shell.timeout_s, prune=prune)
-    shell.show(
+    shell.show_done(
+        "the principals have the rights that they need",
         plans,
         lambda plans: [_document(each) for each in plans],
         lambda plans: _write_applied(plans, prune=prune),

@@ -42,7 +42,8 @@ def cancel(
             await tasks.cancel(client, found, reason)
 
     asyncio.run(send())
-    shell.show(
+    shell.show_done(
+        f"cancellation was requested for session {found.correlation_id}",
         found.correlation_id,
         lambda session: {"correlation_id": session},
         lambda session: write_line(f"cancellation requested for session {session}"),

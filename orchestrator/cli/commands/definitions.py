@@ -43,7 +43,7 @@ def apply(
     plugins, _ = find(shell.settings().modules)
     documents = read_definition_files(folder, plugins)
     publish_definitions(shell.wiring(), documents)
-    shell.show(documents, _applied_document, _write_applied)
+    shell.show_done("the agents and playbooks are defined", documents, _applied_document, _write_applied)
 
 
 @agents.command("list")

@@ -14,7 +14,7 @@ import typer
 from orchestrator.cli.commands.config import Modules
 from orchestrator.cli.commands.run import configure_logs
 from orchestrator.cli.common import command
-from orchestrator.cli.folders import make_folder
+from orchestrator.cli.folders import keep_private, make_private_folder
 from orchestrator.cli.output import write_note
 from orchestrator.cli.shell import Shell
 from orchestrator.cli.stopping import Stopped, stopped_by_signals
@@ -29,6 +29,10 @@ _VALUES: Final = "values"
 _SESSIONS: Final = "sessions.sqlite"
 _CALL_KEYS: Final = "call-keys"
 _SECURITY: Final = "security"
+_KAFKA: Final = "kafka"
+_REGISTRY: Final = "registry"
+"""Where `LocalStack` has them."""
+_JAEGER: Final = "jaeger"
 _PLATFORM: Final = "platform"
 """The user of the process that `dev` is: it runs all services."""
 _APPLY_S: Final = 60.0
@@ -88,14 +92,13 @@ def dev(
     modules = tuple(module) if module else None
     given = shell.settings(modules=modules)
     configure_logs(given)
-    viewer = (
-        LocalJaeger(jaeger_program(given.jaeger), folder / "jaeger", port=jaeger_port) if jaeger else None
-    )
-    make_folder(folder, "'--data'")
+    viewer = LocalJaeger(jaeger_program(given.jaeger), folder / _JAEGER, port=jaeger_port) if jaeger else None
+    make_private_folder(folder, "'--data'")
     with stopped_by_signals(), ExitStack() as ending:
         try:
             if reset:
                 _delete_data(stack, folder)
+            _close_to_others(folder, secure=secure, jaeger=jaeger)
             write_note("starting Kafka and the registry" + (", and Jaeger" if viewer else ""))
             stack.prepare()
             ending.callback(stack.stop)
@@ -131,6 +134,17 @@ def _delete_data(stack: "LocalStack", folder: Path) -> None:
     shutil.rmtree(folder / _VALUES, ignore_errors=True)
     for path in folder.glob(f"{_SESSIONS}*"):
         path.unlink()
+
+
+def _close_to_others(folder: Path, *, secure: bool, jaeger: bool) -> None:
+    """Keeps what sessions contain, and passwords, from other users of this machine, with the data of earlier versions
+    too. SQLite gives the files beside a database the mode of the database."""
+    folders = {_KAFKA, _REGISTRY, _VALUES}
+    folders |= {_SECURITY} if secure else set()
+    folders |= {_JAEGER} if jaeger else set()
+    folders |= {name for name in (_SECURITY, _JAEGER) if (folder / name).is_dir()}
+    files = {_SESSIONS, *(path.name for path in folder.glob(f"{_SESSIONS}-*"))}
+    keep_private(folder, sorted(folders), sorted(files))
 
 
 def _environment(address: "StackAddress", folder: Path) -> dict[str, str]:

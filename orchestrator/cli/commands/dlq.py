@@ -1,6 +1,5 @@
 """`orchestrator dlq`: messages that could not be processed, and why."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -8,7 +7,15 @@ import typer
 
 from orchestrator.cli import times
 from orchestrator.cli.common import command
-from orchestrator.cli.output import MOST_ROWS, write_fields, write_json, write_line, write_note, write_table
+from orchestrator.cli.output import (
+    MOST_ROWS,
+    write_bytes,
+    write_fields,
+    write_json,
+    write_line,
+    write_note,
+    write_table,
+)
 from orchestrator.cli.shell import Shell
 from orchestrator.operations.errors import NotDoneError
 from orchestrator.telemetry.plain_text import one_line
@@ -112,8 +119,7 @@ def _write_raw(found: "DeadLetter", target: str) -> None:
     if value is None:
         raise NotDoneError("the message has no value: there is nothing to write")
     if target == STDOUT:
-        sys.stdout.buffer.write(value)
-        sys.stdout.flush()
+        write_bytes(value)
         return
     try:
         Path(target).write_bytes(value)

@@ -26,7 +26,12 @@ def apply(shell: Shell) -> None:
     from orchestrator.operations.schemas import apply_schemas
 
     applied = apply_schemas(shell.reached(kafka=False).bus)
-    shell.show(applied, lambda applied: [applied_schema_document(one) for one in applied], _write_applied)
+    shell.show_done(
+        "the schemas are registered",
+        applied,
+        lambda applied: [applied_schema_document(one) for one in applied],
+        _write_applied,
+    )
 
 
 @app.command()

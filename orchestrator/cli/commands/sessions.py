@@ -227,7 +227,7 @@ def _cells(row: "SessionRow") -> tuple[str, ...]:
         row.correlation_id,
         row.phase,
         row.agent,
-        " ".join(row.goal.split()),
+        row.goal,
         times.shown(row.started_at),
         duration(((row.ended_at or row.updated_at) - row.started_at) // 1000),
         str(row.tool_calls),

@@ -10,7 +10,7 @@ import typer
 from orchestrator.cli import times
 from orchestrator.cli.common import command
 from orchestrator.cli.events import event_line
-from orchestrator.cli.output import write_line, write_note, write_result
+from orchestrator.cli.output import ResultLostError, write_line, write_note, write_result
 from orchestrator.cli.shell import Shell
 from orchestrator.messages.bounds import MOST, MOST_TOKENS, MOST_USD
 
@@ -155,7 +155,9 @@ async def _submit(shell: Shell, wiring: "Wiring", task: "Task", waiting: _Waitin
         if waiting.wanted:
             await _wait(shell, handle, waiting, submitted)
         else:
-            shell.show(session, lambda _session: submitted, write_line)
+            shell.show_done(
+                f"session {session} was submitted", session, lambda _session: submitted, write_line
+            )
 
 
 async def _wait_for_acceptance(handle: "Handle") -> None:
@@ -177,7 +179,7 @@ async def _wait(shell: Shell, handle: "Handle", waiting: _Waiting, submitted: "M
     from orchestrator.operations.tasks import Outcome, outcome_of
 
     session = handle.correlation_id
-    outcome = Outcome()
+    outcome, has_failed = Outcome(), True
     try:
         async with asyncio.timeout(waiting.timeout_s):
             if waiting.progress:
@@ -185,6 +187,7 @@ async def _wait(shell: Shell, handle: "Handle", waiting: _Waiting, submitted: "M
             await handle.settled()
         # The result of a settled session may take its time.
         outcome = await outcome_of(handle)
+        has_failed = outcome.error is not None
     except TimeoutError:
         raise TimeoutError(
             f"session {session} did not settle within {waiting.timeout_s:g} s and continues: "
@@ -195,7 +198,20 @@ async def _wait(shell: Shell, handle: "Handle", waiting: _Waiting, submitted: "M
         raise
     finally:
         # Programs get a document however the wait ends.
-        shell.show(outcome, lambda outcome: {**submitted, **outcome_document(outcome)}, _write_outcome)
+        try:
+            shell.show_done(
+                f"session {session} has completed (`orchestrator sessions show {session}` shows its result)"
+                if outcome.is_completed
+                else f"the task is session {session}",
+                outcome,
+                lambda outcome: {**submitted, **outcome_document(outcome)},
+                _write_outcome,
+            )
+        except ResultLostError as error:
+            # How the session ended counts for more than who hears of it.
+            if not has_failed:
+                raise
+            write_note(f"warning: {error}")
     if outcome.error is not None:
         raise outcome.error
 

@@ -42,7 +42,8 @@ def apply(shell: Shell) -> None:
     from orchestrator.operations.topics import apply_topics
 
     plans = apply_topics(shell.reached(registry=False).bus, shell.timeout_s)
-    shell.show(
+    shell.show_done(
+        "the topics match the catalogue",
         plans,
         lambda plans: [topic_document(each) | {"changed": not each.in_order} for each in plans],
         _write_applied,

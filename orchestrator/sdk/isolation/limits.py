@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from orchestrator.errors import ConfigurationError
+from orchestrator.sdk.declarations import refuse
 from orchestrator.sdk.durations import milliseconds
 from orchestrator.sdk.settings import PluginSettings
 
@@ -49,7 +50,7 @@ class Isolation:
     """Variables that it may see: by name, or all those of a class of settings."""
 
     def __post_init__(self) -> None:
-        """Raises `ConfigurationError` that lists every mistake."""
+        """Refuses every mistake at once."""
         problems: list[str] = []
         sizes = [self.file_size, self.output]
         sizes += [self.memory] if isinstance(self.memory, str) else []
@@ -61,7 +62,7 @@ class Isolation:
         if self.open_files < LEAST_OPEN_FILES:
             problems.append(f"isolation: open_files must be at least {LEAST_OPEN_FILES}")
         if problems:
-            raise ConfigurationError(*problems)
+            refuse(ConfigurationError(*problems))
 
     def limits(self, timeout_s: float) -> "Limits":
         """The limits of a run with this timeout. Raises `ConfigurationError` for a size that is none."""

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar
 
-from orchestrator.sdk.callables import is_async, name_of, require_callable
+from orchestrator.sdk.callables import is_async, name_of, require_callable, takes_several
 from orchestrator.sdk.context import Context
 
 Q = TypeVar("Q")
@@ -18,7 +18,7 @@ def with_context(function: RoleFunction[Q, A]) -> Callable[[Q, Context], Awaitab
 
     Raises `ConfigurationError` for a function that can be called in neither way.
     """
-    takes_context = len(inspect.signature(function).parameters) > 1
+    takes_context = takes_several(function)
     require_callable(function, "the function", "request", *(("context",) if takes_context else ()))
     call: Callable[..., Awaitable[A]] = function if is_async(function) else _awaited(function)
     if takes_context:

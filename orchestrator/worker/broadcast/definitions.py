@@ -1,6 +1,7 @@
 """The table of tools, agents and playbooks, read from the definitions topic."""
 
 import logging
+import threading
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -22,22 +23,29 @@ _EMPTY: Final[_Table] = MappingProxyType({})
 
 
 class DefinitionTable:
-    """The newest definition of each name. Its properties are snapshots, which do not change."""
+    """The newest definition of each name. Its properties are snapshots, which do not change.
+
+    A table is copied before it changes only if somebody has seen it since the last copy. So a flood of definitions
+    costs the same for each, and whoever reads waits for a copy at most.
+    """
 
     def __init__(self) -> None:
-        self._tables: dict[str, _Table] = {}
+        self._lock = threading.Lock()
+        self._tables: dict[str, dict[str, Any]] = {}
+        self._seen: set[str] = set()
+        """The tables that somebody may be reading."""
 
     @property
     def tools(self) -> Mapping[str, ToolDefinition]:
-        return self._tables.get("tool", _EMPTY)
+        return self._snapshot("tool")
 
     @property
     def agents(self) -> Mapping[str, AgentProfile]:
-        return self._tables.get("agent", _EMPTY)
+        return self._snapshot("agent")
 
     @property
     def playbooks(self) -> Mapping[str, PlaybookDefined]:
-        return self._tables.get("playbook", _EMPTY)
+        return self._snapshot("playbook")
 
     def apply(self, received: Received, codec: Codec) -> None:
         """Puts the definition that a record of the topic holds, or removes the one whose key a record without a
@@ -48,17 +56,19 @@ class DefinitionTable:
             self.put(codec.decode(received))
 
     def put(self, definition: Message) -> None:
-        """Adds or replaces a definition. By one thread at a time."""
+        """Adds or replaces a definition."""
         found = _entry_of(definition)
         if found is not None:
             kind, name, value = found
-            self._tables[kind] = MappingProxyType({**self._tables.get(kind, _EMPTY), name: value})
+            with self._lock:
+                self._changeable(kind)[name] = value
 
     def remove(self, key: str) -> None:
         """Removes the definition under a Kafka key such as `tool/sql.query`."""
         kind, _, name = key.partition("/")
-        kept = {known: value for known, value in self._tables.get(kind, _EMPTY).items() if known != name}
-        self._tables[kind] = MappingProxyType(kept)
+        with self._lock:
+            if name in self._tables.get(kind, _EMPTY):
+                del self._changeable(kind)[name]
 
     def has(self, definition: Message) -> bool:
         """Whether the table has this definition, regardless of who wrote it and when."""
@@ -66,10 +76,23 @@ class DefinitionTable:
         if found is None:
             return False
         kind, name, value = found
-        known = self._tables.get(kind, _EMPTY).get(name)
+        with self._lock:
+            known = self._tables.get(kind, _EMPTY).get(name)
         if isinstance(known, PlaybookDefined) and isinstance(value, PlaybookDefined):
             return known.event_id == value.event_id
         return bool(known == value)
+
+    def _snapshot(self, kind: str) -> _Table:
+        with self._lock:
+            self._seen.add(kind)
+            return MappingProxyType(self._tables.setdefault(kind, {}))
+
+    def _changeable(self, kind: str) -> dict[str, Any]:
+        """The table, or a copy if somebody has seen it."""
+        if kind in self._seen:
+            self._seen.discard(kind)
+            self._tables[kind] = dict(self._tables[kind])
+        return self._tables.setdefault(kind, {})
 
 
 class DefinitionsReader:

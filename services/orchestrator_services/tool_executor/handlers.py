@@ -26,7 +26,7 @@ from orchestrator.sdk.messages import Definition, Message, commands, events, rep
 from orchestrator_services.tool_executor.isolated import isolated, warm
 from orchestrator_services.tool_executor.listing import Listing
 from orchestrator_services.tool_executor.pools import pool_of_this_process
-from orchestrator_services.tool_executor.results import OUTPUT_NOT_JSON, output_not_json
+from orchestrator_services.tool_executor.results import OUTPUT_LIMIT, OUTPUT_NOT_JSON, output_not_json
 from orchestrator_services.tool_executor.running import run
 from orchestrator_services.tool_executor.supervision import Rhythm, RunTimedOut, supervised
 
@@ -202,7 +202,7 @@ def _failure(error: Exception, tool: Tool, message: commands.ExecuteTool, at_mos
             )
         return Failure(kind=kind, code="timeout", message=text)
     failure = failure_of(error, "tool_error")
-    said_by_the_tool = isinstance(error, HandlerError) and failure.code != OUTPUT_NOT_JSON
+    said_by_the_tool = isinstance(error, HandlerError) and failure.code not in (OUTPUT_LIMIT, OUTPUT_NOT_JSON)
     if at_most_once and not said_by_the_tool:
         # It may have failed after its effect; only an error that the tool itself raises says otherwise.
         return replace(failure, kind=FailureKind.UNKNOWN_OUTCOME)

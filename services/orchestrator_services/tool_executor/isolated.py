@@ -6,6 +6,7 @@ from typing import Any
 
 from orchestrator.sdk import ProcessPool, ServiceContext, Target, Tool, run_isolated
 from orchestrator.sdk.messages import commands
+from orchestrator_services.tool_executor.result_bounds import NO_BOUNDS
 from orchestrator_services.tool_executor.results import jsonable
 from orchestrator_services.tool_executor.settings import ToolExecutorSettings
 
@@ -27,4 +28,5 @@ async def isolated(
 ) -> Any:
     """Runs a tool in a process of its own and returns its output as plain JSON data."""
     output = await run_isolated(tool, given, context, message.timeout_ms / 1000, processes())
-    return jsonable(output, tool.name)
+    # The limits of the run say what it may return.
+    return jsonable(output, tool.name, NO_BOUNDS)

@@ -1,110 +1,76 @@
 """Making JSON of what a tool returns: bounded, and without losing anything silently."""
 
 import copy
-import dataclasses
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from io import IOBase
 from math import isfinite
 from typing import Any, Final
 
-import pydantic
 from pydantic_core import to_jsonable_python
 
 from orchestrator.sdk import PermanentError, described
 from orchestrator.sdk.messages import not_finite_text
+from orchestrator_services.tool_executor.result_bounds import (
+    SCALARS,
+    Bounds,
+    Measure,
+    TooLargeError,
+    fields_of,
+    survey,
+)
 
 OUTPUT_NOT_JSON: Final = "output_not_json"
+OUTPUT_LIMIT: Final = "output_limit"
 
-MOST_ITEMS: Final = 100_000
-"""Items that an iterator in a result may give."""
-MOST_CHARACTERS: Final = 64 * 1024 * 1024
-"""Characters, or bytes, of the texts that an iterator may give."""
-
-_SCALARS: Final = frozenset({str, int, float, bool, type(None), bytes})
-_CONTAINERS: Final = frozenset({dict, list, tuple, set, frozenset})
+BOUNDS: Final = Bounds()
 
 
-def jsonable(result: Any, tool_name: str) -> Any:
+def jsonable(result: Any, tool_name: str, bounds: Bounds = BOUNDS) -> Any:
     """What a tool returned as plain JSON data. It may hold models, dataclasses, dates, paths, sets and iterators.
 
-    Raises `PermanentError` with the code `output_not_json`, also for an iterator that does not end.
+    Raises `PermanentError` with the code `output_limit` for a result beyond the bounds, such as an iterator that does
+    not end, and `output_not_json` for any other.
     """
     try:
-        return to_jsonable_python(_without_iterators(result))
+        return _jsonable(result, bounds)
+    except TooLargeError as error:
+        raise PermanentError(
+            f"{_what(tool_name, result)} is too large: {error}", code=OUTPUT_LIMIT
+        ) from error
     except (ValueError, TypeError, RecursionError) as error:
         raise output_not_json(tool_name, result, error) from error
 
 
 def output_not_json(tool_name: str, result: Any, error: Exception) -> PermanentError:
-    what = f"what {tool_name} returned ({type(result).__name__})"
-    return PermanentError(f"{what} is not JSON: {described(error)}", code=OUTPUT_NOT_JSON)
+    return PermanentError(f"{_what(tool_name, result)} is not JSON: {described(error)}", code=OUTPUT_NOT_JSON)
 
 
-def _without_iterators(result: Any) -> Any:
-    """The result with a list in place of each iterator: the library would read one that has no end for ever, and hold
-    the interpreter's lock meanwhile. Only what has iterators in it is copied."""
-    return _Reading().read(result) if _needs_reading(result) else result
+def _what(tool_name: str, result: Any) -> str:
+    return f"what {tool_name} returned ({type(result).__name__})"
 
 
-def _needs_reading(result: Any) -> bool:
-    """Whether there is an iterator, or a key that is not text, anywhere in the result.
-
-    Raises `ValueError` for a number that JSON cannot hold, which the library would make null inside a model.
-    """
-    waiting: list[Any] = [result]
-    seen: set[int] = set()
-    while waiting:
-        value = waiting.pop()
-        kind = type(value)
-        if kind is float and not isfinite(value):
-            raise ValueError(not_finite_text(result, value))
-        if kind in _SCALARS:
-            continue
-        if kind not in _CONTAINERS and isinstance(value, Iterator | AsyncIterator):
-            return True
-        members = _members(value)
-        if members is None or id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, dict) and not all(map(_is_text, value)):
-            return True
-        waiting.extend(members)
-    return False
+def _jsonable(result: Any, bounds: Bounds) -> Any:
+    found = survey(result, bounds)
+    # The library would read an iterator that has no end for ever, and hold the interpreter's lock meanwhile.
+    plain = to_jsonable_python(_Copying(bounds).copied(result) if found.needs_copy else result)
+    if found.needs_copy or found.has_models:
+        survey(plain, bounds)
+    return plain
 
 
-def _is_text(key: Any) -> bool:
-    return type(key) is str
+class _Copying:
+    """Copies a result within the bounds, with a list in place of each iterator."""
 
-
-def _members(value: Any) -> Any:
-    """What is in a container, or in an object with fields; None for anything else."""
-    if isinstance(value, dict):
-        return value.values()
-    if isinstance(value, list | tuple | set | frozenset | deque):
-        return value
-    fields = _fields(value)
-    return None if fields is None else fields.values()
-
-
-def _fields(value: Any) -> dict[str, Any] | None:
-    """The fields of a model or a dataclass."""
-    if isinstance(value, pydantic.BaseModel):
-        return {**vars(value), **(value.model_extra or {})}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {one.name: getattr(value, one.name, None) for one in dataclasses.fields(value)}
-    return None
-
-
-class _Reading:
-    """Copies a result, reading its iterators within the bounds."""
-
-    def __init__(self) -> None:
-        self._characters = 0
+    def __init__(self, bounds: Bounds) -> None:
+        self._measure = Measure(bounds)
         self._inside: set[int] = set()
 
-    def read(self, value: Any) -> Any:
-        if type(value) in _SCALARS:
+    def copied(self, value: Any) -> Any:
+        if isinstance(value, str | bytes | bytearray):
+            self._measure.read(len(value))
+            return value
+        if type(value) in SCALARS:
             if type(value) is float and not isfinite(value):
                 raise ValueError(not_finite_text(value, value))
             return value
@@ -115,26 +81,26 @@ class _Reading:
                 "an async iterator cannot be read here: return a list, [item async for item in …]"
             )
         if isinstance(value, Iterator):
-            return self._read_iterator(value)
+            return self._copied_iterator(value)
         if id(value) in self._inside:
             raise ValueError("it contains itself")
         self._inside.add(id(value))
         try:
-            return self._read_members(value)
+            return self._copied_members(value)
         finally:
             self._inside.discard(id(value))
 
-    def _read_members(self, value: Any) -> Any:
+    def _copied_members(self, value: Any) -> Any:
         if isinstance(value, dict):
-            if len({_key(key) for key in value}) < len(value):
-                raise ValueError("two keys of a dict are the same text in JSON, such as 1 and '1'")
-            return {key: self.read(one) for key, one in value.items()}
+            return self._copied_dict(value)
         if isinstance(value, list | tuple | set | frozenset | deque):
-            return [self.read(one) for one in value]
-        fields = _fields(value)
+            self._measure.count(len(value))
+            return [self.copied(one) for one in value]
+        fields = fields_of(value)
         if fields is None:
             return value
-        changed = {name: one for name, old in fields.items() if (one := self.read(old)) is not old}
+        self._measure.count(len(fields))
+        changed = {name: one for name, old in fields.items() if (one := self.copied(old)) is not old}
         if not changed:
             return value
         copied = copy.copy(value)
@@ -142,18 +108,19 @@ class _Reading:
             object.__setattr__(copied, name, one)
         return copied
 
-    def _read_iterator(self, iterator: Iterator[Any]) -> list[Any]:
+    def _copied_dict(self, value: dict[Any, Any]) -> dict[Any, Any]:
+        self._measure.count(len(value))
+        keys = {_key(key) for key in value}
+        if len(keys) < len(value):
+            raise ValueError("two keys of a dict are the same text in JSON, such as 1 and '1'")
+        self._measure.read(sum(map(len, keys)))
+        return {key: self.copied(one) for key, one in value.items()}
+
+    def _copied_iterator(self, iterator: Iterator[Any]) -> list[Any]:
         items: list[Any] = []
         for item in iterator:
-            if len(items) >= MOST_ITEMS:
-                raise ValueError(f"an iterator in it gives more than {MOST_ITEMS} items: return a list")
-            if isinstance(item, str | bytes):
-                self._characters += len(item)
-                if self._characters > MOST_CHARACTERS:
-                    raise ValueError(
-                        f"the texts of an iterator in it have more than {MOST_CHARACTERS} characters"
-                    )
-            items.append(self.read(item))
+            self._measure.count(1)
+            items.append(self.copied(item))
         return items
 
 

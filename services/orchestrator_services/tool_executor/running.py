@@ -13,7 +13,7 @@ async def run(tool: Tool, arguments: dict[str, Any]) -> Any:
     """Runs a tool and returns its output as plain JSON data.
 
     Raises what the tool raises, `PluginRaised` for what is not an `Exception`, or `PermanentError` with the code
-    `output_not_json`.
+    `output_not_json` or `output_limit`.
     """
     if not tool.is_async:
         return await contained(in_thread(partial(_run_blocking, tool, arguments), f"tool-{tool.name}"))

@@ -15,7 +15,14 @@ from orchestrator_services.tools.csv_rows import (
     records,
     shape_problem,
 )
-from orchestrator_services.tools.text_files import Encoding, LeftOut, TextFile, UnreadableError, Wrong
+from orchestrator_services.tools.text_files import (
+    Encoding,
+    LeftOut,
+    TextFile,
+    UnreadableError,
+    UnreadableRowError,
+    Wrong,
+)
 
 CHUNK_ROWS: Final = 10_000
 CHUNK_CHARACTERS: Final = 4 << 20
@@ -116,7 +123,7 @@ class _Load:
 
     def _wrong(self, wrong: Wrong) -> None:
         if not self._lenient:
-            raise UnreadableError(str(wrong))
+            raise UnreadableRowError(str(wrong))
         self._left_out.add(wrong)
 
     def _names(self, line: int, first: Row) -> list[str]:
@@ -134,7 +141,7 @@ class _Load:
                 if not self._lenient:
                     raise UnreadableError(
                         f"line {line}, the header, names two columns {name!r} (upper and lower case are one): rename "
-                        "one, or say `csv.header` false if the line is data"
+                        "one, or say `csv.header` false if the line is data; `lenient` numbers them"
                     )
                 name = _free(name, names)
             names[name.lower()] = name

@@ -9,7 +9,13 @@ from typing import Final
 import duckdb
 
 from orchestrator_services.tools.json_rows import Record, Report, records_in
-from orchestrator_services.tools.text_files import LeftOut, TextFile, UnreadableError, Wrong
+from orchestrator_services.tools.text_files import (
+    LeftOut,
+    TextFile,
+    UnreadableError,
+    UnreadableRowError,
+    Wrong,
+)
 
 # Types are those of all records, not of the first 20,480.
 READER: Final = (
@@ -29,7 +35,7 @@ def load_json(connection: duckdb.DuckDBPyConnection, file: TextFile, table: str,
 
     def wrong(problem: Wrong) -> None:
         if not lenient:
-            raise UnreadableError(str(problem))
+            raise UnreadableRowError(str(problem))
         left_out.add(problem)
 
     # A byte that is not UTF-8 spoils its record only.

@@ -14,7 +14,7 @@ from orchestrator_services.tools.duck import refusal, seal
 from orchestrator_services.tools.json_tables import load_json
 from orchestrator_services.tools.paths import files_folder, is_text
 from orchestrator_services.tools.settings import ToolSettings
-from orchestrator_services.tools.text_files import LeftOut, TextFile, UnreadableError
+from orchestrator_services.tools.text_files import LeftOut, TextFile, UnreadableError, UnreadableRowError
 
 Format = Literal["csv", "json", "parquet", "access-log"]
 
@@ -56,7 +56,11 @@ def load_tables(
                 connection, TextFile(path, place, settings.max_file_bytes), table, kind, reading
             )
         except UnreadableError as error:
-            hint = "; `lenient` leaves such rows out and reports them" if not reading.lenient else ""
+            hint = (
+                "; `lenient` leaves such rows out and reports them"
+                if isinstance(error, UnreadableRowError) and not reading.lenient
+                else ""
+            )
             raise InvalidInput(f"{path!r} cannot be read as {kind}: {error}{hint}") from None
         except duckdb.Error as error:
             raise refusal(error, f"{path!r} cannot be read as {kind}", settings, place) from None
@@ -85,7 +89,7 @@ def _load(
         case "access-log":
             loaded = understood(file.path, load_access_log(connection, file, table))
             if loaded.left_out.count and not reading.lenient:
-                raise UnreadableError(str(loaded.left_out.first[0]))
+                raise UnreadableRowError(str(loaded.left_out.first[0]))
             return loaded.left_out
 
 

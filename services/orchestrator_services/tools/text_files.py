@@ -48,6 +48,10 @@ class UnreadableError(Exception):
     """A file that is not what its suffix says. The text says why, and names the line if there is one."""
 
 
+class UnreadableRowError(UnreadableError):
+    """A row that cannot be read, in a file whose other rows may be: a lenient reading leaves it out."""
+
+
 @dataclass(frozen=True)
 class TextFile:
     """A text file: `path` as the caller named it, `place` where it is, and the most bytes that may come out of it."""
@@ -69,7 +73,7 @@ class TextFile:
             try:
                 yield io.TextIOWrapper(content, self._codec(), errors, newline="")
             except UnicodeDecodeError:
-                raise UnreadableError(self._undecodable()) from None
+                raise self._undecodable() from None
 
     @property
     def is_marked(self) -> bool:
@@ -97,22 +101,25 @@ class TextFile:
         unmarked = "utf-16-le" if self.encoding == "utf-16" else "utf-8-sig"
         return MARKS.get(mark, unmarked)
 
-    def _undecodable(self) -> str:
+    def _undecodable(self) -> UnreadableError:
         """Says which line is not text. Decoders tell only that a block of the file is not."""
         codec = self._codec()
         if codec.startswith("utf-16"):
-            return "it is not UTF-16 text throughout"
+            return UnreadableError("it is not UTF-16 text throughout")
         with self.bytes() as content:
+            is_first = True
             for number, line in enumerate(content, start=1):
                 try:
-                    line.decode(codec)
+                    is_first = not line.decode(codec).strip() and is_first
                 except UnicodeDecodeError as error:
                     bad = line[error.start : error.start + 1].hex()
-                    return (
+                    # Without its first line, which may be the header, a file has nothing.
+                    kind = UnreadableError if is_first else UnreadableRowError
+                    return kind(
                         f"line {number} is not {codec.removesuffix('-sig').upper()} text (byte {bad} in column "
                         f"{error.start + 1}): name the file's encoding, or convert it"
                     )
-        return f"it is not {codec} text throughout"
+        return UnreadableError(f"it is not {codec} text throughout")
 
 
 class _Bounded(io.RawIOBase):

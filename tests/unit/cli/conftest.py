@@ -19,6 +19,7 @@ from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import TOPICS
 from orchestrator.sessions.store import SessionStore
 from tests.support.environment import clear_settings
+from tests.unit.cli.streams import Streams
 
 PARTITIONS = 4
 
@@ -65,6 +66,11 @@ def run() -> Run:
         return Ended(result.exit_code, result.stdout, result.stderr)
 
     return invoke
+
+
+@pytest.fixture
+def streams(monkeypatch: pytest.MonkeyPatch) -> Streams:
+    return Streams(monkeypatch)
 
 
 @pytest.fixture

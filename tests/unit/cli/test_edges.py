@@ -1,6 +1,5 @@
 """Every command with what people and programs give by mistake: one message and an exit code, never a traceback."""
 
-import io
 import os
 import subprocess
 import sys
@@ -12,9 +11,9 @@ from typing import Any
 import pytest
 import typer.main
 
-from orchestrator.cli import main
 from orchestrator.cli.main import app
 from tests.unit.cli.conftest import Ended, Run
+from tests.unit.cli.streams import Streams, full, unread
 
 SESSION = "0190b5a4-1111-7abc-8def-0123456789ab"
 REQUIRED = {
@@ -277,27 +276,6 @@ def test_a_folder_that_cannot_be_written_to(
     fails(run(*words, folder), 2)
 
 
-class Streams:
-    """Runs a command in this process, whose standard output is this file descriptor."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._patch = monkeypatch
-
-    def ends(self, descriptor: int, *words: str) -> tuple[int, str]:
-        errors = io.StringIO()
-        with self._patch.context() as patch, os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            patch.setattr(sys, "stdout", out)
-            patch.setattr(sys, "stderr", errors)
-            with pytest.raises(SystemExit) as ended:
-                main.app(list(words))
-        return int(ended.value.code or 0), errors.getvalue()
-
-
-@pytest.fixture
-def streams(monkeypatch: pytest.MonkeyPatch) -> Streams:
-    return Streams(monkeypatch)
-
-
 WRITING = [
     ("--help",),
     ("--version",),
@@ -313,13 +291,10 @@ WRITING = [
 @pytest.mark.parametrize("words", WRITING, ids=" ".join)
 class TestOutput:
     def test_that_nobody_reads_ends_quietly(self, streams: Streams, words: tuple[str, ...]) -> None:
-        reading, writing = os.pipe()
-        os.close(reading)
-
-        assert streams.ends(writing, *words) == (141, "")
+        assert streams.ends(unread(), *words) == (141, "")
 
     def test_on_a_full_disk_is_one_error(self, streams: Streams, words: tuple[str, ...]) -> None:
-        code, errors = streams.ends(os.open("/dev/full", os.O_WRONLY), *words)
+        code, errors = streams.ends(full(), *words)
 
         assert code == 1
         (line,) = errors.splitlines()

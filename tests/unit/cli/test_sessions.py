@@ -47,7 +47,17 @@ def test_sessions_are_listed_as_text(run: Run, triage: Story, waiting: Story) ->
     row = next(row for row in rows if row.startswith(triage.correlation_id))
     assert "completed" in row
     assert "why did latency rise?" in row
-    assert "make tea \\x1b[2J" in ended.out
+    assert "make\\ntea \\x1b[2J" in ended.out
+
+
+def test_what_a_goal_has_is_shown_in_one_form_wherever_people_read_it(run: Run, waiting: Story) -> None:
+    listed, shown = run("sessions", "list").out, run("sessions", "show", waiting.correlation_id).out
+    timeline = run("sessions", "show", waiting.correlation_id, "-o", "json").document["timeline"]
+
+    goals = [line for line in f"{listed}\n{shown}".splitlines() if "make" in line]
+    assert len(goals) == 3, "in the list, above the session, and in its timeline"
+    assert all("make\\ntea \\x1b[2J" in line for line in goals)
+    assert timeline[0]["summary"].endswith("make\\ntea \\x1b[2J")
 
 
 def test_sessions_are_listed_as_json(run: Run, triage: Story, waiting: Story) -> None:

@@ -1,10 +1,14 @@
 """Whatever a tool raises or returns, asynchronous or not, its call gets one reply that can be sent."""
 
 import asyncio
+import collections
 import dataclasses
+import enum
 import itertools
 import math
+import re
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +17,8 @@ import pydantic
 import pytest
 from msgspec.structs import replace
 from orchestrator_services import tool_executor
+from orchestrator_services.tool_executor.result_bounds import Survey, survey
+from orchestrator_services.tool_executor.results import BOUNDS
 
 from orchestrator.bus.avro.schema_ids import CatalogueIds
 from orchestrator.bus.codec import Codec
@@ -91,9 +97,17 @@ class Model(pydantic.BaseModel):
     rows: Any
 
 
-def contains_itself() -> Any:
-    found: list[Any] = []
+def contains_itself(*others: Any) -> Any:
+    found: list[Any] = [*others]
     found.append(found)
+    return found
+
+
+def laughs() -> Any:
+    """A few lists in memory, and a hundred million items as JSON."""
+    found: Any = 1
+    for _ in range(4):
+        found = [found] * 100
     return found
 
 
@@ -122,16 +136,98 @@ NOT_JSON: dict[str, Callable[[], Any]] = {
     "an object": object,
     "a list that contains itself": contains_itself,
     "deep lists": deep,
+    "NaN in a list that contains itself": lambda: contains_itself(math.nan),
+    "NaN in lists that contain themselves": lambda: contains_itself([contains_itself()] * 1_000, math.nan),
+    "an asynchronous generator": asynchronous,
+    "an open file": lambda: Path("/dev/null").open("rb"),  # noqa: SIM115
+    "two keys of one name": lambda: {1: "a", "1": "b"},
+}
+
+
+TEXT = "x" * 1_000_000
+
+
+class Name(str):
+    """A text of a type of its own."""
+
+
+class Odd(pydantic.BaseModel):
+    """A model that writes itself in a way of its own."""
+
+    rows: int
+
+    @pydantic.model_serializer
+    def written(self) -> list[int]:
+        return [0] * self.rows
+
+
+class Much(enum.Enum):
+    ROWS = [0] * 1_000_001
+
+
+TOO_LARGE: dict[str, Callable[[], Any]] = {
     "an endless iterator": itertools.count,
     "an endless generator": counting,
     "an endless iterator inside": lambda: {"rows": [itertools.repeat("x")]},
     "an endless iterator in a model": lambda: Model(rows=itertools.count()),
     "an endless iterator in a dataclass": lambda: Frozen(itertools.count()),
-    "an endless iterator of large texts": lambda: itertools.repeat("x" * 1_000_000),
-    "an asynchronous generator": asynchronous,
-    "an open file": lambda: Path("/dev/null").open("rb"),  # noqa: SIM115
-    "two keys of one name": lambda: {1: "a", "1": "b"},
+    "an endless iterator of large texts": lambda: itertools.repeat(TEXT),
+    "an endless iterator in an iterator": lambda: iter([1, itertools.repeat([1, 2])]),
+    "a list": lambda: [0] * 1_000_001,
+    "a list beside an iterator": lambda: [iter("ab"), [0] * 1_000_001],
+    "a tuple in a dict": lambda: {"rows": ({"a": 1},) * 600_000},
+    "a set": lambda: set(range(1_000_001)),
+    "a deque": lambda: collections.deque(range(1_000_001)),
+    "a dict": lambda: dict.fromkeys(map(str, range(1_000_001))),
+    "a dict with numbers for keys": lambda: dict.fromkeys(range(1_000_001)),
+    "lists in lists": lambda: [[0] * 1_000] * 1_001,
+    "lists that are in each other many times": laughs,
+    "a model": lambda: Model(rows=[0] * 1_000_001),
+    "a model that writes itself": lambda: Odd(rows=1_000_001),
+    "a model that writes itself beside an iterator": lambda: [iter("ab"), Odd(rows=1_000_001)],
+    "a dataclass": lambda: Frozen({"x": [0] * 1_000_001}),
+    "a member of an enumeration": lambda: Much.ROWS,
+    "a text": lambda: TEXT * 65,
+    "a text of a type of its own": lambda: Name(TEXT * 65),
+    "the same text many times": lambda: [TEXT] * 65,
+    "bytes": lambda: b"x" * 65_000_000,
+    "an array of bytes": lambda: bytearray(65_000_000),
+    "names": lambda: [{TEXT: 1}] * 65,
+    "names and numbers": lambda: [{TEXT: 1, 1: 2}] * 65,
 }
+
+
+@pytest.mark.parametrize("is_async", [True, False], ids=["async", "blocking"])
+@pytest.mark.parametrize("what", TOO_LARGE)
+async def test_what_is_too_large_is_a_failure_that_says_the_limit_and_what_to_do(
+    what: str, is_async: bool
+) -> None:
+    failed = sent(await run(made(TOO_LARGE[what], is_async=is_async), timeout_ms=600_000))
+
+    assert (failed.failure.kind, failed.failure.code) == (FailureKind.PERMANENT, "output_limit")
+    assert re.fullmatch(
+        r"what made returned \(\w+\) is too large: it has more than "
+        r"(1,000,000 values|64,000,000 characters of text): return less, .*",
+        failed.failure.message,
+    )
+
+
+async def test_a_result_within_the_limits_is_not_copied_to_be_measured() -> None:
+    rows = [{"name": f"item {number}", "price": 1.5} for number in range(100_000)]
+    tracemalloc.start()
+    try:
+        assert survey(rows, BOUNDS) == Survey()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most < 100_000
+
+
+async def test_of_a_tool_that_must_not_run_twice_the_outcome_is_unknown_if_its_result_is_too_large() -> None:
+    failed = await run(made(lambda: TEXT * 65, is_async=True, at_most_once=True))
+
+    assert (failed.failure.kind, failed.failure.code) == (FailureKind.UNKNOWN_OUTCOME, "output_limit")
 
 
 @pytest.mark.parametrize("is_async", [True, False], ids=["async", "blocking"])

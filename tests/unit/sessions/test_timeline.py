@@ -163,7 +163,7 @@ def test_until_a_sequence_shows_what_had_happened_by_then() -> None:
 def test_a_long_goal_is_cut_and_stays_on_its_line() -> None:
     goal = "line one\nline two " + "x" * 1000
     text = summary(received(Story(), goal=goal))
-    assert text.startswith("task for triage: line one line two xxx")
+    assert text.startswith("task for triage: line one\\nline two xxx")
     assert len(text) == LONGEST
 
 

@@ -22,6 +22,7 @@ from orchestrator.sdk import (
     Review,
     ReviewVerdict,
     Service,
+    ServiceContext,
     TransientError,
     middleware,
     planner,
@@ -315,6 +316,56 @@ async def test_what_a_handler_cannot_handle_is_a_dead_letter() -> None:
     (dead_letter,) = running.dead_letters
     assert (dead_letter.service, dead_letter.stage) == ("broken", "handle")
     assert dead_letter.failure.message == "RuntimeError: it broke"
+
+
+@pytest.mark.parametrize("writes", [(), (events.ToolSelected,)], ids=["nothing", "replies"])
+async def test_what_a_service_emits_and_does_not_write_is_refused(writes: tuple[type[Message], ...]) -> None:
+    loud = Service("loud", writes=writes)
+    tried: list[str] = []
+
+    @loud.on(events.PlanCreated)
+    async def speak(message: events.PlanCreated, context: ServiceContext) -> None:
+        tried.append(context.correlation_id)
+        await context.emit(context.write(commands.CancelTask, reason="loud"))
+        tried.append("sent")
+
+    async with harness(*Weather().plugins, loud) as running:
+        session = await running.submit("pack", {"city": "Oslo"}, agent="traveller")
+
+    (dead_letter,) = running.dead_letters
+    assert "service loud may not write CancelTask, which goes to control" in dead_letter.failure.message
+    assert tried == [session.correlation_id]
+    assert session.of(commands.CancelTask) == []
+
+
+async def test_what_a_service_emits_and_writes_is_sent_in_its_name() -> None:
+    fast = Service("fast", writes=(commands.CancelTask,))
+
+    @fast.on(events.PlanCreated)
+    async def cancel(message: events.PlanCreated, context: ServiceContext) -> None:
+        await context.emit(context.write(commands.CancelTask, reason="fast"))
+
+    async with harness(*Weather().plugins, fast) as running:
+        session = await running.submit("pack", {"city": "Oslo"}, agent="traveller")
+
+    assert session.outcome is Outcome.CANCELLED
+    assert running.dead_letters == []
+
+
+async def test_reports_of_a_service_that_writes_none_are_left_out() -> None:
+    done: list[str] = []
+
+    @subscriber("PlanCreated", group="quiet")
+    async def quiet(_event: Event, context: Context) -> None:
+        await context.progress("half way", 0.5)
+        done.append("quiet")
+
+    async with harness(*Weather().plugins, quiet) as running:
+        await running.submit("pack", {"city": "Oslo"}, agent="traveller")
+
+    assert done == ["quiet"]
+    assert running.dead_letters == []
+    assert [one for one in running.produced if isinstance(one, events.ToolProgressed)] == []
 
 
 async def test_a_session_that_a_test_shows_says_how_it_stands_and_why(travelling: Harness) -> None:

@@ -24,42 +24,32 @@ async def table(root: Path, content: bytes, name: str = "data.csv", **options: A
 GOOD = b"id,name\n" + b"".join(b"%d,name %d\n" % (number, number) for number in range(1000))
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        pytest.param(
-            GOOD + b"1000,x,y\n", "line 1002 has 3 fields where the header has 2", id="ragged last line"
-        ),
-        pytest.param(
-            GOOD + b"1000\n", "line 1002 has 1 fields where the header has 2", id="cut off last line"
-        ),
-        pytest.param(b"name,city\nAda,London,UK\n", "line 2 has 3 fields", id="every row is wider"),
-        pytest.param(b"note\nhello\nhello, world\n", "line 3 has 2 fields", id="one column"),
-        pytest.param(b'a,b\n1,"x\n2,y\n', "line 2 opens a quote that is never closed", id="open quote"),
-        pytest.param(b'a,b\n1,"x" y\n', "line 2 has text after a closing quote", id="text after a quote"),
-        pytest.param(b'a,b\n1,"x \\"y\\" z"\n', "line 2 has text after a closing quote", id="backslash"),
-        pytest.param(
-            b"a,b\n1,x\n2,caf\xe9\n", "line 3 is not UTF-8 text .byte e9 in column 6.", id="latin-1"
-        ),
-        pytest.param(b"a,b\n1,x\x00y\n", "line 2 has a NUL character", id="NUL"),
-        pytest.param("a,b\n1,2\n".encode("utf-16-le"), "NUL character", id="UTF-16 without a mark"),
-        pytest.param(b"a,a\n1,2\n", "line 1, the header, names two columns 'a'", id="the same name"),
-        pytest.param(b"name,Name\n1,2\n", "names two columns 'Name'", id="names that differ in case"),
-        pytest.param(b"1,2\n3,4\n", "line 1 may be a header or data: '1'", id="no header"),
-        pytest.param(
-            b"Ada,36\nAlan,41\n", "line 1 may be a header or data: '36'", id="no header, with names"
-        ),
-        pytest.param(
-            b"2020,5\n2021,6\n", "line 1 may be a header or data: '2020'", id="no header, with years"
-        ),
-        pytest.param(b"a;b,c\n1;2,3\n", "',' and ';' separate its columns equally well", id="two separators"),
-        pytest.param(b"", "it is empty", id="empty"),
-        pytest.param(b"\n \n\n", "it is empty", id="blank"),
-        pytest.param(
-            b"a,b\n1," + b"x" * 2_000_000 + b"\n", "line 2 has a field of more than", id="huge field"
-        ),
-    ],
-)
+REFUSED = [
+    pytest.param(
+        GOOD + b"1000,x,y\n", "line 1002 has 3 fields where the header has 2", id="ragged last line"
+    ),
+    pytest.param(GOOD + b"1000\n", "line 1002 has 1 fields where the header has 2", id="cut off last line"),
+    pytest.param(b"name,city\nAda,London,UK\n", "line 2 has 3 fields", id="every row is wider"),
+    pytest.param(b"note\nhello\nhello, world\n", "line 3 has 2 fields", id="one column"),
+    pytest.param(b'a,b\n1,"x\n2,y\n', "line 2 opens a quote that is never closed", id="open quote"),
+    pytest.param(b'a,b\n1,"x" y\n', "line 2 has text after a closing quote", id="text after a quote"),
+    pytest.param(b'a,b\n1,"x \\"y\\" z"\n', "line 2 has text after a closing quote", id="backslash"),
+    pytest.param(b"a,b\n1,x\n2,caf\xe9\n", "line 3 is not UTF-8 text .byte e9 in column 6.", id="latin-1"),
+    pytest.param(b"a,b\n1,x\x00y\n", "line 2 has a NUL character", id="NUL"),
+    pytest.param("a,b\n1,2\n".encode("utf-16-le"), "NUL character", id="UTF-16 without a mark"),
+    pytest.param(b"a,a\n1,2\n", "line 1, the header, names two columns 'a'", id="the same name"),
+    pytest.param(b"name,Name\n1,2\n", "names two columns 'Name'", id="names that differ in case"),
+    pytest.param(b"1,2\n3,4\n", "line 1 may be a header or data: '1'", id="no header"),
+    pytest.param(b"Ada,36\nAlan,41\n", "line 1 may be a header or data: '36'", id="no header, with names"),
+    pytest.param(b"2020,5\n2021,6\n", "line 1 may be a header or data: '2020'", id="no header, with years"),
+    pytest.param(b"a;b,c\n1;2,3\n", "',' and ';' separate its columns equally well", id="two separators"),
+    pytest.param(b"", "it is empty", id="empty"),
+    pytest.param(b"\n \n\n", "it is empty", id="blank"),
+    pytest.param(b"a,b\n1," + b"x" * 2_000_000 + b"\n", "line 2 has a field of more than", id="huge field"),
+]
+
+
+@pytest.mark.parametrize(("content", "reason"), REFUSED)
 async def test_a_file_that_is_no_table_is_refused_with_the_line(
     root: Path, content: bytes, reason: str
 ) -> None:
@@ -156,6 +146,17 @@ async def test_a_tsv_has_tabs(root: Path) -> None:
 
 
 class TestLenient:
+    @pytest.mark.parametrize("content", [one.values[0] for one in REFUSED])
+    async def test_it_is_advised_where_it_helps_and_nowhere_else(self, root: Path, content: bytes) -> None:
+        with pytest.raises(InvalidInput) as refused:
+            await table(root, content)
+
+        if "`lenient`" in str(refused.value):
+            await table(root, content, lenient=True)
+        else:
+            with pytest.raises(InvalidInput):
+                await table(root, content, lenient=True)
+
     async def test_what_is_left_out_is_reported(self, root: Path) -> None:
         content = b'a,b\n1,x\n2\n3,y,z\n4,caf\xe9\n5,x\x00\n6,"x"y\n7,z\n'
 
