@@ -7,6 +7,8 @@ RUN := $(UV) run --no-sync
 STAMP := .venv/.synced
 # What benchmarks are compared with, in environments of their own: nothing of it is a dependency of the project.
 LANGGRAPH := .cache/peers/langgraph
+# Each runs files of tests with a Kafka of its own. Most tests wait, so there may be more of them than cores.
+JOBS ?= 3
 # Keep bytecode, whatever the environment says: every process then starts in half the time.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -33,8 +35,8 @@ setup: $(STAMP) ## Installs everything into .venv from the lock file
 demo: setup ## Runs an example session on the embedded broker (EXAMPLE=research-desk: the other one)
 	@$(RUN) orchestrator demo $(EXAMPLE)
 
-test: setup lint types layers ## Runs all checks and all tests, on a real Kafka and registry
-	$(RUN) pytest
+test: setup lint types layers ## Runs all checks and all tests, on a real Kafka and registry (JOBS=3 at once)
+	$(RUN) pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 
 test-fast: setup ## Runs the tests that need no server
 	$(RUN) pytest -m "not integration"

@@ -1,26 +1,16 @@
 """Tells at the end of a run what each target came to."""
 
-from typing import Any
-
-import pytest
+from typing import Any, Final
 
 from tests.fuzz.runs import line
 
-REPORTS: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
+FUZZED: Final = "fuzzed"
+"""The property of a test that holds the report of its run: it reaches this process from those that run tests."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[REPORTS] = []
-
-
-@pytest.fixture
-def reports(pytestconfig: pytest.Config) -> list[dict[str, Any]]:
-    """What the runs have reported so far: a test adds its own."""
-    return pytestconfig.stash[REPORTS]
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    found = config.stash.get(REPORTS, [])
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    tests = [test for outcome in ("passed", "failed") for test in terminalreporter.stats.get(outcome, [])]
+    found = [report for test in tests for name, report in test.user_properties if name == FUZZED]
     if found:
         terminalreporter.section("fuzzing")
         for report in found:

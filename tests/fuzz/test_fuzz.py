@@ -4,11 +4,13 @@ Every input ends as the product promises, whoever wrote it. A failure names the 
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from tests.fuzz.conftest import FUZZED
 from tests.fuzz.runs import run
 from tests.fuzz.targets import TARGETS, target_named
 
@@ -16,27 +18,28 @@ SEED: Final = os.environ.get("FUZZ_SEED", "0")
 """Another seed finds other inputs; the same one the same."""
 LONGER: Final = 10
 INPUTS: Final = 100_000
+Report = Callable[[str, Any], None]
 
 
 @pytest.mark.parametrize("name", sorted(TARGETS))
-def test_every_input_ends_as_promised(name: str, tmp_path: Path, reports: list[dict[str, Any]]) -> None:
-    fuzz(name, 1, tmp_path, reports)
+def test_every_input_ends_as_promised(name: str, tmp_path: Path, record_property: Report) -> None:
+    fuzz(name, 1, tmp_path, record_property)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("name", sorted(TARGETS))
 def test_every_one_of_a_million_inputs_ends_as_promised(
-    name: str, tmp_path: Path, reports: list[dict[str, Any]]
+    name: str, tmp_path: Path, record_property: Report
 ) -> None:
-    fuzz(name, LONGER, tmp_path, reports)
+    fuzz(name, LONGER, tmp_path, record_property)
 
 
-def fuzz(name: str, times: int, folder: Path, reports: list[dict[str, Any]]) -> None:
+def fuzz(name: str, times: int, folder: Path, record_property: Report) -> None:
     target = target_named(name)
 
     report = run(name, target.inputs * times, SEED, folder)
 
-    reports.append(report)
+    record_property(FUZZED, report)
     # The corpus is the same each time, so what it reaches is a floor that does not move.
     reached = report["lines_of_corpus"] / report["lines"]
     assert reached >= target.reaches, (
