@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from socket import socket
 from threading import Event, Thread
@@ -100,12 +100,15 @@ class StatusServer:
 class _Pages:
     """What is served."""
 
-    def __init__(self, health: Health, metrics: ProcessMetrics) -> None:
+    def __init__(
+        self, health: Health, metrics: ProcessMetrics, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._health = health
         self._metrics = metrics
+        self._clock = clock
         self._rendered = b""
         self._renewed_at = 0.0
-        """When metrics are rendered again, by the monotonic clock."""
+        """When metrics are rendered again, by the clock."""
 
     def response(self, method: bytes, path: str) -> tuple[HTTPStatus, str, bytes]:
         """Status, type of the content, and body."""
@@ -123,10 +126,10 @@ class _Pages:
 
     def _exposition(self) -> bytes:
         """The metrics as they are, or as they were when they were last asked for a moment ago."""
-        begun = time.monotonic()
+        begun = self._clock()
         if begun >= self._renewed_at:
             self._rendered = self._metrics.exposition()
-            ended = time.monotonic()
+            ended = self._clock()
             self._renewed_at = ended + (ended - begun) * (1 / RENDERING_SHARE - 1)
         return self._rendered
 

@@ -134,7 +134,8 @@ class TestClientsThatDoHarm:
         self, health: Health, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Nothing else of the process runs meanwhile: a thousand series take a third of a second."""
-        metrics, clock, rendered = ProcessMetrics(), [100.0], []
+        metrics, clock = ProcessMetrics(), [100.0]
+        rendered: list[float] = []
 
         def exposition(_: ProcessMetrics) -> bytes:
             rendered.append(clock[0])
@@ -142,8 +143,7 @@ class TestClientsThatDoHarm:
             return b"all"
 
         monkeypatch.setattr(ProcessMetrics, "exposition", exposition)
-        monkeypatch.setattr(http.time, "monotonic", lambda: clock[0])
-        pages = http._Pages(health, metrics)
+        pages = http._Pages(health, metrics, lambda: clock[0])
 
         for _ in range(100):
             assert pages.response(b"GET", "/metrics")[2] == b"all"
