@@ -61,8 +61,10 @@ _DECLARED: Final = {
 
 MOST_SERIES: Final = 1_000
 """Series of one metric. Names of tenants and agents are in labels, and whoever writes tasks makes them up."""
+LONGEST_LABEL: Final = 255
+"""Characters of a label's value, as of the names in a task."""
 OTHER: Final = "other"
-"""What every label of a metric says for series beyond that."""
+"""What every label of a metric says for series beyond that, and a label whose value is too long."""
 
 logger: Final = logging.getLogger(__name__)
 
@@ -121,6 +123,8 @@ class ProcessMetrics:
         if child is None:
             with self._lock:
                 try:
+                    if any(len(value) > LONGEST_LABEL for value in labels.values()):
+                        return cast("M", self._make(kind, name, _shortened(labels)))
                     if self._is_full(name) and labels:
                         return cast("M", self._make(kind, name, dict.fromkeys(labels, OTHER)))
                     child = self._children[key] = self._make(kind, name, labels)
@@ -153,3 +157,7 @@ class ProcessMetrics:
         if name not in self._warned:
             self._warned.add(name)
             logger.warning("metric %s %s", name, problem)
+
+
+def _shortened(labels: Mapping[str, str]) -> dict[str, str]:
+    return {label: value if len(value) <= LONGEST_LABEL else OTHER for label, value in labels.items()}

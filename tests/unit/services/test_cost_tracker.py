@@ -1,6 +1,7 @@
 """The cost tracker: what is used is counted once, by session, agent and tenant."""
 
 import logging
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -130,3 +131,29 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ledger.of_session("s3") == USAGE
     assert pairs == [("t0", "a"), ("t1", "a"), totals.OTHERS, totals.OTHERS]
     assert ledger.of_agent("others").tool_calls == 2
+
+
+def test_reports_of_one_session_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(totals, "MOST_REPORTS", 100)
+    ledger = Ledger()
+    for number in range(250):
+        ledger.add("one", f"{number}", ("acme", "triage"), Usage(tool_calls=1))
+
+    assert ledger.add("one", "249", ("acme", "triage"), Usage(tool_calls=1)) is None
+    assert ledger.of_tenant("acme").tool_calls == 250
+    assert ledger.remembered <= 100
+
+
+def test_long_texts_of_others_are_not_kept() -> None:
+    ledger = Ledger()
+    tracemalloc.start()
+    try:
+        for number in range(50):
+            text = f"{number}" * 100_000
+            assert ledger.add(text, text, (text, text), Usage(tool_calls=1)) == totals.OTHERS
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert kept < 1_000_000
+    assert ledger.of_session(text) == Usage(tool_calls=1)

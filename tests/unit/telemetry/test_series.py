@@ -32,6 +32,14 @@ def test_series_that_exist_go_on() -> None:
     assert 'agents_tokens_total{tenant="tenant-0"} 2.0' in lines(metrics, "agents_tokens")
 
 
+def test_a_value_that_is_too_long_is_left_out() -> None:
+    metrics = ProcessMetrics()
+    for n in range(20):
+        metrics.count("agents_tokens", 2, agent="triage", tenant=str(n) * 100_000)
+
+    assert lines(metrics, "agents_tokens") == [f'agents_tokens_total{{agent="triage",tenant="{OTHER}"}} 40.0']
+
+
 def test_a_series_that_is_forgotten_makes_room() -> None:
     metrics = ProcessMetrics()
     for n in range(MOST_SERIES):
