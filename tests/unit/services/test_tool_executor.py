@@ -147,7 +147,7 @@ async def test_what_python_has_becomes_json() -> None:
     }
 
 
-@pytest.mark.parametrize("result", [object(), b"\xff", "\ud800"], ids=repr)
+@pytest.mark.parametrize("result", [object(), b"\xff", "\ud800"], ids=["object", "bytes", "surrogate"])
 async def test_what_json_cannot_hold_is_a_permanent_failure(result: Any) -> None:
     @tool()
     def strange() -> Any:
