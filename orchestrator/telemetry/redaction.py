@@ -23,10 +23,10 @@ _VALUES: Final = (
 )
 _URL_IN_QUERY: Final = re.compile(r"(?i)(%3a%2f%2f)((?:(?!%40)[^\s&\"'<>])++)(%40)?")
 """A URL inside of another's query."""
-_SECRET_PARAMETER: Final = r"(?:passw|pwd|secret|token|key|sig|credential|auth)"
+_OF_SECRETS: Final = r"(?:passw|pwd|secret|token|key|sig|credential|auth)"
 _PARAMETER: Final = re.compile(
-    rf"(?i)([?&;](?:[^=&;\s#pstkca]++|(?!{_SECRET_PARAMETER})[^=&;\s#])*+)"
-    rf"(?:({_SECRET_PARAMETER}[^=&;\s#]*+)(?:(=)[^&;\s#\"'<>]+)?)?"
+    rf"(?i)([?&;](?:[^=&;\s#pstkca]++|(?!{_OF_SECRETS})[^=&;\s#])*+)"
+    rf"(?:({_OF_SECRETS}[^=&;\s#]*+)(?:(=)[^&;\s#\"'<>]+)?)?"
 )
 """What the query of a URL says of keys."""
 _KEY: Final = re.compile(

@@ -7,6 +7,7 @@ no difference.
 import re
 
 import pytest
+
 from tests.support.all_patterns import Found, all_patterns, computed_patterns
 from tests.support.pumping import pumps_of, slow_pump
 

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 
 import pytest
-from tests.support.pumping import Pump, growth, slow_pump
-
-from orchestrator.sdk import readable
-from orchestrator.telemetry.logs import bounded
-from orchestrator.telemetry.redaction import Redaction
 from orchestrator_services.prompting.data import data
 from orchestrator_services.tools.markdown import inline
 from orchestrator_services.tools.markdown_text import harmless
 from orchestrator_services.tools.paths import glob_matches
+
+from orchestrator.sdk import readable
+from orchestrator.telemetry.logs import bounded
+from orchestrator.telemetry.redaction import Redaction
+from tests.support.pumping import Pump, growth, slow_pump
 
 REDACT = Redaction(["a-known-secret"])
 URLS = ["?key", "?", "&token", "://", "%3a%2f%2f", "https://a:b", "a@", ":", "%40"]
