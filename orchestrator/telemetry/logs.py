@@ -127,7 +127,16 @@ def session_of(record: logging.LogRecord) -> str:
 
 def _human_handler(stream: TextIO) -> logging.Handler:
     from rich.console import Console
+    from rich.highlighter import NullHighlighter
     from rich.logging import RichHandler
 
     console = Console(file=stream, soft_wrap=True)
-    return RichHandler(console=console, show_path=False, markup=False, log_time_format="%H:%M:%S")
+    # Its own highlighter takes half a minute for some messages.
+    return RichHandler(
+        console=console,
+        show_path=False,
+        markup=False,
+        log_time_format="%H:%M:%S",
+        highlighter=NullHighlighter(),
+        keywords=[],
+    )
