@@ -15,7 +15,7 @@ def dependencies(step: Step) -> frozenset[str]:
 def problems_of(plan: Plan) -> list[str]:
     """What is wrong with a plan, for people; empty for a valid one."""
     names = Counter(step.step_id for step in plan.steps)
-    known = names.keys()
+    known = set(names)
     problems = [f"two steps are named {name}" for name in sorted(names) if names[name] > 1]
     if not plan.steps and plan.result is None:
         problems.append("the plan has neither steps nor a result")
