@@ -1,5 +1,6 @@
 """Rules for all plans, whichever planner made them."""
 
+from collections import Counter
 from graphlib import CycleError, TopologicalSorter
 
 from orchestrator.messages.types import Plan, Step
@@ -13,9 +14,9 @@ def dependencies(step: Step) -> frozenset[str]:
 
 def problems_of(plan: Plan) -> list[str]:
     """What is wrong with a plan, for people; empty for a valid one."""
-    names = [step.step_id for step in plan.steps]
+    names = Counter(step.step_id for step in plan.steps)
     known = set(names)
-    problems = [f"two steps are named {name}" for name in sorted({n for n in names if names.count(n) > 1})]
+    problems = [f"two steps are named {name}" for name in sorted(names) if names[name] > 1]
     if not plan.steps and plan.result is None:
         problems.append("the plan has neither steps nor a result")
     for step in plan.steps:

@@ -1,5 +1,6 @@
 """Agents: their profiles, written in YAML."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -118,8 +119,8 @@ class Agent(Thinking):
 
     @pydantic.model_validator(mode="after")
     def _each_reviewer_once(self) -> "Agent":
-        names = [reviewer.name for reviewer in self.reviewers]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        names = Counter(reviewer.name for reviewer in self.reviewers)
+        if twice := sorted(name for name, times in names.items() if times > 1):
             raise ValueError(f"these reviewers are listed twice: {', '.join(twice)}")
         return self
 

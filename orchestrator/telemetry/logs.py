@@ -14,8 +14,10 @@ from orchestrator.telemetry.redaction import HIDDEN, SECRET_NAME, Redaction
 
 Format = Literal["auto", "human", "json"]
 
-LONGEST_STACK: Final = 20_000
-"""Characters of the stack in one line."""
+LONGEST: Final = 20_000
+"""Characters of a message, a field or a stack."""
+_MARGIN: Final = 4_000
+"""Characters of the longest secret that is sure to be hidden where a text is cut: tokens have up to 2,000."""
 _session: Final[ContextVar[str]] = ContextVar("session", default="")
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -66,7 +68,7 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": self._redact(record.getMessage()),
+            "message": bounded(record.getMessage(), self._redact),
         }
         correlation_id = session_of(record)
         if correlation_id:
@@ -77,13 +79,13 @@ class JsonFormatter(logging.Formatter):
                 line[name] = HIDDEN if SECRET_NAME.search(name) else self._plain(value)
         if record.exc_info and record.exc_info[0]:
             line["error"] = record.exc_info[0].__name__
-            line["stack"] = bounded_stack(self.formatException(record.exc_info), self._redact)
+            line["stack"] = bounded(self.formatException(record.exc_info), self._redact)
         return json_safe(json.dumps(line, ensure_ascii=False))
 
     def _plain(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float):
             return value
-        return self._redact(str(value))
+        return bounded(str(value), self._redact)
 
 
 class PlainFormatter(logging.Formatter):
@@ -97,25 +99,25 @@ class PlainFormatter(logging.Formatter):
         correlation_id = session_of(record)
         tail = f"  ({correlation_id})" if correlation_id else ""
         record.message = record.getMessage()
-        message = one_line(self._redact(f"{self.formatMessage(record)}{tail}"))
+        message = one_line(bounded(f"{self.formatMessage(record)}{tail}", self._redact))
         if not record.exc_info:
             return message
-        return indented(f"{message}\n{bounded_stack(self.formatException(record.exc_info), self._redact)}")
+        return indented(f"{message}\n{bounded(self.formatException(record.exc_info), self._redact)}")
 
 
-def bounded_stack(stack: str, redact: Callable[[str], str]) -> str:
-    """A stack without secrets, of a length that a log can take: the messages of its exceptions may have any."""
-    # Cut twice, so that no half of a secret is left where the first cut was.
-    return _cut(redact(_cut(stack, 10 * LONGEST_STACK)), LONGEST_STACK)
+def bounded(text: str, redact: Callable[[str], str]) -> str:
+    """The text without secrets, and without its middle if it is too long for a log: messages of exceptions may have
+    any length. Where it happened is at the end of a stack.
 
-
-def _cut(text: str, longest: int) -> str:
-    """The text without its middle, if it is too long: where it happened is at the end."""
-    left_out = len(text) - longest
-    if left_out <= 0:
-        return text
-    half = longest // 2
-    return f"{text[:half]}\n… {left_out} characters …\n{text[-half:]}"
+    What is left out is not searched for secrets, but for a margin: a secret that is cut in two is in the margin, which
+    is not shown.
+    """
+    left_out = len(text) - LONGEST
+    if left_out <= 2 * _MARGIN:
+        return redact(text)
+    half = LONGEST // 2
+    begin, end = redact(text[: half + _MARGIN])[:-_MARGIN], redact(text[-half - _MARGIN :])[_MARGIN:]
+    return f"{begin}\n… {left_out} characters …\n{end}"
 
 
 def session_of(record: logging.LogRecord) -> str:
@@ -125,7 +127,16 @@ def session_of(record: logging.LogRecord) -> str:
 
 def _human_handler(stream: TextIO) -> logging.Handler:
     from rich.console import Console
+    from rich.highlighter import NullHighlighter
     from rich.logging import RichHandler
 
     console = Console(file=stream, soft_wrap=True)
-    return RichHandler(console=console, show_path=False, markup=False, log_time_format="%H:%M:%S")
+    # Its own highlighter takes half a minute for some messages.
+    return RichHandler(
+        console=console,
+        show_path=False,
+        markup=False,
+        log_time_format="%H:%M:%S",
+        highlighter=NullHighlighter(),
+        keywords=[],
+    )

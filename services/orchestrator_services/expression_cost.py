@@ -22,6 +22,10 @@ _CHARACTERS: Final = 20_000
 _REGEX: Final = 1_000
 _LARGE_REGEX: Final = 300_000
 """Steps for compiling a regular expression: a plain literal, and one that repeats, names classes, or is computed."""
+_PLAIN_REGEX: Final = 20
+_REPEATING: Final = 400
+"""Characters of an expression that repeats something and is cheap, and steps for each one more: its automaton may get
+too many states to be kept, and is then followed in all of them at once."""
 
 Token = tuple[str, str]
 
@@ -76,7 +80,8 @@ def _regex_steps(tokens: Sequence[Token], index: int) -> int:
     # As a function, `matches(text, pattern)`, it counts as computed.
     match following:
         case [("other", "("), ("string" | "raw", pattern), ("other", ")")] if not {"{", "\\"} & set(pattern):
-            return _REGEX
+            longer = max(0, len(pattern) - _PLAIN_REGEX) if set("*+?") & set(pattern) else 0
+            return _REGEX + _REPEATING * longer
         case _:
             return _LARGE_REGEX
 

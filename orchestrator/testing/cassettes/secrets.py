@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
-from orchestrator.telemetry.redaction import HIDDEN, KEY, secrets_in
+from orchestrator.telemetry.redaction import HIDDEN, keys_in, secrets_in, without_keys
 
 NAMES: Final = (
     r"((api|access|account|private|secret|subscription)[_-]?keys?([_-]?ids?)?|tokens?|secrets?|passw(or)?ds?"
@@ -14,7 +14,6 @@ NAMES: Final = (
 )
 _FIELD: Final = re.compile(NAMES, re.IGNORECASE)
 _FORMS: Final = {
-    "text with the form of a key": KEY,
     "a bearer token": re.compile(r"(?<=[Bb]earer )[\w.~+/=-]{16,}"),
     # OpenAI's errors name them.
     "the id of an organisation or a project": re.compile(r"\b(?:org-|proj_)[A-Za-z0-9]{16,}"),
@@ -59,21 +58,24 @@ class Secrets:
             for value in secrets_in(environment)
             for form in (value, json.dumps(value)[1:-1], quote(value), quote_plus(value))
         }
-        self._forms = dict(_FORMS)
-        if known:
-            longest_first = sorted(known, key=len, reverse=True)
-            of_variables = re.compile("|".join(map(re.escape, longest_first)))
-            self._forms = {"the value of a secret variable of the environment": of_variables, **_FORMS}
+        longest_first = sorted(known, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, longest_first))) if known else None
 
     def found(self, text: str) -> Iterator[tuple[str, int, int]]:
         """What kind of secret is in the text, from where, to where; fields are not looked at."""
-        for kind, form in self._forms.items():
+        if self._known:
+            for one in self._known.finditer(text):
+                yield "the value of a secret variable of the environment", one.start(), one.end()
+        for first, end in keys_in(text):
+            yield "text with the form of a key", first, end
+        for kind, form in _FORMS.items():
             for one in form.finditer(text):
                 yield kind, one.start(), one.end()
 
     def text(self, text: str) -> str:
         """The text without secrets; fields are not looked at."""
-        for form in self._forms.values():
+        text = without_keys(self._known.sub(HIDDEN, text) if self._known else text)
+        for form in _FORMS.values():
             text = form.sub(HIDDEN, text)
         return text
 

@@ -41,20 +41,29 @@ def _unicode(content: Any) -> Any:
 def with_distinct_calls(response: ModelResponse) -> ModelResponse:
     """The response, in which no two calls have the same id and none has an empty one: answers find their call by it.
     Some servers number the calls of a response by the tool's name, or not at all."""
-    seen: set[str] = set()
+    distinct = _Distinct()
     parts: list[ModelResponsePart] = []
     for part in response.parts:
         if isinstance(part, ToolCallPart):
-            part = replace(part, tool_call_id=_distinct(part.tool_call_id, seen))
-            seen.add(part.tool_call_id)
+            part = replace(part, tool_call_id=distinct(part.tool_call_id))
         parts.append(part)
     return replace(response, parts=parts)
 
 
-def _distinct(call_id: str, seen: set[str]) -> str:
-    base = call_id or "call"
-    found, number = base, 1
-    while found in seen:
-        number += 1
-        found = f"{base}-{number}"
-    return found
+class _Distinct:
+    """Gives each call an id of its own: its own, or that with the next number."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self._last: dict[str, int] = {}
+        """The last number behind each id: a response may have thousands of calls with the same one."""
+
+    def __call__(self, call_id: str) -> str:
+        base = call_id or "call"
+        found, number = base, self._last.get(base, 1)
+        while found in self._seen:
+            number += 1
+            found = f"{base}-{number}"
+        self._last[base] = number
+        self._seen.add(found)
+        return found

@@ -12,7 +12,7 @@ RULE: Final = (
 """What every model is told about data."""
 
 
-_TAG: Final = re.compile(r"<(?=\s*/?\s*data\b)", re.IGNORECASE)
+_TAG: Final = re.compile(r"<(?=\s*(?:/\s*)?data\b)", re.IGNORECASE)
 """What a model could take for the beginning or the end of data."""
 
 

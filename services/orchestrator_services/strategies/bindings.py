@@ -1,6 +1,7 @@
 """References to outputs, as models write them into plans: `{"$output": "step", "at": "/pointer"}`."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from typing import Any, Final
 
 from orchestrator.sdk import ContractError, Output, Values
@@ -8,6 +9,9 @@ from orchestrator.sdk.messages import fill_content, types
 
 OUTPUT: Final = "$output"
 _AT: Final = "at"
+_MOST_PROBLEMS: Final = 20
+_MOST_NAMES: Final = 20
+"""What a model is told of a plan that is wrong: a plan may have thousands of references and steps."""
 
 
 def planned_step(revision: int, name: str) -> str:
@@ -22,9 +26,12 @@ def is_of_plan(step: str, revision: int) -> bool:
 
 def earlier_step(name: str, outputs: Mapping[str, Any]) -> str | None:
     """The step of an earlier plan that is meant: by its own name, or the last one that its plan called so."""
-    if name in outputs:
-        return name
-    return next((step for step in reversed(list(outputs)) if step.partition("-")[2] == name), None)
+    return _earlier_steps(outputs).get(name)
+
+
+def _earlier_steps(outputs: Mapping[str, Any]) -> dict[str, str]:
+    """Each name that a step of an earlier plan goes by, and the step."""
+    return {step.partition("-")[2]: step for step in outputs} | {step: step for step in outputs}
 
 
 class Binding:
@@ -35,6 +42,16 @@ class Binding:
         self.problems: list[str] = []
         self._steps = steps
         self._earlier = earlier
+        self._earlier_steps = _earlier_steps(earlier)
+
+    def is_wrong(self, problem: str) -> None:
+        """Keeps what is wrong, unless so much is that nobody reads it."""
+        if len(self.problems) < _MOST_PROBLEMS:
+            self.problems.append(problem)
+
+    def is_earlier(self, name: str) -> bool:
+        """Whether a name is that of a step of an earlier plan."""
+        return name in self._earlier_steps
 
     def bound(self, content: Any, place: str) -> Any:
         """The content, with an `Output` or a literal value for each reference in it."""
@@ -51,27 +68,32 @@ class Binding:
     def _output(self, name: str, reference: Mapping[str, Any], place: str) -> Any:
         at = reference.get(_AT) or ""
         if reference.keys() - {OUTPUT, _AT} or not isinstance(at, str) or (at and not at.startswith("/")):
-            self.problems.append(
+            self.is_wrong(
                 f'{place}: a reference is {{"{OUTPUT}": "STEP"}}, with "{_AT}": "/POINTER" for a part of the output'
             )
             return None
         if name in self._steps:
             return Output(self._steps[name], at)
-        step = earlier_step(name, self._earlier)
+        step = self._earlier_steps.get(name)
         if step is None:
-            known = ", ".join((*self._steps, *self._earlier)) or "none"
-            self.problems.append(f"{place}: there is no output of a step {name}; there are those of {known}")
+            self.is_wrong(f"{place}: there is no output of a step {name}; there are those of {self._known()}")
             return None
         try:
             return fill_content(None, [types.Reference(step_id=step, at=at)], self._earlier)
         except ContractError as error:
-            self.problems.append(f"{place}: {error}")
+            self.is_wrong(f"{place}: {error}")
             return None
+
+    def _known(self) -> str:
+        names = islice(chain(self._steps, self._earlier), _MOST_NAMES)
+        others = len(self._steps) + len(self._earlier) - _MOST_NAMES
+        return (", ".join(names) or "none") + (f" and {others} others" if others > 0 else "")
 
 
 async def loaded(content: Any, outputs: Mapping[str, types.Value], values: Values) -> dict[str, Any]:
     """The earlier outputs that the content may refer to, by step. The others are not loaded, and null."""
-    wanted = {earlier_step(name, outputs) for name in _names(content)}
+    steps = _earlier_steps(outputs)
+    wanted = {steps.get(name) for name in _names(content)}
     return {step: await values.load(value) if step in wanted else None for step, value in outputs.items()}
 
 

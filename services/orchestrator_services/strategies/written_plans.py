@@ -163,7 +163,7 @@ def _step(
     name, tool = written["step"], written["tool"]
     arguments = binding.bound(written["arguments"], name)
     if not isinstance(arguments, dict):
-        binding.problems.append(f"{name}: arguments must be an object, with references inside it")
+        binding.is_wrong(f"{name}: arguments must be an object, with references inside it")
         arguments = {}
     if tool == READ_ON:
         arguments = _reading_on(name, arguments, binding, under)
@@ -171,7 +171,7 @@ def _step(
     after = [
         names.get(other, other)
         for other in written.get("after", ())
-        if other in names or earlier_step(other, under.outputs) is None
+        if other in names or not binding.is_earlier(other)
     ]
     return step(names[name], tool, arguments=arguments, after=after)
 
@@ -184,7 +184,8 @@ def _reading_on(
     problems = _known(document(arguments)).problems(under.tools[READ_ON])
     if problems or not isinstance(given, str):
         problems = problems or ["step must be the name of a step"]
-        binding.problems += [f"the arguments of step {name} do not fit {READ_ON}: {one}" for one in problems]
+        for one in problems:
+            binding.is_wrong(f"the arguments of step {name} do not fit {READ_ON}: {one}")
         return arguments
     return reading_on({**arguments, "step": earlier_step(given, under.outputs) or given}, under.outputs)
 

@@ -57,14 +57,24 @@ class Arguments:
         """
         if () in self.holes:
             return []
-        return explained(error for error in mismatches(schema, self.content) if self._counts(error))
+        holes = _Holes(self.holes)
+        return explained(error for error in mismatches(schema, self.content) if not holes.concern(error))
 
-    def _counts(self, error: ValidationError) -> bool:
-        """Whether a problem is about what is known, and not about a hole or something that contains one."""
+
+class _Holes:
+    """Places whose values are not known; both they and the problems may be many."""
+
+    def __init__(self, holes: Iterable[tuple[str, ...]]) -> None:
+        self._holes = frozenset(holes)
+        self._around = frozenset(hole[:length] for hole in self._holes for length in range(len(hole) + 1))
+
+    def concern(self, error: ValidationError) -> bool:
+        """Whether a problem is about a hole, or something that contains one, and not about what is known."""
         path = tuple(map(str, error.absolute_path))
-        if error.validator in _ABOUT_NAMES and path not in self.holes:
-            return True
-        return not any(hole[: len(path)] == path or path[: len(hole)] == hole for hole in self.holes)
+        if error.validator in _ABOUT_NAMES and path not in self._holes:
+            return False
+        inside = any(path[:length] in self._holes for length in range(len(path) + 1))
+        return inside or path in self._around
 
 
 def parameters(tool: types.ToolDefinition) -> frozenset[str]:

@@ -96,7 +96,7 @@ def _read(text: str, begin: int, line: int, wrong: Report, *, must_go_on: bool) 
     except json.JSONDecodeError as error:
         # In an array it is the place that helps, in JSON Lines the record.
         at = line + (text.count("\n", begin, error.pos) if must_go_on else 0)
-        cut = "" if text[error.pos :].strip() else " (the file is cut off)"
+        cut = " (the file is cut off)" if _after_space(text, error.pos) == len(text) else ""
         problem = Wrong(at, f"is not JSON: {error.msg}{cut}")
     except RecursionError:
         problem = Wrong(line, "is nested too deeply")

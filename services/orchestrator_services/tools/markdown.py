@@ -9,6 +9,7 @@ from orchestrator_services.tools.markdown_text import harmless, without_hidden
 MAX_HEADING = 6
 NOTHING = "n/a"
 # Markup inside a line of text; the pipe also ends a table cell.
+BLANKS = re.compile(r"\s+")
 MARKUP = re.compile(r"([\\`*_\[\]<>|])")
 
 
@@ -49,7 +50,7 @@ def inline(value: Any) -> str:
         return number(value)
     if isinstance(value, str):
         escaped = MARKUP.sub(r"\\\1", without_hidden(value.strip().replace("\r", "\n")))
-        return re.sub(r"\s*(?:\r\n|\r|\n)\s*", "<br>", escaped)
+        return BLANKS.sub(lambda found: "<br>" if "\n" in found[0] else found[0], escaped)
     if isinstance(value, Mapping):
         return ", ".join(f"{inline(str(key))}: {inline(item)}" for key, item in value.items()) or NOTHING
     if isinstance(value, Sequence):

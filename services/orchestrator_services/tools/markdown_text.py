@@ -5,6 +5,8 @@ serves it what its address says, and a `javascript:` link runs when it is follow
 """
 
 import re
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -18,6 +20,10 @@ TAG: Final = re.compile(r"<(?=[A-Za-z/!?])")
 IMAGE: Final = re.compile(r"!(?=\[)")
 BRACKET: Final = re.compile(r"\[")
 CODE_OR_ESCAPE: Final = re.compile(r"\\.|`+", re.DOTALL)
+BACKTICKS: Final = re.compile(r"`+")
+PARAGRAPH_END: Final = re.compile(r"\n[ \t>]*(?=\n)")
+MARKUP: Final = re.compile(r"([\\`*_\[\]<>|!&])")
+BLANK: Final = re.compile(r"[\x00-\x20]")
 # Controls of terminals, and of the direction of writing.
 HIDDEN: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
@@ -36,7 +42,7 @@ def harmless(text: str) -> str:
             return _closed(text)
         text = _without_links(text, bad)
     # Not reached by any text that is known; nothing of it is markup any more.
-    return re.sub(r"([\\`*_\[\]<>|!&])", lambda found: f"&#{ord(found[0])};", text)
+    return MARKUP.sub(lambda found: f"&#{ord(found[0])};", text)
 
 
 def without_hidden(text: str) -> str:
@@ -71,19 +77,40 @@ def _code_lines(text: str) -> set[int]:
 def _escaped(text: str) -> str:
     """Escapes HTML and images, but in spans of code. A span is closed by as many backticks as open it."""
     parts, position = [], 0
+    closings = _Closings(text)
     while found := CODE_OR_ESCAPE.search(text, position):
         end = found.end()
-        if found[0].startswith("`"):
-            closing = re.compile(rf"(?<!`){found[0]}(?!`)").search(text, end)
-            # No span goes over the end of its paragraph.
-            if closing and not re.search(r"\n[ \t>]*\n", text[end : closing.start()]):
-                parts += [_entities(text[position : found.start()]), text[found.start() : closing.end()]]
-                position = closing.end()
-                continue
-        parts.append(_entities(text[position:end]))
-        position = end
+        closing = closings.after(end, len(found[0])) if found[0].startswith("`") else None
+        if closing is not None:
+            parts += [_entities(text[position : found.start()]), text[found.start() : closing]]
+            position = closing
+        else:
+            parts.append(_entities(text[position:end]))
+            position = end
     parts.append(_entities(text[position:]))
     return "".join(parts)
+
+
+class _Closings:
+    """Where spans of code end; found once for the whole text, which may have as many beginnings as characters."""
+
+    def __init__(self, text: str) -> None:
+        self._runs: defaultdict[int, list[int]] = defaultdict(list)
+        """Of each number of backticks where there are as many."""
+        for found in BACKTICKS.finditer(text):
+            self._runs[len(found[0])].append(found.start())
+        self._paragraph_ends = [found.start() for found in PARAGRAPH_END.finditer(text)]
+
+    def after(self, position: int, backticks: int) -> int | None:
+        """The end of the span that as many backticks before the position open; None if it is no span: none goes over
+        the end of its paragraph."""
+        runs = self._runs[backticks]
+        index = bisect_left(runs, position)
+        if index == len(runs):
+            return None
+        paragraph = bisect_left(self._paragraph_ends, position)
+        is_over = paragraph < len(self._paragraph_ends) and self._paragraph_ends[paragraph] < runs[index]
+        return None if is_over else runs[index] + backticks
 
 
 def _entities(text: str) -> str:
@@ -121,7 +148,7 @@ def _is_bad(token: Token) -> bool:
         return True
     href = token.attrGet("href")
     scheme = SCHEME.match(str(href)) if href else None
-    return scheme is not None and re.sub(r"[\x00-\x20]", "", scheme[1]).lower() not in ALLOWED_SCHEMES
+    return scheme is not None and BLANK.sub("", scheme[1]).lower() not in ALLOWED_SCHEMES
 
 
 def _without_links(text: str, places: list[tuple[int, int]]) -> str:

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from orchestrator.sdk import HandlerError, InvalidInput, PermanentError, TransientError
 from orchestrator_services.tools.settings import PREFIX, ToolSettings
+
+_LONGEST_PATTERN: Final = 1_000
+"""Characters: every file's name is compared with it."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,10 @@ class Folder:
         Links to folders are not followed, links to files only if they end inside. Names may be bytes that are not
         UTF-8: `is_text` tells them, `name` refuses them.
         """
+        if len(pattern) > _LONGEST_PATTERN:
+            raise InvalidInput(
+                f"the pattern has {len(pattern)} characters; at most {_LONGEST_PATTERN} are allowed"
+            )
         start = self.locate(path)
         mode = _status(path, start).st_mode
         if stat.S_ISREG(mode):
@@ -113,7 +120,9 @@ def glob_matches(name: str, pattern: str) -> bool:
     """
     if "/" not in pattern and pattern != "**":
         pattern = f"**/{pattern}"
-    wanted = pattern.split("/")
+    parts = pattern.split("/")
+    # Two `**` side by side are one.
+    wanted = [part for part, after in zip(parts, [*parts[1:], ""], strict=True) if not part == after == "**"]
     if wanted[-1] == "**":
         wanted.append("*")
 

@@ -103,3 +103,10 @@ async def test_it_is_killed_at_its_limits_while_everything_else_goes_on(
 
     assert turns > 3
     beside.cancel()
+
+
+def test_a_long_expression_over_a_long_text_is_not_evaluated_at_once() -> None:
+    expression = compiled(f'text.matches("([ab]*a{"[ab]" * 300})+c")', ("text",))
+
+    with pytest.raises(CostlyExpressionError):
+        expression.evaluate({"text": "ab" * 10_000})
