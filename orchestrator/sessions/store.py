@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 
 from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.sessions.tables import STORE_VERSION, metadata, store_version
@@ -79,6 +79,14 @@ class SessionStore:
             raise UnavailableError(
                 f"the session store {self._shown} does not respond: {error.orig}. "
                 "Is the database running, and may this user write to it? ORCHESTRATOR_SESSIONS_URL names it"
+            ) from error
+        except DatabaseError as error:
+            if type(error) is not DatabaseError:
+                raise
+            # SQLite's for a file that is damaged, or is none of its files.
+            raise UnavailableError(
+                f"the session store {self._shown} cannot be read: {error.orig}. Stop what uses the file, move it away "
+                f"with those beside it (-wal, -shm), and start again: it is made anew from the topics"
             ) from error
 
 

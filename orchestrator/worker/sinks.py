@@ -19,7 +19,7 @@ from orchestrator.bus.ports import Consumer, Position, Reading, Received, Start
 from orchestrator.bus.standalone import all_partitions
 from orchestrator.delivery.caps import DECODE, DeadLetterCaps
 from orchestrator.delivery.dead_letters import HANDLE, UNDECODABLE, unresolved
-from orchestrator.errors import ConfigurationError, UnavailableError
+from orchestrator.errors import ConfigurationError, OrchestratorError, UnavailableError
 from orchestrator.messages.base import Command, Event
 from orchestrator.messages.catalogue import matching
 from orchestrator.messages.types import Failure
@@ -124,7 +124,7 @@ class SinkRunner:
                     logger.warning(
                         "sink %s returns to its stored positions: %s",
                         *(self.plugin.name, described(error)),
-                        exc_info=error,
+                        exc_info=None if isinstance(error, OrchestratorError) else error,
                     )
                     self._stop.wait(backoff_s)
                     backoff_s = min(backoff_s * 2, self._settings.max_backoff_s)

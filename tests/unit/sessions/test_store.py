@@ -95,6 +95,26 @@ def test_a_database_that_does_not_answer_is_unavailable(tmp_path: Path) -> None:
         SessionStore(f"sqlite:///{tmp_path}")
 
 
+def test_a_file_that_is_none_of_a_database_says_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "sessions.sqlite"
+    file.write_bytes(b"no database at all, " * 1_000)
+    with pytest.raises(UnavailableError, match=r"file is not a database.*made anew from the topics"):
+        SessionStore(f"sqlite:///{file}")
+
+
+def test_a_damaged_database_is_no_fault_of_what_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "sessions.sqlite"
+    made = SessionStore(f"sqlite:///{file}")
+    with made.writing() as writer:
+        rows = [{"topic": "events", "partition": number, "next": 1} for number in range(5_000)]
+        writer.execute(offsets.insert(), rows)
+    made.close()
+    content = file.read_bytes()
+    file.write_bytes(content[:4_096] + b"\xff" * (len(content) - 4_096))
+    with pytest.raises(UnavailableError, match=r"cannot be read|does not respond"):
+        SessionStore(f"sqlite:///{file}")
+
+
 def test_a_reader_sees_one_state_while_a_writer_writes(store: SessionStore) -> None:
     with store.reading() as reader:
         assert reader.execute(sa.select(offsets)).all() == []

@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Outgoing
-from orchestrator.errors import ConfigurationError
+from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.messages.catalogue import Topic
 from orchestrator.sdk import Delivery, Positions, SinkPlugin, TransientError, sink
 from orchestrator.worker.host import Host
@@ -167,7 +167,11 @@ def test_what_cannot_be_stored_has_a_dead_letter_also_before_what_cannot_be_deco
     assert stages == {0: "handle", 1: "decode"}
 
 
-@pytest.mark.parametrize("error", [OSError("the disk is full"), TransientError("too busy")], ids=repr)
+@pytest.mark.parametrize(
+    "error",
+    [OSError("the disk is full"), TransientError("too busy"), UnavailableError("the store is damaged")],
+    ids=repr,
+)
 def test_no_record_is_blamed_for_a_store_that_is_away(lab: Lab, error: BaseException) -> None:
     sink = PickySink(0, error)
     lab.execute(0)
