@@ -73,7 +73,11 @@ class TestAnswers:
         ("headers", "body", "reason"),
         [
             ({"content_type": "image/png"}, b"\x89PNG", "image/png, which is neither text nor JSON"),
-            ({"content_encoding": "gzip"}, gzip.compress(b"x", mtime=0), "compressed body although the request"),
+            (
+                {"content_encoding": "gzip"},
+                gzip.compress(b"x", mtime=0),
+                "compressed body although the request",
+            ),
             ({"content_type": "application/json"}, b"{", "not valid JSON"),
             ({"content_type": "application/json"}, b"[" * 100_000, "not valid JSON"),
         ],
