@@ -13,3 +13,7 @@ def endless(case: bytes) -> None:
     count = len(case)
     while count:
         count += 1
+
+
+def lasting(case: bytes) -> None:
+    sum(range(len(case) + 10_000_000))

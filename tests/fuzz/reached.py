@@ -8,12 +8,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from time import thread_time
 from types import CodeType, FrameType
 from typing import Any, Final
 
 _COMPILED: Final = "<avro "
 """Beginning of the file name of code that is compiled from schemas: it guides as well, and is not told."""
 _LINES: Final = 1 << 14
+_MOST_S: Final = 10
+_LINE_S: Final = 0.001
+"""CPU seconds that an input may take, and for each line that it runs: one call of a library may take any time."""
 
 Trace = Callable[[FrameType, str, Any], Any]
 
@@ -50,10 +54,14 @@ class Tracer:
         self._run, self._last = Run(), 0
         before = sys.gettrace()
         sys.settrace(self._enter)
+        start = thread_time()
         try:
             yield self._run
         finally:
             sys.settrace(before)
+        spent = thread_time() - start
+        if spent > _MOST_S + _LINE_S * self._run.steps:
+            raise TooManySteps(f"{spent:.0f} seconds of CPU for {self._run.steps} lines")
 
     def all_lines(self) -> set[tuple[str, int]]:
         """Lines of all functions of the modules."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.fuzz import corpus, planted
+from tests.fuzz import corpus, planted, reached
 from tests.fuzz.engine import Search
 from tests.fuzz.runs import run
 from tests.fuzz.target import Target
@@ -54,6 +54,15 @@ def test_work_without_end_is_a_fault() -> None:
 
     [place] = found.faults
     assert place.startswith("TooManySteps")
+
+
+def test_a_line_that_takes_long_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reached, "_MOST_S", 0.01)
+
+    found = search(planted.lasting).run(1, "0")
+
+    [fault] = found.faults.values()
+    assert "seconds of CPU for" in fault.text
 
 
 def test_a_process_that_dies_leaves_its_input_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from orchestrator.telemetry import logs
+from orchestrator.telemetry.redaction import Redaction
 
 SESSION = "0190b2c4-7f3a-7c1e-9d2b-3f4a5b6c7d8e"
 
@@ -107,3 +108,15 @@ def test_an_error_of_any_length_and_any_text_is_a_line_that_can_be_written(form:
 
     assert 0 < len(raw.getvalue()) < 50_000
     assert b"hunter22" not in raw.getvalue()
+
+
+def test_a_secret_that_is_cut_in_two_is_not_shown_in_part() -> None:
+    secret = "https://me:" + "hunter2-" * 50 + "@db/sessions"
+
+    for shift in range(0, 8_000, 37):
+        begin, end = "x " * 3_500 + "y" * shift, "y" * (8_000 - shift) + " x" * 3_500
+        shown = logs.bounded(f"{begin}{secret}{' z' * 15_000} {secret}{end}", Redaction())
+
+        assert "hunter2-" not in shown
+        assert len(shown) < logs.LONGEST + 200
+        assert " characters …\n" in shown
