@@ -24,7 +24,7 @@ from orchestrator.engine.fencing import RestoreError, fatal_is_fenced
 from orchestrator.engine.held import HeldPositions
 from orchestrator.engine.linger import poll_lingering
 from orchestrator.engine.offset_metadata import batch_number, metadata_of
-from orchestrator.engine.recovery.partition_counts import common_count, refuse_other_count
+from orchestrator.engine.recovery.partition_counts import commits_of, common_count, refuse_other_count
 from orchestrator.engine.recovery.progress import Progress
 from orchestrator.engine.recovery.restore import restore
 from orchestrator.engine.state.encoding import Encoder
@@ -62,6 +62,8 @@ class SlotAssignment:
         self.epoch = 0
         """Changes whenever partitions are assigned, revoked or restored."""
         self.partition_count = common_count(bus)
+        self._foreign_commits: frozenset[int] = frozenset()
+        """Partitions whose committed offsets somebody else has written, as their metadata shows."""
         self.installation = bus.installation
         self.before_restore: Callable[[Deadline], object] = lambda _deadline: None
         """Ends the open transaction of a predecessor on this slot."""
@@ -237,13 +239,12 @@ class SlotAssignment:
         deadline = Deadline.after(self._restore_s)
         self.before_restore(deadline)
         if not self.restored:
-            refuse_other_count(self._group_consumer, self.partition_count)
+            self._foreign_commits = refuse_other_count(self._group_consumer, self.partition_count)
         places = [(topic, number) for number in numbers for topic in INPUT_TOPICS]
         committed = self._group_consumer.committed(places, deadline)
         for number in numbers:
             self._drop(number)
-            own = {topic: commit for (topic, found), commit in committed.items() if found == number}
-            self._restore_one(number, own, deadline)
+            self._restore_one(number, commits_of(number, committed, self._foreign_commits), deadline)
         # If it stayed assigned, it would fetch history all the time and keep it in memory.
         self._restore_consumer.assign({})
         self._assign_tasks()

@@ -8,11 +8,12 @@ from typing import Final
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import FatalError
-from orchestrator.bus.ports import Consumer, Position
-from orchestrator.errors import ContractError, UnavailableError
+from orchestrator.bus.ports import Commit, Consumer, Position
+from orchestrator.errors import UnavailableError
 from orchestrator.worker.commits import OffsetCommitter
 from orchestrator.worker.completions import CompletionQueue
 from orchestrator.worker.dispatch import Dispatcher
+from orchestrator.worker.offsets import DamagedSet, NewerSet
 from orchestrator.worker.partition import OwnedPartition
 from orchestrator.worker.share import Share
 
@@ -60,14 +61,47 @@ class Assignment:
             committed = self._consumer.committed(positions, Deadline.after(_COMMITTED_TIMEOUT_S))
         except UnavailableError as error:
             raise FatalError(f"{self._service} could not read its committed offsets: {error}") from error
+        ends = self._ends([position for position, (_, metadata) in committed.items() if metadata])
         for position in positions:
-            try:
-                self.owned[position] = OwnedPartition(position, committed.get(position))
-            except ContractError as error:
-                raise ContractError(f"{self._service} cannot resume {_name(position)}: {error}") from error
+            self.owned[position] = self._owned(position, committed.get(position), ends.get(position))
         self._share.owns(len(self.owned))
         self.joined.set()
         return {position: offset for position, (offset, _) in committed.items()}
+
+    def _ends(self, positions: list[Position]) -> dict[Position, int]:
+        """The ends of these logs."""
+        if not positions:
+            return {}
+        deadline = Deadline.after(_COMMITTED_TIMEOUT_S)
+        try:
+            found = self._consumer.watermarks(positions, deadline, read_uncommitted=True)
+        except UnavailableError as error:
+            raise FatalError(f"{self._service} could not read the ends of its logs: {error}") from error
+        return {position: end for position, (_, end) in found.items()}
+
+    def _owned(self, position: Position, commit: Commit | None, end: int | None) -> OwnedPartition:
+        """A partition that resumes at its commit. Whoever may commit for the group may write any metadata."""
+        try:
+            partition = OwnedPartition(position, commit)
+        except NewerSet as error:
+            logger.error("%s does not read %s: %s", self._service, _name(position), error)
+            held = OwnedPartition(position, None)
+            held.is_held, held.paused = True, False
+            return held
+        except DamagedSet as error:
+            problem = str(error)
+        else:
+            if end is None or partition.tracker.restored_end <= end:
+                return partition
+            problem = (
+                f"its commit names offsets up to {partition.tracker.restored_end}, and the log ends at {end}"
+            )
+        offset = commit[0] if commit else 0
+        logger.error(
+            "%s reads everything in %s again from offset %d on: %s",
+            *(self._service, _name(position), offset, problem),
+        )
+        return OwnedPartition(position, (offset, ""))
 
     def on_revoke(self, positions: tuple[Position, ...]) -> None:
         """Gives partitions back to the group, within one deadline:
@@ -117,7 +151,8 @@ class Assignment:
         """Moves past markers and other offsets without a record. Call it only when every record that was polled
         has been taken in."""
         for position, offset in self._consumer.position(self.owned).items():
-            self.owned[position].tracker.skip_to(offset)
+            if not self.owned[position].is_held:
+                self.owned[position].tracker.skip_to(offset)
 
     def apply_backpressure(self) -> None:
         """Pauses full partitions and resumes those with room. A pause drops the client's prefetched records."""
@@ -129,7 +164,7 @@ class Assignment:
                 change([partition.position])
 
     def _should_pause(self, partition: OwnedPartition) -> bool:
-        if self.all_paused or time.monotonic() < partition.slowed_until:
+        if self.all_paused or partition.is_held or time.monotonic() < partition.slowed_until:
             return True
         return not partition.tracker.may_resume if partition.paused else partition.tracker.is_full
 

@@ -37,6 +37,8 @@ class OffsetCommitter:
             extra.setdefault(partition, set()).add(offset)
         commits: dict[OwnedPartition, Commit] = {}
         for partition in partitions:
+            if partition.is_held:
+                continue
             commit = partition.tracker.commit(extra.get(partition, ()))
             if commit is not None and commit != partition.committed:
                 commits[partition] = commit

@@ -220,10 +220,10 @@ class Worker:
             self._dispatcher.submit(ready)
 
     def _take_in(self, received: Received) -> Work | None:
-        """Tracks the record's offset. None for a record that is not to be handled: its partition was revoked,
-        a former owner completed it, the service does not handle it, or it cannot be decoded yet."""
+        """Tracks the record's offset. None for a record that is not to be handled: its partition was revoked
+        or is not read, a former owner completed it, the service does not handle it, or it cannot be decoded yet."""
         partition = self._assignment.owned.get((received.topic, received.partition))
-        if partition is None:
+        if partition is None or partition.is_held:
             return None
         if partition.tracker.is_below_position(received.offset):
             partition = self._assignment.reset(partition)

@@ -32,6 +32,14 @@ _RUNS: Final = f"{_VERSION}r:"
 _PREFIX_CHARACTERS: Final = len(_RUNS)
 
 
+class DamagedSet(ContractError):  # noqa: N818 - named after what is wrong with the metadata
+    """The metadata of a commit holds no set of offsets, although it begins as one."""
+
+
+class NewerSet(ContractError):  # noqa: N818 - named after what is wrong with the metadata
+    """The metadata of a commit was written by a newer release."""
+
+
 class OffsetTracker:
     """The offsets of one partition while one worker owns it. Not thread-safe.
 
@@ -42,7 +50,7 @@ class OffsetTracker:
     def __init__(self, committed: tuple[int, str] | None = None) -> None:
         """`committed` is the group's commit that reading starts from, if there is one.
 
-        Raises `ContractError` for metadata that is damaged or was written by a newer release.
+        Raises `DamagedSet` for metadata that is damaged, and `NewerSet` for that of a newer release.
         """
         self._in_flight: dict[int, None] = {}
         self._position: int | None = None
@@ -53,6 +61,11 @@ class OffsetTracker:
             self._position, metadata = committed
             incomplete, self._restored_end = decode(metadata, self._position)
             self._redelivered.extend(incomplete)
+
+    @property
+    def restored_end(self) -> int:
+        """The end of the set that the commit had; 0 without one."""
+        return self._restored_end
 
     def __len__(self) -> int:
         """How many offsets are known to be incomplete."""
@@ -171,7 +184,7 @@ def decode(metadata: str, lowest: int) -> tuple[list[int], int]:
     """The incomplete offsets, ascending, in the metadata of a commit of `lowest`, and the end of the set.
 
     All other offsets from `lowest` to below the end are completed. Foreign metadata, such as that of a tool
-    that resets offsets, is an empty set. Raises `ContractError` for damaged metadata and for a newer version.
+    that resets offsets, is an empty set. Raises `DamagedSet` for damaged metadata, and `NewerSet` for a newer version.
     """
     form, text = metadata[:_PREFIX_CHARACTERS], metadata[_PREFIX_CHARACTERS:]
     if form in (_BITS, _RUNS):
@@ -179,11 +192,11 @@ def decode(metadata: str, lowest: int) -> tuple[list[int], int]:
             content = b85decode(text)
             return _from_bits(content, lowest) if form == _BITS else _from_runs(content, lowest)
         except ValueError as error:
-            raise ContractError(
+            raise DamagedSet(
                 f"the completed offsets committed above {lowest} are damaged: {error}"
             ) from error
     if len(form) == _PREFIX_CHARACTERS and form[0] in digits and form[1:] in ("b:", "r:"):
-        raise ContractError(
+        raise NewerSet(
             f"the completed offsets committed above {lowest} have format version {form[0]}, which a newer release "
             f"wrote (this one reads {_VERSION}): run that release"
         )

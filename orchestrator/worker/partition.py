@@ -14,6 +14,7 @@ class OwnedPartition:
     __slots__ = (
         "committed",
         "in_flight",
+        "is_held",
         "may_send",
         "may_start",
         "paused",
@@ -23,7 +24,7 @@ class OwnedPartition:
     )
 
     def __init__(self, position: Position, committed: Commit | None) -> None:
-        """Raises `ContractError` for a commit whose metadata cannot be read."""
+        """Raises `DamagedSet` for a commit with a damaged set of offsets, and `NewerSet` for one of a newer release."""
         self.position = position
         self.tracker = OffsetTracker(committed)
         self.committed = committed
@@ -37,3 +38,5 @@ class OwnedPartition:
         """Whether the outputs of its work may still be sent."""
         self.slowed_until = 0.0
         """Not read before, by the monotonic clock: its dead letters exceed their cap. The event loop writes it."""
+        self.is_held = False
+        """Neither read nor committed: what its commit says is of a newer release."""

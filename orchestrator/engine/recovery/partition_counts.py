@@ -1,10 +1,11 @@
 """Checks the partition count of the session topics: the same for all, and the same as when they were written."""
 
 import logging
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.ports import Bus, Consumer, Position
+from orchestrator.bus.ports import Bus, Commit, Consumer, Position
 from orchestrator.engine.offset_metadata import partition_count_in
 from orchestrator.engine.state.partition import INPUT_TOPICS
 from orchestrator.errors import ConfigurationError, UnavailableError
@@ -30,19 +31,37 @@ def common_count(bus: Bus) -> int:
     return counts[Topic.EVENTS]
 
 
-def refuse_other_count(group: Consumer, partition_count: int) -> None:
-    """Raises `ConfigurationError` if any slot has committed offsets under another count. Checks all partitions, because
-    partitions that were added later have no commit of their own to contradict the count."""
+def refuse_other_count(group: Consumer, partition_count: int) -> frozenset[int]:
+    """Raises `ConfigurationError` if slots have committed offsets under another count, and none under this one. Checks
+    all partitions, because partitions that were added later have no commit of their own to contradict the count.
+
+    Where some have, the others are commits of somebody else: the count never changes. Returns their partitions.
+    """
     places: list[Position] = [(Topic.EVENTS, number) for number in range(partition_count)]
     try:
         committed = group.committed(places, Deadline.after(_COMMITTED_S))
     except UnavailableError as error:
         logger.warning("cannot compare the partition count with that of other slots: %s", error)
-        return
-    for (_, number), (_, metadata) in committed.items():
-        count = partition_count_in(metadata)
-        if count not in (0, partition_count):
-            raise other_count(number, count, partition_count)
+        return frozenset()
+    counts = {number: partition_count_in(metadata) for (_, number), (_, metadata) in committed.items()}
+    others = {number: count for number, count in counts.items() if count not in (0, partition_count)}
+    if others and partition_count not in counts.values():
+        raise other_count(*next(iter(others.items())), partition_count)
+    for number, count in others.items():
+        logger.error(
+            "the committed offset of %s/%d says that there were %d partitions, others say %d: somebody else than an "
+            "orchestrator has committed it; it may be wrong, too",
+            *(Topic.EVENTS, number, count, partition_count),
+        )
+    return frozenset(others)
+
+
+def commits_of(
+    number: int, committed: Mapping[Position, Commit], foreign: Collection[int]
+) -> dict[Topic, Commit]:
+    """The commits of a partition, by topic: without their metadata if somebody else has made them."""
+    own = {topic: commit for (topic, found), commit in committed.items() if found == number}
+    return {topic: (offset, "") for topic, (offset, _) in own.items()} if number in foreign else own
 
 
 def other_count(partition: int, before: int, now: int) -> ConfigurationError:

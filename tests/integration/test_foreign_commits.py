@@ -1,0 +1,107 @@
+"""Commits that somebody else has made for a group of ours: whoever may read with a group may commit any metadata."""
+
+from base64 import b85encode
+from pathlib import Path
+from typing import Final
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from orchestrator.bus.settings import BusSettings
+from orchestrator.engine.loop import GROUP
+from orchestrator.local import StackAddress
+from orchestrator.messages.catalogue import Topic
+from orchestrator.worker.offsets import _varint
+from tests.support.saga_lab import SagaLab
+from tests.support.workers import Lab, echo, until
+
+pytestmark = pytest.mark.integration
+
+FAR: Final = "1r:" + b85encode(_varint(2**62)).decode()
+"""All offsets up to the end of time are completed."""
+
+
+@pytest.fixture
+def lab(kafka_stack: StackAddress) -> Lab:
+    return Lab.on(kafka_stack.bootstrap_servers)
+
+
+def commit_as_another(
+    settings: BusSettings, group: str, topic: Topic, offset: int, metadata: str, partition: int = 0
+) -> None:
+    """Commits for a group, once it has no members any more."""
+    prefix = settings.topic_prefix
+    consumer = Consumer({"bootstrap.servers": settings.bootstrap_servers, "group.id": f"{prefix}{group}"})
+    place = TopicPartition(f"{prefix}{topic}", partition, offset, metadata)
+
+    def is_accepted() -> bool:
+        try:
+            consumer.commit(offsets=[place], asynchronous=False)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_MEMBER_ID:
+                raise
+            return False
+        return True
+
+    until(is_accepted, "the group has no members")
+    consumer.close()
+
+
+@pytest.mark.parametrize("metadata", [FAR, "1b:no base 85 at all", "1r:", "²b:x", "x" * 4_000])
+def test_a_commit_of_others_hides_no_record(lab: Lab, metadata: str) -> None:
+    # given: a service that was stopped, and a commit whose set of offsets is none of ours
+    lab.execute(0, 1, partition=0)
+    with lab.running(echo()):
+        until(lambda: lab.completed() == [0, 1], "they are completed")
+    commit_as_another(lab.settings, "echo", Topic.EXECUTE_COMMANDS, 2, metadata)
+    lab.execute(2, 3, partition=0)
+
+    # when it starts again
+    with lab.running(echo()):
+        until(lambda: lab.completed() == [0, 1, 2, 3], "the others are completed")
+        lab.execute(4, partition=0)
+        until(lambda: 4 in lab.completed(), "and what comes later")
+
+    # then
+    assert lab.completed() == [0, 1, 2, 3, 4]
+    assert lab.committed("echo")[Topic.EXECUTE_COMMANDS, 0] == (5, "")
+
+
+def test_a_partition_that_a_newer_release_committed_waits_and_the_others_go_on(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    commit_as_another(lab.settings, "echo", Topic.EXECUTE_COMMANDS, 0, "2b:x")
+    lab.execute(0, partition=0)
+    lab.execute(1, partition=1)
+
+    with lab.running(echo()):
+        until(lambda: lab.completed() == [1], "the other partition is read")
+        lab.execute(2, partition=1)
+        until(lambda: lab.completed() == [1, 2], "and goes on")
+
+    assert lab.completed() == [1, 2]
+    assert lab.committed("echo")[Topic.EXECUTE_COMMANDS, 0] == (0, "2b:x")
+    assert "echo does not read execute.commands/0" in caplog.text
+    assert "run that release" in caplog.text
+
+
+def test_a_partition_count_that_others_contradict_is_a_commit_of_somebody_else(
+    kafka_stack: StackAddress, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # given: two partitions with sessions, and a commit for one of them that says something else
+    lab = SagaLab(Lab.on(kafka_stack.bootstrap_servers, partitions=2), tmp_path)
+    sessions = [lab.new_id(partition=number) for number in (0, 1)]
+    lab.submit(*sessions)
+    with lab.running():
+        for session in sessions:
+            lab.until_history(session, "PlanRequested")
+    offset, _ = lab.committed()[Topic.EVENTS, 1]
+    commit_as_another(lab.installation.settings, GROUP, Topic.EVENTS, offset, "1/9", partition=1)
+
+    # when an orchestrator starts
+    with lab.services(), lab.running():
+        for session in sessions:
+            lab.until_history(session, "TaskCompleted")
+
+    # then
+    assert "says that there were 9 partitions, others say 2" in caplog.text
