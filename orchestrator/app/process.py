@@ -84,6 +84,7 @@ class Process:
         try:
             self._serve_status()
             self._host.start(deadline)
+            self._histories.prepare()
             for name in self.names:
                 self._components[name] = self._component(name)
                 self._components[name].start()

@@ -90,8 +90,12 @@ class Codec:
         return Outgoing(writer.topic, key.encode(), bytes(body), heads, partition)
 
     def expect(self, topics: Iterable[Topic]) -> None:
-        """Looks up, in the background, the schemas that records of these topics may be written with."""
-        self._ids.list_soon(topics)
+        """Looks up the schemas that records of these topics may be written with, as far as the registry has them, so
+        that none of them waits for it later. Not for an event loop's thread.
+
+        Raises `UnavailableError` and `ConfigurationError` if the registry does not respond.
+        """
+        self._ids.look_up(topics)
 
     def ask(self, batch: Iterable[Received]) -> None:
         """Begins to look up the schemas of these records, so that decoding them waits once and not for each one."""

@@ -56,5 +56,5 @@ class SchemaPending(UnavailableError):  # noqa: N818 - named after the state it 
 
 
 class SchemaUnresolved(UnavailableError):  # noqa: N818 - named after the state it reports
-    """The registry has not responded for so long that a record of this schema is set aside: it may be sound, but the
-    records behind it must not wait for ever."""
+    """The registry has not responded for so long, or has so many versions of a subject, that a record of this schema is
+    set aside: it may be sound, but the records behind it must not wait for ever."""

@@ -7,7 +7,8 @@ from typing import Final
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from orchestrator.bus.avro.registry import is_missing, registry_error, schema_of, subject_of
+from orchestrator.bus.avro.registry_errors import is_missing, registry_error
+from orchestrator.bus.avro.subjects import schema_of, subject_of
 from orchestrator.bus.settings import BusSettings
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages.catalogue import CATALOGUE, Entry

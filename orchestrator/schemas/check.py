@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
-from orchestrator.bus.avro.registry import is_missing, registry_error, subject_of
+from orchestrator.bus.avro.registry_errors import is_missing, registry_error
+from orchestrator.bus.avro.subjects import subject_of
 from orchestrator.bus.settings import BusSettings
 from orchestrator.messages.catalogue import CATALOGUE
 from orchestrator.schemas.apply import COMPATIBILITY, registered_id

@@ -49,6 +49,10 @@ class HistoryReader:
         self._closing = threading.Event()
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="history")
 
+    def prepare(self) -> None:
+        """Looks up the schemas of what it reads, as `Codec.expect` does."""
+        self._codec.expect((Topic.SESSIONS, Topic.EVENTS))
+
     async def read(self, correlation_id: str) -> History:
         """The session as it was committed when the reading began.
 

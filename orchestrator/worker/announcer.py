@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import Final
 
 from orchestrator.errors import ContractError, OrchestratorError, UnavailableError
-from orchestrator.messages.base import Definition
+from orchestrator.messages.base import Definition, Message, Record
 from orchestrator.messages.catalogue import CATALOGUE, key_of
 from orchestrator.messages.events import MessageDeadLettered
 from orchestrator.sdk.activities import Activity, begin
@@ -32,13 +32,13 @@ class Announcer:
         self._discovering: Future[None] | None = None
 
     def start(self) -> None:
-        """Looks up the schemas of what the service writes, publishes the definitions that it has, and begins to
-        look for more on the host's event loop.
+        """Looks up the schemas of all that the service may write and reads, publishes the definitions that it has, and
+        begins to look for more on the host's event loop.
 
-        Raises `UnavailableError` if Kafka does not take them in time. Not for the event loop's thread.
+        Raises `UnavailableError` if Kafka does not take them in time, or the registry does not respond. Not for the
+        event loop's thread.
         """
-        written = [entry.message for entry in CATALOGUE if entry.writer == self._service.name]
-        self._host.codec.prepare([*written, MessageDeadLettered])
+        self._host.codec.prepare(_written(self._service))
         self._host.codec.expect(self._service.topics)
         self._announce()
         if self._service.discovery is not None:
@@ -90,3 +90,12 @@ class Announcer:
                 await asyncio.sleep(_RETRY_S)
             else:
                 return
+
+
+def _written(service: Service) -> list[type[Message] | type[Record]]:
+    """All that may be written while the service's messages are handled: on the event loop nothing is looked up. Not
+    only what it declares: middleware may replace a reply, and so does the platform where one cannot be sent."""
+    topics = service.output_topics
+    return [
+        entry.message for entry in CATALOGUE if entry.topic in topics or entry.message is MessageDeadLettered
+    ]

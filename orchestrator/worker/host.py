@@ -18,6 +18,7 @@ from orchestrator.delivery.dead_letters import bounded_dead_letter, dead_letter
 from orchestrator.errors import ContractError, OrchestratorError
 from orchestrator.messages.base import Message
 from orchestrator.messages.call_ids import UNKEYED, CallIds
+from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import Failure
 from orchestrator.sdk.activities import activity_of, task_factory
 from orchestrator.sdk.context import Values
@@ -42,6 +43,7 @@ logger: Final = logging.getLogger(__name__)
 
 BROADCAST_GROUP: Final = "orchestrator-broadcast"
 """Group id of the broadcast readers of every process. They never join the group and commit nothing."""
+_BROADCAST: Final = (Topic.DEFINITIONS, Topic.CANCELLATIONS)
 _END_S: Final = 5.0
 """How long the event loop may take to end when its tasks have."""
 
@@ -90,11 +92,12 @@ class Host:
     def start(self, deadline: Deadline) -> None:
         """Returns when all definitions are loaded and cancellations are being read.
 
-        Raises `UnavailableError` at the deadline.
+        Raises `UnavailableError` at the deadline, and if the registry does not respond.
         """
         self._loop_thread.start()
         self._watchdog.start()
         self.outbox.start()
+        self.codec.expect(_BROADCAST)
         self.definitions.start()
         self._cancellations.start()
         self.definitions.catch_up(deadline)

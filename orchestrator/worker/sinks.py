@@ -22,6 +22,7 @@ from orchestrator.delivery.dead_letters import HANDLE, UNDECODABLE, unresolved
 from orchestrator.errors import ConfigurationError, OrchestratorError, UnavailableError
 from orchestrator.messages.base import Command, Event
 from orchestrator.messages.catalogue import matching
+from orchestrator.messages.events import MessageDeadLettered
 from orchestrator.messages.types import Failure
 from orchestrator.sdk.containment import as_exception
 from orchestrator.sdk.failures import described, failure_of
@@ -97,6 +98,9 @@ class SinkRunner:
 
     def _run(self) -> None:
         try:
+            # What it reads, and dead letters: later a registry that hangs changes nothing for what is known.
+            self._host.codec.prepare([MessageDeadLettered])
+            self._host.codec.expect(self._topics)
             sink = self.plugin.make()
             require_sink(sink, f"what sink {self.plugin.name} is made of")
             try:

@@ -17,7 +17,8 @@ from pydantic import SecretStr
 
 from orchestrator.bus.avro import lookup
 from orchestrator.bus.avro.primitives import write_long
-from orchestrator.bus.avro.registry import RegistryIds, registry_client, subject_of
+from orchestrator.bus.avro.registry import RegistryIds, registry_client
+from orchestrator.bus.avro.subjects import subject_of
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import SchemaUnresolved

@@ -13,7 +13,8 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from orchestrator.bus.avro.registry import RegistryIds, registry_client, schema_of, subject_of
+from orchestrator.bus.avro.registry import RegistryIds, registry_client
+from orchestrator.bus.avro.subjects import schema_of, subject_of
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Received
 from orchestrator.bus.settings import BusSettings

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -19,10 +19,24 @@ class SwitchableRegistry(ThreadingHTTPServer):
         self.answers: dict[str, tuple[int, str]] = {}
         """Status and body, by a part of the path."""
         self.requests: list[str] = []
+        self._answering = Event()
+        self._answering.set()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Takes connections and requests, and does not respond."""
+        self._answering.clear()
+        try:
+            yield
+        finally:
+            self._answering.set()
+
+    def wait_answering(self) -> None:
+        self._answering.wait()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -36,6 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, sent: bytes | None) -> None:
         self.server.requests.append(self.path)
+        self.server.wait_answering()
         for part, (status, text) in self.server.answers.items():
             if part in self.path:
                 self._write(status, text.encode())

@@ -30,8 +30,13 @@ class SchemaIds(Protocol):
         """The schema of an id, or of a GUID, whoever registered it, as parsed JSON: to show what `schema` refuses.
         Raises `ContractError` and `UnavailableError`."""
 
-    def list_soon(self, topics: Iterable[Topic]) -> None:
-        """Looks up the schemas of these topics in the background, before a record needs them."""
+    def look_up(self, topics: Iterable[Topic]) -> None:
+        """Looks up the schemas that records of these topics may be written with, before a record needs them. Returns
+        when our own are known, and the others too unless they take long, which are looked up in the background then.
+
+        Raises `UnavailableError` and `ConfigurationError` if our own cannot be looked up, but not if they do not
+        exist.
+        """
 
     def wait(self, timeout_s: float) -> None:
         """Returns when more is known about pending schemas, and at the latest after `timeout_s`."""
@@ -56,7 +61,7 @@ class CatalogueIds:
             raise ContractError(f"schema {key} not found: ids are 1 to {len(CATALOGUE)}")
         return self_contained(CATALOGUE[key - 1].name)
 
-    def list_soon(self, topics: Iterable[Topic]) -> None:
+    def look_up(self, topics: Iterable[Topic]) -> None:
         """All are known."""
 
     def wait(self, timeout_s: float) -> None:

@@ -3,7 +3,7 @@
 import fastavro
 import pytest
 
-from orchestrator.bus.avro.registry import schema_of, subject_of
+from orchestrator.bus.avro.subjects import schema_of, subject_of
 from orchestrator.messages.catalogue import CATALOGUE, Entry
 from orchestrator.messages.schemas import self_contained
 

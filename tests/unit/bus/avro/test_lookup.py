@@ -1,7 +1,9 @@
 """How long an id may be looked up, and what is known meanwhile."""
 
+import itertools
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 import pytest
 
@@ -114,6 +116,70 @@ def test_after_a_long_outage_unknown_ids_are_set_aside_at_once_and_known_ones_go
 
         registry.is_down = False
         settles(ask, registry, 2, ContractError)
+
+
+def test_what_a_slow_list_has_found_counts_at_once_and_nothing_is_set_aside_meanwhile() -> None:
+    registry = Registry()
+    goes_on = threading.Semaphore(0)
+
+    def read(_topic: Topic) -> Iterable[Listed]:
+        for key in range(10):
+            goes_on.acquire(timeout=30)
+            registry.now += 20.0
+            yield Listed((key,), OURS)
+
+    registry.read = read  # type: ignore[method-assign]
+    with looking_up(registry) as ask:
+        assert ask(9) is SchemaPending
+        for key in range(9):
+            goes_on.release()
+            until(lambda: ask(key) == OURS, "it counts at once")  # noqa: B023
+            assert ask(9) is SchemaPending
+        # After 180 s, far longer than a record waits for a registry that does not respond:
+        goes_on.release()
+        until(lambda: ask(9) == OURS, "the last one counts")
+
+
+def test_after_a_slow_list_the_next_one_comes_soon() -> None:
+    registry = Registry()
+    listed = registry.read
+
+    def read(topic: Topic) -> Iterable[Listed]:
+        registry.now += 25.0
+        return listed(topic)
+
+    registry.read = read  # type: ignore[method-assign,assignment]
+    with looking_up(registry) as ask:
+        settles(ask, registry, 1, OURS)
+        registry.listed.append(Listed((2,), OURS))
+        began = registry.now
+
+        # When an id comes up right after the list, then the next list answers it.
+        settles(ask, registry, 2, OURS)
+        assert registry.now - began < SET_ASIDE_S + 5
+
+
+def test_topics_with_slow_lists_do_not_leave_out_others() -> None:
+    registry = Registry()
+
+    def read(_topic: Topic) -> Iterable[Listed]:
+        registry.now += 25.0
+        return [Listed((1,), OURS)]
+
+    with closing(SchemaLookup(read, lambda: registry.now)) as lookup:
+        stranger = itertools.count(100)
+
+        def is_known() -> bool:
+            # In two topics strangers' ids come without end.
+            for busy in (Topic.TASKS, Topic.CONTROL):
+                with suppress(ContractError, UnavailableError):
+                    lookup.schema(next(stranger), busy)
+            try:
+                return bool(lookup.schema(1, Topic.EVENTS))
+            except SchemaPending:
+                return False
+
+        until(is_known, "the third topic is listed")
 
 
 def test_a_registry_that_hangs_is_given_up_on() -> None:

@@ -10,17 +10,20 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from orchestrator.bus.avro.registry import RegistryIds, registry_client, subject_of
+from orchestrator.bus.avro.registry import RegistryIds, registry_client
+from orchestrator.bus.avro.subjects import subject_of
 from orchestrator.bus.errors import SchemaPending, SchemaUnresolved
 from orchestrator.bus.settings import BusSettings
 from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
 from orchestrator.messages import commands, events
 from orchestrator.messages.catalogue import CATALOGUE, Topic, entry_of
+from orchestrator.messages.schemas import self_contained
 from tests.support.workers import until
 
 ENTRY = entry_of(events.PlanCreated)
 SUBMIT = entry_of(commands.SubmitTask)
 QUICK = {"max.retries": SecretStr("0"), "timeout": SecretStr("5")}
+NO_SUBJECT = (404, {"error_code": 40401, "message": "Subject not found"})
 
 
 class _Registry(ThreadingHTTPServer):
@@ -36,12 +39,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        self.do_GET()
+        self._respond(
+            NO_SUBJECT if self.server.content is None else (self.server.status, self.server.content)
+        )
 
     def do_GET(self) -> None:
+        self._respond((self.server.status, self.server.content))
+
+    def _respond(self, otherwise: tuple[int, Any]) -> None:
         self.server.requests.append(self.path)
-        page = self.path.partition("?")[0]
-        status, body = self.server.pages.get(page, (self.server.status, self.server.content))
+        status, body = self.server.pages.get(self.path.partition("?")[0], otherwise)
         body = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
@@ -82,7 +89,7 @@ def test_an_id_is_requested_once(server: _Registry, ids: RegistryIds) -> None:
 
 
 VERSIONS = f"/subjects/{subject_of(SUBMIT, 'agents.')}/versions"
-NO_SUBJECT = (404, {"error_code": 40401, "message": "Subject not found"})
+OWN = f"/subjects/{subject_of(SUBMIT, 'agents.')}"
 
 
 def version(number: int, schema: str, **fields: Any) -> tuple[int, Any]:
@@ -131,6 +138,59 @@ def test_a_version_that_is_registered_later_is_found(server: _Registry, ids: Reg
 
     server.pages = {VERSIONS: (200, [1]), f"{VERSIONS}/1": version(7, '{"name": "first"}')}
     until(lambda: answer(ids, 7) == {"name": "first"}, "an id is foreign for a short time only")
+
+
+def many_versions(count: int, ours: int) -> dict[str, tuple[int, Any]]:
+    """A subject whose version N has the id 10,000 + N; `ours` is the version of this release."""
+    pages = {f"{VERSIONS}/{n}": version(10_000 + n, f'{{"name": "v{n}"}}') for n in range(1, count + 1)}
+    pages[f"{VERSIONS}/latest"] = version(10_000 + count, f'{{"name": "v{count}"}}', version=count)
+    pages[OWN] = version(10_000 + ours, "{}", version=ours)
+    pages[VERSIONS] = (200, list(range(1, count + 1)))
+    return pages
+
+
+def test_our_own_schema_is_found_whatever_else_its_subject_holds(server: _Registry, ids: RegistryIds) -> None:
+    server.pages = many_versions(2_000, ours=900)
+
+    assert answer(ids, 10_900) == self_contained(SUBMIT.name)
+    # And those of the releases before and after it, the first and the newest.
+    for beside in (899, 901, 1, 2_000):
+        assert answer(ids, 10_000 + beside) == {"name": f"v{beside}"}
+    # What is not read may be sound: nobody says that it is a stranger's.
+    unread = answer(ids, 10_500)
+    assert isinstance(unread, SchemaUnresolved)
+    assert "has 2000 versions, of which 201 are read" in str(unread)
+    assert len(server.requests) < 300
+
+
+def test_the_newest_versions_are_found_in_a_registry_that_lists_the_first_ones(
+    server: _Registry, ids: RegistryIds
+) -> None:
+    server.pages = many_versions(1_000, ours=700)
+    server.pages[VERSIONS] = (200, list(range(1, 501)))
+
+    for number in (1, 690, 710, 1_000):
+        assert answer(ids, 10_000 + number) == {"name": f"v{number}"}
+
+
+def test_what_is_looked_up_at_the_start_needs_no_registry_afterwards(
+    server: _Registry, ids: RegistryIds
+) -> None:
+    server.pages = many_versions(3, ours=2)
+    ids.look_up([Topic.TASKS])
+    asked = len(server.requests)
+
+    assert ids.schema(10_002, Topic.TASKS) == self_contained(SUBMIT.name)
+    assert ids.schema(10_003, Topic.TASKS) == {"name": "v3"}
+    assert len(server.requests) == asked
+
+
+def test_a_registry_that_does_not_respond_at_the_start_is_reported(
+    server: _Registry, ids: RegistryIds
+) -> None:
+    server.status, server.content = 503, {"error_code": 50301, "message": "starting"}
+    with pytest.raises(UnavailableError, match="is unavailable"):
+        ids.look_up([Topic.TASKS])
 
 
 def test_a_subject_of_a_producer_is_accepted_by_setting(server: _Registry) -> None:
