@@ -14,6 +14,7 @@ from pydantic_ai.exceptions import (
     ModelConnectionError,
     ModelRateLimitError,
     ModelRequestTimeout,
+    UnexpectedModelBehavior,
 )
 from pydantic_ai.messages import ModelMessage, ModelResponse, ModelResponseStreamEvent
 from pydantic_ai.models import CompletedStreamedResponse, ModelRequestParameters, StreamedResponse
@@ -21,7 +22,7 @@ from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
-from orchestrator.sdk import Context, ModelRequest
+from orchestrator.sdk import Context, ModelRequest, described
 from orchestrator_services.models.bounds import most_input, most_output, stamp
 from orchestrator_services.models.budget import Wallet
 from orchestrator_services.models.candidates import Candidate
@@ -33,6 +34,8 @@ from orchestrator_services.models.rates import Pace, Rate
 from orchestrator_services.models.responses import readable
 from orchestrator_services.models.settings import rate_entry, settings
 from orchestrator_services.models.streams import can_stream, refuses_streams, shown, streamed
+from orchestrator_services.models.transfer import RefusedResponseError
+from orchestrator_services.models.usage import counted
 
 _LONGEST_WAIT_S: Final = 2.0
 """What takes longer is asked again by recovery: it waits without a place in this process."""
@@ -116,7 +119,7 @@ class MeteredModel(WrapperModel):
         await pace.turn(read + allowed, meter.context.share, _LONGEST_WAIT_S, meter.seconds)
         sent = _Sent(messages, model_request_parameters, read, allowed, meter.context.now())
         try:
-            received = await self._response(own, sent)
+            received = await self._read(own, sent)
         except (Exception, CancelledError) as error:
             self._lost(error, sent)
             if isinstance(error, ModelRateLimitError):
@@ -124,6 +127,7 @@ class MeteredModel(WrapperModel):
             raise
         # A script takes any name.
         response = readable(received, any_name=isinstance(candidate.model, FunctionModel))
+        response = replace(response, usage=counted(response.usage, candidate.name))
         # 3. Settle: count what was used.
         tokens = _tokens(response, read, allowed)
         cost = candidate.cost(tokens, response)
@@ -146,6 +150,18 @@ class MeteredModel(WrapperModel):
         yield CompletedStreamedResponse(
             response, model_request_parameters=model_request_parameters, replay_events=True
         )
+
+    async def _read(self, settings: ModelSettings, sent: _Sent) -> ModelResponse:
+        try:
+            return await self._response(settings, sent)
+        except RefusedResponseError as error:
+            # As the library says what breaks a connection, so that fallback models are asked.
+            raise ModelConnectionError(self.wrapped.model_name, str(error), phase="read") from error
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            if not sent.first_token_at or isinstance(self.wrapped, FunctionModel):
+                raise
+            # The library trusts the form of what comes: this is no mistake of the request.
+            raise UnexpectedModelBehavior(f"the response cannot be read: {described(error)}") from error
 
     async def _response(self, settings: ModelSettings, sent: _Sent) -> ModelResponse:
         meter, name = self._meter, self._candidate.name

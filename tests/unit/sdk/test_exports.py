@@ -131,6 +131,7 @@ MESSAGES = {
     "Event",
     "Message",
     "LONGEST_WAIT_MS",
+    "MOST_COUNTED",
     "QUEUE_MS",
     "SessionEvent",
     "commands",
