@@ -34,11 +34,13 @@ from orchestrator_services.models.rates import Pace, Rate
 from orchestrator_services.models.responses import readable
 from orchestrator_services.models.settings import rate_entry, settings
 from orchestrator_services.models.streams import can_stream, refuses_streams, shown, streamed
-from orchestrator_services.models.transfer import RefusedResponseError
+from orchestrator_services.models.transfer import RefusedResponseError, statuses
 from orchestrator_services.models.usage import counted
 
 _LONGEST_WAIT_S: Final = 2.0
 """What takes longer is asked again by recovery: it waits without a place in this process."""
+_LONGEST_PAUSE_S: Final = 60.0
+"""For all sessions. A provider that asks for a day, by mistake perhaps, is asked by one of them every minute."""
 _paces: Final[MutableMapping[AbstractEventLoop, dict[str, Pace]]] = WeakKeyDictionary()
 _not_streamed: Final[set[str]] = set()
 """Models whose provider has refused to stream them, to this process."""
@@ -123,7 +125,8 @@ class MeteredModel(WrapperModel):
         except (Exception, CancelledError) as error:
             self._lost(error, sent)
             if isinstance(error, ModelRateLimitError):
-                pace.pause(asked_wait_s(error.retry_after) or 0.0, meter.seconds())
+                asked = asked_wait_s(error.retry_after) or 0.0
+                pace.pause(min(asked, _LONGEST_PAUSE_S), meter.seconds())
             raise
         # A script takes any name.
         response = readable(received, any_name=isinstance(candidate.model, FunctionModel))
@@ -152,16 +155,20 @@ class MeteredModel(WrapperModel):
         )
 
     async def _read(self, settings: ModelSettings, sent: _Sent) -> ModelResponse:
+        responses: list[int] = []
+        token = statuses.set(responses)
         try:
             return await self._response(settings, sent)
         except RefusedResponseError as error:
             # As the library says what breaks a connection, so that fallback models are asked.
             raise ModelConnectionError(self.wrapped.model_name, str(error), phase="read") from error
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            if not sent.first_token_at or isinstance(self.wrapped, FunctionModel):
+            if not (sent.first_token_at or responses) or isinstance(self.wrapped, FunctionModel):
                 raise
             # The library trusts the form of what comes: this is no mistake of the request.
             raise UnexpectedModelBehavior(f"the response cannot be read: {described(error)}") from error
+        finally:
+            statuses.reset(token)
 
     async def _response(self, settings: ModelSettings, sent: _Sent) -> ModelResponse:
         meter, name = self._meter, self._candidate.name

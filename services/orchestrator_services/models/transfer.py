@@ -4,6 +4,7 @@ The clients read bodies of errors whole, and hold what they read many times over
 """
 
 from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
 from typing import Any, Final
 
 import httpx
@@ -17,6 +18,8 @@ from orchestrator_services.models.settings import settings
 
 PARTS: Final = 4
 """A line of a stream, and a body that is none, are held at once: they may have this part of the bytes of a stream."""
+statuses: Final[ContextVar[list[int] | None]] = ContextVar("statuses", default=None)
+"""Gets the status of each response that begins to come in this context."""
 
 
 class RefusedResponseError(TransientError):
@@ -70,6 +73,8 @@ async def _ask_unpacked(request: Any) -> None:
 
 async def _check(response: Any) -> None:
     """Called before the body is read. Raises `RefusedResponseError`, as reading the body does later."""
+    if (seen := statuses.get()) is not None:
+        seen.append(response.status_code)
     host = response.request.url.host
     if found := packing(response.headers):
         raise RefusedResponseError(

@@ -13,6 +13,7 @@ from orchestrator_services.models import TurnReply, TurnRequest
 from orchestrator_services.models.client import PydanticModelClient
 from orchestrator_services.models.responses import with_distinct_calls
 from orchestrator_services.models.settings import settings
+from orchestrator_services.models.throttle import MOST_PARTS
 from orchestrator_services.models.transfer import RefusedResponseError, limit_responses
 from orchestrator_services.models.usage import report_uncounted
 from pydantic_ai.messages import ModelRequest, ModelResponse, ToolCallPart
@@ -33,7 +34,7 @@ from tests.support.hostile_model_server import (
     stream,
     whole,
 )
-from tests.unit.models.support import STOCK, context_in
+from tests.unit.models.support import STOCK, context_in, until
 from tests.unit.services.support import World
 
 pytestmark = [
@@ -162,6 +163,56 @@ async def test_a_reason_that_nobody_knows_ends_a_stream(server: HostileServer) -
     server.replies["m"] = stream(chunk({"content": "fine"}), chunk({}, "guardrail", USAGE), DONE)
 
     assert (await ask("m", context_in(World()))).text == "fine"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"data: null\n\n", b"data: [1,2]\n\n", b'data: {"choices":null}\n\n', b'data: {"choices":[null]}\n\n'],
+    ids=bytes.decode,
+)
+async def test_events_of_another_form_are_a_response_that_cannot_be_used(
+    server: HostileServer, body: bytes
+) -> None:
+    server.replies["m"] = stream(body, DONE)
+
+    with pytest.raises(TransientError) as raised:
+        await ask("m", context_in(World()))
+
+    assert raised.value.code in ("response_unusable", "model_unavailable")
+
+
+async def test_of_many_calls_some_are_shown(server: HostileServer) -> None:
+    function = {"name": "stock.level", "arguments": '{"item": "a"}'}
+    calls = [
+        chunk({"tool_calls": [{"index": index, "id": f"c{index}", "function": function}]})
+        for index in range(500)
+    ]
+    server.replies["m"] = stream(*calls, chunk({}, "tool_calls", USAGE), DONE)
+    world = World()
+
+    reply = await ask("m", context_in(world))
+
+    assert len(reply.calls) == 500
+    await until(lambda: world.emitted)
+    assert len(world.emitted) <= 2 * MOST_PARTS
+
+
+async def test_a_provider_that_asks_for_a_day_is_asked_again_after_a_minute(server: HostileServer) -> None:
+    refusal = response(b'{"error": {"message": "slow down"}}', 429)
+    server.replies["paced"] = refusal.replace(b"Connection:", b"Retry-After: 1000000000\r\nConnection:", 1)
+    world = World()
+    with pytest.raises(TransientError) as first:
+        await ask("paced", context_in(world))
+    server.replies["paced"] = said(USAGE)
+
+    world.time += 59_000_000
+    with pytest.raises(TransientError, match="leave no room for 1 s"):
+        await ask("paced", context_in(world))
+    world.time += 2_000_000
+    reply = await ask("paced", context_in(world))
+
+    assert first.value.retry_after_ms == 86_400_000
+    assert reply.text == "fine"
 
 
 def test_as_many_steps_as_calls_make_their_ids_distinct() -> None:
