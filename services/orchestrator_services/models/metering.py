@@ -22,7 +22,7 @@ from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
-from orchestrator.sdk import Context, ModelRequest, described
+from orchestrator.sdk import Context, ModelRequest, TransientError, described
 from orchestrator_services.models.bounds import most_input, most_output, stamp
 from orchestrator_services.models.budget import Wallet
 from orchestrator_services.models.candidates import Candidate
@@ -37,6 +37,8 @@ from orchestrator_services.models.streams import can_stream, refuses_streams, sh
 from orchestrator_services.models.transfer import RefusedResponseError, statuses
 from orchestrator_services.models.usage import counted
 
+MOST_CALLS: Final = 500
+"""Calls of one response. The library compares each with those before it, and models write some dozens."""
 _LONGEST_WAIT_S: Final = 2.0
 """What takes longer is asked again by recovery: it waits without a place in this process."""
 _LONGEST_PAUSE_S: Final = 60.0
@@ -138,6 +140,7 @@ class MeteredModel(WrapperModel):
         pace.settle(read + allowed, tokens.input + tokens.output)
         metadata = {**(response.metadata or {}), **stamp(model_request_parameters, candidate.name)}
         meter.last = replace(response, metadata=metadata)
+        self._check_calls(meter.last)
         return meter.last
 
     @asynccontextmanager
@@ -153,6 +156,13 @@ class MeteredModel(WrapperModel):
         yield CompletedStreamedResponse(
             response, model_request_parameters=model_request_parameters, replay_events=True
         )
+
+    def _check_calls(self, response: ModelResponse) -> None:
+        """Refuses what the library takes too long for. It is counted already: it has been paid."""
+        if (calls := len(response.tool_calls)) > MOST_CALLS:
+            text = f"{self._candidate.name}: the response has {calls:,} calls, of at most {MOST_CALLS}"
+            refused = TransientError(text, code="response_unusable")
+            raise ModelAPIError(self.wrapped.model_name, text) from refused
 
     async def _read(self, settings: ModelSettings, sent: _Sent) -> ModelResponse:
         responses: list[int] = []

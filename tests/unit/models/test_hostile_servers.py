@@ -197,6 +197,21 @@ async def test_of_many_calls_some_are_shown(server: HostileServer) -> None:
     assert len(world.emitted) <= 2 * MOST_PARTS
 
 
+@pytest.mark.usefixtures("whole")
+async def test_a_response_with_thousands_of_calls_is_refused_and_counted(server: HostileServer) -> None:
+    function = {"name": "stock.level", "arguments": '{"item": "a"}'}
+    call = {"id": "x", "type": "function", "function": function}
+    server.replies["m"] = whole({"role": "assistant", "content": None, "tool_calls": [call] * 5000})
+    context = context_in(World())
+
+    with pytest.raises(TransientError, match="the response has 5,000 calls, of at most 500") as raised:
+        await ask("m", context)
+
+    assert raised.value.code == "response_unusable"
+    assert context.used.tokens_output == USAGE["completion_tokens"]
+    assert len(server.requests) == 1
+
+
 async def test_a_provider_that_asks_for_a_day_is_asked_again_after_a_minute(server: HostileServer) -> None:
     refusal = response(b'{"error": {"message": "slow down"}}', 429)
     server.replies["paced"] = refusal.replace(b"Connection:", b"Retry-After: 1000000000\r\nConnection:", 1)
