@@ -5,6 +5,7 @@ from typing import Any, Final
 from orchestrator.messages import events, identity
 from orchestrator.messages.base import Event, Message
 from orchestrator.messages.types import Failure, FailureKind
+from orchestrator.messages.usage import NO_USAGE, is_sendable
 from orchestrator.saga import Input
 
 TOO_LARGE: Final = "too_large"
@@ -31,7 +32,8 @@ def failed_reply(reply: Input | Message, problem: str, now: int, code: str = TOO
         "tenant": reply.tenant,
         "call": reply.call,
         "failure": failure,
-        "usage": reply.usage,
+        # It may be what cannot be sent.
+        "usage": reply.usage if is_sendable(reply.usage) else NO_USAGE,
     }
     match reply:
         case events.PlanCreated():

@@ -1,8 +1,10 @@
 """Rules for all plans, whichever planner made them."""
 
 from collections import Counter
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 
+from orchestrator.messages.texts import first_of, named, short
 from orchestrator.messages.types import Plan, Step
 from orchestrator.messages.values import steps_named
 
@@ -13,36 +15,40 @@ def dependencies(step: Step) -> frozenset[str]:
 
 
 def problems_of(plan: Plan) -> list[str]:
-    """What is wrong with a plan, for people; empty for a valid one."""
+    """The first problems of a plan, for people; empty for a valid one."""
+    return first_of(_problems(plan)) or _cycles(plan)
+
+
+def _problems(plan: Plan) -> Iterator[str]:
     names = Counter(step.step_id for step in plan.steps)
-    known = set(names)
-    problems = [f"two steps are named {name}" for name in sorted(names) if names[name] > 1]
+    for name in sorted(name for name, count in names.items() if count > 1):
+        yield f"two steps are named {short(name)}"
     if not plan.steps and plan.result is None:
-        problems.append("the plan has neither steps nor a result")
+        yield "the plan has neither steps nor a result"
     for step in plan.steps:
         if not step.step_id:
-            problems.append("a step has no name")
+            yield "a step has no name"
         if bool(step.tool) == bool(step.capability):
-            problems.append(f"step {step.step_id} must name a tool or a capability, and not both")
-        problems += [
-            f"step {step.step_id} needs {name}, which is not a step of the plan"
-            for name in sorted(dependencies(step) - known)
-        ]
-    problems += [
-        f"the result needs {name}, which is not a step of the plan"
-        for name in sorted(steps_named(plan.result) - known)
-    ]
-    problems += [
-        f"the criterion {criterion.expression} needs {name}, which is not a step of the plan"
-        for criterion in plan.criteria
-        for name in sorted(set(criterion.steps) - known)
-    ]
-    return problems or _cycles(plan)
+            yield f"step {short(step.step_id)} must name a tool or a capability, and not both"
+        for name in sorted(dependencies(step) - names.keys()):
+            yield f"step {short(step.step_id)} needs {short(name)}, which is not a step of the plan"
+    for name in sorted(steps_named(plan.result) - names.keys()):
+        yield f"the result needs {short(name)}, which is not a step of the plan"
+    for criterion in plan.criteria:
+        for name in sorted(set(criterion.steps) - names.keys()):
+            expression = short(criterion.expression)
+            yield f"the criterion {expression} needs {short(name)}, which is not a step of the plan"
 
 
 def _cycles(plan: Plan) -> list[str]:
     try:
         TopologicalSorter({step.step_id: dependencies(step) for step in plan.steps}).prepare()
     except CycleError as error:
-        return [f"the steps wait for each other: {' -> '.join(reversed(error.args[1]))}"]
+        return [f"the steps wait for each other: {_cycle(error.args[1][::-1])}"]
     return []
+
+
+def _cycle(steps: list[str]) -> str:
+    if len(steps) > 20:
+        return named(steps)
+    return " -> ".join(map(short, steps))

@@ -8,6 +8,9 @@ from orchestrator.messages.ranges import INT, LONG
 from orchestrator.messages.types import Limits, Usage
 
 NO_USAGE: Final = Usage()
+MOST_COUNTED: Final = LONG
+"""The most tokens, and millionths of a dollar, that a message can report."""
+_SMALL: Final = frozenset({"tool_calls", "model_requests", "requests_unsettled"})
 
 
 def total_usage(*usages: Usage) -> Usage:
@@ -16,7 +19,7 @@ def total_usage(*usages: Usage) -> Usage:
     for usage in usages:
         if usage is NO_USAGE or usage == NO_USAGE:
             continue
-        total = usage if total is NO_USAGE else _sum(total, usage)
+        total = _sum(total, usage)
     return total
 
 
@@ -38,6 +41,23 @@ def tokens_at_most(usage: Usage) -> int:
 def cost_at_most(usage: Usage) -> int:
     """The same of the cost, micro USD."""
     return usage.cost_micro_usd + usage.cost_unsettled_micro_usd
+
+
+def not_counted(usage: Usage) -> str:
+    """The first number that is no whole number from 0, with its name; empty if there is none. Types of Python are not
+    checked when a message is made, and what is not counted cannot be sent."""
+    for name in usage.__struct_fields__:
+        value = getattr(usage, name)
+        if type(value) is not int or value < 0:
+            return f"{name} {value!r:.50}"
+    return ""
+
+
+def is_sendable(usage: Usage) -> bool:
+    """Whether a message can hold it."""
+    return not not_counted(usage) and all(
+        getattr(usage, name) <= (INT if name in _SMALL else LONG) for name in usage.__struct_fields__
+    )
 
 
 @overload

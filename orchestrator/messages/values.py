@@ -1,15 +1,14 @@
-"""Values and documents: the data in messages, and references to the outputs of steps."""
+"""Values and documents: the data in messages."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from math import isfinite
 from typing import Any, Final
 
-import jsonpointer
 import msgspec
 
 from orchestrator.errors import ContractError
-from orchestrator.messages.types import Document, Reference, Value
+from orchestrator.messages.types import Document, Value
 
 JSON: Final = "application/json"
 _MOST_SEARCHED: Final = 1_000_000
@@ -101,46 +100,3 @@ def read_json(value: Value | None) -> Any:
 def steps_named(document: Document | None) -> frozenset[str]:
     """Steps whose outputs a document refers to."""
     return frozenset(reference.step_id for reference in document.references) if document else frozenset()
-
-
-def fill(document: Document, outputs: Mapping[str, Any]) -> Any:
-    """The document's JSON content with every reference filled from the outputs of steps.
-
-    Raises `ContractError` for a reference that finds nothing.
-    """
-    return fill_content(read_json(document.body), document.references, outputs)
-
-
-def fill_content(content: Any, references: Iterable[Reference], outputs: Mapping[str, Any]) -> Any:
-    """Like `fill`, for content that is already loaded. Changes `content` in place."""
-    for reference in _outermost_first(references):
-        content = _filled(content, reference, outputs)
-    return content
-
-
-def _outermost_first(references: Iterable[Reference]) -> list[Reference]:
-    return sorted(references, key=lambda reference: reference.into.count("/"))
-
-
-def _filled(content: Any, reference: Reference, outputs: Mapping[str, Any]) -> Any:
-    if reference.step_id not in outputs:
-        raise ContractError(f"the output of step {reference.step_id} is missing")
-    try:
-        taken = jsonpointer.resolve_pointer(outputs[reference.step_id], reference.at)
-    except jsonpointer.JsonPointerException as error:
-        raise ContractError(
-            f"the output of step {reference.step_id} has nothing at {reference.at}: {error}"
-        ) from error
-    if isinstance(taken, jsonpointer.EndOfList):
-        raise ContractError(
-            f"the output of step {reference.step_id} has nothing at {reference.at}: it is behind the end of a list"
-        )
-    if not reference.into:
-        return taken
-    try:
-        # Setting alone would append to a list at `-`.
-        if isinstance(jsonpointer.resolve_pointer(content, reference.into, None), jsonpointer.EndOfList):
-            raise ContractError(f"the document has no place {reference.into}: it is behind the end of a list")
-        return jsonpointer.set_pointer(content, reference.into, taken, inplace=True)
-    except jsonpointer.JsonPointerException as error:
-        raise ContractError(f"the document has no place {reference.into}: {error}") from error

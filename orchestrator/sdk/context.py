@@ -10,7 +10,7 @@ from orchestrator.messages.call_kinds import call_of
 from orchestrator.messages.commands import ExecuteTool
 from orchestrator.messages.events import ModelProgressed, PlaybookDefined, ToolProgressed
 from orchestrator.messages.types import AgentProfile, ToolDefinition, Usage, Value
-from orchestrator.messages.usage import micro_usd, total_usage
+from orchestrator.messages.usage import micro_usd, not_counted, total_usage
 from orchestrator.sdk.history import History, ReadHistory, no_history
 from orchestrator.sdk.model_requests import ModelDelta, ModelRequest
 from orchestrator.sdk.writing import MessageWriter
@@ -174,7 +174,10 @@ class Context:
         tokens_output: int = 0,
         cost_usd: float = 0.0,
     ) -> None:
-        """Adds to what this call used; the reply reports the sum. `tokens_cached` are among `tokens_input`."""
+        """Adds to what this call used; the reply reports the sum. `tokens_cached` are among `tokens_input`.
+
+        Raises `ValueError` for what is no whole number from 0: the reply could not be sent.
+        """
         used = Usage(
             model_requests=model_requests,
             tokens_input=tokens_input,
@@ -182,7 +185,7 @@ class Context:
             tokens_output=tokens_output,
             cost_micro_usd=micro_usd(cost_usd),
         )
-        self.used = total_usage(self.used, used)
+        self._count(used)
 
     def use_unsettled(self, *, tokens: int, cost_usd: float) -> None:
         """Adds a request to a model of which no response came, with the most that it may have used.
@@ -192,6 +195,11 @@ class Context:
         used = Usage(
             requests_unsettled=1, tokens_unsettled=tokens, cost_unsettled_micro_usd=micro_usd(cost_usd)
         )
+        self._count(used)
+
+    def _count(self, used: Usage) -> None:
+        if problem := not_counted(used):
+            raise ValueError(f"{problem} is no count of what was used: give a whole number from 0")
         self.used = total_usage(self.used, used)
 
     def trace(self, request: ModelRequest) -> None:

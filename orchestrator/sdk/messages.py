@@ -5,19 +5,24 @@ from msgspec.structs import replace
 from orchestrator.messages import commands, events, types
 from orchestrator.messages.base import Command, Definition, Event, Message, SessionEvent
 from orchestrator.messages.bounds import LONGEST_WAIT_MS
+from orchestrator.messages.filling import Room, fill_content, require_room
 from orchestrator.messages.identity import derived_id, idempotency_key
 from orchestrator.messages.plans import dependencies
+from orchestrator.messages.texts import MOST_PROBLEMS, first_of, named, short
 from orchestrator.messages.timeouts import QUEUE_MS
-from orchestrator.messages.usage import cost_at_most, rest_of, share_of, tokens_at_most
-from orchestrator.messages.values import fill_content, json_value, not_finite_text, read_json, steps_named
+from orchestrator.messages.usage import MOST_COUNTED, cost_at_most, rest_of, share_of, tokens_at_most
+from orchestrator.messages.values import json_value, not_finite_text, read_json, steps_named
 
 __all__ = [
     "LONGEST_WAIT_MS",
+    "MOST_COUNTED",
+    "MOST_PROBLEMS",
     "QUEUE_MS",
     "Command",
     "Definition",
     "Event",
     "Message",
+    "Room",
     "SessionEvent",
     "commands",
     "cost_at_most",
@@ -25,13 +30,17 @@ __all__ = [
     "derived_id",
     "events",
     "fill_content",
+    "first_of",
     "idempotency_key",
     "json_value",
+    "named",
     "not_finite_text",
     "read_json",
     "replace",
+    "require_room",
     "rest_of",
     "share_of",
+    "short",
     "steps_named",
     "tokens_at_most",
     "types",

@@ -6,7 +6,9 @@ from itertools import islice
 from typing import Any, Final, TypeVar
 
 from orchestrator.messages import types
+from orchestrator.messages.filling import MOST_REFERENCES
 from orchestrator.messages.plans import problems_of
+from orchestrator.messages.texts import short
 from orchestrator.messages.types import Criterion, Document, Reference, RetryPolicy
 from orchestrator.messages.values import json_value
 from orchestrator.sdk.durations import milliseconds
@@ -40,28 +42,67 @@ class PlanStep:
 
 
 def document(content: Any) -> Document:
-    """A JSON document made of plain data, with `Output` at any depth."""
-    references: list[Reference] = []
-    body = _without_outputs(content, "", references)
-    return Document(body=json_value(body), references=tuple(references))
+    """A JSON document made of plain data, with `Output` at any depth.
+
+    Raises `InvalidInput` for one that is too large, has too many references, or has one at too long a pointer.
+    """
+    written = _Written()
+    body = written.without_outputs(content, ())
+    return Document(body=json_value(body), references=tuple(written.references))
 
 
-def _without_outputs(content: Any, pointer: str, references: list[Reference]) -> Any:
-    if isinstance(content, PlanStep):
-        content = content.output
-    if isinstance(content, Output):
-        references.append(Reference(into=pointer, step_id=content.step_id, at=content.pointer))
-        return None
-    if isinstance(content, Mapping):
-        return {
-            key: _without_outputs(value, f"{pointer}/{_escaped(str(key))}", references)
-            for key, value in content.items()
-        }
-    if isinstance(content, list | tuple):
-        return [
-            _without_outputs(value, f"{pointer}/{index}", references) for index, value in enumerate(content)
-        ]
-    return content
+LONGEST_POINTER: Final = 1_000
+"""Characters of the place of a reference: the keys above it are repeated for each."""
+LARGEST_BODY: Final = 64 << 20
+"""Characters of a document. The same data may stand in many places of it, and is written out in each."""
+
+
+class _Written:
+    """A document that is being written."""
+
+    def __init__(self) -> None:
+        self.references: list[Reference] = []
+        self._size = 0
+
+    def without_outputs(self, content: Any, path: tuple[Any, ...]) -> Any:
+        if isinstance(content, PlanStep):
+            content = content.output
+        if isinstance(content, Output):
+            self._refer(content, path)
+            return None
+        self._count(1 + (len(content) if isinstance(content, str) else 0))
+        if isinstance(content, Mapping):
+            return {key: self._below(value, path, str(key)) for key, value in content.items()}
+        if isinstance(content, list | tuple):
+            return [self._below(value, path, index) for index, value in enumerate(content)]
+        return content
+
+    def _below(self, content: Any, path: tuple[Any, ...], key: str | int) -> Any:
+        self._count(len(key) if isinstance(key, str) else 0)
+        return self.without_outputs(content, (*path, key))
+
+    def _refer(self, output: Output, path: tuple[Any, ...]) -> None:
+        if sum(len(key) if isinstance(key, str) else 1 for key in path) + len(path) > LONGEST_POINTER:
+            raise InvalidInput(
+                f"the place of a reference, below {short(str(path[0]))}, has more than {LONGEST_POINTER:,} characters: "
+                "shorten the keys above it",
+                code="document_too_large",
+            )
+        if len(self.references) == MOST_REFERENCES:
+            raise InvalidInput(
+                f"there are more than {MOST_REFERENCES:,} references in one document",
+                code="document_too_large",
+            )
+        into = "".join(f"/{_escaped(str(key))}" for key in path)
+        self.references.append(Reference(into=into, step_id=output.step_id, at=output.pointer))
+
+    def _count(self, size: int) -> None:
+        self._size += size
+        if self._size > LARGEST_BODY:
+            raise InvalidInput(
+                f"a document has more than {LARGEST_BODY >> 20} MiB: keep large data in files or the outputs of steps",
+                code="document_too_large",
+            )
 
 
 def _escaped(token: str) -> str:

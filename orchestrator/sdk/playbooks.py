@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 import pydantic
 
+from orchestrator.messages.texts import named, short
 from orchestrator.sdk.grammar import Duration, Grammar, Name, Retry, StepName, Version
 from orchestrator.sdk.templates import steps_in, template_problems
 from orchestrator.sdk.yaml_documents import Path
@@ -122,8 +123,8 @@ class Playbook(Grammar):
             yield from template_problems(step.arguments, (*place, "arguments"), self.inputs, self.steps)
             for index, other in enumerate(step.after):
                 if other not in self.steps:
-                    known = ", ".join(self.steps)
-                    yield (*place, "after", index), f"step {other} not found; the steps are {known}"
+                    known = named(self.steps)
+                    yield (*place, "after", index), f"step {short(other)} not found; the steps are {known}"
         yield from template_problems(self.result, ("result",), self.inputs, self.steps)
         yield from self._cycle()
 

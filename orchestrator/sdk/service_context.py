@@ -7,8 +7,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator.messages.base import Command, Event, Message
+from orchestrator.messages.filling import fill_content
 from orchestrator.messages.types import Call, Document, Usage, Value
-from orchestrator.messages.values import fill_content
 from orchestrator.sdk.context import Context, Runtime
 from orchestrator.sdk.registry import PluginRegistry
 from orchestrator.sdk.writing import M
@@ -51,7 +51,8 @@ class ServiceContext(Context):
         return {step_id: await self.values.load(value) for step_id, value in inputs.items()}
 
     async def fill(self, document: Document, outputs: Mapping[str, Any]) -> Any:
-        """JSON content of a document, its references filled from loaded outputs. Raises `ContractError`."""
+        """JSON content of a document, its references filled from loaded outputs. Raises `ContractError`, also
+        for references that stand for too much; `require_room` says so before anything is loaded."""
         return fill_content(await self.values.load(document.body), document.references, outputs)
 
     def write(self, kind: type[M], **fields: Any) -> M:

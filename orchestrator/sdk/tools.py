@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, Literal, ParamSpec, TypeVar, cast
 import pydantic
 
 from orchestrator.errors import ConfigurationError
+from orchestrator.messages.texts import first_of
 from orchestrator.messages.types import ToolDefinition
 from orchestrator.sdk.callables import is_async, name_of
 from orchestrator.sdk.context import Context
@@ -204,4 +205,4 @@ def _explained(name: str, error: pydantic.ValidationError) -> str:
     problems = (
         f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {problem['msg']}" for problem in error.errors()
     )
-    return f"invalid arguments for {name}: " + "; ".join(problems)
+    return f"invalid arguments for {name}: " + "; ".join(first_of(problems))

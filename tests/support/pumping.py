@@ -18,6 +18,8 @@ LONGEST: Final = 1 << 15
 _SHORT: Final = (16, 20, 24, 28)
 """Characters with which an exponential one takes a second or so."""
 _FIRST: Final = 256
+_FURTHER: Final = 4
+"""How much longer the text is with which a growth is looked at again."""
 _SUFFIXES: Final = ("", "\0", "\n", "!")
 _MOST_TEXTS: Final = 200
 _BOUNDED: Final = 256
@@ -51,8 +53,14 @@ def growth(run: Run, pump: Pump) -> float:
         if took * (LONGEST / length) ** 2 < FLOOR_S:
             return 0
         length *= 2
-    took = min(took, _seconds(run, pump(length)))
-    return took / max(min(_seconds(run, pump(length // 8)) for _ in range(3)), 1e-6)
+    measured = _growth_at(run, pump, length)
+    # One with a bound grows with the square up to there, and a busy machine adds to it: further on it is linear.
+    return measured if measured <= MOST_GROWTH else min(measured, _growth_at(run, pump, length * _FURTHER))
+
+
+def _growth_at(run: Run, pump: Pump, length: int) -> float:
+    whole = min(_seconds(run, pump(length)) for _ in range(2))
+    return whole / max(min(_seconds(run, pump(length // 8)) for _ in range(3)), 1e-6)
 
 
 def slow_pump(run: Run, pumps: Iterable[Pump]) -> tuple[Pump, float] | None:

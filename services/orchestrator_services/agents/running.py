@@ -18,7 +18,7 @@ from pydantic_ai.usage import RunUsage
 from pydantic_core import to_json, to_jsonable_python
 
 from orchestrator.sdk import Context, InvalidInput, PermanentError, UnknownOutcome
-from orchestrator.sdk.messages import commands
+from orchestrator.sdk.messages import commands, first_of
 from orchestrator_services.agents.options import Options
 from orchestrator_services.agents.server_errors import AnswerKind, answer_of
 from orchestrator_services.agents.servers import Origin, origin_of
@@ -145,7 +145,9 @@ async def _validated(tool: ToolsetTool[Any], arguments: Mapping[str, Any], conte
 def in_words(error: ValidationError) -> str:
     """What does not fit, without the values that do not."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'all of it'}: {one['msg']}" for one in problems)
+    return "; ".join(
+        first_of(f"{'.'.join(map(str, one['loc'])) or 'all of it'}: {one['msg']}" for one in problems)
+    )
 
 
 def _unwrapped(returned: Any) -> Any:

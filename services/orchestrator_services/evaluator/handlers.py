@@ -17,7 +17,7 @@ from orchestrator.sdk import (
     contained,
     failure_of,
 )
-from orchestrator.sdk.messages import Message, commands, events, steps_named, types
+from orchestrator.sdk.messages import Message, commands, events, require_room, steps_named, types
 
 service = Service("evaluator", writes=(events.TaskEvaluated, events.EvaluationFailed, events.ModelProgressed))
 
@@ -50,7 +50,7 @@ async def _evaluated(
     """The evaluation, and the result if there is one."""
     if context.now() > message.not_after:
         raise TransientError("the command expired before an evaluator received it", code="expired")
-    outputs = await context.outputs(message.outputs)
+    outputs = await _outputs(message, context)
     result = await _result(message, outputs, context)
     evaluation = await _evaluation(message, outputs, result, context)
     return evaluation, await context.values.store(result) if _has_result(message) else None
@@ -61,15 +61,28 @@ def _has_result(message: commands.EvaluateTask) -> bool:
     return message.result is not None and not steps_named(message.result) & set(message.remaining_steps)
 
 
+async def _outputs(message: commands.EvaluateTask, context: ServiceContext) -> dict[str, Any]:
+    if message.result is not None and _has_result(message):
+        try:
+            require_room(message.result, message.outputs)
+        except ContractError as error:
+            raise _not_filled(error) from error
+    return await context.outputs(message.outputs)
+
+
 async def _result(message: commands.EvaluateTask, outputs: dict[str, Any], context: ServiceContext) -> Any:
     if message.result is None or not _has_result(message):
         return None
     try:
         return await context.fill(message.result, outputs)
     except ContractError as error:
-        raise InvalidInput(
-            f"the result cannot be filled in from the steps' outputs: {error}", code="result_not_filled"
-        ) from error
+        raise _not_filled(error) from error
+
+
+def _not_filled(error: ContractError) -> InvalidInput:
+    return InvalidInput(
+        f"the result cannot be filled in from the steps' outputs: {error}", code="result_not_filled"
+    )
 
 
 async def _evaluation(

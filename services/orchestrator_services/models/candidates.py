@@ -14,6 +14,7 @@ from pydantic_ai.models import infer_model
 from orchestrator.sdk import Context, Model, PermanentError, ServiceContext
 from orchestrator_services.models.prices import Price, Tokens, configured_price, table_price
 from orchestrator_services.models.settings import ModelsSettings
+from orchestrator_services.models.transfer import limit_responses
 
 # A client's connections belong to the event loop on which it was used first.
 _built: Final[MutableMapping[asyncio.AbstractEventLoop, dict[str | int, tuple[Any, ClientModel]]]] = (
@@ -54,7 +55,8 @@ def candidate(name: str, context: Context, settings: ModelsSettings) -> Candidat
 
 
 def priced(name: str, model: ClientModel, settings: ModelsSettings) -> Candidate:
-    """A model object by a name, with its price."""
+    """A model object by a name, with its price. From now on its client reads bounded responses only."""
+    limit_responses(model)
     price = configured_price(name, settings.prices) or getattr(model, "price", None) or table_price(model)
     return Candidate(name, model, price)
 

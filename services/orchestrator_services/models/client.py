@@ -25,6 +25,7 @@ from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.settings import ModelSettings
 
 from orchestrator.sdk import Context, HandlerError, InvalidInput, PermanentError
+from orchestrator.sdk.messages import first_of, short
 from orchestrator_services.models.budget import Wallet
 from orchestrator_services.models.candidates import Candidate, candidate, require_price
 from orchestrator_services.models.conversion import (
@@ -217,9 +218,9 @@ def answers_in(history: Sequence[ModelMessage], request: TurnRequest) -> dict[st
     waiting = {call.tool_call_id for call in open_calls(history)}
     given = set(request.answers)
     if waiting != given:
-        problems = [f"no answer to {call}" for call in sorted(waiting - given)]
-        problems += [f"{call} does not wait for an answer" for call in sorted(given - waiting)]
-        raise InvalidInput("; ".join(problems), code="unanswered_calls")
+        problems = [f"no answer to {short(call)}" for call in sorted(waiting - given)]
+        problems += [f"{short(call)} does not wait for an answer" for call in sorted(given - waiting)]
+        raise InvalidInput("; ".join(first_of(problems)), code="unanswered_calls")
     if not given and not request.prompt:
         raise InvalidInput("a turn needs a prompt, or answers to calls", code="nothing_asked")
     return {call: _answer(one) for call, one in request.answers.items()}

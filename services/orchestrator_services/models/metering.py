@@ -14,6 +14,7 @@ from pydantic_ai.exceptions import (
     ModelConnectionError,
     ModelRateLimitError,
     ModelRequestTimeout,
+    UnexpectedModelBehavior,
 )
 from pydantic_ai.messages import ModelMessage, ModelResponse, ModelResponseStreamEvent
 from pydantic_ai.models import CompletedStreamedResponse, ModelRequestParameters, StreamedResponse
@@ -21,7 +22,7 @@ from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
-from orchestrator.sdk import Context, ModelRequest
+from orchestrator.sdk import Context, ModelRequest, TransientError, described
 from orchestrator_services.models.bounds import most_input, most_output, stamp
 from orchestrator_services.models.budget import Wallet
 from orchestrator_services.models.candidates import Candidate
@@ -33,9 +34,15 @@ from orchestrator_services.models.rates import Pace, Rate
 from orchestrator_services.models.responses import readable
 from orchestrator_services.models.settings import rate_entry, settings
 from orchestrator_services.models.streams import can_stream, refuses_streams, shown, streamed
+from orchestrator_services.models.transfer import RefusedResponseError, statuses
+from orchestrator_services.models.usage import counted
 
+MOST_CALLS: Final = 500
+"""Calls of one response. The library compares each with those before it, and models write some dozens."""
 _LONGEST_WAIT_S: Final = 2.0
 """What takes longer is asked again by recovery: it waits without a place in this process."""
+_LONGEST_PAUSE_S: Final = 60.0
+"""For all sessions. A provider that asks for a day, by mistake perhaps, is asked by one of them every minute."""
 _paces: Final[MutableMapping[AbstractEventLoop, dict[str, Pace]]] = WeakKeyDictionary()
 _not_streamed: Final[set[str]] = set()
 """Models whose provider has refused to stream them, to this process."""
@@ -116,14 +123,16 @@ class MeteredModel(WrapperModel):
         await pace.turn(read + allowed, meter.context.share, _LONGEST_WAIT_S, meter.seconds)
         sent = _Sent(messages, model_request_parameters, read, allowed, meter.context.now())
         try:
-            received = await self._response(own, sent)
+            received = await self._read(own, sent)
         except (Exception, CancelledError) as error:
             self._lost(error, sent)
             if isinstance(error, ModelRateLimitError):
-                pace.pause(asked_wait_s(error.retry_after) or 0.0, meter.seconds())
+                asked = asked_wait_s(error.retry_after) or 0.0
+                pace.pause(min(asked, _LONGEST_PAUSE_S), meter.seconds())
             raise
         # A script takes any name.
         response = readable(received, any_name=isinstance(candidate.model, FunctionModel))
+        response = replace(response, usage=counted(response.usage, candidate.name))
         # 3. Settle: count what was used.
         tokens = _tokens(response, read, allowed)
         cost = candidate.cost(tokens, response)
@@ -131,6 +140,7 @@ class MeteredModel(WrapperModel):
         pace.settle(read + allowed, tokens.input + tokens.output)
         metadata = {**(response.metadata or {}), **stamp(model_request_parameters, candidate.name)}
         meter.last = replace(response, metadata=metadata)
+        self._check_calls(meter.last)
         return meter.last
 
     @asynccontextmanager
@@ -146,6 +156,29 @@ class MeteredModel(WrapperModel):
         yield CompletedStreamedResponse(
             response, model_request_parameters=model_request_parameters, replay_events=True
         )
+
+    def _check_calls(self, response: ModelResponse) -> None:
+        """Refuses what the library takes too long for. It is counted already: it has been paid."""
+        if (calls := len(response.tool_calls)) > MOST_CALLS:
+            text = f"{self._candidate.name}: the response has {calls:,} calls, of at most {MOST_CALLS}"
+            refused = TransientError(text, code="response_unusable")
+            raise ModelAPIError(self.wrapped.model_name, text) from refused
+
+    async def _read(self, settings: ModelSettings, sent: _Sent) -> ModelResponse:
+        responses: list[int] = []
+        token = statuses.set(responses)
+        try:
+            return await self._response(settings, sent)
+        except RefusedResponseError as error:
+            # As the library says what breaks a connection, so that fallback models are asked.
+            raise ModelConnectionError(self.wrapped.model_name, str(error), phase="read") from error
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            if not (sent.first_token_at or responses) or isinstance(self.wrapped, FunctionModel):
+                raise
+            # The library trusts the form of what comes: this is no mistake of the request.
+            raise UnexpectedModelBehavior(f"the response cannot be read: {described(error)}") from error
+        finally:
+            statuses.reset(token)
 
     async def _response(self, settings: ModelSettings, sent: _Sent) -> ModelResponse:
         meter, name = self._meter, self._candidate.name

@@ -22,6 +22,9 @@ class ModelsSettings(PluginSettings, prefix="MODELS"):
     """Most requests of one turn: the first, and those that ask again because tools or output did not fit."""
     max_tokens: Annotated[int, Field(ge=16)] = 4096
     """Most tokens of one response, where the agent's model settings do not say."""
+    max_response_bytes: Annotated[int, Field(ge=1 << 16)] = 64 << 20
+    """Most bytes of a streamed response. A line of it may have a quarter of that, and so may a response that comes as a
+    whole, or an error."""
     stream: bool = True
     """Whether people can watch responses while models write them; off, each comes as a whole."""
     prices: tuple[str, ...] = ()

@@ -18,18 +18,38 @@ from pydantic_ai.messages import (
     ToolCallPartDelta,
 )
 from pydantic_ai.models import Model as ClientModel
-from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.models import ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_core import to_json
 
-from orchestrator.sdk import Context
+from orchestrator.sdk import Context, TransientError
 from orchestrator_services.models.throttle import Throttle
 
 _REFUSALS: Final = frozenset({400, 404, 405, 422, 501})
 """Statuses of HTTP with which a provider says that it does not stream a model."""
 _STREAM_PARAMETERS: Final = ("stream", "stream_options")
+
+
+_WITH_FINISH_REASON: Final = frozenset(
+    f"{protocol}StreamedResponse"
+    for protocol in (
+        "OpenAI",
+        "Anthropic",
+        "Bedrock",
+        "Cohere",
+        "Gemini",
+        "Groq",
+        "HuggingFace",
+        "Mistral",
+        "Xai",
+    )
+)
+"""Types of the library, by name: most of their modules need clients that are not installed. Streams of OpenAI's other
+protocol end with an event, without which the library calls them incomplete."""
+_WITHOUT_FINISH_REASON: Final = frozenset({"SnowflakeStreamedResponse"})
+"""Those of providers that are known to leave it out."""
 
 
 class Shown:
@@ -91,7 +111,30 @@ async def streamed(
     response = stream.get()
     if response.state in ("incomplete", "interrupted"):
         raise ModelConnectionError(model.model_name, "the stream ended before the response did", phase="read")
+    if not _finished(stream):
+        # Servers and proxies close connections properly when what is behind them has died.
+        raise ModelConnectionError(model.model_name, "no finish reason", phase="read") from TransientError(
+            f"the stream of {model.model_name} ended before the response did, without a finish reason; for a server "
+            "that never sends one, set ORCHESTRATOR_MODELS_STREAM=false",
+            code="model_unavailable",
+        )
     return response
+
+
+def _finished(stream: StreamedResponse) -> bool:
+    """Whether the provider said why the response ended, if its protocol has such a reason. The library takes an
+    answer in OpenAI's chat protocol that just stops for one that is complete."""
+    kinds = {
+        kind.__name__ for kind in type(stream).__mro__ if kind.__module__.startswith("pydantic_ai.models.")
+    }
+    if not kinds & _WITH_FINISH_REASON or kinds & _WITHOUT_FINISH_REASON:
+        return True
+    if (stream.provider_details or {}).get("finish_reason"):
+        return True
+    if "OpenAIStreamedResponse" in kinds:
+        # What the library puts in the place of a reason that did not come.
+        return stream.finish_reason != "stop"
+    return stream.finish_reason is not None
 
 
 def can_stream(model: ClientModel) -> bool:

@@ -17,6 +17,8 @@ FIRST_S: Final = 0.05
 """How long the first words are collected: a short response is one message, and nobody notices."""
 LONGEST: Final = 8_192
 """Characters of one message. Texts of several times the size come at once from models that do not really stream."""
+MOST_PARTS: Final = 50
+"""Parts of one response, and pieces that wait to be sent: each is a message, and nobody watches 500 calls."""
 MOST_HELD: Final = 65_536
 """Characters that wait to be sent while Kafka does not respond; what comes then is left out."""
 
@@ -63,7 +65,7 @@ class Throttle:
         """Takes text that was added to a part, and whether the part is complete with it. Returns at once."""
         position = self._positions[part]
         self._positions[part] += len(text)
-        if self._failed or self._held + len(text) > MOST_HELD or not (text or ended):
+        if self._failed or part >= MOST_PARTS or self._held + len(text) > MOST_HELD or not (text or ended):
             return
         self._held += len(text)
         last = self._waiting[-1] if self._waiting else None
@@ -71,6 +73,9 @@ class Throttle:
             last.text += text
             last.tool = last.tool or tool
             last.ended = ended
+        elif len(self._waiting) >= MOST_PARTS:
+            self._held -= len(text)
+            return
         else:
             self._waiting.append(_Waiting(part, position, tool, text, ended))
         if self._task is None or self._task.done():

@@ -16,7 +16,7 @@ from orchestrator.sdk import (
     rendered,
     step,
 )
-from orchestrator.sdk.messages import replace, types
+from orchestrator.sdk.messages import Room, replace, types
 from orchestrator_services.planner.compilation import CompiledPlaybook, compiled_playbook
 from orchestrator_services.planner.matching import matching_playbook, named_playbook, prepare
 
@@ -77,22 +77,23 @@ def _inputs(playbook: Playbook, given: Mapping[str, Any]) -> dict[str, Any]:
 def _plan(found: CompiledPlaybook, inputs: Mapping[str, Any]) -> Plan:
     playbook = found.playbook
     rationale = f"playbook {playbook.label}"
+    room = Room()
     return Plan(
-        [_step(name, playbook, inputs) for name in playbook.steps],
-        result=rendered(playbook.result, inputs),
+        [_step(name, playbook, inputs, room) for name in playbook.steps],
+        result=rendered(playbook.result, inputs, room),
         success=found.criteria,
         rationale=f"{rationale}: {playbook.description}" if playbook.description else rationale,
         playbook=playbook.label,
     )
 
 
-def _step(name: str, playbook: Playbook, inputs: Mapping[str, Any]) -> PlanStep:
+def _step(name: str, playbook: Playbook, inputs: Mapping[str, Any], room: Room) -> PlanStep:
     written = playbook.steps[name]
     return step(
         name,
         written.tool,
         capability=written.capability,
-        arguments=rendered(written.arguments, inputs),
+        arguments=rendered(written.arguments, inputs, room),
         after=written.after,
         retry=written.retry.policy() if written.retry else None,
         timeout=written.timeout,

@@ -3,6 +3,7 @@
 from functools import cache
 
 from orchestrator.sdk import ConfigurationError, Context, PlanReview, Review, ReviewVerdict, reviewer
+from orchestrator.sdk.messages import first_of
 from orchestrator_services.safety_monitor.review import objections
 from orchestrator_services.safety_monitor.rules import CompiledRules, read_rules
 from orchestrator_services.safety_monitor.settings import SafetySettings
@@ -29,5 +30,5 @@ async def safety(request: PlanReview, context: Context) -> Review:
     return Review(
         reviewer="safety",
         verdict=ReviewVerdict.REJECT if found else ReviewVerdict.ACCEPT,
-        reason="; ".join(found),
+        reason="; ".join(first_of(found)),
     )

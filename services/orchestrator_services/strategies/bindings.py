@@ -1,17 +1,14 @@
 """References to outputs, as models write them into plans: `{"$output": "step", "at": "/pointer"}`."""
 
 from collections.abc import Iterator, Mapping
-from itertools import chain, islice
 from typing import Any, Final
 
 from orchestrator.sdk import ContractError, Output, Values
-from orchestrator.sdk.messages import fill_content, types
+from orchestrator.sdk.messages import MOST_PROBLEMS, Room, fill_content, first_of, named, short, types
 
 OUTPUT: Final = "$output"
 _AT: Final = "at"
-_MOST_PROBLEMS: Final = 20
-_MOST_NAMES: Final = 20
-"""What a model is told of a plan that is wrong: a plan may have thousands of references and steps."""
+_LONGEST_PROBLEM: Final = 500
 
 
 def planned_step(revision: int, name: str) -> str:
@@ -39,15 +36,23 @@ class Binding:
 
     def __init__(self, steps: Mapping[str, str], earlier: Mapping[str, Any]) -> None:
         """`steps` are those of the plan by the names that it gives them; `earlier` are loaded outputs by step."""
-        self.problems: list[str] = []
+        self._problems: list[str] = []
         self._steps = steps
         self._earlier = earlier
         self._earlier_steps = _earlier_steps(earlier)
+        self._known = named((*steps, *earlier))
+        self._room = Room()
+        """For earlier outputs in all steps of the plan together: they are written out in it."""
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong, as a model is told: a plan may have thousands of references and steps."""
+        return first_of(self._problems)
 
     def is_wrong(self, problem: str) -> None:
         """Keeps what is wrong, unless so much is that nobody reads it."""
-        if len(self.problems) < _MOST_PROBLEMS:
-            self.problems.append(problem)
+        if len(self._problems) <= MOST_PROBLEMS:
+            self._problems.append(short(problem, _LONGEST_PROBLEM))
 
     def is_earlier(self, name: str) -> bool:
         """Whether a name is that of a step of an earlier plan."""
@@ -59,7 +64,9 @@ class Binding:
             case {"$output": name}:
                 return self._output(str(name), content, place)
             case Mapping():
-                return {key: self.bound(value, f"{place}.{key}") for key, value in content.items()}
+                return {
+                    key: self.bound(value, f"{place}.{short(str(key))}") for key, value in content.items()
+                }
             case list():
                 return [self.bound(value, f"{place}.{index}") for index, value in enumerate(content)]
             case _:
@@ -76,18 +83,17 @@ class Binding:
             return Output(self._steps[name], at)
         step = self._earlier_steps.get(name)
         if step is None:
-            self.is_wrong(f"{place}: there is no output of a step {name}; there are those of {self._known()}")
+            self.is_wrong(
+                f"{place}: there is no output of a step {short(name)}; there are those of {self._known}"
+            )
             return None
         try:
-            return fill_content(None, [types.Reference(step_id=step, at=at)], self._earlier)
+            part = fill_content(None, [types.Reference(step_id=step, at=at)], self._earlier)
+            self._room.take((step, at), lambda: part)
         except ContractError as error:
             self.is_wrong(f"{place}: {error}")
             return None
-
-    def _known(self) -> str:
-        names = islice(chain(self._steps, self._earlier), _MOST_NAMES)
-        others = len(self._steps) + len(self._earlier) - _MOST_NAMES
-        return (", ".join(names) or "none") + (f" and {others} others" if others > 0 else "")
+        return part
 
 
 async def loaded(content: Any, outputs: Mapping[str, types.Value], values: Values) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from orchestrator.sdk import (
     document,
     step,
 )
-from orchestrator.sdk.messages import read_json, types
+from orchestrator.sdk.messages import first_of, read_json, short, types
 from orchestrator_services.json_schemas import InvalidSchemaError
 from orchestrator_services.prompting.data import json_text
 from orchestrator_services.strategies.bindings import Binding, earlier_step, loaded, planned_step
@@ -120,10 +120,14 @@ async def read_result(written: Any, under: WrittenUnder) -> WrittenPlan:
 
 def result_problems(result: Any, under: WrittenUnder) -> list[str]:
     """What in a result does not fit the agent's output schema, as far as it is known."""
+    try:
+        written = document(result)
+    except InvalidInput as error:
+        return [f"the result: {error}"]
     if under.output_schema is None:
         return []
     try:
-        misfits = _known(document(result)).misfits(json.dumps(under.output_schema))
+        misfits = _known(written).misfits(json.dumps(under.output_schema))
     except InvalidSchemaError as error:
         raise PermanentError(
             f"the agent's output schema is invalid: {error}", code="output_schema"
@@ -146,12 +150,12 @@ def _problems(plan: WrittenPlan, under: WrittenUnder) -> list[str]:
         Plan(plan.steps, result=plan.result)
     except InvalidInput as error:
         return [str(error)]
-    problems = [
-        f"the arguments of step {one.step.step_id} do not fit {one.step.tool}: {problem}"
+    problems = first_of(
+        f"the arguments of step {short(one.step.step_id)} do not fit {one.step.tool}: {problem}"
         for one in plan.steps
         if one.step.tool != READ_ON
         for problem in _known(one.step.arguments).problems(under.tools[one.step.tool])
-    ]
+    )
     if plan.steps and plan.result is None:
         return problems
     return problems + result_problems(plan.result, under)
@@ -165,15 +169,19 @@ def _step(
     if not isinstance(arguments, dict):
         binding.is_wrong(f"{name}: arguments must be an object, with references inside it")
         arguments = {}
-    if tool == READ_ON:
-        arguments = _reading_on(name, arguments, binding, under)
     # Steps of earlier plans are over.
     after = [
         names.get(other, other)
         for other in written.get("after", ())
         if other in names or not binding.is_earlier(other)
     ]
-    return step(names[name], tool, arguments=arguments, after=after)
+    try:
+        if tool == READ_ON:
+            arguments = _reading_on(name, arguments, binding, under)
+        return step(names[name], tool, arguments=arguments, after=after)
+    except InvalidInput as error:
+        binding.is_wrong(f"{name}: {error}")
+        return step(names[name], tool)
 
 
 def _reading_on(

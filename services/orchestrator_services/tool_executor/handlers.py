@@ -22,7 +22,7 @@ from orchestrator.sdk import (
     failure_of,
     tool_defined,
 )
-from orchestrator.sdk.messages import Definition, Message, commands, events, replace, types
+from orchestrator.sdk.messages import Definition, Message, commands, events, replace, require_room, types
 from orchestrator_services.tool_executor.isolated import isolated, warm
 from orchestrator_services.tool_executor.listing import Listing
 from orchestrator_services.tool_executor.pools import pool_of_this_process
@@ -150,15 +150,23 @@ async def _output(
 
 
 async def _arguments(message: commands.ExecuteTool, context: ServiceContext) -> Any:
+    try:
+        require_room(message.arguments, message.inputs)
+    except ContractError as error:
+        raise _not_filled(error) from error
     outputs = await context.outputs(message.inputs)
     try:
         return await context.fill(message.arguments, outputs)
     except UnavailableError:
         raise
     except Exception as error:
-        raise InvalidInput(
-            f"the arguments cannot be filled in from the steps' outputs: {error}", code="arguments_not_filled"
-        ) from error
+        raise _not_filled(error) from error
+
+
+def _not_filled(error: Exception) -> InvalidInput:
+    return InvalidInput(
+        f"the arguments cannot be filled in from the steps' outputs: {error}", code="arguments_not_filled"
+    )
 
 
 async def _run(

@@ -13,6 +13,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.sdk import HandlerError, InvalidInput, PermanentError, TransientError, tool
+from orchestrator_services.http_bodies import ACCEPTED, packing
 from orchestrator_services.tools.addresses import (
     AddressPolicy,
     Resolver,
@@ -148,7 +149,7 @@ async def _send(
             request = client.build_request(
                 "GET",
                 url.copy_with(host=address, fragment=None),
-                headers={**headers, "Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity"},
+                headers={**headers, "Host": url.netloc.decode("ascii"), "Accept-Encoding": ACCEPTED},
                 # The certificate is verified against the host name, not against the address.
                 extensions={"sni_hostname": url.raw_host.decode("ascii")},
             )
@@ -173,7 +174,7 @@ async def _read(url: httpx.URL, response: httpx.Response, settings: ToolSettings
     content_type = response.headers.get("content-type", "text/plain").partition(";")[0].strip().lower()
     if not _is_text(content_type):
         raise PermanentError(f"{shown(url)} returned {content_type}, which is neither text nor JSON")
-    if response.headers.get("content-encoding", "identity").lower() != "identity":
+    if packing(response.headers):
         raise PermanentError(
             f"{shown(url)} returned a compressed body although the request did not accept one"
         )

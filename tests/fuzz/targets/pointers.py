@@ -4,9 +4,10 @@ import json
 from typing import Any, Final
 
 from orchestrator.errors import ContractError
+from orchestrator.messages.filling import fill_content
 from orchestrator.messages.identity import canonical_uuid, claim_of, derived_id
 from orchestrator.messages.types import Reference
-from orchestrator.messages.values import fill_content, json_value, read_json, value_of
+from orchestrator.messages.values import json_value, read_json, value_of
 from orchestrator.sdk.templates import rendered, steps_in, template_problems
 from orchestrator.sessions.view import shown
 from tests.fuzz.target import promise

@@ -6,7 +6,7 @@ import pytest
 from orchestrator_services import evaluator, expression_runs
 
 from orchestrator.messages import commands, events
-from orchestrator.messages.types import CallKind, Criterion, EvaluationPoint, FailureKind, NextMove
+from orchestrator.messages.types import CallKind, Criterion, EvaluationPoint, FailureKind, NextMove, Value
 from orchestrator.messages.values import json_value
 from orchestrator.sdk import Evaluation, EvaluationRequest, Isolation, Output, document
 from orchestrator.sdk import evaluator as declare_evaluator
@@ -166,3 +166,14 @@ async def test_a_criterion_that_takes_too_long_is_not_met(monkeypatch: pytest.Mo
     assert not slow.met
     assert "make it simpler, or give it less input" in slow.reason
     assert quick.met
+
+
+async def test_a_result_whose_references_stand_for_too_much_is_refused_before_anything_is_loaded() -> None:
+    stored = Value(media_type="application/json", uri="file:///nowhere", size=1_000_000, sha256="")
+
+    failed = await evaluate(outputs={"a": stored}, result=document([Output("a")] * 3000))
+
+    assert isinstance(failed, events.EvaluationFailed)
+    assert failed.failure.kind is FailureKind.INVALID_INPUT
+    assert failed.failure.code == "result_not_filled"
+    assert "stand for more than 32 MiB together" in failed.failure.message

@@ -428,3 +428,33 @@ def test_the_tools_of_a_process_are_announced_with_stable_ids() -> None:
 
     assert [one.tool.name for one in first if isinstance(one, events.ToolDefined)] == ["add", "wait"]
     assert [one.message_id for one in first] == [one.message_id for one in second]
+
+
+async def test_arguments_whose_references_stand_for_too_much_are_refused_before_anything_is_loaded() -> None:
+    @tool("any.thing")
+    def anything(x: list[Any]) -> int:
+        return len(x)
+
+    stored = Value(media_type="application/json", uri="file:///nowhere", size=1_000_000, sha256="")
+
+    failed = await run(anything, {"x": [Output("a")] * 3000}, inputs={"a": stored})
+
+    assert isinstance(failed, events.ToolFailed)
+    assert failed.failure.kind is FailureKind.INVALID_INPUT
+    assert failed.failure.code == "arguments_not_filled"
+    assert "stand for more than 32 MiB together" in failed.failure.message
+
+
+async def test_arguments_whose_references_to_parts_stand_for_too_much_are_refused() -> None:
+    @tool("any.thing")
+    def anything(x: list[Any]) -> int:
+        return len(x)
+
+    inputs = {"a": json_value({"text": "A" * 1_000_000, "name": "x"})}
+
+    failed = await run(anything, {"x": [Output("a").at("/text")] * 3000}, inputs=inputs)
+    completed = await run(anything, {"x": [Output("a").at("/name")] * 3000}, inputs=inputs)
+
+    assert failed.failure.kind is FailureKind.INVALID_INPUT
+    assert "stand for more than 32 MiB together" in failed.failure.message
+    assert plain(completed.output) == 3000
