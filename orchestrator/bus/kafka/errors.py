@@ -80,6 +80,18 @@ _OWNERSHIP_LOST: Final = frozenset(
 )
 
 
+def unmasked(error: SystemError) -> KafkaException:
+    """The client's exception behind a `SystemError`; raises the error again if there is none.
+
+    The client may log while it raises (confluent-kafka 2.16). Python then says that the log returned a result with an
+    exception set, and names the exception as the cause.
+    """
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, KafkaException):
+        return cause
+    raise error
+
+
 def error_of(exception: KafkaException) -> KafkaError:
     """The error that a client's exception carries."""
     error = exception.args[0]

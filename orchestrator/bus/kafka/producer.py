@@ -12,7 +12,7 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import AbortableError, AmbiguousCommit, FatalError
 from orchestrator.bus.kafka.call_thread import CallThread, CallTimeoutError
 from orchestrator.bus.kafka.callbacks import Callbacks
-from orchestrator.bus.kafka.errors import error_of, translated
+from orchestrator.bus.kafka.errors import error_of, translated, unmasked
 from orchestrator.bus.kafka.partitions import Partitions
 from orchestrator.bus.ports import Commit, GroupMetadata, OnDelivery, Outgoing, Position
 from orchestrator.bus.settings import BusSettings
@@ -66,11 +66,18 @@ class _Sender:
             left = self._client.flush(deadline.remaining())
         except KafkaException as error:
             raise self._failure(error_of(error), "sending") from error
+        except SystemError as error:
+            raise self._failure(error_of(unmasked(error)), "sending") from error
         self._callbacks.raise_error()
         return left
 
     def _poll(self, timeout_s: float) -> int:
-        served = self._client.poll(timeout_s)
+        try:
+            served = self._client.poll(timeout_s)
+        except KafkaException as error:
+            raise self._failure(error_of(error), "sending") from error
+        except SystemError as error:
+            raise self._failure(error_of(unmasked(error)), "sending") from error
         self._callbacks.raise_error()
         return served
 
@@ -198,8 +205,8 @@ class KafkaTransactionalProducer(_Sender):
             try:
                 attempt(deadline.remaining())
                 return
-            except KafkaException as error:
-                failed = error_of(error)
+            except (KafkaException, SystemError) as error:
+                failed = error_of(unmasked(error) if isinstance(error, SystemError) else error)
                 if failed.code() == KafkaError._STATE and failed.txn_requires_abort() and not asked_for_cause:
                     # A record failed during the call. A second call reports why.
                     asked_for_cause = True

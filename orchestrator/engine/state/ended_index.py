@@ -15,8 +15,9 @@ from orchestrator.errors import UnavailableError
 from orchestrator.messages.identity import has_key
 
 _DAY_HOURS: Final = 24
-_SETUP: Final = ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA cache_size = -2048")
-"""Nothing is restored from the file, so it needs no journal. Two MiB of it are cached in memory."""
+_SETUP: Final = ("PRAGMA journal_mode = MEMORY", "PRAGMA synchronous = OFF", "PRAGMA cache_size = -2048")
+"""Nothing is restored from the file, so its journal may be lost with the process. Without one, a write that fails on a
+full disk would leave a damaged file. Two MiB of it are cached in memory."""
 
 
 class Entry(NamedTuple):
@@ -39,10 +40,10 @@ class Entry(NamedTuple):
 
 
 _CREATE: Final = (
-    "CREATE TABLE ids_{day} (id BLOB PRIMARY KEY, claim BLOB, hour INT) WITHOUT ROWID",
-    "CREATE TABLE claims_{day} (claim BLOB PRIMARY KEY, id BLOB, hour INT) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS ids_{day} (id BLOB PRIMARY KEY, claim BLOB, hour INT) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS claims_{day} (claim BLOB PRIMARY KEY, id BLOB, hour INT) WITHOUT ROWID",
 )
-_DROP: Final = ("DROP TABLE ids_{day}", "DROP TABLE claims_{day}")
+_DROP: Final = ("DROP TABLE IF EXISTS ids_{day}", "DROP TABLE IF EXISTS claims_{day}")
 _ADD_IDS: Final = "INSERT OR REPLACE INTO ids_{day} (id, claim, hour) VALUES (?, ?, ?)"
 _ADD_CLAIMS: Final = "INSERT OR REPLACE INTO claims_{day} (id, claim, hour) VALUES (?, ?, ?)"
 _IDS: Final = "SELECT id FROM ids_{day}"

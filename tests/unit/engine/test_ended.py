@@ -1,7 +1,10 @@
 """Ended sessions are remembered for a time, on disk, and restored as they were written."""
 
+import resource
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
 
 import pytest
 
@@ -156,3 +159,39 @@ def test_a_full_disk_is_said_and_may_pass(monkeypatch: pytest.MonkeyPatch) -> No
 
     with pytest.raises(UnavailableError, match="folder for temporary files: database or disk is full"):
         index.add([Entry(bytes(16), claim(1), 1)])
+
+
+def test_a_disk_that_was_full_for_a_moment_leaves_the_file_whole() -> None:
+    # given: more sessions than the cache holds
+    index = EndedIndex()
+    entries = [Entry(sha256(b"%d" % number).digest()[:16], claim(number), 1) for number in range(60_000)]
+    index.add(entries[:40_000])
+
+    # when the disk takes no more for some writes
+    with largest_file(1_000_000):
+        for batch in batched(entries[40_000:]):
+            with pytest.raises(UnavailableError, match="Is its disk full"):
+                index.add(batch)
+    for batch in batched(entries[40_000:]):
+        index.add(batch)
+
+    # then all are found
+    assert {found for entry in entries[::100] if (found := index.with_id(entry.id)) == entry} == set(
+        entries[::100]
+    )
+    assert sum(1 for _ in index) == len(entries)
+
+
+def batched(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    return (entries[start : start + 5_000] for start in range(0, len(entries), 5_000))
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Writes beyond `size` bytes of a file fail, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
