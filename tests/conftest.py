@@ -2,7 +2,8 @@
 
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -33,6 +34,24 @@ def kafka_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackAddre
     """One Kafka node and one registry for the whole run: use topics and subjects of your own."""
     with provide_stack(tmp_path_factory.mktemp("stack")) as address:
         yield address
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Logs of tests may hold halves of characters, which cannot be sent to the process that reports."""
+    return _encodable((yield))
+
+
+def _encodable(content: Any) -> Any:
+    match content:
+        case str():
+            return content.encode("utf-8", "backslashreplace").decode()
+        case dict():
+            return {name: _encodable(value) for name, value in content.items()}
+        case list() | tuple():
+            return type(content)(map(_encodable, content))
+        case _:
+            return content
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
