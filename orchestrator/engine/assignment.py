@@ -30,7 +30,7 @@ from orchestrator.engine.recovery.restore import restore
 from orchestrator.engine.state.encoding import Encoder
 from orchestrator.engine.state.partition import INPUT_TOPICS, Partition
 from orchestrator.engine.state.timers import Timers
-from orchestrator.errors import ConfigurationError, OrchestratorError, UnavailableError
+from orchestrator.errors import OrchestratorError, UnavailableError
 from orchestrator.messages.catalogue import Topic
 from orchestrator.saga import next_due
 
@@ -205,9 +205,9 @@ class SlotAssignment:
         numbers = sorted({number for _, number in positions})
         missing = {(topic, number) for topic in SUBSCRIBED for number in numbers} - set(positions)
         if missing:
-            raise ConfigurationError(
-                f"events and control must be assigned together, but {sorted(missing)} are missing from the "
-                f"assignment: let only orchestrators join the consumer group {GROUP}"
+            raise RestoreError(
+                f"somebody else is a member of the consumer group {GROUP} and was assigned {sorted(missing)}: events "
+                "and control are assigned together to orchestrators alone, so this one waits until the stranger leaves"
             )
         self.restoring = True
         try:

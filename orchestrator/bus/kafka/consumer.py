@@ -346,6 +346,13 @@ class KafkaConsumer:
                 topic,
                 partition,
             )
+        elif code == KafkaError.INCONSISTENT_GROUP_PROTOCOL:
+            logger.error(
+                "the group %s has a member with another assignor, which is none of ours: this consumer joins when it "
+                "has left (%s)",
+                self._group,
+                error.str(),
+            )
         elif code in _TRANSIENT and not error.fatal():
             logger.warning(
                 "reading interrupted, the client is retrying: %s",

@@ -1,19 +1,24 @@
-"""Commits that somebody else has made for a group of ours: whoever may read with a group may commit any metadata."""
+"""Somebody else in a group of ours: whoever may read with a group may join it, and commit any metadata for it."""
 
+import threading
 from base64 import b85encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.settings import BusSettings
 from orchestrator.engine.loop import GROUP
 from orchestrator.local import StackAddress
 from orchestrator.messages.catalogue import Topic
+from orchestrator.worker.loop import Worker
 from orchestrator.worker.offsets import _varint
 from tests.support.saga_lab import SagaLab
-from tests.support.workers import Lab, echo, until
+from tests.support.workers import TIMEOUT_S, Lab, echo, until
 
 pytestmark = pytest.mark.integration
 
@@ -105,3 +110,65 @@ def test_a_partition_count_that_others_contradict_is_a_commit_of_somebody_else(
 
     # then
     assert "says that there were 9 partitions, others say 2" in caplog.text
+
+
+@contextmanager
+def stranger(settings: BusSettings, group: str, *topics: Topic, assignor: str) -> Iterator[None]:
+    """A member of a group of ours that is none of ours, as `kafka-console-consumer --group` is."""
+    prefix = settings.topic_prefix
+    joined, leaving = threading.Event(), threading.Event()
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.bootstrap_servers,
+            "group.id": f"{prefix}{group}",
+            "partition.assignment.strategy": assignor,
+            "enable.auto.commit": False,
+        }
+    )
+
+    def stay() -> None:
+        consumer.subscribe([f"{prefix}{topic}" for topic in topics], on_assign=lambda *_: joined.set())
+        while not leaving.is_set():
+            consumer.poll(0.1)
+        consumer.close()
+
+    thread = threading.Thread(target=stay)
+    thread.start()
+    try:
+        until(joined.is_set, "the stranger has joined", TIMEOUT_S)
+        yield
+    finally:
+        leaving.set()
+        thread.join()
+
+
+def test_a_service_waits_for_a_stranger_with_another_assignor_to_leave(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    lab.execute(0, 1)
+    service = echo()
+    with lab.host(service) as host:
+        worker = Worker(service, host)
+        with stranger(lab.settings, "echo", Topic.EXECUTE_COMMANDS, assignor="range"):
+            worker.start()
+            until(lambda: "which is none of ours" in caplog.text, "it is said")
+            assert worker.failure is None
+        until(lambda: lab.completed() == [0, 1], "the service has its partitions", TIMEOUT_S)
+        worker.stop(Deadline.after(TIMEOUT_S))
+
+
+def test_an_orchestrator_waits_for_a_stranger_to_leave(
+    kafka_stack: StackAddress, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lab = SagaLab(Lab.on(kafka_stack.bootstrap_servers, partitions=2), tmp_path)
+    before, after = (lab.new_id(partition=number) for number in (0, 1))
+    lab.submit(before)
+    with lab.services(), lab.running() as running:
+        lab.until_history(before, "TaskCompleted")
+        # when somebody looks at the events with the orchestrator's group
+        with stranger(lab.installation.settings, GROUP, Topic.EVENTS, assignor="range"):
+            until(lambda: "somebody else is a member" in caplog.text, "it is said", TIMEOUT_S)
+            lab.submit(after)
+        # then it goes on when the stranger has left
+        lab.until_history(after, "TaskCompleted")
+        assert running.failure is None
