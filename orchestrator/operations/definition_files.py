@@ -13,7 +13,7 @@ from orchestrator.sdk.definitions import agent_defined, playbook_defined
 from orchestrator.sdk.documents import Documents, PlaybookDocument, parse_documents
 from orchestrator.sdk.plugins import Plugins
 from orchestrator.sdk.roles.planner import Planner
-from orchestrator.sdk.text_files import FileRefused, read_text_file
+from orchestrator.sdk.text_files import FileRefusedError, read_text_file
 
 SOURCE = "/agents-apply"
 _SEND_TIMEOUT_S = 15.0
@@ -42,7 +42,7 @@ def read_definition_files(folder: Path, plugins: Plugins | None = None) -> Docum
             found = parse_documents(read_text_file(path), str(path))
         except ConfigurationError as error:
             problems += error.problems
-        except FileRefused as error:
+        except FileRefusedError as error:
             problems.append(f"{path}: it {error}")
         else:
             problems += _defined_elsewhere(found, path, defined_in)

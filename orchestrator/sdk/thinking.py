@@ -11,7 +11,7 @@ from orchestrator.messages.types import ModelPolicy, Value
 from orchestrator.messages.values import json_value
 from orchestrator.sdk.credentials import credentials_in
 from orchestrator.sdk.grammar import Grammar
-from orchestrator.sdk.text_files import FileRefused, read_text_below
+from orchestrator.sdk.text_files import FileRefusedError, read_text_below
 from orchestrator.sdk.yaml_bounds import MOST_CHARACTERS
 
 
@@ -116,7 +116,7 @@ def _read(name: str, folder: Path | None) -> str:
     try:
         # The text is published and sent to a model, and whoever applies a document need not have written it.
         text = read_text_below(folder, name)
-    except FileRefused as error:
+    except FileRefusedError as error:
         raise ConfigurationError(f"instructions: {name!a} {error}") from error
     if len(text) > MOST_CHARACTERS:
         raise ConfigurationError(
