@@ -108,6 +108,7 @@ SDK = {
     "planner",
     "playbook_defined",
     "playbook_schema",
+    "problem_of_tool_name",
     "read_yaml",
     "readable",
     "recovery",
