@@ -149,6 +149,7 @@ MESSAGES = {
     "fill_content",
     "idempotency_key",
     "json_value",
+    "not_finite",
     "not_finite_text",
     "read_json",
     "replace",
