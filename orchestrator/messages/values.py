@@ -1,6 +1,7 @@
 """Values and documents: the data in messages."""
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from hashlib import sha256
 from math import isfinite
 from typing import Any, Final
@@ -11,6 +12,7 @@ from orchestrator.errors import ContractError
 from orchestrator.messages.types import Document, Value
 
 JSON: Final = "application/json"
+_WRITTEN: Final = (b"null", b"NaN", b"Infinity")
 _MOST_SEARCHED: Final = 1_000_000
 _LONGEST_PLACE: Final = 1_000
 """How far the place of a number is searched for in data that may contain itself: values, and characters of a place."""
@@ -25,8 +27,8 @@ def json_value(content: Any) -> Value:
     """An inline JSON value. Raises `ContractError` for what JSON cannot hold, such as NaN."""
     try:
         encoded = msgspec.json.encode(content)
-        # NaN and the infinities are written as null, so without one there is nothing to look for.
-        found = _not_finite(content) if b"null" in encoded else None
+        # NaN and the infinities are written as null, those of Decimal as text: without, there is nothing to look for.
+        found = _not_finite(content) if any(one in encoded for one in _WRITTEN) else None
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ContractError(f"the value cannot be written as JSON: {error}") from error
     if found is not None:
@@ -34,20 +36,25 @@ def json_value(content: Any) -> Value:
     return value_of(encoded)
 
 
-def not_finite_text(content: Any, number: float) -> str:
+def not_finite(number: float | Decimal | complex) -> bool:
+    """Whether JSON has no such number."""
+    if isinstance(number, Decimal):
+        return not number.is_finite()
+    return isinstance(number, complex) or not isfinite(number)
+
+
+def not_finite_text(content: Any, number: float | Decimal | complex) -> str:
     """Says that `number`, somewhere in `content`, is none that JSON can hold."""
     place, found = _not_finite(content, _MOST_SEARCHED) or ("", number)
     return _not_finite_text(place, found)
 
 
-def _not_finite_text(place: str, number: float) -> str:
+def _not_finite_text(place: str, number: float | Decimal | complex) -> str:
     where = f"at {place} is" if place else "it has"
-    return (
-        f"{where} {number!r}, which JSON has no number for: leave it out, or put null or a text in its place"
-    )
+    return f"{where} {number}, which JSON has no number for: leave it out, or put null or a text in its place"
 
 
-def _not_finite(content: Any, most: int | None = None) -> tuple[str, float] | None:
+def _not_finite(content: Any, most: int | None = None) -> tuple[str, float | Decimal | complex] | None:
     """The first number in plain data that JSON cannot hold, and the JSON pointer of its place.
 
     With `most` the search ends after so many values, and does not go deep: data that contains itself has no end.
@@ -57,8 +64,8 @@ def _not_finite(content: Any, most: int | None = None) -> tuple[str, float] | No
     while walks:
         for place, value in walks[-1]:
             seen += 1
-            if isinstance(value, float):
-                if not isfinite(value):
+            if isinstance(value, float | Decimal | complex):
+                if not_finite(value):
                     return place, value
             elif most is not None and (seen > most or len(place) > _LONGEST_PLACE):
                 return None

@@ -13,6 +13,7 @@ from orchestrator.sdk.definitions import agent_defined, playbook_defined
 from orchestrator.sdk.documents import Documents, PlaybookDocument, parse_documents
 from orchestrator.sdk.plugins import Plugins
 from orchestrator.sdk.roles.planner import Planner
+from orchestrator.sdk.text_files import FileRefusedError, read_text_file
 
 SOURCE = "/agents-apply"
 _SEND_TIMEOUT_S = 15.0
@@ -37,15 +38,12 @@ def read_definition_files(folder: Path, plugins: Plugins | None = None) -> Docum
     profiles: list[AgentProfile] = []
     defined_in: dict[str, Path] = {}
     for path in files:
-        if not path.is_file():
-            problems.append(f"{path}: it is no file")
-            continue
         try:
-            found = parse_documents(path.read_text(encoding="utf-8"), str(path))
+            found = parse_documents(read_text_file(path), str(path))
         except ConfigurationError as error:
             problems += error.problems
-        except (OSError, UnicodeDecodeError) as error:
-            problems.append(f"{path}: cannot be read: {error}")
+        except FileRefusedError as error:
+            problems.append(f"{path}: it {error}")
         else:
             problems += _defined_elsewhere(found, path, defined_in)
             problems += _refused_by(checks, found, path)

@@ -69,6 +69,7 @@ from orchestrator.sdk.service_context import Platform, ServiceContext
 from orchestrator.sdk.settings import PluginSettings, SettingsPlugin
 from orchestrator.sdk.sinks import Delivery, Positions, Sink, SinkPlugin, sink
 from orchestrator.sdk.templates import rendered, steps_in
+from orchestrator.sdk.tool_names import problem_of_tool_name
 from orchestrator.sdk.tool_sources import ToolSource
 from orchestrator.sdk.tools import Tool, ToolFunction, tool
 from orchestrator.sdk.yaml_documents import read_yaml
@@ -173,6 +174,7 @@ __all__ = [
     "planner",
     "playbook_defined",
     "playbook_schema",
+    "problem_of_tool_name",
     "read_yaml",
     "readable",
     "recovery",

@@ -11,6 +11,8 @@ from orchestrator.messages.types import ModelPolicy, Value
 from orchestrator.messages.values import json_value
 from orchestrator.sdk.credentials import credentials_in
 from orchestrator.sdk.grammar import Grammar
+from orchestrator.sdk.text_files import FileRefusedError, read_text_below
+from orchestrator.sdk.yaml_bounds import MOST_CHARACTERS
 
 
 def _short_model(given: Any) -> Any:
@@ -41,7 +43,7 @@ class Model(Grammar):
 
 
 class TextFile(Grammar):
-    """A text in a file, by its path from the file that names it."""
+    """A text in a file, by its path from the document that names it: a regular file in its folder or below."""
 
     file: str
 
@@ -112,9 +114,15 @@ def _read(name: str, folder: Path | None) -> str:
             f"instructions: {name} is named by a text that is not in a file: write the instructions themselves"
         )
     try:
-        return (folder / name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"instructions: {folder / name} cannot be read: {error}") from error
+        # The text is published and sent to a model, and whoever applies a document need not have written it.
+        text = read_text_below(folder, name)
+    except FileRefusedError as error:
+        raise ConfigurationError(f"instructions: {name!a} {error}") from error
+    if len(text) > MOST_CHARACTERS:
+        raise ConfigurationError(
+            f"instructions: {name!a} has {len(text)} characters; at most {MOST_CHARACTERS} are allowed"
+        )
+    return text
 
 
 def json_text(content: Any) -> str:

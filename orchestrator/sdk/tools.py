@@ -18,6 +18,7 @@ from orchestrator.sdk.errors import InvalidInput
 from orchestrator.sdk.failures import readable
 from orchestrator.sdk.isolation import Isolation, Target
 from orchestrator.sdk.signatures import Signature
+from orchestrator.sdk.tool_names import problem_of_tool_name
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -149,6 +150,8 @@ def _declared(
         for what, text in {"name": name, **fields}.items()
         if isinstance(text, str) and not _is_text(text)
     ]
+    if not problems and (problem := problem_of_tool_name(name)):
+        problems.append(f"its name: {problem}")
     timeout_ms = _tried(lambda: _timeout_ms(timeout), problems)
     signature = _tried(lambda: Signature.of(function), problems)
     isolated = _tried(lambda: _isolation(isolation, function), problems)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from orchestrator.sdk import HandlerError, PermanentError, TransientError, described, readable
 from orchestrator_services.models.errors import without_secrets
 
@@ -74,6 +76,15 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def described_safely(error: BaseException) -> str:
     return without_secrets(described(error))
+
+
+def no_answer(error: Exception) -> str | None:
+    """Why what a server sent is nothing that the protocol has there; None for other errors."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "all of it"
+        return without_secrets(readable(f"{where}: {first['msg']}"))
+    return None
 
 
 class Statuses:

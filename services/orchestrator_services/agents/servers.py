@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast
 from weakref import WeakValueDictionary
 
 from pydantic_ai import RunContext
-from pydantic_ai.exceptions import ModelRetry, ToolFailed
+from pydantic_ai.exceptions import ModelRetry, ToolFailed, UserError
 from pydantic_ai.tools import ToolDefinition as ModelTool
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
 
 from orchestrator.sdk import HandlerError, TransientError
 from orchestrator_services.agents.connections import Connection, Held
+from orchestrator_services.agents.listed import Listings
 from orchestrator_services.agents.server_errors import (
     AnswerKind,
     NotOpenedError,
     Statuses,
     answer_of,
     described_safely,
+    no_answer,
     not_opened,
 )
 
@@ -129,13 +131,24 @@ class SharedServer(WrapperToolset[Any]):
         """Raises `TransientError` or `PermanentError` where the server does not say which it has."""
         with self._before_a_call():
             async with self._asked():
-                tools = await self.wrapped.get_tools(ctx)
+                tools = await self._listed(ctx)
         known = {name: tool.tool_def for name, tool in tools.items()}
         if known != self.state.tools:
             self.state.tools = known
             for event in self.state.waiting:
                 event.set()
         return {name: self._with_origin(tool) for name, tool in tools.items()}
+
+    async def _listed(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
+        try:
+            return await self.wrapped.get_tools(ctx)
+        except UserError:
+            raise
+        except RuntimeError as error:
+            # Such as pages without end, or schemas nested too deeply.
+            raise ConnectionError(
+                f"the server {self.id} did not list its tools: {described_safely(error)}"
+            ) from error
 
     async def call_tool(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
@@ -215,6 +228,8 @@ class SharedServer(WrapperToolset[Any]):
             return ConnectionError(f"the connection to the server {self.id} broke: {described_safely(error)}")
         if answer is not None:
             return ConnectionError(f"the server {self.id} failed to answer: {answer}")
+        if words := no_answer(error):
+            return ConnectionError(f"the server {self.id} sent what is no answer: {words}")
         return error
 
     @contextmanager
@@ -238,6 +253,7 @@ class _Session:
         self._toolset = toolset
         self._client: Any = toolset.client
         self._statuses = Statuses.of(self._client.transport)
+        self._listings = Listings(toolset.id or "")
 
     async def __aenter__(self) -> None:
         # What was listed by a connection that broke.
@@ -248,6 +264,7 @@ class _Session:
         except Exception as error:
             await self._close()
             raise NotOpenedError(self._statuses.last) from error
+        self._listings.hear(self._client.session)
 
     async def __aexit__(self, *args: Any) -> bool | None:
         try:

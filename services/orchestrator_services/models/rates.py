@@ -13,6 +13,8 @@ from typing import Final
 from orchestrator.sdk import TransientError
 
 _MINUTE: Final = 60.0
+_PROBE_S: Final = 1.0
+"""How long others wait for the first request after a refusal; a refusal comes at once."""
 _LEAST_SHARE: Final = 0.001
 """Of a copy that has no partition any more and finishes what it began."""
 
@@ -35,10 +37,13 @@ class Pace:
         self._requests = _Bucket(rate.requests)
         self._tokens = _Bucket(rate.tokens)
         self._paused_until = 0.0
+        self._probes = False
+        """Whether the next request tries alone whether the provider responds again."""
 
     def pause(self, seconds: float, now: float) -> None:
-        """Sends nothing for this long: the provider has said so."""
+        """Sends nothing for this long: the provider has said so. Then one request goes first."""
         self._paused_until = max(self._paused_until, now + seconds)
+        self._probes = True
 
     async def turn(self, tokens: int, share: float, longest_s: float, clock: Callable[[], float]) -> None:
         """Waits until a request may be sent that may use so many tokens, and counts it. `clock` reads seconds.
@@ -48,7 +53,7 @@ class Pace:
         """
         share = max(share, _LEAST_SHARE)
         # Others may have taken the room that was waited for, or the share may have become less: then ask again.
-        for longest in (longest_s, 0.0):
+        for longest in (longest_s, min(longest_s, _PROBE_S), 0.0):
             wait = self._wait(tokens, share, clock())
             if wait > longest:
                 raise TransientError(
@@ -59,11 +64,18 @@ class Pace:
             if wait <= 0:
                 break
             await asyncio.sleep(wait)
+        if self._probes:
+            # It may be refused as well; the others wait for that, not for its response, which may take long.
+            self._probes = False
+            self._paused_until = clock() + _PROBE_S
         self._requests.take(1)
         self._tokens.take(tokens)
 
     def settle(self, reserved: int, used: int) -> None:
-        """Gives back what a request has reserved and not used."""
+        """Gives back what a request has reserved and not used: the provider has responded."""
+        if not self._probes:
+            # Nobody was refused since the request that tried.
+            self._paused_until = 0.0
         self._tokens.take(used - reserved)
 
     def _wait(self, tokens: int, share: float, now: float) -> float:

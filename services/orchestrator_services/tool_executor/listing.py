@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from orchestrator.sdk import ToolDefinition, ToolSource, contained, failure_of
+from orchestrator_services.tool_executor.usable import Usable
 
 logger: Final = logging.getLogger(__name__)
 
@@ -68,13 +69,14 @@ class Listing:
     async def _ask(self, source: ToolSource, asked: asyncio.Event) -> None:
         """Asks until the source ends on its own."""
         delay = self._backoff.first
+        usable = Usable(source.name)
 
         async def take() -> None:
             nonlocal delay
             async for definitions in source.definitions():
                 logger.info("%s has %d tools", source.name, len(definitions))
-                if definitions:
-                    self._found.put_nowait(definitions)
+                if kept := usable.of(definitions):
+                    self._found.put_nowait(kept)
                 asked.set()
                 delay = self._backoff.first
 

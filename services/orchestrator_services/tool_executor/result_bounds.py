@@ -4,13 +4,13 @@ import dataclasses
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
 from enum import Enum
-from math import isfinite
 from typing import Any, Final
 
 import pydantic
 
-from orchestrator.sdk.messages import not_finite_text
+from orchestrator.sdk.messages import not_finite, not_finite_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +87,10 @@ def survey(result: Any, bounds: Bounds) -> Survey:
             kind = type(value)
             if kind is str or kind is bytes:
                 measure.read(len(value))
-            elif kind is float and not isfinite(value):
-                raise ValueError(not_finite_text(result, value))
+            elif isinstance(value, float | Decimal | complex):
+                # The library would make texts of those that are no floats.
+                if not_finite(value):
+                    raise ValueError(not_finite_text(result, value))
             elif kind not in SCALARS:
                 inside = _looked_into(value, found, measure)
                 if found.needs_copy:
@@ -120,8 +122,6 @@ def _looked_into(value: Any, found: Survey, measure: Measure) -> Iterator[Any] |
     if isinstance(value, _TEXTS):
         measure.read(len(value))
         return None
-    if isinstance(value, float) and not isfinite(value):
-        raise ValueError(not_finite_text(value, value))
     if isinstance(value, Iterator | AsyncIterator):
         found.needs_copy = True
         return None

@@ -3,14 +3,14 @@
 import copy
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
 from io import IOBase
-from math import isfinite
 from typing import Any, Final
 
 from pydantic_core import to_jsonable_python
 
 from orchestrator.sdk import PermanentError, described
-from orchestrator.sdk.messages import not_finite_text
+from orchestrator.sdk.messages import not_finite, not_finite_text
 from orchestrator_services.tool_executor.result_bounds import (
     SCALARS,
     Bounds,
@@ -70,9 +70,11 @@ class _Copying:
         if isinstance(value, str | bytes | bytearray):
             self._measure.read(len(value))
             return value
-        if type(value) in SCALARS:
-            if type(value) is float and not isfinite(value):
+        if isinstance(value, float | Decimal | complex):
+            if not_finite(value):
                 raise ValueError(not_finite_text(value, value))
+            return value
+        if type(value) in SCALARS:
             return value
         if isinstance(value, IOBase):
             raise TypeError("a file cannot be returned: return what is in it, or its path")

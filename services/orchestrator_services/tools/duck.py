@@ -29,6 +29,8 @@ def connect(settings: ToolSettings) -> duckdb.DuckDBPyConnection:
             "memory_limit": settings.sql_memory,
             "threads": settings.sql_threads,
             "temp_directory": "",
+            # Else it is below the user's home, which SQL could read here.
+            "secret_directory": "none",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "allow_community_extensions": "false",

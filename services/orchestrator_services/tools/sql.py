@@ -1,10 +1,7 @@
 """SQL over files: DuckDB in memory, with access only to the files that the call names."""
 
 import json
-import math
-from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import duckdb
@@ -15,6 +12,7 @@ from orchestrator_services.tools.csv_tables import CsvForm
 from orchestrator_services.tools.duck import calculate, refusal
 from orchestrator_services.tools.heavy import HEAVY
 from orchestrator_services.tools.settings import PREFIX, ToolSettings, tool_settings
+from orchestrator_services.tools.sql_json import Converted, run_select
 from orchestrator_services.tools.tables import Reading, load_tables
 from orchestrator_services.tools.text_files import LeftOut
 
@@ -40,7 +38,8 @@ class QueryResult(BaseModel):
     """The rows of a query as JSON values.
 
     Dates and times are ISO 8601 strings (instants in UTC with `Z`), DECIMAL is a float (cast it to VARCHAR
-    where every digit counts), intervals are seconds, BLOB is hexadecimal, NaN and the infinities are null.
+    where every digit counts), intervals are seconds, BLOB is hexadecimal, NaN and the infinities, those of dates and
+    times too, are null. Keys of maps are text: those that are lists or structs as their JSON.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -105,11 +104,11 @@ def select(
         statements = connection.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise InvalidInput("`sql` must be exactly one SELECT statement")
-        connection.execute(statements[0])
-        columns = [str(column[0]) for column in connection.description or ()]
+        converted = run_select(connection, statements[0].query)
+        columns = [name for name, _ in converted]
         if len(set(columns)) != len(columns):
             raise InvalidInput(f"two columns have the same name; add AS aliases: {', '.join(columns)}")
-        rows, truncated = _take(connection, columns, max_rows, settings)
+        rows, truncated = _take(connection, converted, max_rows, settings)
     except duckdb.Error as error:
         raise refusal(error, "the query failed", settings) from None
     except OverflowError:
@@ -118,7 +117,10 @@ def select(
 
 
 def _take(
-    connection: duckdb.DuckDBPyConnection, columns: list[str], max_rows: int, settings: ToolSettings
+    connection: duckdb.DuckDBPyConnection,
+    columns: Sequence[tuple[str, Converted]],
+    max_rows: int,
+    settings: ToolSettings,
 ) -> tuple[list[dict[str, Any]], bool]:
     rows: list[dict[str, Any]] = []
     size = 0
@@ -126,7 +128,7 @@ def _take(
         for values in batch:
             if len(rows) == max_rows:
                 return rows, True
-            row = {column: json_value(value) for column, value in zip(columns, values, strict=True)}
+            row = {name: made(value) for (name, made), value in zip(columns, values, strict=True)}
             size += len(json.dumps(row))
             if size > settings.max_result_bytes:
                 if not rows:
@@ -137,30 +139,3 @@ def _take(
                 return rows, True
             rows.append(row)
     return rows, False
-
-
-def json_value(value: object) -> Any:
-    """A value of DuckDB's Python client as JSON; see `QueryResult` for the rules."""
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return value if math.isfinite(value) else None
-        case Decimal():
-            return float(value) if value.is_finite() else None
-        case datetime():
-            if value.tzinfo is None:
-                return value.isoformat()
-            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        case date() | time():
-            return value.isoformat()
-        case timedelta():
-            return value.total_seconds()
-        case bytes():
-            return value.hex()
-        case list() | tuple():
-            return [json_value(item) for item in value]
-        case Mapping():
-            return {str(json_value(key)): json_value(item) for key, item in value.items()}
-        case _:
-            return str(value)

@@ -176,3 +176,112 @@ async def test_how_long_a_call_may_take_is_up_to_the_toolset_and_else_to_the_pro
     assert harness.definitions.tools["desk.shop.order"].timeout_ms == timeout_ms
     (command,) = (one for one in harness.produced if isinstance(one, commands.ExecuteTool))
     assert command.timeout_ms == (timeout_ms or 60_000)
+
+
+def listed(*tools: Any) -> dict[str, Any]:
+    return {"result": {"tools": list(tools)}}
+
+
+def tool_named(name: Any, **fields: Any) -> dict[str, Any]:
+    return {"name": name, "inputSchema": {"type": "object", "properties": {}}, **fields}
+
+
+async def test_what_is_no_tool_is_left_out_and_the_others_run(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    # given names that are none, one name twice, schemas that are none, and what is no tool at all
+    gateway.on["tools/list"] = lambda: listed(
+        tool_named("a b"),
+        tool_named(""),
+        tool_named("\x1b[31mred\nforged: line"),
+        tool_named("n" * 300_000),
+        tool_named(7),
+        "order",
+        tool_named("bad", inputSchema={"type": "array"}),
+        tool_named("worse", inputSchema={"$ref": "#"}),
+        tool_named("odd", annotations="none"),
+        tool_named("order", description="The first."),
+        tool_named("order", description="The second."),
+    )
+
+    session, harness = await ordered(shop(gateway))
+
+    assert "ordered" in session.result
+    announced = {name: one for name, one in harness.definitions.tools.items() if name.startswith("desk.")}
+    assert list(announced) == ["desk.shop.order"]
+    assert announced["desk.shop.order"].description == "The first."
+    warnings = [one.getMessage() for one in caplog.records if "the server shop lists" in one.getMessage()]
+    assert len(warnings) == 1
+    assert "\x1b" not in warnings[0]
+    assert len(warnings[0]) < 2_000
+
+
+async def test_a_server_may_have_a_bounded_number_of_tools(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # given two pages that have more together, and a name of the first on the second
+    monkeypatch.setattr("orchestrator_services.agents.listed.MOST_TOOLS", 5)
+    pages = [listed(tool_named("order"), *(tool_named(f"a{i}") for i in range(3)))]
+    pages[0]["result"]["nextCursor"] = "more"
+    pages.append(listed(tool_named("a0"), *(tool_named(f"b{i}") for i in range(3))))
+    gateway.on["tools/list"] = lambda: pages[gateway.asked.count("tools/list") % 2 - 1]
+
+    _, harness = await ordered(shop(gateway))
+
+    names = [name for name in harness.definitions.tools if name.startswith("desk.shop.")]
+    assert names == [f"desk.shop.{name}" for name in ("order", "a0", "a1", "a2", "b0")]
+    assert "2 tools after the first 5; 'a0': it is listed twice; the first counts" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"result": {"tools": "none"}},
+        {"result": {"tools": [], "nextCursor": 7}},
+        {"result": {}},
+        {"result": {"tools": [tool_named("order")], "nextCursor": {}}},
+    ],
+)
+async def test_a_list_that_is_none_is_asked_for_again(gateway: Gateway, answer: dict[str, Any]) -> None:
+    gateway.on["tools/list"] = lambda: answer
+
+    async with Harness(shop(gateway), auto_advance=False, timeout_s=PATIENT_S) as harness:
+        await harness.submit("Order a pear.", agent="desk")
+
+    (failure,) = failures(harness, events.PlanningFailed)
+    assert (failure.kind, failure.code) == (FailureKind.TRANSIENT, "server_unavailable")
+    assert "\n" not in failure.message
+
+
+async def test_pages_without_end_are_not_read_without_end(gateway: Gateway) -> None:
+    def page_of() -> dict[str, Any]:
+        answer = listed(tool_named("order"))
+        answer["result"]["nextCursor"] = str(len(gateway.asked))
+        return answer
+
+    gateway.on["tools/list"] = page_of
+
+    async with Harness(shop(gateway), auto_advance=False, timeout_s=PATIENT_S) as harness:
+        await harness.submit("Order a pear.", agent="desk")
+
+    (failure,) = failures(harness, events.PlanningFailed)
+    assert (failure.kind, failure.code) == (FailureKind.TRANSIENT, "server_unavailable")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [{"type": "nonsense"}],
+        "ordered",
+        [{"type": "text", "text": 7}],
+    ],
+)
+async def test_content_that_is_none_is_no_answer(gateway: Gateway, content: Any) -> None:
+    gateway.on["tools/call"] = first({"result": {"content": content}})
+
+    session, harness = await ordered(shop(gateway))
+
+    assert [(one.kind, one.code) for one in failures(harness)] == [
+        (FailureKind.UNKNOWN_OUTCOME, "unavailable")
+    ]
+    assert "nobody can tell" in session.result

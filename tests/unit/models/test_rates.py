@@ -80,6 +80,53 @@ async def test_a_request_larger_than_a_minute_goes_when_nothing_else_has_been_us
     assert time.now > begun + 200
 
 
+async def test_one_request_tries_first_whether_the_provider_responds_again(time: Time) -> None:
+    # given a refusal, after whose time one request goes out
+    begun = time.now
+    limited = pace(time)
+    limited.pause(7, time.now)
+    await limited.turn(1, 1.0, LONG, time.read)
+    assert time.now == begun + 7
+
+    # then the others wait a moment, and for what the provider says to it
+    with pytest.raises(TransientError, match="leave no room") as raised:
+        await limited.turn(1, 1.0, 0.5, time.read)
+    assert raised.value.retry_after_ms == 1_000
+    limited.pause(60, time.now)
+    await limited.turn(1, 1.0, LONG, time.read)
+    assert time.now == begun + 67
+
+    # and go all together once it has responded
+    limited.settle(1, 1)
+    await limited.turn(1, 1.0, 0.0, time.read)
+    await limited.turn(1, 1.0, 0.0, time.read)
+    assert time.now == begun + 67
+
+
+async def test_others_do_not_wait_for_a_long_response_to_the_first(time: Time) -> None:
+    limited = pace(time)
+    limited.pause(7, time.now)
+    await limited.turn(1, 1.0, LONG, time.read)
+    begun = time.now
+
+    await limited.turn(1, 1.0, LONG, time.read)
+    await limited.turn(1, 1.0, 0.0, time.read)
+
+    assert time.now == begun + 1
+
+
+async def test_a_response_to_an_earlier_request_does_not_end_a_refusal(time: Time) -> None:
+    begun = time.now
+    limited = pace(time)
+    await limited.turn(1, 1.0, LONG, time.read)
+    limited.pause(7, time.now)
+    limited.settle(1, 1)
+
+    await limited.turn(1, 1.0, LONG, time.read)
+
+    assert time.now == begun + 7
+
+
 async def test_a_refusal_makes_everybody_wait(time: Time) -> None:
     begun = time.now
     limited = pace(time)

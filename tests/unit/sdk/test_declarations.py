@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.sdk import ConfigurationError, Plugins, Service, Tool, discover
+from orchestrator.sdk import ConfigurationError, Plugins, Service, Tool, discover, tool
 from orchestrator.sdk.plugins import find, load_module
 
 EVERY_KIND = """
@@ -288,3 +288,23 @@ def test_modules_and_objects_that_are_given_are_refused_together() -> None:
         Plugins.of("tea", 7)  # type: ignore[arg-type]
 
     assert len(raised.value.problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("stock level", "it has blanks"),
+        ("stock.\x1b[31mlevel", "it has blanks or characters that cannot be printed"),
+        ("stock\nlevel", "it has blanks"),
+        ("n" * 201, "it has 201 characters; at most 200"),
+    ],
+)
+def test_a_name_that_is_none_is_refused(name: str, reason: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+
+        @tool(name)
+        def level(item: str) -> int:
+            return len(item)
+
+    (problem,) = raised.value.problems
+    assert f"its name: {reason}" in problem

@@ -98,7 +98,7 @@ def test_changed_instructions_have_another_hash() -> None:
     [
         (
             "agent: desk\nplanner: react\nmodel: a:b\ninstructions: {file: missing.md}",
-            "missing.md cannot be read",
+            "'missing.md' cannot be read",
         ),
         ("agent: desk\ninstructions: Be brief.", "add the model that instructions"),
         ("agent: desk\nplanner: react\nmodel: a:b\nmodle: c", "did you mean model?"),

@@ -10,6 +10,7 @@ import re
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -126,11 +127,24 @@ def counting() -> Iterator[int]:
     yield from itertools.count()
 
 
+def counting_to(most: int) -> Iterator[int]:
+    yield from range(most)
+
+
+class Amounts(pydantic.BaseModel):
+    rows: list[Any]
+
+
 NOT_JSON: dict[str, Callable[[], Any]] = {
     "NaN": lambda: math.nan,
     "infinity in a list": lambda: {"rows": [[1.0, -math.inf]]},
     "NaN in a model": lambda: Model(rows=[math.nan]),
     "NaN in a dataclass": lambda: Frozen({"x": math.nan}),
+    "NaN of a Decimal": lambda: Decimal("NaN"),
+    "infinity of a Decimal in a list": lambda: {"rows": [[Decimal("-Infinity")]]},
+    "a signalling NaN beside an iterator": lambda: {"x": counting_to(3), "y": Decimal("sNaN")},
+    "NaN of a Decimal in a model": lambda: Amounts(rows=[Decimal("NaN")]),
+    "a complex number": lambda: {"rows": [1j]},
     "half a character": lambda: "half \ud800",
     "half a character in a key": lambda: {"half \ud800": 1},
     "an object": object,

@@ -144,3 +144,28 @@ async def test_a_source_may_have_the_name_of_another_and_more() -> None:
 
     (failed,) = (one for one in harness.produced if isinstance(one, events.ToolFailed))
     assert failed.failure.message == "shelves.old.upper is gone"
+
+
+async def test_what_has_no_name_of_a_tool_is_left_out_and_said_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator_services.tool_executor.usable.MOST_TOOLS", 3)
+    names = ["shelves.", "other.x", "shelves.a b", "shelves.\x1b[31m", f"shelves.{'n' * 300_000}", ""]
+    names += ["shelves.upper", "shelves.upper", "shelves.ü/x", "shelves.lower", "shelves.fourth"]
+    again = asyncio.Event()
+
+    async def definitions() -> AsyncIterator[Sequence[ToolDefinition]]:
+        yield [ToolDefinition(name=name, version=str(at)) for at, name in enumerate(names)]
+        yield [ToolDefinition(name=name, version=str(at)) for at, name in enumerate(names)]
+        await again.wait()
+
+    found = Listing([ToolSource("shelves", definitions, shelf)]).found()
+    kept = [await anext(found), await anext(found)]
+    await found.aclose()
+
+    expected = [("shelves.upper", "6"), ("shelves.ü/x", "8"), ("shelves.lower", "9")]
+    assert [[(one.name, one.version) for one in each] for each in kept] == [expected, expected]
+    (record,) = (one for one in caplog.records if one.levelno == logging.WARNING)
+    assert record.getMessage().startswith("8 tools of shelves are left out, the others run: 'shelves.': ")
+    assert len(record.getMessage()) < 1_000
+    assert "\x1b" not in record.getMessage()

@@ -243,3 +243,76 @@ async def test_mistakes_are_explained(data: Path, arguments: dict[str, Any], rea
         await query(**arguments)
 
     assert str(data) not in str(refusal.value)
+
+
+async def test_infinities_of_dates_and_times_are_null_as_those_of_numbers(data: Path) -> None:
+    result = await query(
+        """
+        SELECT 'infinity'::DATE AS day, '-infinity'::DATE AS before, 'infinity'::TIMESTAMP AS local,
+            '-infinity'::TIMESTAMPTZ AS instant, '-infinity'::TIMESTAMP_NS AS fine, 'infinity'::TIMESTAMP_S AS coarse,
+            ['infinity'::DATE, '9999-12-31'] AS list, {'it''s': 'infinity'::TIMESTAMP_MS, 'n': 1} AS struct,
+            MAP {1: '-infinity'::DATE, 2: '2026-01-02'} AS map, NULL::DATE[] AS nothing,
+            NULL::STRUCT(a DATE) AS none, [{'a': [MAP {'b': 'infinity'::DATE}]}] AS deep,
+            DATE '9999-12-31' AS last, TIMESTAMP '0001-01-01' AS first, 1 AS n, 2 AS N; -- a comment
+        """,
+        file="people.csv",
+    )
+
+    assert result.rows == [
+        {
+            "day": None, "before": None, "local": None, "instant": None, "fine": None, "coarse": None,
+            "list": [None, "9999-12-31"], "struct": {"it's": None, "n": 1}, "map": {"1": None, "2": "2026-01-02"},
+            "nothing": None, "none": None, "deep": [{"a": [{"b": None}]}],
+            "last": "9999-12-31", "first": "0001-01-01T00:00:00", "n": 1, "N": 2,
+        }
+    ]  # fmt: skip
+
+
+async def test_rows_with_dates_keep_their_order(data: Path) -> None:
+    result = await query(
+        "SELECT i, DATE '2026-01-01' + i::INT AS day FROM range(10000) t(i) ORDER BY i % 7, i DESC LIMIT 5000",
+        file="people.csv",
+        max_rows=100_000,
+    )
+
+    found = [row["i"] for row in result.rows]
+    assert found == sorted(range(10_000), key=lambda i: (i % 7, -i))[:5000]
+
+
+async def test_keys_of_maps_are_text(data: Path) -> None:
+    result = await query(
+        """
+        SELECT MAP {[1, 2]: 3, [2]: 4} AS lists, MAP {{'a': 'ü'}: 1} AS structs, MAP {1: 2} AS numbers,
+            MAP {'key': 1, 'value': 2} AS texts, MAP {[1]: MAP {[2]: 3}} AS maps, [MAP {[1]: 2}] AS inside,
+            {'key': [1], 'value': [2]} AS struct, MAP {'infinity'::DOUBLE: 1, 'nan'::DOUBLE: 2} AS odd
+        """,
+        file="people.csv",
+    )
+
+    assert result.rows == [
+        {
+            "lists": {"[1, 2]": 3, "[2]": 4}, "structs": {'{"a": "ü"}': 1}, "numbers": {"1": 2},
+            "texts": {"key": 1, "value": 2}, "maps": {"[1]": {"[2]": 3}}, "inside": [{"[1]": 2}],
+            "struct": {"key": [1], "value": [2]}, "odd": {"inf": 1, "nan": 2},
+        }
+    ]  # fmt: skip
+
+
+async def test_settings_do_not_tell_where_anything_is_on_this_machine(data: Path) -> None:
+    result = await query(
+        """
+        SELECT name, value FROM duckdb_settings()
+        UNION ALL SELECT 'database ' || database_name, path FROM duckdb_databases()
+        UNION ALL SELECT 'secrets', current_setting('secret_directory')
+        """,
+        file="people.csv",
+    )
+
+    assert {"secret_directory", "secrets"} <= {row["name"] for row in result.rows}
+    home = str(Path.home())
+    told = {
+        row["name"]: row["value"]
+        for row in result.rows
+        if home in str(row["value"]) or str(row["value"]).startswith(("/", "~"))
+    }
+    assert told == {}
