@@ -1,11 +1,12 @@
 """Reviewing one plan against the rules."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Any
 
-from orchestrator.sdk import Context
-from orchestrator.sdk.messages import types
+from orchestrator.sdk import Context, ContractError
+from orchestrator.sdk.messages import fill_content, replace, types
 from orchestrator_services.expression_runs import holds
 from orchestrator_services.expressions import Expression, ExpressionError
 from orchestrator_services.safety_monitor.rules import CompiledRules, Rules
@@ -43,12 +44,22 @@ async def visible(step: types.Step, context: Context) -> dict[str, Any]:
         "id": step.step_id,
         "tool": step.tool,
         "capability": step.capability,
-        "arguments": await context.values.load(step.arguments.body),
+        "arguments": _with_nulls(await context.values.load(step.arguments.body), step.arguments.references),
         "bound": [reference.into for reference in step.arguments.references],
         "after": list(step.after),
         "fallback": list(step.fallback),
         "timeout_ms": step.timeout_ms,
     }
+
+
+def _with_nulls(content: Any, references: Iterable[types.Reference]) -> Any:
+    """The content with null wherever an output comes, also where it has no key yet: a rule that asks about that place
+    cannot be evaluated, and must not find nothing there."""
+    for reference in references:
+        # No place: below another output.
+        with suppress(ContractError):
+            content = fill_content(content, (replace(reference, at=""),), {reference.step_id: None})
+    return content
 
 
 async def _broken(expression: Expression, reason: str, steps: list[dict[str, Any]]) -> AsyncIterator[str]:
@@ -64,11 +75,19 @@ async def _broken(expression: Expression, reason: str, steps: list[dict[str, Any
 
 
 async def _judged(expression: Expression, variables: dict[str, Any], objection: str) -> AsyncIterator[str]:
-    """The objection, if the rule rejects. A rule that cannot be evaluated rejects, unless it is about a key that
-    does not exist."""
+    """The objection, if the rule rejects. A rule that cannot be evaluated rejects, unless it asks about a key that
+    the step does not have.
+
+    Not if it asks about the plan: the evaluation ends at the first step without the key, whatever the others do.
+    """
     try:
         if await holds(expression, variables):
             yield objection
     except ExpressionError as error:
         if not isinstance(error.__cause__, KeyError):
             yield f"the rule {expression.source!r} cannot be evaluated: {error}"
+        elif expression.names("plan"):
+            yield (
+                f"the rule {expression.source!r} cannot be evaluated: {error}. Some step lacks the key: ask for it "
+                "first, as in has(s.arguments.url) && ..."
+            )

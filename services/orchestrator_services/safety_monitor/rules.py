@@ -6,9 +6,15 @@ forbid_tools: ["shell.*", files.delete]
 reject:
   - when: step.arguments.path.startsWith("/etc")
     reason: agents must not touch system files
-  - when: plan.steps.filter(s, s.tool == "http.get").size() > 10
+  - when: plan.steps.filter(s, s.tool == "http.get" || "http.get" in s.fallback).size() > 10
     reason: too many requests
+  - when: plan.steps.exists(s, has(s.arguments.url) && s.arguments.url.startsWith("http:"))
+    reason: requests are encrypted
 ```
+
+A rule that cannot be evaluated rejects. One about a `step` does not apply to steps without a key that it asks for; one
+about the `plan` has to ask with `has(…)` first. Arguments that come from other steps are null. A step that names a
+capability has no `tool`: `forbid_tools` looks at all tools that it may run.
 """
 
 from dataclasses import dataclass

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from orchestrator_services import expression_runs, safety_monitor
 from orchestrator_services.safety_monitor.reviewer import rules
 
 from orchestrator.messages import events
-from orchestrator.messages.types import CallKind, ReviewVerdict, ToolDefinition
+from orchestrator.messages.types import CallKind, Reference, ReviewVerdict, ToolDefinition
 from orchestrator.sdk import Isolation, Output, Plan, PlanStep, Plugins, step
 from tests.unit.services.support import World, call, event
 
@@ -132,3 +133,43 @@ async def test_a_rule_that_takes_too_long_rejects(rules_file: Path, monkeypatch:
     assert reviewed.review.verdict is ReviewVerdict.REJECT
     assert "cannot be evaluated: " in reviewed.review.reason
     assert "make it simpler" in reviewed.review.reason
+
+
+HTTP = 's.arguments.url.startsWith("http:")'
+
+
+@pytest.mark.parametrize(
+    "rule", [f"plan.steps.exists(s, {HTTP})", f"plan.steps.filter(s, {HTTP}).size() > 0"]
+)
+@pytest.mark.parametrize("place", [0, 1])
+async def test_a_step_without_the_key_does_not_hide_the_others(
+    rules_file: Path, rule: str, place: int
+) -> None:
+    write(rules_file, f"reject: [{{when: '{rule}'}}]")
+    steps = [step("get", "http.get", url="http://x")]
+    steps.insert(place, step("list", "files.list"))
+
+    assert (await review(*steps)).review.verdict is ReviewVerdict.REJECT
+
+
+async def test_a_rule_about_the_plan_says_how_to_ask_for_a_key(rules_file: Path) -> None:
+    asks = f"plan.steps.exists(s, has(s.arguments.url) && {HTTP})"
+    listing, get = step("list", "files.list"), step("get", "http.get", url="https://x")
+    write(rules_file, f"reject: [{{when: 'plan.steps.exists(s, {HTTP})'}}]")
+    refused = await review(listing, get)
+    rules.cache_clear()
+    write(rules_file, f"reject: [{{when: '{asks}'}}]")
+
+    assert "ask for it first, as in has(s.arguments.url)" in refused.review.reason
+    assert (await review(listing, get)).review.verdict is ReviewVerdict.ACCEPT
+
+
+async def test_a_key_that_an_output_makes_is_there() -> None:
+    read = step("b", "files.read")
+    body = replace(read.step.arguments, references=(Reference(into="/path", step_id="a"),))
+    made = PlanStep(replace(read.step, arguments=body))
+
+    reviewed = await review(step("a", "find"), made)
+
+    assert reviewed.review.verdict is ReviewVerdict.REJECT
+    assert "cannot be evaluated" in reviewed.review.reason
