@@ -105,7 +105,9 @@ def find(modules: Iterable[str] = (), platform_variables: Collection[str] = ()) 
         for member in _members(source):
             try:
                 found += (f": {problem}" for problem in plugins.adopt(member))
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - a plug-in may raise anything
                 found.append(f" cannot be loaded: {_in_one_line(error)}")
         problems += (f"{what}{problem}" for problem in found)
     problems += (
@@ -129,7 +131,9 @@ def _loaded(load: Callable[[], Any]) -> tuple[Any, list[str]]:
             source = load()
         except ConfigurationError as error:
             stopped = [f": {problem}" for problem in error.problems]
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a plug-in may raise anything
             # It may have stumbled over what a wrong declaration did not make.
             further = " further" if mistakes.problems else ""
             stopped = [f" cannot be loaded{further}: {_in_one_line(error)}"]
@@ -157,7 +161,7 @@ def load_module(name: str) -> ModuleType:
 def _members(source: Any) -> Iterable[Any]:
     """What a source of plug-ins has: the members of a module, or the source itself."""
     if isinstance(source, ModuleType):
-        return [member for _, member in sorted(vars(source).items())]
+        return [member for _, member in sorted(vars(source).items(), key=lambda named: str(named[0]))]
     return () if source is None else (source,)
 
 

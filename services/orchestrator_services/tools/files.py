@@ -1,5 +1,6 @@
 """Reading and listing files below the allowed folder."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, BinaryIO
@@ -13,6 +14,7 @@ from orchestrator_services.tools.settings import PREFIX, tool_settings
 # Of the years 1 and 9999.
 FIRST_SECOND = -62_135_596_800
 LAST_SECOND = 253_402_300_799
+_BLOCK = 1 << 16
 
 
 class Result(BaseModel):
@@ -55,9 +57,8 @@ def read(
     room = settings.max_result_bytes
     next_line = None
     with folder.open(path, settings.max_file_bytes) as file:
-        for number, line in enumerate(_lines(file, settings.max_result_bytes), start=1):
-            if number < first_line:
-                continue
+        _skip_lines(file, first_line - 1)
+        for number, line in enumerate(_lines(file, settings.max_result_bytes), start=first_line):
             room -= len(line)
             if room < 0 or len(taken) == max_lines:
                 next_line = number
@@ -75,6 +76,18 @@ def read(
     return FileText(
         path=path, text=text, first_line=first_line, lines=len(taken), next_line=next_line, size=size
     )
+
+
+def _skip_lines(file: BinaryIO, count: int) -> None:
+    """Moves behind so many line ends, or to the end. By blocks: a file may have hundreds of millions of lines."""
+    while count > 0 and (block := file.read(_BLOCK)):
+        ends = block.count(b"\n")
+        if ends >= count:
+            end = -1
+            for _ in range(count):
+                end = block.index(b"\n", end + 1)
+            file.seek(end + 1 - len(block), os.SEEK_CUR)
+        count -= ends
 
 
 def _lines(file: BinaryIO, longest: int) -> Iterator[bytes]:

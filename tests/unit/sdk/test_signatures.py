@@ -303,7 +303,16 @@ def test_a_module_with_such_a_tool_is_one_clear_line(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("line", ["import sys; sys.exit(3)", "raise ValueError('two\\nlines')", "1 / 0"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import sys; sys.exit(3)",
+        "raise ValueError('two\\nlines')",
+        "1 / 0",
+        "raise GeneratorExit",
+        "raise type('Panic', (BaseException,), {})('it panics')",
+    ],
+)
 def test_a_module_that_ends_or_fails_is_one_line(tmp_path: Path, line: str) -> None:
     module = tmp_path / "acme.py"
     module.write_text(line)
@@ -312,6 +321,13 @@ def test_a_module_that_ends_or_fails_is_one_line(tmp_path: Path, line: str) -> N
     assert len(problems) == 1
     assert "acme.py cannot be loaded: " in problems[0]
     assert "\n" not in problems[0]
+
+
+def test_a_module_may_have_members_without_a_name(tmp_path: Path) -> None:
+    module = tmp_path / "acme.py"
+    module.write_text("globals()[1] = 2")
+
+    assert find([str(module)])[1] == []
 
 
 def test_a_tool_is_found_by_its_signature_only_once() -> None:

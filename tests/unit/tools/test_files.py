@@ -1,5 +1,6 @@
 """files.read, files.list, files.search on real files."""
 
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -37,6 +38,25 @@ class TestRead:
 
     def test_lines_behind_the_end_are_none(self) -> None:
         assert read("logs/app.log", first_line=10).lines == 0
+
+    @pytest.mark.parametrize("first", [1, 2, 3, 9_999, 10_000, 10_001, 29_999, 30_000])
+    def test_any_line_may_be_the_first(self, tree: Path, first: int) -> None:
+        lines = [f"{'x' * (number % 7)}{number}\n" for number in range(1, 30_001)]
+        (tree / "many.txt").write_text("".join(lines))
+
+        result = read("many.txt", first_line=first, max_lines=2)
+
+        assert result.text == "".join(lines[first - 1 : first + 1])
+        assert result.next_line == (first + 2 if first + 2 <= 30_000 else None)
+
+    def test_lines_that_are_skipped_cost_little(self, tree: Path) -> None:
+        (tree / "empty.txt").write_bytes(b"\n" * 20_000_000)
+        begun = time.thread_time()
+
+        assert read("empty.txt", first_line=10**12).lines == 0
+
+        # One by one they take eight seconds.
+        assert time.thread_time() - begun < 2
 
     def test_a_page_ends_before_the_size_limit(self, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ORCHESTRATOR_TOOLS_MAX_RESULT_BYTES", "1024")
