@@ -32,6 +32,7 @@ from orchestrator.engine.state.partition import Partition
 from orchestrator.engine.transactions import OnStep, Transactions
 from orchestrator.errors import ContractError, OrchestratorError, UnavailableError
 from orchestrator.messages.call_ids import UNKEYED, CallIds
+from orchestrator.messages.catalogue import Topic
 
 logger: Final = logging.getLogger(__name__)
 
@@ -330,11 +331,19 @@ class SagaLoop:
 
     def _isolate(self, batch: StagedBatch, error: OrchestratorError) -> bool:
         """Halves the batch until the input whose outputs are refused is alone in it, and poisons that input. Only a
-        record that the broker refuses for what it is poisons an input, an outage never does.
+        record that the broker refuses for what it is poisons an input, an outage never does, and neither does a batch
+        with checkpoints: theirs may be the record, and the next batch is without them.
 
         Returns whether a record was refused."""
         self._aborts += 1
         refused = isinstance(error, ContractError) or (isinstance(error, AbortableError) and error.refused)
+        if refused and batch.has_checkpoints:
+            logger.error(
+                "the broker refuses a record of a batch with checkpoints of partitions. If that comes again, "
+                "max.message.bytes of %s is too low: restores take longer without checkpoints",
+                Topic.SNAPSHOTS,
+            )
+            return True
         if refused and len(batch.inputs) == 1:
             self._decider.poison(batch.inputs[0], str(error))
         if refused or self._aborts % self.settings.aborts_before_halving == 0:

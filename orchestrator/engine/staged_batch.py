@@ -193,6 +193,10 @@ class StagedBatch:
         """Whether no transaction is needed."""
         return not self.output.records and not self._checkpoints
 
+    @property
+    def has_checkpoints(self) -> bool:
+        return bool(self._checkpoints)
+
     def touched(self) -> frozenset[int]:
         """Partitions that the transaction writes for or has read from."""
         return frozenset(

@@ -419,6 +419,21 @@ def test_a_record_that_only_the_broker_refuses_fails_its_input_and_no_other(lab:
     assert all(lab.names(name) == ["TaskReceived", "PlanRequested"] for name in others)
 
 
+def test_no_input_is_blamed_for_a_checkpoint_that_the_broker_refuses(
+    lab: SagaLab, caplog: pytest.LogCaptureFixture
+) -> None:
+    limit_record_size(lab.bus, lab.installation.settings, Topic.SNAPSHOTS, 100)
+    sessions = []
+    with lab.services(), lab.running():
+        while caplog.text.count("is too low") < 2:
+            sessions.append(lab.new_id())
+            lab.submit(sessions[-1])
+            lab.until_history(sessions[-1], "TaskCompleted")
+
+    assert lab.dead_letters() == []
+    assert all(lab.names(session)[-1] == "TaskCompleted" for session in sessions)
+
+
 def test_a_dead_letter_that_only_the_broker_refuses_is_written_in_part(lab: SagaLab) -> None:
     limit_record_size(lab.bus, lab.installation.settings, Topic.DEAD_LETTERS, 50_000)
     value = incompressible(60_000).encode()
