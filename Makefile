@@ -7,7 +7,7 @@ RUN := $(UV) run --no-sync
 STAMP := .venv/.synced
 # What benchmarks are compared with, in environments of their own: nothing of it is a dependency of the project.
 LANGGRAPH := .cache/peers/langgraph
-# Each runs files of tests with a Kafka of its own. Most tests wait, so there may be more of them than cores.
+# Each process has a Kafka of its own. Most tests wait, so there may be more of them than cores.
 JOBS ?= 3
 # Keep bytecode, whatever the environment says: every process then starts in half the time.
 export PYTHONDONTWRITEBYTECODE :=
@@ -36,7 +36,7 @@ demo: setup ## Runs an example session on the embedded broker (EXAMPLE=research-
 	@$(RUN) orchestrator demo $(EXAMPLE)
 
 test: setup lint types layers ## Runs all checks and all tests, on a real Kafka and registry (JOBS=3 at once)
-	$(RUN) pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
+	$(RUN) pytest --numprocesses=$(JOBS) --dist=loadgroup --no-loadscope-reorder
 
 test-fast: setup ## Runs the tests that need no server
 	$(RUN) pytest -m "not integration"

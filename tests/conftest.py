@@ -3,6 +3,7 @@
 import logging
 import signal
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +12,21 @@ from hypothesis import settings
 from orchestrator.local import StackAddress
 from tests.support.kafka_stack import provide_stack
 
+ROOT = Path(__file__).parents[1]
 # The same examples in every run, and no timeout for an example: a busy machine must not fail a test.
 settings.register_profile("same-everywhere", deadline=None, derandomize=True)
 settings.load_profile("same-everywhere")
 
 # A run in the background of a shell ignores Ctrl-C, and so would all processes that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where processes share the tests, each takes whole files, because their fixtures are shared. The chaos trials,
+    which keep all cores busy, run one after the other."""
+    for item in items:
+        file = item.path.relative_to(ROOT)
+        item.add_marker(pytest.mark.xdist_group("chaos" if file.parts[1] == "chaos" else str(file)))
 
 
 @pytest.fixture(autouse=True)

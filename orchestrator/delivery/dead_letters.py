@@ -8,6 +8,7 @@ from orchestrator.bus.errors import SchemaUnresolved
 from orchestrator.bus.ports import Received
 from orchestrator.delivery.originals import bounded, original
 from orchestrator.messages.base import Command, Event, Message
+from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.encodable import encodable
 from orchestrator.messages.events import MessageDeadLettered
 from orchestrator.messages.identity import canonical_uuid, derived_id
@@ -57,6 +58,12 @@ def dead_letter(
         service=service,
         stage=stage,
     )
+
+
+def has_dead_letter(received: Received) -> bool:
+    """Whether a record that cannot be processed has a dead letter. A dead letter has none: who cannot process it cannot
+    process the next one either, which would hold it, and so on without end. It stays in its topic, and in the log."""
+    return received.topic is not Topic.DEAD_LETTERS
 
 
 def bounded_dead_letter(whole: MessageDeadLettered) -> MessageDeadLettered:

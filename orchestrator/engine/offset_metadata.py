@@ -2,8 +2,8 @@
 
 from typing import Final
 
-_DIGITS: Final = 15
-"""Of the numbers that are written, which fit in every field."""
+_DIGITS: Final = 14
+"""Of the numbers that are read: the next ones, too, fit in every field."""
 
 
 def metadata_of(batch: int, partition_count: int) -> str:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from orchestrator.bus.ports import Received
-from orchestrator.delivery.dead_letters import HANDLE, dead_letter
+from orchestrator.delivery.dead_letters import HANDLE, dead_letter, has_dead_letter
 from orchestrator.delivery.failed_replies import UNENCODABLE, failed_reply
 from orchestrator.messages.base import Command, Definition, Event, Message
 from orchestrator.messages.call_kinds import call_of
@@ -153,7 +153,8 @@ class Handlers:
             made = dead_letter(
                 received, failure, service=service.name, stage=HANDLE, now=now, message=message
             )
-            outputs = [made, *self._failures(outputs, error, now)]
+            failures = self._failures(outputs, error, now)
+            outputs = [made, *failures] if has_dead_letter(received) else failures
         for output in outputs:
             self._publish(output, f"/{service.name}/0")
 

@@ -13,7 +13,7 @@ from orchestrator.bus.codec import Codec
 from orchestrator.bus.errors import FatalError
 from orchestrator.bus.ports import Outgoing
 from orchestrator.delivery.caps import DeadLetterCaps
-from orchestrator.delivery.dead_letters import HANDLE, bounded_dead_letter, dead_letter
+from orchestrator.delivery.dead_letters import HANDLE, bounded_dead_letter, dead_letter, has_dead_letter
 from orchestrator.delivery.failed_replies import TOO_LARGE, UNENCODABLE, failed_reply
 from orchestrator.delivery.sizes import RECORD_BYTES, size_of
 from orchestrator.errors import ContractError, OrchestratorError
@@ -304,7 +304,7 @@ class Dispatcher:
         failure = work.failure or failure_of(error or RuntimeError("not handled"), HANDLER_FAILED)
         stage = work.stage or HANDLE
         logger.error(
-            "%s could not %s %s; the record is dead-lettered: %s",
+            "%s could not %s %s; the record is set aside: %s",
             handling.service,
             stage,
             work.received.location,
@@ -314,6 +314,8 @@ class Dispatcher:
         handling.platform.metrics.count(DEAD_LETTERS, service=handling.service, stage=stage)
         if not work.dead_letters:
             self._slow_down(work.partition, stage)
+        if not has_dead_letter(work.received):
+            return ()
         now = handling.platform.now()
         made = dead_letter(
             work.received, failure, service=handling.service, stage=stage, now=now, message=work.message

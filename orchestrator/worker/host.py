@@ -14,7 +14,7 @@ from orchestrator.bus.errors import FatalError
 from orchestrator.bus.ports import Bus, Received
 from orchestrator.clock import unix_micros
 from orchestrator.delivery.caps import DeadLetterCaps
-from orchestrator.delivery.dead_letters import bounded_dead_letter, dead_letter
+from orchestrator.delivery.dead_letters import bounded_dead_letter, dead_letter, has_dead_letter
 from orchestrator.errors import ContractError, OrchestratorError
 from orchestrator.messages.base import Message
 from orchestrator.messages.call_ids import UNKEYED, CallIds
@@ -138,8 +138,11 @@ class Host:
 
     def dead_letter(self, received: Received, failure: Failure, service: str, stage: str) -> None:
         """Sends a dead letter and waits for its acknowledgement. Not for the event loop's thread."""
-        made = dead_letter(received, failure, service=service, stage=stage, now=self.context.now())
         self.context.metrics.count(DEAD_LETTERS, service=service, stage=stage)
+        if not has_dead_letter(received):
+            logger.error("%s could not %s %s: %s", service, stage, received.location, failure.message)
+            return
+        made = dead_letter(received, failure, service=service, stage=stage, now=self.context.now())
         for message in (made, bounded_dead_letter(made)):
             results: SimpleQueue[OrchestratorError | None] = SimpleQueue()
             self.outbox.send([self.codec.encode(message, source=self._source(service))], results.put)

@@ -360,6 +360,9 @@ def test_records_of_snapshots_that_nobody_of_ours_wrote_are_skipped(lab: SagaLab
     )
     write(
         lab,
+        PartitionCheckpoint(
+            partition=1, partition_count=1, low_water_mark=10**6, batch=9, state_version=STATE_VERSION
+        ),
         EndedSessions(hour=1, chunk=7, ids=bytes(40), claims=bytes(5)),
         events.TaskFailed(
             event_id=str(uuid4()),

@@ -172,6 +172,8 @@ class _Restore:
             self.partition.put(LiveSession(session, found.sessions_offset, 0, 0, size))
 
     def _accept_checkpoint(self, found: PartitionCheckpoint) -> None:
+        if found.partition != self.partition.number:
+            raise ContractError(f"it is the checkpoint of partition {found.partition}")
         self._accept_count(found.partition_count)
         if found.state_version > STATE_VERSION:
             raise ConfigurationError(

@@ -12,7 +12,7 @@ def test_it_says_the_last_transaction_and_the_partition_count() -> None:
 
 
 @pytest.mark.parametrize(
-    "number", ["", "x", "-1", "1.0", " 1", "1_0", "²", "\uff11", "٣", "9" * 16, "9" * 4_000]
+    "number", ["", "x", "-1", "1.0", " 1", "1_0", "²", "\uff11", "٣", "9" * 15, "9" * 4_000]
 )
 def test_metadata_of_others_says_nothing(number: str) -> None:
     assert batch_number(f"{number}/8") == 0

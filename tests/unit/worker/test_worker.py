@@ -35,6 +35,31 @@ def test_every_call_is_completed_and_its_offset_committed(lab: Lab) -> None:
     assert lab.completed() == list(range(50))
 
 
+def test_a_dead_letter_that_cannot_be_processed_has_none(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+    """It would hold the one before, and the next one it, without end."""
+    alerts, seen = Service("alerts", writes=()), []
+
+    @alerts.on(events.MessageDeadLettered)
+    async def alert(message: events.MessageDeadLettered, _context: ServiceContext) -> None:
+        seen.append(message.event_id)
+        raise RuntimeError("nobody can be reached")
+
+    async def fail(_: int) -> None:
+        raise RuntimeError("it fails")
+
+    service = echo(before=fail)
+    with lab.host(service, alerts) as host, started(service, host), started(alerts, host):
+        lab.execute(*range(3))
+        until(lambda: len(seen) == 3, "each was seen")
+        until(
+            lambda: lab.committed("alerts", Topic.DEAD_LETTERS)[Topic.DEAD_LETTERS, 0][0] == 3, "it moves on"
+        )
+
+    assert len(lab.messages(Topic.DEAD_LETTERS)) == 3
+    assert "alerts could not handle dead-letters/0/0" in caplog.text
+    assert "nobody can be reached" in caplog.text
+
+
 def test_a_message_whose_handler_raises_is_dead_lettered_and_the_partition_moves_on(lab: Lab) -> None:
     async def fail_on_3(number: int) -> None:
         if number == 3:
