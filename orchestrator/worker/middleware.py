@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from orchestrator.messages.base import Message
+from orchestrator.sdk.errors import PermanentError
 from orchestrator.sdk.roles.middleware import Middleware, Next
 from orchestrator.sdk.service import Service, as_messages
 from orchestrator.sdk.service_context import ServiceContext
@@ -42,6 +43,13 @@ def _handlers(service: Service) -> Next:
 
 def _wrap(wrapper: Middleware, inner: Next) -> Next:
     async def call(message: Message, context: ServiceContext) -> Sequence[Message]:
-        return as_messages(await wrapper.handle(message, context, inner))
+        outputs: Sequence[Message] | None = await wrapper.handle(message, context, inner)
+        if outputs is None:
+            # A handler may have nothing to say. Here it is a `return` that was forgotten, and silences the service.
+            raise PermanentError(
+                f"middleware {wrapper.name} returned nothing: return the messages to send, which are those of "
+                "`await call_next(message, context)`, or an empty list"
+            )
+        return as_messages(outputs)
 
     return call

@@ -276,6 +276,19 @@ def test_middleware_sees_the_message_first_and_the_outputs_last(lab: Lab) -> Non
     assert [message.tool for message in lab.messages(Topic.EVENTS)] == ["ECHO"]
 
 
+def test_middleware_that_forgets_what_to_send_is_said(lab: Lab) -> None:
+    @middleware("echo")
+    async def forgetful(message: Message, context: ServiceContext, call_next: Next) -> Any:
+        await call_next(message, context)
+
+    with lab.running(echo(), forgetful):
+        lab.execute(1)
+        until(lambda: len(lab.messages(Topic.DEAD_LETTERS)) == 1, "it is dead-lettered")
+
+    (dead_letter,) = lab.messages(Topic.DEAD_LETTERS)
+    assert "middleware forgetful returned nothing: return the messages to send" in dead_letter.failure.message
+
+
 def test_what_a_service_does_not_write_is_a_dead_letter(lab: Lab) -> None:
     service = echo(writes=())
     with lab.running(service):
