@@ -36,7 +36,7 @@ demo: setup ## Runs an example session on the embedded broker (EXAMPLE=research-
 	@$(RUN) orchestrator demo $(EXAMPLE)
 
 test: setup lint types layers ## Runs all checks and all tests, on a real Kafka and registry (JOBS=3 at once)
-	$(RUN) pytest --numprocesses=$(JOBS) --dist=loadgroup --no-loadscope-reorder
+	$(RUN) pytest --numprocesses=$(JOBS) --no-loadscope-reorder
 
 test-fast: setup ## Runs the tests that need no server
 	$(RUN) pytest -m "not integration"

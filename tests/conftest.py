@@ -3,16 +3,16 @@
 import logging
 import signal
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from orchestrator.local import StackAddress
 from tests.support.kafka_stack import provide_stack
 
-ROOT = Path(__file__).parents[1]
+_CHAOS = "tests/chaos/"
 # The same examples in every run, and no timeout for an example: a busy machine must not fail a test.
 settings.register_profile("same-everywhere", deadline=None, derandomize=True)
 settings.load_profile("same-everywhere")
@@ -21,12 +21,18 @@ settings.load_profile("same-everywhere")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where processes share the tests, each takes whole files, because their fixtures are shared. The chaos trials,
-    which keep all cores busy, run one after the other."""
-    for item in items:
-        file = item.path.relative_to(ROOT)
-        item.add_marker(pytest.mark.xdist_group("chaos" if file.parts[1] == "chaos" else str(file)))
+class _Files(LoadFileScheduling):
+    """Each process takes whole files, because their fixtures are shared. The chaos trials, which keep all cores busy,
+    run one after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _CHAOS if nodeid.startswith(_CHAOS) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """How processes share the tests, whatever `--dist` says."""
+    return _Files(config, log)
 
 
 @pytest.fixture(autouse=True)
