@@ -126,6 +126,30 @@ async def test_a_parquet_file_that_is_cut_off(root: Path, kept: int) -> None:
         await query("SELECT * FROM data", file="cut.parquet")
 
 
+def nested(depth: int) -> str:
+    return "[" * depth + "1" + "]" * depth
+
+
+async def test_lists_of_a_parquet_file_are_read_up_to_a_depth(root: Path) -> None:
+    with duckdb.connect() as connection:
+        connection.sql(f"SELECT 1 AS n, {{'a': {nested(10)}, 'b': {{'c': [2]}}}} AS sound").write_parquet(
+            str(root / "sound.parquet")
+        )
+        connection.sql(f"SELECT {{'a': [3]}} AS sound, {{'b': {nested(11)}}} AS deep, 4 AS n").write_parquet(
+            str(root / "deep.parquet")
+        )
+
+    assert (await query("SELECT n, sound.b.c[1] AS c FROM data", file="sound.parquet")).rows == [
+        {"n": 1, "c": 2}
+    ]
+    # 25 of them take minutes: the schema is looked at before any value.
+    with pytest.raises(
+        InvalidInput,
+        match=r"'deep.parquet' cannot be read as parquet: the column 'deep' has more than 10 lists",
+    ):
+        await query("SELECT n FROM data", file="deep.parquet")
+
+
 class TestLogs:
     LINES = LOG_LINE + b"\n" + LOG_LINE + b"caf\xe9\nnot a request\n" + LOG_LINE + b"{\n"
 
