@@ -35,7 +35,7 @@ def _too_deep(schema: Iterable[tuple[str, bool | None, int]]) -> str:
     for name, is_repeated, children in schema:
         while open_nodes and open_nodes[-1][0] == 0:
             open_nodes.pop()
-        lists = bool(is_repeated)
+        lists = 1 if is_repeated else 0
         if open_nodes:
             left, above = open_nodes.pop()
             open_nodes.append((left - 1, above))
