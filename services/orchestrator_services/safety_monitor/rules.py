@@ -8,7 +8,12 @@ reject:
     reason: agents must not touch system files
   - when: plan.steps.filter(s, s.tool == "http.get").size() > 10
     reason: too many requests
+  - when: plan.steps.exists(s, has(s.arguments.url) && s.arguments.url.startsWith("http:"))
+    reason: nothing goes over plain HTTP
 ```
+
+A rule that cannot be evaluated rejects. Only one about `step` alone passes a step that lacks a key which it names: one
+about `plan` has to ask with `has`, because steps of other tools have other keys. What comes from other steps is null.
 """
 
 from dataclasses import dataclass
