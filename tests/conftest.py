@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
-from xdist.scheduler import LoadFileScheduling
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from orchestrator.local import StackAddress
 from tests.support.kafka_stack import provide_stack
@@ -21,7 +21,7 @@ settings.load_profile("same-everywhere")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-class _Files(LoadFileScheduling):
+class _Files(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """Each process takes whole files, because their fixtures are shared. The chaos trials, which keep all cores busy,
     run one after the other."""
 

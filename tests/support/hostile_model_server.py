@@ -31,10 +31,12 @@ def whole(message: Mapping[str, Any], usage: Any = None, finish: str | None = "s
     return response(json.dumps({**body, "usage": USAGE if usage is None else usage}).encode())
 
 
-def response(body: bytes, status: int = 200, encoding: str = "identity") -> bytes:
-    """Any body, as JSON."""
+def response(
+    body: bytes, status: int = 200, encoding: str = "identity", content_type: str = "application/json"
+) -> bytes:
+    """Any body."""
     head = (
-        f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Encoding: {encoding}\r\n"
+        f"HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nContent-Encoding: {encoding}\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + body

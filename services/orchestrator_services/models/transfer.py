@@ -13,7 +13,7 @@ from pydantic_ai.models import Model as ClientModel
 from pydantic_ai.models.fallback import FallbackModel
 
 from orchestrator.sdk import TransientError
-from orchestrator_services.http_bodies import ACCEPTED, packing
+from orchestrator_services.http_bodies import ACCEPTED, charset, packing
 from orchestrator_services.models.settings import settings
 
 PARTS: Final = 4
@@ -86,6 +86,8 @@ async def _check(response: Any) -> None:
     )
     limits = _Limits(host, settings().max_response_bytes, is_stream)
     kind = _CountedOfHttpx2 if isinstance(response, httpx2.Response) else _CountedOfHttpx
+    # Clients decode errors and streams with whatever codec the server names, on the event loop.
+    response.encoding = charset(response.headers)
     response.stream = kind(response.stream, limits)
 
 

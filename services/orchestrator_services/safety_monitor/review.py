@@ -1,12 +1,14 @@
 """Reviewing one plan against the rules."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from copy import deepcopy
 from fnmatch import fnmatchcase
 from typing import Any
 
-from orchestrator.sdk import Context, ContractError
-from orchestrator.sdk.messages import fill_content, replace, types
+from jsonpointer import JsonPointerException, set_pointer
+
+from orchestrator.sdk import Context
+from orchestrator.sdk.messages import types
 from orchestrator_services.expression_runs import holds
 from orchestrator_services.expressions import Expression, ExpressionError
 from orchestrator_services.safety_monitor.rules import CompiledRules, Rules
@@ -39,27 +41,32 @@ def _forbidden(plan: types.Plan, rules: Rules, tools: Mapping[str, types.ToolDef
 
 
 async def visible(step: types.Step, context: Context) -> dict[str, Any]:
-    """A step as reviewers see it. Arguments that come from other steps are null, their places are in `bound`."""
+    """A step as reviewers see it. Arguments that come from other steps are null, also those that the document itself
+    leaves out; their places are in `bound`."""
+    places = [reference.into for reference in step.arguments.references]
     return {
         "id": step.step_id,
         "tool": step.tool,
         "capability": step.capability,
-        "arguments": _with_nulls(await context.values.load(step.arguments.body), step.arguments.references),
-        "bound": [reference.into for reference in step.arguments.references],
+        "arguments": _with_nulls(await context.values.load(step.arguments.body), places),
+        "bound": places,
         "after": list(step.after),
         "fallback": list(step.fallback),
         "timeout_ms": step.timeout_ms,
     }
 
 
-def _with_nulls(content: Any, references: Iterable[types.Reference]) -> Any:
-    """The content with null wherever an output comes, also where it has no key yet: a rule that asks about that place
-    cannot be evaluated, and must not find nothing there."""
-    for reference in references:
-        # No place: below another output.
-        with suppress(ContractError):
-            content = fill_content(content, (replace(reference, at=""),), {reference.step_id: None})
-    return content
+def _with_nulls(arguments: Any, places: Sequence[str]) -> Any:
+    """Arguments with null at each place; null where there cannot be such a place, because nobody can say what comes."""
+    if not places:
+        return arguments
+    try:
+        arguments = deepcopy(arguments)
+        for place in places:
+            arguments = set_pointer(arguments, place, None)
+    except (JsonPointerException, TypeError, RecursionError):
+        return None
+    return arguments
 
 
 async def _broken(expression: Expression, reason: str, steps: list[dict[str, Any]]) -> AsyncIterator[str]:
@@ -75,19 +82,13 @@ async def _broken(expression: Expression, reason: str, steps: list[dict[str, Any
 
 
 async def _judged(expression: Expression, variables: dict[str, Any], objection: str) -> AsyncIterator[str]:
-    """The objection, if the rule rejects. A rule that cannot be evaluated rejects, unless it asks about a key that
-    the step does not have.
-
-    Not if it asks about the plan: the evaluation ends at the first step without the key, whatever the others do.
-    """
+    """The objection, if the rule rejects. A rule that cannot be evaluated rejects, unless it is about one step, and a
+    key that this step does not have: a step that lacks a key must not answer for the others of a plan."""
     try:
         if await holds(expression, variables):
             yield objection
     except ExpressionError as error:
-        if not isinstance(error.__cause__, KeyError):
-            yield f"the rule {expression.source!r} cannot be evaluated: {error}"
-        elif expression.names("plan"):
-            yield (
-                f"the rule {expression.source!r} cannot be evaluated: {error}. Some step lacks the key: ask for it "
-                "first, as in has(s.arguments.url) && ..."
-            )
+        is_missing = isinstance(error.__cause__, KeyError)
+        if expression.names("plan") or not is_missing:
+            hint = "; has(…) asks whether a step has a key" if is_missing else ""
+            yield f"the rule {expression.source!r} cannot be evaluated: {error}{hint}"

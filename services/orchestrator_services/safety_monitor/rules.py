@@ -6,15 +6,14 @@ forbid_tools: ["shell.*", files.delete]
 reject:
   - when: step.arguments.path.startsWith("/etc")
     reason: agents must not touch system files
-  - when: plan.steps.filter(s, s.tool == "http.get" || "http.get" in s.fallback).size() > 10
+  - when: plan.steps.filter(s, s.tool == "http.get").size() > 10
     reason: too many requests
   - when: plan.steps.exists(s, has(s.arguments.url) && s.arguments.url.startsWith("http:"))
-    reason: requests are encrypted
+    reason: nothing goes over plain HTTP
 ```
 
-A rule that cannot be evaluated rejects. One about a `step` does not apply to steps without a key that it asks for; one
-about the `plan` has to ask with `has(…)` first. Arguments that come from other steps are null. A step that names a
-capability has no `tool`: `forbid_tools` looks at all tools that it may run.
+A rule that cannot be evaluated rejects. Only one about `step` alone passes a step that lacks a key which it names: one
+about `plan` has to ask with `has`, because steps of other tools have other keys. What comes from other steps is null.
 """
 
 from dataclasses import dataclass

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import duckdb
 from pydantic import BaseModel, ConfigDict, Field
 
+from orchestrator_services.tools.column_types import TYPES, holds, typed
 from orchestrator_services.tools.csv_rows import (
     MAX_COLUMNS,
     Dialect,
@@ -30,24 +31,6 @@ CHUNK_CHARACTERS: Final = 4 << 20
 FIELD_END: Final = "\0\x1f"
 ROW_END: Final = "\0\x1e"
 
-NUMBER: Final = r"\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\s*"
-INTEGER: Final = r"\s*[-+]?(0|[1-9]\d*)\s*"
-DAY: Final = r"\d{4}-\d{2}-\d{2}"
-CLOCK: Final = r"\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?"
-ZONE: Final = r"(Z|[-+]\d{2}(:?\d{2})?)"
-TYPES: Final = {
-    "BOOLEAN": r"(?i)\s*(true|false)\s*",
-    "BIGINT": INTEGER,
-    "HUGEINT": INTEGER,
-    "DOUBLE": NUMBER,
-    "DATE": DAY,
-    "TIME": CLOCK,
-    "TIMESTAMP": rf"{DAY}([T ]{CLOCK})?",
-    "TIMESTAMPTZ": rf"{DAY}[T ]{CLOCK} ?{ZONE}",
-}
-"""Types that columns may have, best first, and the form that each of their values has. Text is the last."""
-# As numbers they would lose what they say: leading zeros, and digits beyond those that a DOUBLE keeps.
-INEXACT: Final = r"\s*[-+]?(0\d+.*|\d{16,})\s*"
 YEAR: Final = re.compile(r"(19|20)\d\d")
 
 
@@ -112,7 +95,7 @@ class _Load:
         if self._form.header is None:
             self._check_header(*first, types)
         for number, name in enumerate(names, start=1):
-            self._connection.execute(f"ALTER TABLE {self._table} RENAME c{number} TO {quoted(name)}")
+            self._connection.execute(f"ALTER TABLE {self._table} RENAME {_inner(number)} TO {quoted(name)}")
         return self._left_out
 
     def _dialect(self) -> Dialect:
@@ -168,7 +151,7 @@ class _Load:
             yield row
 
     def _create(self, width: int) -> None:
-        columns = ", ".join(f"c{number} VARCHAR" for number in range(1, width + 1))
+        columns = ", ".join(f"{_inner(number)} VARCHAR" for number in range(1, width + 1))
         self._connection.execute(f"CREATE TABLE {self._table} ({columns})")
 
     def _insert(self, chunk: Sequence[Row], width: int) -> None:
@@ -186,21 +169,7 @@ class _Load:
 
     def _typed(self, width: int) -> list[str]:
         """Gives each column the first type that all of its values have, and returns the types."""
-        types = []
-        for number in range(1, width + 1):
-            column = f"c{number}"
-            kind = "VARCHAR"
-            if self._holds(f"{column} IS NOT NULL"):
-                kind = next((one for one in TYPES if not self._holds(_misfit(column, one))), "VARCHAR")
-            if kind != "VARCHAR":
-                self._connection.execute(f"ALTER TABLE {self._table} ALTER {column} TYPE {kind}")
-            types.append(kind)
-        return types
-
-    def _holds(self, condition: str) -> bool:
-        """Whether any row fulfils the condition: the search ends at the first."""
-        found = self._connection.execute(f"SELECT 1 FROM {self._table} WHERE {condition} LIMIT 1")  # noqa: S608
-        return found.fetchone() is not None
+        return [typed(self._connection, self._table, _inner(number), TYPES) for number in range(1, width + 1)]
 
     def _check_header(self, line: int, first: Row, types: Sequence[str]) -> None:
         """Refuses a first line that may be data as well as a header: one with a value of the type of its column.
@@ -210,7 +179,7 @@ class _Load:
         for number, (cell, kind) in enumerate(zip(first, types, strict=True), start=1):
             if kind == "VARCHAR" or not re.fullmatch(TYPES[kind], cell):
                 continue
-            if YEAR.fullmatch(cell) and not self._all_years(f"c{number}"):
+            if YEAR.fullmatch(cell) and not self._all_years(_inner(number)):
                 continue
             raise UnreadableError(
                 f"line {line} may be a header or data: {cell!r} is like the values below it. Say which, as "
@@ -218,7 +187,9 @@ class _Load:
             )
 
     def _all_years(self, column: str) -> bool:
-        return not self._holds(f"NOT regexp_full_match({column}::VARCHAR, '{YEAR.pattern}')")
+        return not holds(
+            self._connection, self._table, f"NOT regexp_full_match({column}::VARCHAR, '{YEAR.pattern}')"
+        )
 
 
 def quoted(name: str) -> str:
@@ -226,12 +197,9 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _misfit(column: str, kind: str) -> str:
-    """The condition of a value that does not have the form of a type, does not fit into it, or loses digits."""
-    wrong = [f"NOT regexp_full_match({column}, '{TYPES[kind]}')", f"try_cast({column} AS {kind}) IS NULL"]
-    if kind == "DOUBLE":
-        wrong += [f"regexp_full_match({column}, '{INEXACT}')", f"NOT isfinite(try_cast({column} AS DOUBLE))"]
-    return f"{column} IS NOT NULL AND ({' OR '.join(wrong)})"
+def _inner(number: int) -> str:
+    """A column's name while its table is made, which no header can have: it has no space at its ends."""
+    return quoted(f" {number}")
 
 
 def _free(name: str, taken: dict[str, str]) -> str:

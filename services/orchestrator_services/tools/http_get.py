@@ -13,7 +13,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.sdk import HandlerError, InvalidInput, PermanentError, TransientError, tool
-from orchestrator_services.http_bodies import ACCEPTED, packing
+from orchestrator_services.http_bodies import ACCEPTED, charset, decoded, packing
 from orchestrator_services.tools.addresses import (
     AddressPolicy,
     Resolver,
@@ -186,13 +186,14 @@ async def _read(url: httpx.URL, response: httpx.Response, settings: ToolSettings
                 f"{shown(url)} returned more than {settings.max_result_bytes} bytes; "
                 f"request less or raise {PREFIX}MAX_RESULT_BYTES"
             )
-    text: str | None = _decoded(response, bytes(body))
-    data = None
-    if content_type == "application/json" or content_type.endswith("+json"):
-        try:
-            data, text = json.loads(body), None
-        except (ValueError, RecursionError):
-            raise PermanentError(f"{shown(url)} returned {content_type} that is not valid JSON") from None
+    is_json = content_type == "application/json" or content_type.endswith("+json")
+    try:
+        # Aside: a large body may take longer than others should wait.
+        text, data = await asyncio.to_thread(
+            _content, bytes(body), charset(response.headers), is_json=is_json
+        )
+    except (ValueError, RecursionError):
+        raise PermanentError(f"{shown(url)} returned {content_type} that is not valid JSON") from None
     return HttpAnswer(
         url=shown(url),
         status=response.status_code,
@@ -232,11 +233,9 @@ def _is_text(content_type: str) -> bool:
     )
 
 
-def _decoded(response: httpx.Response, body: bytes) -> str:
-    try:
-        return body.decode(response.charset_encoding or "utf-8", errors="replace")
-    except (LookupError, UnicodeError):
-        return body.decode("utf-8", errors="replace")
+def _content(body: bytes, codec: str, *, is_json: bool) -> tuple[str | None, Any]:
+    """Text, or what JSON stands for. Raises `ValueError` and `RecursionError` for JSON that is not valid."""
+    return (None, json.loads(body)) if is_json else (decoded(body, codec), None)
 
 
 @lru_cache(maxsize=4)

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from orchestrator_services.tools.column_types import is_kept
 from orchestrator_services.tools.text_files import UnreadableError, Wrong
 
 LARGEST_INTEGER: Final = (1 << 64) - 1
-"""Beyond it DuckDB reads a number as a DOUBLE, without its last digits."""
+SMALLEST_INTEGER: Final = -(1 << 63)
+"""Beyond them DuckDB reads a number as a DOUBLE, without its last digits."""
 SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 SPACE: Final = re.compile(r"[ \t\r\n]*")
 
@@ -157,7 +159,7 @@ def _object(pairs: list[tuple[str, Any]]) -> object:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) >= 20 and (len(digits) > 21 or abs(int(digits)) > LARGEST_INTEGER):
+    if len(digits) >= 19 and (len(digits) > 21 or not SMALLEST_INTEGER <= int(digits) <= LARGEST_INTEGER):
         raise _UnfitError(
             f"has an integer of {len(digits)} characters, which numbers of SQL do not keep: write it as text"
         )
@@ -167,6 +169,8 @@ def _integer(digits: str) -> int:
 def _float(digits: str) -> float:
     if math.isinf(float(digits)):
         raise _UnfitError(f"has the number {digits[:30]}, which is too large")
+    if not is_kept(digits):
+        raise _UnfitError(f"has the number {digits[:30]}, whose digits SQL does not keep: write it as text")
     return 0.0
 
 

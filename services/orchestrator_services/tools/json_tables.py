@@ -8,6 +8,7 @@ from typing import Final
 
 import duckdb
 
+from orchestrator_services.tools.json_columns import Source, create, refuse_lost_digits
 from orchestrator_services.tools.json_rows import Record, Report, records_in
 from orchestrator_services.tools.text_files import (
     LeftOut,
@@ -20,7 +21,7 @@ from orchestrator_services.tools.text_files import (
 # Types are those of all records, not of the first 20,480.
 READER: Final = (
     "read_json($path, format = '{format}', sample_size = -1, maximum_object_size = $largest, "
-    "hive_partitioning = false)"
+    "hive_partitioning = false{more})"
 )
 LARGEST_RECORD: Final = 16 << 20
 """DuckDB's own limit, which is also the least that it takes."""
@@ -48,15 +49,18 @@ def load_json(connection: duckdb.DuckDBPyConnection, file: TextFile, table: str,
     largest = max((record.end - record.begin for record in kept), default=0)
     with _place(file, text, kept, is_whole=not left_out.count) as place:
         form = "array" if in_array and place == file.place else "unstructured"
-        connection.execute(
-            f"CREATE TABLE {table} AS FROM {READER.format(format=form)}",
-            # In bytes: a character has up to four.
-            {"path": str(place), "largest": max(LARGEST_RECORD, 4 * largest + 16)},
-        )
+        source = Source(READER.replace("{format}", form), _arguments(place, largest))
+        create(connection, table, source, is_object=bool(kept) and kept[0].is_object)
     (rows,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone() or (0,)  # noqa: S608
     if rows != len(kept):
         raise UnreadableError(f"it has {len(kept)} records, and {rows} of them were read")
+    refuse_lost_digits(connection, table, ((one.line, text[one.begin : one.end]) for one in kept))
     return left_out
+
+
+def _arguments(place: Path, largest: int) -> dict[str, object]:
+    # In bytes: a character has up to four.
+    return {"path": str(place), "largest": max(LARGEST_RECORD, 4 * largest + 16)}
 
 
 def _alike(records: Iterable[Record], wrong: Report) -> Iterator[Record]:

@@ -12,6 +12,7 @@ from orchestrator_services.tools.access_log import Loaded, load_access_log
 from orchestrator_services.tools.csv_tables import CsvForm, load_csv, quoted
 from orchestrator_services.tools.duck import refusal, seal
 from orchestrator_services.tools.json_tables import load_json
+from orchestrator_services.tools.parquet_tables import load_parquet
 from orchestrator_services.tools.paths import files_folder, is_text
 from orchestrator_services.tools.settings import ToolSettings
 from orchestrator_services.tools.text_files import LeftOut, TextFile, UnreadableError, UnreadableRowError
@@ -27,7 +28,6 @@ SUFFIXES: Mapping[str, Format] = {
     ".parquet": "parquet",
     ".log": "access-log",
 }
-PARQUET = "read_parquet($path, hive_partitioning = false)"
 GLOB_CHARACTERS = frozenset("*?[]{}")
 
 
@@ -84,7 +84,7 @@ def _load(
         case "json":
             return load_json(connection, file, table, lenient=reading.lenient)
         case "parquet":
-            connection.execute(f"CREATE TABLE {table} AS FROM {PARQUET}", {"path": str(file.place)})
+            load_parquet(connection, str(file.place), table)
             return LeftOut()
         case "access-log":
             loaded = understood(file.path, load_access_log(connection, file, table))

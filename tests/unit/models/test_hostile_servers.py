@@ -1,9 +1,11 @@
 """What servers of models may say and send, through the real client: anybody may be that server."""
 
 import asyncio
+import encodings
 import gzip
 import json
 import logging
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any
@@ -23,7 +25,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 
 from orchestrator.messages.types import ModelPolicy, Usage
 from orchestrator.messages.usage import is_sendable
-from orchestrator.sdk import Context, TransientError
+from orchestrator.sdk import Context, HandlerError, TransientError
 from tests.support.hostile_model_server import (
     DONE,
     USAGE,
@@ -281,6 +283,17 @@ async def test_a_packed_response_is_not_unpacked(server: HostileServer, encoding
     assert raised.value.code == "response_unusable"
     assert len(str(raised.value)) < 400
     assert b"accept-encoding: identity\r\n" in server.heads[0].lower()
+
+
+async def test_an_error_is_not_read_with_the_codec_that_the_server_names(server: HostileServer) -> None:
+    name = f"nothing_{uuid.uuid4().hex}"
+    server.replies["m"] = response(b"no", 400, content_type=f"text/plain; charset={name}")
+
+    with pytest.raises(HandlerError):
+        await ask("m", context_in(World()))
+
+    # Python has not been asked for it: some of its codecs, such as punycode, take hours for a megabyte.
+    assert name not in encodings._cache
 
 
 @pytest.mark.usefixtures("small")

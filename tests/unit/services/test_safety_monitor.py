@@ -10,7 +10,8 @@ from orchestrator_services import expression_runs, safety_monitor
 from orchestrator_services.safety_monitor.reviewer import rules
 
 from orchestrator.messages import events
-from orchestrator.messages.types import CallKind, Reference, ReviewVerdict, ToolDefinition
+from orchestrator.messages.types import CallKind, Document, Reference, ReviewVerdict, ToolDefinition
+from orchestrator.messages.values import json_value
 from orchestrator.sdk import Isolation, Output, Plan, PlanStep, Plugins, step
 from tests.unit.services.support import World, call, event
 
@@ -93,6 +94,57 @@ async def test_a_rule_that_cannot_be_evaluated_rejects() -> None:
     assert "cannot be evaluated" in reviewed.review.reason
 
 
+PLAIN = step("a", "http.get", url="http://x")
+OTHER = step("b", "files.list")
+
+
+@pytest.mark.parametrize("steps", [(PLAIN,), (PLAIN, OTHER), (OTHER, PLAIN)])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        'plan.steps.exists(s, s.arguments.url.startsWith("http:"))',
+        'plan.steps.filter(s, s.arguments.url.startsWith("http:")).size() > 0',
+        '!plan.steps.all(s, s.arguments.url.startsWith("https:"))',
+        'step.tool != "" && plan.steps.exists(s, s.arguments.url.startsWith("http:"))',
+        'plan.steps.exists(s, has(s.arguments.url) && s.arguments.url.startsWith("http:"))',
+    ],
+)
+async def test_a_step_without_a_key_does_not_turn_a_rule_off(
+    rules_file: Path, rule: str, steps: tuple[PlanStep, ...]
+) -> None:
+    write(rules_file, f"reject: [{{when: '{rule}'}}]")
+
+    assert (await review(*steps)).review.verdict is ReviewVerdict.REJECT
+
+
+async def test_a_rule_about_the_plan_may_ask_for_keys(rules_file: Path) -> None:
+    write(
+        rules_file,
+        "reject: [{when: 'plan.steps.exists(s, has(s.arguments.url) && s.arguments.url.startsWith(\"http:\"))'}]",
+    )
+
+    reviewed = await review(OTHER, step("a", "http.get", url="https://x"))
+
+    assert reviewed.review.verdict is ReviewVerdict.ACCEPT
+
+
+@pytest.mark.parametrize(
+    ("body", "into"),
+    [({}, "/path"), ({}, ""), (None, ""), ({}, "/a/path"), ("x", "/0"), ({"path": "/data"}, "/path")],
+)
+async def test_what_comes_from_another_step_is_null_to_rules_wherever_it_goes(
+    rules_file: Path, body: Any, into: str
+) -> None:
+    write(rules_file, 'reject: [{when: \'step.id == "b" && step.arguments.path.startsWith("/etc")\'}]')
+    given = step("b", "files.read")
+    arguments = Document(body=json_value(body), references=(Reference(step_id="a", at="/p", into=into),))
+    bound = PlanStep(replace(given.step, arguments=arguments))
+
+    reviewed = await review(step("a", "find"), bound)
+
+    assert "cannot be evaluated" in reviewed.review.reason
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -133,43 +185,3 @@ async def test_a_rule_that_takes_too_long_rejects(rules_file: Path, monkeypatch:
     assert reviewed.review.verdict is ReviewVerdict.REJECT
     assert "cannot be evaluated: " in reviewed.review.reason
     assert "make it simpler" in reviewed.review.reason
-
-
-HTTP = 's.arguments.url.startsWith("http:")'
-
-
-@pytest.mark.parametrize(
-    "rule", [f"plan.steps.exists(s, {HTTP})", f"plan.steps.filter(s, {HTTP}).size() > 0"]
-)
-@pytest.mark.parametrize("place", [0, 1])
-async def test_a_step_without_the_key_does_not_hide_the_others(
-    rules_file: Path, rule: str, place: int
-) -> None:
-    write(rules_file, f"reject: [{{when: '{rule}'}}]")
-    steps = [step("get", "http.get", url="http://x")]
-    steps.insert(place, step("list", "files.list"))
-
-    assert (await review(*steps)).review.verdict is ReviewVerdict.REJECT
-
-
-async def test_a_rule_about_the_plan_says_how_to_ask_for_a_key(rules_file: Path) -> None:
-    asks = f"plan.steps.exists(s, has(s.arguments.url) && {HTTP})"
-    listing, get = step("list", "files.list"), step("get", "http.get", url="https://x")
-    write(rules_file, f"reject: [{{when: 'plan.steps.exists(s, {HTTP})'}}]")
-    refused = await review(listing, get)
-    rules.cache_clear()
-    write(rules_file, f"reject: [{{when: '{asks}'}}]")
-
-    assert "ask for it first, as in has(s.arguments.url)" in refused.review.reason
-    assert (await review(listing, get)).review.verdict is ReviewVerdict.ACCEPT
-
-
-async def test_a_key_that_an_output_makes_is_there() -> None:
-    read = step("b", "files.read")
-    body = replace(read.step.arguments, references=(Reference(into="/path", step_id="a"),))
-    made = PlanStep(replace(read.step, arguments=body))
-
-    reviewed = await review(step("a", "find"), made)
-
-    assert reviewed.review.verdict is ReviewVerdict.REJECT
-    assert "cannot be evaluated" in reviewed.review.reason

@@ -78,6 +78,8 @@ async def test_a_file_that_is_no_table_is_refused_with_the_line(
         pytest.param(b'name, city\n"Ada", "London, UK"\n', ["name", "city"], 1, id="spaces after commas"),
         pytest.param(b'a,b\n5" pipe,2\n', ["a", "b"], 1, id="a quote inside of a field"),
         pytest.param(b"a,b\n", ["a", "b"], 0, id="only a header"),
+        pytest.param(b"c2,c1\n1,x\n", ["c2", "c1"], 1, id="names like those inside"),
+        pytest.param(b" 2,  1\nx,y\n", ["2", "1"], 1, id="numbers as names, with spaces"),
         pytest.param(b'a "b",c\n1,x\n', ['a "b"', "c"], 1, id="quotes in a name"),
     ],
 )
@@ -90,11 +92,27 @@ async def test_rows_in_are_rows_out(root: Path, content: bytes, columns: list[st
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        (["1", "-2", "+3"], [1, -2, 3]),
+        (["1", "-2", " 3"], [1, -2, 3]),
+        (["+49123456789", "+1"], ["+49123456789", "+1"]),
+        (["1.5", "+1.5"], ["1.5", "+1.5"]),
+        (["1.5", "0.30000000000000004", "-0.10000000000000001"], [1.5, 0.30000000000000004, -0.1]),
+        (["1e+5", "2.50000000000000000000"], [100000.0, 2.5]),
         (["1", "9223372036854775808"], [1, 9223372036854775808]),
         (["1", "9" * 40], ["1", "9" * 40]),
         (["1", "1.5", "2e3"], [1.0, 1.5, 2000.0]),
         (["1.5", "9007199254740993"], ["1.5", "9007199254740993"]),
+        *(
+            (["1.5", number], ["1.5", number])
+            for number in (
+                "12345678901234567890.5",
+                "1234567890123456.25",
+                "0.12345678901234567890123",
+                "1e-400",
+                "1.2345678e-320",
+                "9007199254740993.0",
+                "-1234567890123456789e3",
+            )
+        ),
         (["01234", "99999"], ["01234", "99999"]),
         (["1", "NaN"], ["1", "NaN"]),
         (["1", "1e400"], ["1", "1e400"]),

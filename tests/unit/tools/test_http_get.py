@@ -2,18 +2,22 @@
 
 import asyncio
 import datetime as dt
+import encodings
 import gzip
 import ssl
+import threading
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from orchestrator_services.tools import get
-from orchestrator_services.tools.http_get import fetch
+from orchestrator_services.tools import get, http_get
+from orchestrator_services.tools.http_get import _content, fetch
 from orchestrator_services.tools.settings import ToolSettings
 
 from orchestrator.sdk import InvalidInput, PermanentError, TransientError
@@ -36,6 +40,77 @@ class TestAnswers:
         answer = await get(web.says("/api", '{"n": [1, 2]}', content_type="application/problem+json"))
 
         assert (answer.data, answer.text) == ({"n": [1, 2]}, None)
+
+    @pytest.mark.parametrize(
+        ("charset", "text"),
+        [
+            ("utf-8", "日本é"),
+            ('"UTF-8"', "日本"),
+            ("ISO-8859-15", "é€"),
+            ("windows-1252", "é€"),
+            ("Shift_JIS", "日本"),
+            ("gb18030", "日本é"),
+            ("utf-16", "日本é"),
+            ("utf-16le", "日本é"),
+            ("koi8-u", "привіт"),
+            ("us-ascii", "abc"),
+        ],
+    )
+    async def test_text_is_what_its_charset_makes_it(self, web: Web, charset: str, text: str) -> None:
+        body = text.encode(charset.strip('"')) * 20_000
+
+        answer = await get(web.says("/", body, content_type=f"text/plain; q=1; Charset = {charset}"))
+
+        assert answer.text is not None
+        assert answer.text.lstrip("\ufeff").replace("\ufeff", "") == text * 20_000
+
+    async def test_utf_16_without_a_mark_is_little_endian(self, web: Web) -> None:
+        url = web.says("/", "héllo".encode("utf-16-le"), content_type="text/plain; charset=utf-16")
+
+        assert (await get(url)).text == "héllo"
+
+    @pytest.mark.parametrize(
+        "charset",
+        [
+            "punycode",
+            "idna",
+            "utf-7",
+            "unicode_escape",
+            "raw-unicode-escape",
+            "rot13",
+            "hex",
+            "undefined",
+            "x" * 9999,
+        ],
+    )
+    async def test_a_charset_that_takes_long_or_is_none_is_utf_8(self, web: Web, charset: str) -> None:
+        body = "+AGE- \\x41\\ud800 xn--a-ecp é-a"
+
+        answer = await get(web.says("/", body, content_type=f"text/plain; charset={charset}"))
+
+        assert answer.text == body
+
+    async def test_charsets_that_are_none_are_not_kept(self, web: Web) -> None:
+        name = f"nothing_{uuid.uuid4().hex}"
+
+        await get(web.says("/", "x", content_type=f"text/plain; charset={name}"))
+
+        assert name not in encodings._cache
+
+    async def test_large_bodies_are_read_aside(self, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+        readers = []
+
+        def content(*given: Any, **options: Any) -> Any:
+            readers.append(threading.current_thread())
+            return _content(*given, **options)
+
+        monkeypatch.setattr(http_get, "_content", content)
+
+        await get(web.says("/", "x"))
+        await get(web.says("/", "{}", content_type="application/json"))
+
+        assert len(readers) == 2
+        assert threading.current_thread() not in readers
 
     async def test_the_request_is_plain(self, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
         for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):

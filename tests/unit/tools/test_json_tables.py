@@ -1,6 +1,7 @@
 """JSON, Parquet and log files as tables: records in are rows out, or the line that is not a record is named."""
 
 import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,18 @@ LINES = b"".join(b'{"id": %d}\n' % number for number in range(100))
         (b'{"a": 1}\n{"a": -Infinity}', "line 2 has -Infinity"),
         (b'{"a": 1e400}', "line 1 has the number 1e400, which is too large"),
         (b'{"a": 123456789012345678901234567890}', "line 1 has an integer of 30 characters"),
+        (b'{"a": -9223372036854775809}', "line 1 has an integer of 20 characters"),
+        (
+            b'{"a": 1.5}\n{"a": 9007199254740993}',
+            "line 2 has 9007199254740993 where other records have fractions",
+        ),
+        (b'[{"a": {"b": [1.5]}},\n{"a": {"b": [9007199254740993]}}]', "line 2 has 9007199254740993 where"),
+        (b"[1.5, 9007199254740993]", "line 1 has 9007199254740993 where"),
+        (
+            b'{"a": 1234567890123456.25}',
+            "line 1 has the number 1234567890123456.25, whose digits SQL does not keep",
+        ),
+        (b'{"a": 1e-400}', "line 1 has the number 1e-400, whose digits"),
         (b'{"a": ' + b"9" * 5000 + b"}", "line 1 has an integer of 5000 characters"),
         (b'{"a": 1}\n5\n', "line 2 is no object, as the record in line 1 is"),
         (b'5\n{"a": 1}\n', "line 2 is an object, and the record in line 1 is not"),
@@ -70,6 +83,7 @@ async def test_a_file_with_what_is_no_record_is_refused_with_the_line(
         (b"[[1, 2], [3]]", [{"json": [1, 2]}, {"json": [3]}]),
         (b'{\n "a": 1\n}\n', [{"a": 1}]),
         (b'{"a": 18446744073709551615}', [{"a": 18446744073709551615}]),
+        (b'{"a": 18446744073709551615}\n{"a": -1}', [{"a": 18446744073709551615}, {"a": -1}]),
         (b'{"a": 1}\n{"a": "x"}', [{"a": "1"}, {"a": '"x"'}]),
         (b'{"a": 1}\n' * 25_000 + b'{"a": 1.5, "late": true}', 25_001),
         (b'{"text": "' + b"x" * 20_000_000 + b'"}', None),
@@ -83,6 +97,77 @@ async def test_records_in_are_rows_out(root: Path, content: bytes, rows: Any) ->
     if isinstance(rows, list):
         assert (await query("SELECT * FROM data", file="data.json")).rows == rows
     assert count == (1 if rows is None else rows if isinstance(rows, int) else len(rows))
+
+
+TEXTS = [
+    "01-12-2024", "01-13-2024", "1-2-3", "epoch", " epoch ", "infinity", "-infinity", "10:00:00.123456789",
+    "2024-01-01T00:00:00.123456789Z", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "01-02-24 01:02:03", "2024-1-1", "12",
+    "true", "", "2024-02-30",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", TEXTS)
+async def test_texts_stay_what_they_are(root: Path, value: str) -> None:
+    record = {"a": value, "b": [value], "c": {"d": value, 'it\'s "e"': [{"f": value}]}, "n": 1, "g": None}
+
+    result = await table(root, json.dumps(record).encode())
+
+    assert result.rows == [record]
+
+
+async def test_texts_of_values_and_maps_stay_what_they_are(root: Path) -> None:
+    assert (await table(root, b'["1-2-3", "4-5-6"]')).rows == [{"json": "1-2-3"}, {"json": "4-5-6"}]
+    many = {f"key {number}": "1-2-3" for number in range(300)}
+    records = b"\n".join(
+        json.dumps({f"{key} {n}": one for key, one in many.items()}).encode() for n in range(3)
+    )
+
+    result = await query(
+        "SELECT count(*) AS n, min(json['key 7 1']) AS text FROM data", file=_written(root, records)
+    )
+
+    assert result.rows == [{"n": 3, "text": "1-2-3"}]
+
+
+def _written(root: Path, content: bytes) -> str:
+    (root / "data.json").write_bytes(content)
+    return "data.json"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["2026-01-02", "2026-02-28"], "DATE"),
+        (["2026-01-02", "01-02-2026"], "VARCHAR"),
+        (["03:04:05", "23:59"], "TIME"),
+        (["2026-01-02T03:04:05", "2026-01-02"], "TIMESTAMP"),
+        (["2026-01-02T03:04:05+02:00"], "TIMESTAMP WITH TIME ZONE"),
+        (["2026-01-02T03:04:05.123456789Z"], "VARCHAR"),
+        (["1", "2"], "VARCHAR"),
+    ],
+)
+async def test_dates_and_times_are_those_of_csv(root: Path, values: list[str], expected: str) -> None:
+    content = json.dumps([{"a": value} for value in values]).encode()
+
+    result = await query("SELECT DISTINCT typeof(a) AS kind FROM data", file=_written(root, content))
+
+    assert result.rows == [{"kind": expected}]
+
+
+async def test_keys_that_differ_by_case_alone_are_not_mistaken(root: Path) -> None:
+    assert (await table(root, b'{"a": 1, "A": "x"}')).rows == [{"a": 1, "A_1": "x"}]
+    with pytest.raises(InvalidInput, match="keys that differ by case alone"):
+        await table(root, b'{"a": 1, "A": "1-2-3"}')
+
+
+async def test_large_integers_beside_fractions_of_other_columns_are_kept(root: Path) -> None:
+    record = {
+        "o": {"id": 9007199254740993, "price": 1.5},
+        "text": "9007199254740993",
+        "big": 9007199254740994,
+    }
+
+    assert (await table(root, json.dumps(record).encode())).rows == [record]
 
 
 async def test_a_key_of_the_last_record_is_a_column(root: Path) -> None:
@@ -124,6 +209,30 @@ async def test_a_parquet_file_that_is_cut_off(root: Path, kept: int) -> None:
 
     with pytest.raises(InvalidInput, match=r"'cut.parquet' cannot be read as parquet"):
         await query("SELECT * FROM data", file="cut.parquet")
+
+
+def nested(depth: int) -> str:
+    return "[" * depth + "1" + "]" * depth
+
+
+async def test_lists_of_a_parquet_file_are_read_up_to_a_depth(root: Path) -> None:
+    with duckdb.connect() as connection:
+        connection.sql(f"SELECT 1 AS n, {{'a': {nested(10)}, 'b': {{'c': [2]}}}} AS sound").write_parquet(
+            str(root / "sound.parquet")
+        )
+        connection.sql(f"SELECT {{'a': [3]}} AS sound, {{'b': {nested(11)}}} AS deep, 4 AS n").write_parquet(
+            str(root / "deep.parquet")
+        )
+
+    assert (await query("SELECT n, sound.b.c[1] AS c FROM data", file="sound.parquet")).rows == [
+        {"n": 1, "c": 2}
+    ]
+    # 25 of them take minutes: the schema is looked at before any value.
+    with pytest.raises(
+        InvalidInput,
+        match=r"'deep.parquet' cannot be read as parquet: the column 'deep' has more than 10 lists",
+    ):
+        await query("SELECT n FROM data", file="deep.parquet")
 
 
 class TestLogs:
