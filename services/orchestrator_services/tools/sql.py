@@ -37,9 +37,10 @@ class LeftOutRows(BaseModel):
 class QueryResult(BaseModel):
     """The rows of a query as JSON values.
 
-    Dates and times are ISO 8601 strings (instants in UTC with `Z`), DECIMAL is a float (cast it to VARCHAR
-    where every digit counts), intervals are seconds, BLOB is hexadecimal, NaN and the infinities, those of dates and
-    times too, are null. Keys of maps are text: those that are lists or structs as their JSON.
+    Dates and times are ISO 8601 strings (instants in UTC with `Z`, years beyond 0 to 9999 with their sign), DECIMAL is
+    a float (cast it to VARCHAR where every digit counts), intervals are seconds, BLOB is hexadecimal, NaN and the
+    infinities, those of dates and times too, are null. Keys of maps are text: those that are lists or structs as their
+    JSON.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -22,9 +22,11 @@ _TIMES: Final = frozenset(
         "timestamp_ms",
         "timestamp_ns",
         "timestamp with time zone",
+        "time_ns",
     }
 )
-"""Types with infinities, which the client gives as the last and first moment of its calendar."""
+"""Types with nanoseconds, which the client cuts off, or with infinities, which it gives as the last and first moment of
+its calendar."""
 _NESTED: Final = frozenset({"list", "array", "struct", "map", "union", "variant"})
 _VIEW: Final = '"the query of this call"'
 
@@ -58,8 +60,12 @@ def _has_times(kind: Type) -> bool:
 
 
 def _finite(value: str, kind: Type, depth: int = 0) -> str:
-    """An SQL expression of the value with null in place of infinite dates and times. Those that are keys of maps, and
-    members of unions, stay."""
+    """An SQL expression of the value with null in place of infinite dates and times, and with text of those that have
+    nanoseconds. Keys of maps, and members of unions, stay."""
+    if kind.id == "time_ns":
+        return f"{value}::VARCHAR"
+    if kind.id == "timestamp_ns":
+        return f"CASE WHEN isinf({value}) THEN NULL ELSE strftime({value}, '%Y-%m-%dT%H:%M:%S.%n') END"
     if kind.id in _TIMES:
         return f"CASE WHEN isinf({value}) THEN NULL ELSE {value} END"
     if not _has_times(kind):
@@ -95,8 +101,29 @@ def _converter(kind: Type) -> Converted:
             return _map_converter(parts["key"], _converter(parts["value"]))
         case "struct":
             return partial(_struct, fields={name: _converter(one) for name, one in parts.items()})
+        case _ if kind.id in _TIMES:
+            return _time
         case _:
             return json_value
+
+
+def _time(value: Any) -> Any:
+    """A date or time in ISO 8601. The client has text of those beyond the years 1 to 9999."""
+    if not isinstance(value, str):
+        return json_value(value)
+    if value.endswith("+00"):
+        value = f"{value.removesuffix('+00')}Z"
+    if " (BC)" in value:
+        year, _, rest = value.replace(" (BC)", "").partition("-")
+        value = f"{-(int(year) - 1):05d}-{rest}" if int(year) > 1 else f"0000-{rest}"
+    elif value.partition("-")[0].isdecimal() and len(value.partition("-")[0]) > 4:
+        value = f"+{value}"
+    # As Python writes them: microseconds if there are no nanoseconds, and nothing where all is zero.
+    return (
+        value.replace(" ", "T")
+        .removesuffix(".000000000")
+        .removesuffix("000" if value[-10:-9] == "." else "\0")
+    )
 
 
 def _list(value: Any, item: Converted) -> Any:

@@ -268,6 +268,32 @@ async def test_infinities_of_dates_and_times_are_null_as_those_of_numbers(data: 
     ]  # fmt: skip
 
 
+async def test_nanoseconds_and_far_dates_are_kept(data: Path) -> None:
+    result = await query(
+        """
+        SELECT '2024-01-01 00:00:00.123456789'::TIMESTAMP_NS AS fine, make_timestamp_ns(-1) AS before,
+            '2024-01-01 00:00:00.5'::TIMESTAMP_NS AS half, '2024-01-01'::TIMESTAMP_NS AS whole,
+            ['10:00:00.123456789'::TIME_NS, '10:00:00'] AS times,
+            {'t': '2024-01-01 00:00:00.000000001'::TIMESTAMP_NS} AS s,
+            '5881580-07-10'::DATE AS far, '0001-01-01 (BC)'::DATE AS zero, '0044-03-15 (BC)'::DATE AS ides,
+            '290000-01-01 10:00:00.25'::TIMESTAMP AS local, '290000-01-01 10:00:00.25Z'::TIMESTAMPTZ AS instant,
+            TIMESTAMP '0044-03-15 (BC) 10:00:00' AS murder, NULL::TIMESTAMP_NS AS nothing
+        """,
+        file="people.csv",
+    )
+
+    assert result.rows == [
+        {
+            "fine": "2024-01-01T00:00:00.123456789", "before": "1969-12-31T23:59:59.999999999",
+            "half": "2024-01-01T00:00:00.500000", "whole": "2024-01-01T00:00:00",
+            "times": ["10:00:00.123456789", "10:00:00"], "s": {"t": "2024-01-01T00:00:00.000000001"},
+            "far": "+5881580-07-10", "zero": "0000-01-01", "ides": "-0043-03-15",
+            "local": "+290000-01-01T10:00:00.25", "instant": "+290000-01-01T10:00:00.25Z",
+            "murder": "-0043-03-15T10:00:00", "nothing": None,
+        }
+    ]  # fmt: skip
+
+
 async def test_rows_with_dates_keep_their_order(data: Path) -> None:
     result = await query(
         "SELECT i, DATE '2026-01-01' + i::INT AS day FROM range(10000) t(i) ORDER BY i % 7, i DESC LIMIT 5000",
