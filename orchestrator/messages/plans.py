@@ -21,6 +21,8 @@ def problems_of(plan: Plan) -> list[str]:
 
 def _problems(plan: Plan) -> Iterator[str]:
     names = Counter(step.step_id for step in plan.steps)
+    # A set: taking away the keys of a mapping would look at each of them, for every step.
+    known = frozenset(names)
     for name in sorted(name for name, count in names.items() if count > 1):
         yield f"two steps are named {short(name)}"
     if not plan.steps and plan.result is None:
@@ -30,12 +32,12 @@ def _problems(plan: Plan) -> Iterator[str]:
             yield "a step has no name"
         if bool(step.tool) == bool(step.capability):
             yield f"step {short(step.step_id)} must name a tool or a capability, and not both"
-        for name in sorted(dependencies(step) - names.keys()):
+        for name in sorted(dependencies(step) - known):
             yield f"step {short(step.step_id)} needs {short(name)}, which is not a step of the plan"
-    for name in sorted(steps_named(plan.result) - names.keys()):
+    for name in sorted(steps_named(plan.result) - known):
         yield f"the result needs {short(name)}, which is not a step of the plan"
     for criterion in plan.criteria:
-        for name in sorted(set(criterion.steps) - names.keys()):
+        for name in sorted(set(criterion.steps) - known):
             expression = short(criterion.expression)
             yield f"the criterion {expression} needs {short(name)}, which is not a step of the plan"
 
