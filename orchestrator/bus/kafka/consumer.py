@@ -15,7 +15,7 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import OffsetLost, OwnershipLost
 from orchestrator.bus.kafka.call_thread import CallThread, CallTimeoutError
 from orchestrator.bus.kafka.callbacks import Callbacks
-from orchestrator.bus.kafka.errors import error_of, translated, unmasked
+from orchestrator.bus.kafka.errors import error_of, translated
 from orchestrator.bus.kafka.membership import Membership
 from orchestrator.bus.kafka.partitions import Partitions
 from orchestrator.bus.kafka.unreadable import UNREADABLE, BatchEnds
@@ -158,7 +158,7 @@ class KafkaConsumer:
         try:
             message = self._client.poll(timeout_s)
         except SystemError as error:
-            raise self._translated(unmasked(error), "reading") from error
+            raise self._translated(error, "reading") from error
         self._callbacks.raise_error()
         received = None if message is None else self._received(message)
         if received is None:
@@ -382,5 +382,5 @@ class KafkaConsumer:
             if result.error is not None:
                 raise translated(result.error, f"{doing} of {result.topic}", self._servers)
 
-    def _translated(self, error: KafkaException, doing: str) -> OrchestratorError:
+    def _translated(self, error: KafkaException | SystemError, doing: str) -> OrchestratorError:
         return translated(error_of(error), doing, self._servers)

@@ -80,20 +80,17 @@ _OWNERSHIP_LOST: Final = frozenset(
 )
 
 
-def unmasked(error: SystemError) -> KafkaException:
-    """The client's exception behind a `SystemError`; raises the error again if there is none.
+def error_of(exception: KafkaException | SystemError) -> KafkaError:
+    """The error that a client's exception carries. Raises a `SystemError` again that does not hide one.
 
     The client may log while it raises (confluent-kafka 2.16). Python then says that the log returned a result with an
     exception set, and names the exception as the cause.
     """
-    cause = error.__cause__ or error.__context__
-    if isinstance(cause, KafkaException):
-        return cause
-    raise error
-
-
-def error_of(exception: KafkaException) -> KafkaError:
-    """The error that a client's exception carries."""
+    if isinstance(exception, SystemError):
+        cause = exception.__cause__ or exception.__context__
+        if not isinstance(cause, KafkaException):
+            raise exception
+        exception = cause
     error = exception.args[0]
     return error if isinstance(error, KafkaError) else KafkaError(KafkaError._FAIL, str(error))
 

@@ -12,7 +12,7 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import AbortableError, AmbiguousCommit, FatalError
 from orchestrator.bus.kafka.call_thread import CallThread, CallTimeoutError
 from orchestrator.bus.kafka.callbacks import Callbacks
-from orchestrator.bus.kafka.errors import error_of, translated, unmasked
+from orchestrator.bus.kafka.errors import error_of, translated
 from orchestrator.bus.kafka.partitions import Partitions
 from orchestrator.bus.ports import Commit, GroupMetadata, OnDelivery, Outgoing, Position
 from orchestrator.bus.settings import BusSettings
@@ -64,20 +64,16 @@ class _Sender:
     def _flushed(self, deadline: Deadline) -> int:
         try:
             left = self._client.flush(deadline.remaining())
-        except KafkaException as error:
+        except (KafkaException, SystemError) as error:
             raise self._failure(error_of(error), "sending") from error
-        except SystemError as error:
-            raise self._failure(error_of(unmasked(error)), "sending") from error
         self._callbacks.raise_error()
         return left
 
     def _poll(self, timeout_s: float) -> int:
         try:
             served = self._client.poll(timeout_s)
-        except KafkaException as error:
+        except (KafkaException, SystemError) as error:
             raise self._failure(error_of(error), "sending") from error
-        except SystemError as error:
-            raise self._failure(error_of(unmasked(error)), "sending") from error
         self._callbacks.raise_error()
         return served
 
@@ -206,7 +202,7 @@ class KafkaTransactionalProducer(_Sender):
                 attempt(deadline.remaining())
                 return
             except (KafkaException, SystemError) as error:
-                failed = error_of(unmasked(error) if isinstance(error, SystemError) else error)
+                failed = error_of(error)
                 if failed.code() == KafkaError._STATE and failed.txn_requires_abort() and not asked_for_cause:
                     # A record failed during the call. A second call reports why.
                     asked_for_cause = True
