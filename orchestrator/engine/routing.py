@@ -16,15 +16,13 @@ from orchestrator.delivery.originals import original
 from orchestrator.errors import ContractError
 from orchestrator.messages import commands, identity
 from orchestrator.messages.catalogue import Topic, avro_name
+from orchestrator.messages.task_bounds import LONGEST_NAME
 from orchestrator.messages.types import AgentProfile, Failure, FailureKind
 from orchestrator.saga import Direct, Input, Submission, is_direct
 from orchestrator.saga.replies import REPLIES
 
 FORWARDED: Final = "agents_forwarded"
 """Header of a record that was forwarded to its home partition: where it came from."""
-
-MAX_NAME: Final = 255
-"""Characters of ids, and of the names in a task: what the session store's tables hold."""
 
 _ADDRESSES: Final = 20_000
 
@@ -89,9 +87,9 @@ class Router:
         if received.topic is Topic.EVENTS and self._is_for_others(received):
             return None
         message = self._codec.decode_now(received)
-        if len(message.message_id) > MAX_NAME:
+        if len(message.message_id) > LONGEST_NAME:
             raise ContractError(
-                f"the message's id has {len(message.message_id)} characters, and may have {MAX_NAME}"
+                f"the message's id has {len(message.message_id)} characters, and may have {LONGEST_NAME}"
             )
         if isinstance(message, commands.SubmitTask):
             return self._route_task(message, received)
@@ -112,8 +110,10 @@ class Router:
     def _route_task(self, task: commands.SubmitTask, received: Received) -> Routed | Outgoing:
         """All sessions of a business key are in one partition, which knows whether the key is taken."""
         for name, text in _names_of(task):
-            if len(text) > MAX_NAME:
-                raise ContractError(f"the task's {name} has {len(text)} characters, and may have {MAX_NAME}")
+            if len(text) > LONGEST_NAME:
+                raise ContractError(
+                    f"the task's {name} has {len(text)} characters, and may have {LONGEST_NAME}"
+                )
         task = _with_id(task, received, self._installation)
         if not task.key:
             text = task.correlation_id or _id_in_key(received) or self._session_at(received)

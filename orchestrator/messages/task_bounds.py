@@ -6,7 +6,7 @@ from typing import Final
 LONGEST_GOAL: Final = 65_536
 """Characters of a goal. What an agent needs to know belongs into the context, which the value store may hold."""
 LONGEST_NAME: Final = 255
-"""Characters of a label's name and value, and of an id."""
+"""Characters of ids, of the names in a task, and of a label's name and value: what the session store's tables hold."""
 MOST_LABELS: Final = 64
 
 

@@ -1,6 +1,5 @@
 """What a trial says about its sink."""
 
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +9,7 @@ from orchestrator.sdk import Delivery
 from tests.chaos import archive
 from tests.chaos.archived import FILE, NAME, Archive
 from tests.chaos.checker import check
-from tests.chaos.run_writer import FIRST, again, changed, found, sound_run
+from tests.chaos.run_writer import SECOND, again, changed, found, sound_run
 from tests.chaos.topics import Place, Record
 
 
@@ -40,19 +39,15 @@ def due(records: list[Record]) -> list[Place]:
 
 
 def with_dead_letter(records: list[Record]) -> list[Record]:
-    """The records, with the sink's dead letter about the refused one."""
-    letter = found(records, "MessageDeadLettered", session=found(records, "TaskEscalated", _other()).session)
+    """The records, with the sink's dead letter about the task that was received first."""
     topic, partition, offset = found(records, "TaskReceived").place
-    subject = {"topic": topic, "partition": partition, "offset": offset}
-    failure = {"message": "no place"}
-    added = again(
-        records, letter, event_id="x", service=NAME, stage="handle", failure=failure, original=subject
-    )
-    return [replace(each, key=FIRST) if each.message_id == "x" else each for each in added]
-
-
-def _other() -> str:
-    return next(each.session for each in sound_run() if each.name == "TaskEscalated")
+    about = {
+        "service": NAME,
+        "stage": "handle",
+        "failure": {"message": "no place"},
+        "original": {"topic": topic, "partition": partition, "offset": offset},
+    }
+    return again(records, found(records, "MessageDeadLettered", SECOND), event_id="x", **about)
 
 
 def test_what_is_stored_once_or_set_aside_is_right(database: Path) -> None:

@@ -9,18 +9,15 @@ from mcp_types import methods
 from pydantic import ValidationError
 
 from orchestrator.sdk import problem_of_tool_name
+from orchestrator_services.tool_lists import MOST_SHOWN, MOST_TOOLS, shown
 
 logger: Final = logging.getLogger(__name__)
 
-MOST_TOOLS: Final = 1_000
-"""Of one server: each is a definition that every process keeps, and a part of requests to models."""
 _LISTING: Final = "tools/list"
 _FALLBACK_VERSION: Final = "2025-11-25"
 """That of the protocol which the client assumes before it knows."""
 _MOST_LISTINGS: Final = 10
 """That are under way at once, page by page."""
-_MOST_SHOWN: Final = 5
-_LONGEST_SHOWN: Final = 60
 
 
 class Listings:
@@ -69,9 +66,9 @@ class Listings:
         """Once for what is listed in the same way again."""
         if not problems:
             return
-        shown = "; ".join(islice(problems, _MOST_SHOWN))
-        more = f"; and {len(problems) - _MOST_SHOWN} more" if len(problems) > _MOST_SHOWN else ""
-        if (text := shown + more) != self._logged:
+        first = "; ".join(islice(problems, MOST_SHOWN))
+        more = f"; and {len(problems) - MOST_SHOWN} more" if len(problems) > MOST_SHOWN else ""
+        if (text := first + more) != self._logged:
             self._logged = text
             logger.warning(
                 "the server %s lists what is left out; its other tools are known: %s", self._server, text
@@ -120,6 +117,4 @@ def _problem_of_tool(tool: Mapping[str, Any], answer: Mapping[str, Any], version
 
 
 def _shown(name: object) -> str:
-    if not isinstance(name, str):
-        return "a tool"
-    return f"{name[:_LONGEST_SHOWN]!a}{'…' if len(name) > _LONGEST_SHOWN else ''}"
+    return shown(name) if isinstance(name, str) else "a tool"

@@ -5,13 +5,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from orchestrator.sdk import ToolDefinition, problem_of_tool_name
+from orchestrator_services.tool_lists import MOST_SHOWN, MOST_TOOLS, shown
 
 logger: Final = logging.getLogger(__name__)
-
-MOST_TOOLS: Final = 1_000
-"""Of one source."""
-_MOST_SHOWN: Final = 5
-_LONGEST_SHOWN: Final = 60
 
 
 class Usable:
@@ -31,8 +27,8 @@ class Usable:
                 kept[definition.name] = definition
                 continue
             left_out += 1
-            if len(problems) < _MOST_SHOWN:
-                problems.append(f"{_shown(definition.name)}: {problem}")
+            if len(problems) < MOST_SHOWN:
+                problems.append(f"{shown(definition.name)}: {problem}")
         self._log(left_out, "; ".join(problems))
         return list(kept.values())
 
@@ -54,10 +50,6 @@ class Usable:
                 left_out,
                 self._source,
                 problems,
-                " …" if left_out > _MOST_SHOWN else "",
+                " …" if left_out > MOST_SHOWN else "",
             )
         self._logged = text
-
-
-def _shown(name: str) -> str:
-    return f"{name[:_LONGEST_SHOWN]!a}{'…' if len(name) > _LONGEST_SHOWN else ''}"
