@@ -23,6 +23,9 @@ CANCEL_MS = 10_000
 """How long a cancelled session waits for running tools."""
 AWAITED_MS = 3_600_000
 """How long a request that came before its task is kept."""
+REPLIES_COUNTED = 10
+"""How many replies to one call have their usage of models counted: its command is handled as often at most, and whoever
+writes more of them makes the session no larger."""
 
 
 class Reporting(Protocol):
@@ -123,7 +126,8 @@ def late_usage(session: Session, reply: Reporting, kind: CallKind | None = None)
     """The usage that a late or repeated reply reports, as far as it is not counted.
 
     Runs of tools were counted when their call was closed or replied to. What models used was not: a command that was
-    handled twice was paid twice. A reply to a call before the last two plans counts only if its call had none.
+    handled twice was paid twice. A reply to a call before the last two plans counts only if its call had none, and
+    `REPLIES_COUNTED` count of one call.
     `kind` is what was waited for, where the reply does not say.
     """
     call, usage = replace(reply.call, kind=kind or reply.call.kind), reply.usage
@@ -134,13 +138,15 @@ def late_usage(session: Session, reply: Reporting, kind: CallKind | None = None)
         rest = of_models(usage)
     else:
         return
-    if rest != NO_USAGE and not _is_reported(session, reply):
+    if rest != NO_USAGE and not _is_counted(session, reply):
         yield draft(events.UsageRecorded, call=_replied(call, reply), usage=rest)
 
 
-def _is_reported(session: Session, reply: Reporting) -> bool:
-    return any(
-        one.reply == reply.event_id and one.written_at == reply.occurred_at for one in session.reported
+def _is_counted(session: Session, reply: Reporting) -> bool:
+    """Whether this very reply was counted, or as many of its call as are."""
+    of_call = [one for one in session.reported if one.call_id == reply.call.call_id]
+    return len(of_call) >= REPLIES_COUNTED or any(
+        one.reply == reply.event_id and one.written_at == reply.occurred_at for one in of_call
     )
 
 

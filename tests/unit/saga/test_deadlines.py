@@ -10,6 +10,7 @@ from orchestrator.messages.timeouts import GRACE_MS, QUEUE_MS
 from orchestrator.messages.types import CallKind, FailureKind, Usage
 from orchestrator.messages.usage import NO_USAGE
 from orchestrator.saga import Outcome, Phase
+from orchestrator.saga.calls import REPLIES_COUNTED
 from orchestrator.testing.scenario import (
     ONE_RUN,
     SECOND,
@@ -113,10 +114,10 @@ def test_late_usage_of_a_plan_counts() -> None:
     assert session.state.used == Usage(tokens_output=9)
 
 
-def again(session: Scenario, reply: Sentence) -> Sentence:
+def again(session: Scenario, reply: Sentence, seconds: int = 1) -> Sentence:
     """What the service replies when it handles the command once more."""
     first: Any = reply(session)
-    return lambda _scenario: replace(first, occurred_at=first.occurred_at + SECOND)
+    return lambda _scenario: replace(first, occurred_at=first.occurred_at + seconds * SECOND)
 
 
 def test_a_command_that_is_handled_twice_counts_twice_and_each_reply_once() -> None:
@@ -170,6 +171,16 @@ def test_what_is_remembered_of_replies_does_not_grow_with_the_turns() -> None:
         session.when(turn("a", usage=asked), *done("a"))
     assert session.state.used.model_requests == 10
     assert len(session.state.reported) <= 2
+
+
+def test_replies_to_one_call_count_up_to_a_bound() -> None:
+    """Whoever was asked once may write its reply without end, each time with another time of writing."""
+    session = given(task())
+    reply = session.prepared(plan_created("a", usage=Usage(model_requests=1)))
+    for later in range(REPLIES_COUNTED * 3):
+        session.when(again(session, reply, later))
+    assert session.state.used == Usage(model_requests=REPLIES_COUNTED)
+    assert len(session.state.reported) == REPLIES_COUNTED
 
 
 def test_a_late_reply_does_not_undo_the_timeout() -> None:
