@@ -15,6 +15,7 @@ from orchestrator.client.settings import ClientSettings
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages.call_ids import CallIds
 from orchestrator.messages.identity import trace_id
+from orchestrator.messages.signatures import Signatures
 from orchestrator.sdk.plugins import Plugins, discover
 from orchestrator.sdk.settings import VARIABLES
 
@@ -96,9 +97,19 @@ class Settings(ClientSettings):
 
     @property
     def call_ids(self) -> CallIds:
+        keys, accepts_unkeyed = self._keys
+        return CallIds(keys, accepts_unkeyed=accepts_unkeyed)
+
+    @property
+    def signatures(self) -> Signatures:
+        keys, accepts_unsigned = self._keys
+        return Signatures(keys, accepts_unsigned=accepts_unsigned)
+
+    @property
+    def _keys(self) -> tuple[list[bytes], bool]:
+        """The keys, and whether what was made without one counts too."""
         keys = _keys_in(self.call_keys)
-        accepts_unkeyed = keys[-1:] == [UNSIGNED]
-        return CallIds([key.encode() for key in keys if key != UNSIGNED], accepts_unkeyed=accepts_unkeyed)
+        return [key.encode() for key in keys if key != UNSIGNED], keys[-1:] == [UNSIGNED]
 
     def trace_link(self, correlation_id: str) -> str:
         """URL of the session's trace; empty without `trace_url`."""

@@ -51,4 +51,5 @@ def _wired(
 ) -> Wiring:
     metrics = ProcessMetrics()
     bus = KafkaBus(settings.bus, reading, metrics)
-    return Wiring(settings, bus, Codec(ids), settings.values(), metrics, close)
+    codec = Codec(ids, signatures=settings.signatures)
+    return Wiring(settings, bus, codec, settings.values(), metrics, close)

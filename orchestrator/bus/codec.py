@@ -12,9 +12,11 @@ from orchestrator.bus.avro.compiler import WRITE_ERRORS, Model, Read, Write, com
 from orchestrator.bus.avro.resolution import name_of, reader_of
 from orchestrator.bus.avro.schema_ids import SchemaIds
 from orchestrator.bus.errors import SchemaPending
-from orchestrator.bus.ports import Outgoing, Received
+from orchestrator.bus.ports import Headers, Outgoing, Received
 from orchestrator.errors import ContractError, UnavailableError
+from orchestrator.messages.base import Command
 from orchestrator.messages.catalogue import Topic, avro_name, entry_named, entry_of, key_of
+from orchestrator.messages.signatures import UNSIGNED, Signatures
 from orchestrator.messages.types import PartitionCheckpoint
 from orchestrator.telemetry import context
 from orchestrator.telemetry.context import EVERY_SESSION, Sampling
@@ -50,9 +52,12 @@ class Codec:
     of a writer's schema, needs the registry; all others cost no I/O.
     """
 
-    def __init__(self, ids: SchemaIds, sampling: Sampling = EVERY_SESSION) -> None:
+    def __init__(
+        self, ids: SchemaIds, sampling: Sampling = EVERY_SESSION, signatures: Signatures = UNSIGNED
+    ) -> None:
         self._ids = ids
         self._sampling = sampling
+        self._signatures = signatures
         self._writers: dict[type[Model], _Writer] = {}
         self._readers: dict[int | UUID, _Reader] = {}
         self._unusable: dict[int | UUID, str] = {}
@@ -87,7 +92,18 @@ class Codec:
         if not key:
             raise ContractError(f"a {type(message).__name__} cannot be sent without its correlation id")
         partition = message.partition if isinstance(message, PartitionCheckpoint) else None
-        return Outgoing(writer.topic, key.encode(), bytes(body), heads, partition)
+        value = bytes(body)
+        if isinstance(message, Command) and writer.topic not in _THIRD_PARTIES_WRITE:
+            heads = self._signed(value, heads)
+        return Outgoing(writer.topic, key.encode(), value, heads, partition)
+
+    def _signed(self, value: bytes, heads: Headers) -> Headers:
+        signature = self._signatures.signature(value)
+        return heads if signature is None else (*heads, (headers.SIGNATURE, signature))
+
+    def has_signed(self, received: Received) -> bool:
+        """Whether a holder of a key wrote this command, as it is."""
+        return self._signatures.has_signed(received.value or b"", received.header(headers.SIGNATURE))
 
     def expect(self, topics: Iterable[Topic]) -> None:
         """Looks up the schemas that records of these topics may be written with, as far as the registry has them, so

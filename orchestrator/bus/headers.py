@@ -23,6 +23,8 @@ TIME: Final = "ce_time"
 CORRELATION_ID: Final = "ce_correlationid"
 CAUSATION_ID: Final = "ce_causationid"
 TRACEPARENT: Final = "traceparent"
+SIGNATURE: Final = "signature"
+"""Of the record's value, on commands to services."""
 
 CONTENT_TYPE: Final = ("content-type", b"application/avro")
 SPEC_VERSION: Final = ("ce_specversion", b"1.0")

@@ -44,7 +44,7 @@ class Incoming:
             return Work(partition, received, None, unresolved(error), DECODE)
         except Exception as error:  # noqa: BLE001 - a bug in decoding must not stop the partition
             return Work(partition, received, None, failure_of(error, UNDECODABLE), DECODE)
-        if (forged := self._forged(message)) is not None:
+        if (forged := self._forged(received, message)) is not None:
             return Work(partition, received, message, forged, DECODE)
         work = Work(partition, received, message)
         try:
@@ -57,16 +57,24 @@ class Incoming:
             work.key = received.key or b""
         return work
 
-    def _forged(self, message: Message) -> Failure | None:
-        """Why a command is not to be followed: no orchestrator has opened its call."""
-        if not isinstance(message, Command):
+    def _forged(self, received: Received, message: Message) -> Failure | None:
+        """Why a command is not to be followed: no orchestrator has opened its call, or it was changed since."""
+        if not isinstance(message, Command) or (call := call_of(message)) is None:
             return None
-        call = call_of(message)
-        if call is None or self._call_ids.has_issued(message.correlation_id, call):
-            return None
-        return Failure(
-            kind=FailureKind.PERMANENT,
-            code=FORGED,
-            message="no orchestrator of this installation has opened the call that the command asks for. Where it "
-            "should have: do all processes have the same call_keys?",
-        )
+        if not self._call_ids.has_issued(message.correlation_id, call):
+            return _forgery(
+                "no orchestrator of this installation has opened the call that the command asks for"
+            )
+        if not self._codec.has_signed(received):
+            return _forgery(
+                "the command is not signed as its writer signs it: somebody else wrote or changed it"
+            )
+        return None
+
+
+def _forgery(problem: str) -> Failure:
+    return Failure(
+        kind=FailureKind.PERMANENT,
+        code=FORGED,
+        message=f"{problem}. Where it should be: do all processes have the same call_keys?",
+    )

@@ -5,10 +5,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.bus.avro.schema_ids import CatalogueIds
+from orchestrator.bus.codec import Codec
+from orchestrator.bus.ports import Outgoing
 from orchestrator.local import StackAddress
 from orchestrator.messages import commands, events, identity
 from orchestrator.messages.call_ids import CallIds
 from orchestrator.messages.catalogue import Topic
+from orchestrator.messages.signatures import Signatures
 from orchestrator.messages.types import Call, CallKind, Failure, Usage
 from tests.support.saga_lab import SagaLab
 from tests.support.workers import Lab, command, echo, started, until
@@ -16,6 +20,7 @@ from tests.support.workers import Lab, command, echo, started, until
 pytestmark = pytest.mark.integration
 
 KEYS = CallIds([b"k" * 32])
+SIGNATURES = Signatures([b"k" * 32])
 
 
 @pytest.fixture
@@ -67,17 +72,46 @@ def test_usage_that_nobody_was_asked_for_is_not_counted(lab: SagaLab) -> None:
 
 
 def test_a_command_of_somebody_else_runs_nothing(kafka_stack: StackAddress) -> None:
-    lab = Lab.on(kafka_stack.bootstrap_servers, partitions=1)
+    lab = Lab.on(kafka_stack.bootstrap_servers, partitions=1, signatures=SIGNATURES)
     service = echo()
     forged = command(1)
-    call = replace(forged.call, call_id=KEYS.issued(forged.correlation_id, forged.call))
     with lab.host(service, call_ids=KEYS) as host, started(service, host):
-        for sent in (forged, replace(forged, call=call)):
+        for sent in (forged, asked_for(forged)):
             lab.send(lab.codec.encode(sent, source="/test/0"))
         until(lambda: lab.messages(Topic.EVENTS) != [], "the run of the command that was asked for")
 
     [completed] = lab.messages(Topic.EVENTS)
     [dead_letter] = lab.messages(Topic.DEAD_LETTERS)
-    assert completed.call == call
+    assert completed.call == asked_for(forged).call
     assert dead_letter.failure.code == "forged"
     assert dead_letter.original.value is not None
+
+
+def test_a_command_that_was_changed_runs_nothing(kafka_stack: StackAddress) -> None:
+    """Whoever reads a command knows the id of its call, and cannot have anything else run under it."""
+    lab = Lab.on(kafka_stack.bootstrap_servers, partitions=1, signatures=SIGNATURES)
+    service = echo()
+    sound = asked_for(command(1))
+    recorded = lab.codec.encode(sound, source="/test/0")
+    by_others = Codec(CatalogueIds())
+    with lab.host(service, call_ids=KEYS) as host, started(service, host):
+        for changed in (
+            replace(sound, timeout_ms=sound.timeout_ms + 1),
+            replace(sound, tenant="other"),
+            sound,
+        ):
+            value = by_others.encode(changed, source="/test/0").value
+            lab.send(Outgoing(recorded.topic, recorded.key, value, recorded.headers))
+        until(lambda: lab.messages(Topic.EVENTS) != [], "the run of the command that was asked for")
+
+    [completed] = lab.messages(Topic.EVENTS)
+    assert completed.tenant == sound.tenant
+    letters = lab.messages(Topic.DEAD_LETTERS)
+    assert [letter.failure.code for letter in letters] == ["forged", "forged"]
+    assert all("not signed" in letter.failure.message for letter in letters)
+
+
+def asked_for(forged: commands.ExecuteTool) -> commands.ExecuteTool:
+    """The command under the id that an orchestrator gives its call."""
+    call = replace(forged.call, call_id=KEYS.issued(forged.correlation_id, forged.call))
+    return replace(forged, call=call)

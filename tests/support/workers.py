@@ -20,6 +20,7 @@ from orchestrator.messages import commands, events, types
 from orchestrator.messages.call_ids import UNKEYED, CallIds
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.identity import derived_id
+from orchestrator.messages.signatures import UNSIGNED, Signatures
 from orchestrator.messages.values import json_value
 from orchestrator.sdk import Plugins, Service
 from orchestrator.testing.memory import MemoryValues
@@ -59,18 +60,20 @@ class Lab:
     """The topics of one test under a prefix of their own: sends tool calls, runs workers on them in this process,
     and reads what is in the topics."""
 
-    def __init__(self, settings: BusSettings) -> None:
+    def __init__(self, settings: BusSettings, signatures: Signatures = UNSIGNED) -> None:
         self.settings = settings
         self.bus = KafkaBus(settings)
-        self.codec = Codec(CatalogueIds())
+        self.codec = Codec(CatalogueIds(), signatures=signatures)
         self.producer = self.bus.producer()
 
     @classmethod
-    def on(cls, bootstrap_servers: str, *, partitions: int = 4) -> Self:
+    def on(cls, bootstrap_servers: str, *, partitions: int = 4, signatures: Signatures = UNSIGNED) -> Self:
         """A lab with new topics on a real cluster."""
         prefix = f"{uuid4().hex[:8]}."
         # A member learns of a rebalance from its heartbeat, by default every 3 seconds.
-        lab = cls(lab_settings(bootstrap_servers, prefix, partitions, heartbeat_interval_ms="300"))
+        lab = cls(
+            lab_settings(bootstrap_servers, prefix, partitions, heartbeat_interval_ms="300"), signatures
+        )
         deadline = Deadline.after(TIMEOUT_S)
         apply(plan(lab.bus.admin, lab.settings, deadline), lab.bus.admin, lab.settings, deadline)
         return lab
