@@ -1,4 +1,7 @@
-"""Signatures of commands: with keys, a command is followed as a process of the installation wrote it, or not at all. An id alone would let who has read one command ask for something else under it."""
+"""Signatures of commands: with keys, a command is followed as a process of the installation wrote it, or not at all.
+
+An id alone would let who has read one command ask for something else under it.
+"""
 
 import hmac
 from collections.abc import Sequence
