@@ -2,13 +2,15 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 import duckdb
+
+from orchestrator.sdk import InvalidInput
 
 Type: TypeAlias = Any
 """A type of DuckDB: it has an `id`, and `children` if it is nested."""
@@ -22,12 +24,15 @@ _TIMES: Final = frozenset(
         "timestamp_ms",
         "timestamp_ns",
         "timestamp with time zone",
+        "timestamptz_ns",
         "time_ns",
     }
 )
 """Types with nanoseconds, which the client cuts off, or with infinities, which it gives as the last and first moment of
 its calendar."""
-_NESTED: Final = frozenset({"list", "array", "struct", "map", "union", "variant"})
+_NESTED: Final = frozenset({"list", "array", "struct", "tuple", "map", "union"})
+_INEXACT_KEYS: Final = _TIMES | {"boolean", "decimal", "union"}
+"""Types of keys whose values are other ones, or equal ones, in Python, or look otherwise as text."""
 _VIEW: Final = '"the query of this call"'
 
 
@@ -36,55 +41,85 @@ def run_select(connection: duckdb.DuckDBPyConnection, sql: str) -> Sequence[tupl
     JSON of their values. Raises `duckdb.Error`."""
     bound = connection.sql(sql)
     columns, types = [str(name) for name in bound.columns], list(bound.types)
-    if any(_has_times(one) for one in types):
+    if any(_is_rewritten(one) for one in types):
         # By place: names may be the same, or differ by case alone.
         places = [f"c{place}" for place in range(len(types))]
-        finite = (f"{_finite(place, one)} AS {place}" for place, one in zip(places, types, strict=True))
+        exact = (f"{_exact(place, one)} AS {place}" for place, one in zip(places, types, strict=True))
         connection.execute(f"CREATE OR REPLACE TEMP VIEW {_VIEW} ({', '.join(places)}) AS {sql}")
-        connection.execute(f"SELECT {', '.join(finite)} FROM {_VIEW}")  # noqa: S608 - names of ours
+        connection.execute(f"SELECT {', '.join(exact)} FROM {_VIEW}")  # noqa: S608 - names of ours
     else:
         connection.execute(sql)
     return [(name, _converter(one)) for name, one in zip(columns, types, strict=True)]
 
 
 def _children(kind: Type) -> dict[str, Type]:
-    return dict(kind.children) if kind.id in _NESTED and kind.id != "variant" else {}
+    """The types inside a nested one, by name; those of a tuple by number, from 1."""
+    if kind.id not in _NESTED:
+        return {}
+    if kind.id == "tuple":
+        return {str(place): one for place, (_, one) in enumerate(kind.children, start=1)}
+    # The first child of a union is its tag, and has no name.
+    return {name: one for name, one in kind.children if name and (kind.id, name) != ("array", "size")}
 
 
-def _has_times(kind: Type) -> bool:
-    if kind.id == "map":
-        return _has_times(_children(kind)["value"])
-    return kind.id in _TIMES or any(
-        _has_times(one) for name, one in _children(kind).items() if name != "size"
-    )
+def _is_rewritten(kind: Type) -> bool:
+    """Whether the client would lose something of such values. Of maps it may: entries whose keys are equal to it."""
+    return kind.id in _TIMES or kind.id == "map" or any(map(_is_rewritten, _children(kind).values()))
 
 
-def _finite(value: str, kind: Type, depth: int = 0) -> str:
-    """An SQL expression of the value with null in place of infinite dates and times, and with text of those that have
-    nanoseconds. Keys of maps, and members of unions, stay."""
-    if kind.id == "time_ns":
-        return f"{value}::VARCHAR"
-    if kind.id == "timestamp_ns":
-        return f"CASE WHEN isinf({value}) THEN NULL ELSE strftime({value}, '%Y-%m-%dT%H:%M:%S.%n') END"
+def _exact(value: str, kind: Type, depth: int = 0) -> str:
+    """An SQL expression of the value as the client can hold it: with null in place of infinite dates and times, text of
+    those that have nanoseconds, lists of entries for maps, and structs for unions and tuples."""
     if kind.id in _TIMES:
-        return f"CASE WHEN isinf({value}) THEN NULL ELSE {value} END"
-    if not _has_times(kind):
+        return _exact_time(value, kind)
+    if not _is_rewritten(kind):
         return value
     parts, inner = _children(kind), f"x{depth}"
     match kind.id:
-        case "list" | "array":
-            return f"list_transform({value}, lambda {inner}: {_finite(inner, parts['child'], depth + 1)})"
         case "map":
-            entry = f"{{'key': {inner}.key, 'value': {_finite(f'{inner}.value', parts['value'], depth + 1)}}}"
-            return f"map_from_entries(list_transform(map_entries({value}), lambda {inner}: {entry}))"
-        case "struct" if all(parts):
-            fields = ", ".join(
-                f"{_text(name)}: {_finite(f'{value}[{_text(name)}]', one, depth + 1)}"
+            fields = f"'key': {_exact_key(f'{inner}.key', parts['key'], depth + 1)}, "
+            fields += f"'value': {_exact(f'{inner}.value', parts['value'], depth + 1)}"
+            return f"list_transform(map_entries({value}), lambda {inner}: {{{fields}}})"
+        case "union":
+            members = {"": f"union_tag({value})"} | {
+                name: _exact(f"union_extract({value}, {_text(name)})", one, depth + 1)
                 for name, one in parts.items()
+            }
+            return _struct_of(value, {f"m{name}": one for name, one in members.items()})
+        case "tuple":
+            return _struct_of(
+                value, {place: _exact(f"{value}[{place}]", one, depth + 1) for place, one in parts.items()}
             )
-            return f"CASE WHEN {value} IS NULL THEN NULL ELSE {{{fields}}} END"
+        case "struct":
+            return _struct_of(
+                value,
+                {name: _exact(f"{value}[{_text(name)}]", one, depth + 1) for name, one in parts.items()},
+            )
         case _:
-            return value
+            return f"list_transform({value}, lambda {inner}: {_exact(inner, parts['child'], depth + 1)})"
+
+
+def _exact_time(value: str, kind: Type) -> str:
+    match kind.id:
+        case "time_ns":
+            return f"{value}::VARCHAR"
+        case "timestamp_ns":
+            return f"CASE WHEN isinf({value}) THEN NULL ELSE strftime({value}, '%Y-%m-%dT%H:%M:%S.%n') END"
+        case "timestamptz_ns":
+            # The connection's zone is UTC.
+            return f"CASE WHEN isinf({value}::TIMESTAMPTZ) THEN NULL ELSE {value}::VARCHAR END"
+        case _:
+            return f"CASE WHEN isinf({value}) THEN NULL ELSE {value} END"
+
+
+def _exact_key(value: str, kind: Type, depth: int) -> str:
+    """A key, which is never null; an infinite one as text, so that two stay two."""
+    return f"{value}::VARCHAR" if kind.id in _INEXACT_KEYS else _exact(value, kind, depth)
+
+
+def _struct_of(value: str, fields: Mapping[str, str]) -> str:
+    text = ", ".join(f"{_text(name)}: {field}" for name, field in fields.items())
+    return f"CASE WHEN {value} IS NULL THEN NULL ELSE {{{text}}} END"
 
 
 def _text(name: str) -> str:
@@ -92,19 +127,29 @@ def _text(name: str) -> str:
 
 
 def _converter(kind: Type) -> Converted:
-    """What makes JSON of the values of a type."""
+    """What makes JSON of the values of a type, as `_exact` has them."""
     parts = _children(kind)
     match kind.id:
         case "list" | "array":
             return partial(_list, item=_converter(parts["child"]))
         case "map":
-            return _map_converter(parts["key"], _converter(parts["value"]))
+            return partial(_map, key=_key_converter(parts["key"]), item=_converter(parts["value"]))
+        case "union" if _is_rewritten(kind):
+            return partial(_union, members={name: _converter(one) for name, one in parts.items()})
+        case "tuple":
+            return partial(_tuple, items=[_converter(one) for one in parts.values()])
         case "struct":
             return partial(_struct, fields={name: _converter(one) for name, one in parts.items()})
         case _ if kind.id in _TIMES:
             return _time
         case _:
             return json_value
+
+
+def _key_converter(kind: Type) -> Converted:
+    if kind.id in _TIMES:
+        return _time
+    return str if kind.id in _INEXACT_KEYS else partial(_key, converted=_converter(kind))
 
 
 def _time(value: Any) -> Any:
@@ -131,29 +176,39 @@ def _list(value: Any, item: Converted) -> Any:
 
 
 def _struct(value: Any, fields: Mapping[str, Converted]) -> Any:
-    if not isinstance(value, Mapping):
-        # One without names is a tuple.
-        return json_value(value)
-    return {name: fields[name](one) for name, one in value.items()}
+    return None if value is None else {name: fields[name](one) for name, one in value.items()}
 
 
-def _map_converter(key_type: Type, item: Converted) -> Converted:
-    key = _converter(key_type)
-
-    def converted(value: Any) -> Any:
-        if value is None:
-            return None
-        entries: Iterable[tuple[Any, Any]] = value.items()
-        if key_type.id in _NESTED and value.keys() == {"key", "value"}:
-            # Python has no dict with such keys, so the client gives two lists.
-            entries = zip(value["key"], value["value"], strict=True)
-        return {_key(key(name), name): item(one) for name, one in entries}
-
-    return converted
+def _tuple(value: Any, items: Sequence[Converted]) -> Any:
+    if value is None:
+        return None
+    given = value.values() if isinstance(value, Mapping) else value
+    return [item(one) for item, one in zip(items, given, strict=True)]
 
 
-def _key(key: Any, original: Any) -> str:
+def _union(value: Any, members: Mapping[str, Converted]) -> Any:
+    """The member that a union has, of a struct of all."""
+    return None if value is None else members[value["m"]](value[f"m{value['m']}"])
+
+
+def _map(value: Any, key: Converted, item: Converted) -> Any:
+    """Raises `InvalidInput` if two keys have the same text: one of them would be lost."""
+    if value is None:
+        return None
+    entries: dict[str, Any] = {}
+    for entry in value:
+        name = key(entry["key"])
+        if name in entries:
+            raise InvalidInput(
+                f"two keys of a map are the same text, {name[:100]!r}: select map_entries() of it, which is a list"
+            )
+        entries[name] = item(entry["value"])
+    return entries
+
+
+def _key(original: Any, converted: Converted) -> str:
     """A key as text: texts as they are, and others as their JSON."""
+    key = converted(original)
     if key is None:
         # Infinities and NaN, which are null elsewhere, would be one key.
         return str(original)

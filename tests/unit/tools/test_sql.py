@@ -324,6 +324,44 @@ async def test_keys_of_maps_are_text(data: Path) -> None:
     ]  # fmt: skip
 
 
+async def test_no_type_of_the_database_loses_digits_or_entries(data: Path) -> None:
+    fine, finer = "'2024-01-01 00:00:00.123456789'", "'2024-01-01 00:00:00.123456788'"
+    result = await query(
+        f"""
+        SELECT {fine}::TIMESTAMPTZ_NS AS instant, [{fine}::TIMESTAMPTZ_NS] AS instants,
+            'infinity'::TIMESTAMPTZ_NS AS never, row('infinity'::DATE, {fine}::TIMESTAMP_NS) AS unnamed,
+            NULL::UNION(n INTEGER, t TIMESTAMP_NS) AS nothing, union_value(n := 1)::UNION(n INTEGER, t DATE) AS number,
+            union_value(t := {fine}::TIMESTAMP_NS) AS member, NULL::MAP(INTEGER, INTEGER) AS none,
+            MAP {{{fine}::TIMESTAMP_NS: 1, {finer}::TIMESTAMP_NS: 2}} AS times,
+            MAP {{12345678901234567.01::DECIMAL(20, 2): 1, 12345678901234567.02::DECIMAL(20, 2): 2}} AS decimals,
+            MAP {{'infinity'::DATE: 1, DATE '9999-12-31': 2}} AS days, MAP {{true: 1}} AS truths,
+            MAP {{row(1, 2): MAP {{'a': 3}}}} AS inside
+        """,
+        file="people.csv",
+    )
+
+    assert result.rows == [
+        {
+            "instant": "2024-01-01T00:00:00.123456789Z", "instants": ["2024-01-01T00:00:00.123456789Z"],
+            "never": None, "unnamed": [None, "2024-01-01T00:00:00.123456789"],
+            "nothing": None, "number": 1, "member": "2024-01-01T00:00:00.123456789", "none": None,
+            "times": {"2024-01-01T00:00:00.123456789": 1, "2024-01-01T00:00:00.123456788": 2},
+            "decimals": {"12345678901234567.01": 1, "12345678901234567.02": 2},
+            "days": {"infinity": 1, "9999-12-31": 2}, "truths": {"true": 1}, "inside": {"[1, 2]": {"a": 3}},
+        }
+    ]  # fmt: skip
+
+
+async def test_a_map_whose_keys_would_be_one_text_is_refused(data: Path) -> None:
+    one, text = (
+        "union_value(n := 1)::UNION(n INTEGER, t VARCHAR)",
+        "union_value(t := '1')::UNION(n INTEGER, t VARCHAR)",
+    )
+
+    with pytest.raises(InvalidInput, match="two keys of a map are the same text, '1': select map_entries"):
+        await query(f"SELECT MAP {{{one}: 1, {text}: 2}} AS twice", file="people.csv")
+
+
 async def test_settings_do_not_tell_where_anything_is_on_this_machine(data: Path) -> None:
     result = await query(
         """
