@@ -4,6 +4,7 @@ import asyncio
 from hashlib import sha256
 from typing import Any, Final
 
+from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import ValueStore
 from orchestrator.errors import ContractError
 from orchestrator.messages.types import Value
@@ -12,6 +13,10 @@ from orchestrator.messages.values import json_value, read_json
 INLINE_LIMIT: Final = 32 * 1024
 """Largest value that travels in a message, bytes. Kafka's default limit of a message is 1 MB, and a session's
 messages carry several values."""
+LARGEST: Final = 256 * 1024 * 1024
+"""Largest value that is stored or read, bytes: it is in memory as a whole, and several are at a time."""
+TIMEOUT_S: Final = 60.0
+"""For reading a value from the store."""
 
 
 class MessageValues:
@@ -20,9 +25,15 @@ class MessageValues:
     Without a store, values that are larger than the limit travel inline too.
     """
 
-    def __init__(self, store: ValueStore | None = None, inline_limit: int = INLINE_LIMIT) -> None:
+    def __init__(
+        self,
+        store: ValueStore | None = None,
+        inline_limit: int = INLINE_LIMIT,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
         self._store = store
         self._inline_limit = inline_limit
+        self._timeout_s = timeout_s
 
     @property
     def can_keep(self) -> bool:
@@ -36,10 +47,12 @@ class MessageValues:
         return await asyncio.to_thread(self.load_now, value)
 
     async def store(self, content: Any) -> Value:
-        """A value that holds `content` as JSON. Raises `ContractError` for content that JSON cannot hold."""
+        """A value that holds `content` as JSON. Raises `ContractError` for content that JSON cannot hold, or that
+        is too large to be read again."""
         value = json_value(content)
         if self._store is None or value.size <= self._inline_limit:
             return value
+        _require_storable(value)
         return await asyncio.to_thread(self.placed, value)
 
     async def keep(self, content: Any) -> Value:
@@ -48,7 +61,9 @@ class MessageValues:
             raise ContractError(
                 "this has to be kept in a value store, and none is configured: set ORCHESTRATOR_VALUES_URL"
             )
-        return await asyncio.to_thread(self.stored, json_value(content))
+        value = json_value(content)
+        _require_storable(value)
+        return await asyncio.to_thread(self.stored, value)
 
     def load_now(self, value: Value | None) -> Any:
         """As `load`, on the calling thread."""
@@ -63,7 +78,10 @@ class MessageValues:
             raise ContractError("a value has neither content nor a URI")
         if self._store is None:
             raise ContractError(f"the value is stored at {value.uri}, and no value store is configured")
-        content = self._store.read(value.uri)
+        if value.size > LARGEST:
+            raise ContractError(f"the value at {value.uri} has {value.size} bytes: {LARGEST} is the most")
+        most = value.size if value.size > 0 else LARGEST
+        content = self._store.read(value.uri, most, Deadline.after(self._timeout_s))
         _verify(value, content)
         return Value(media_type=value.media_type, inline=content, size=value.size, sha256=value.sha256)
 
@@ -79,6 +97,11 @@ class MessageValues:
             return value
         uri = self._store.write(value.inline)
         return Value(media_type=value.media_type, uri=uri, size=value.size, sha256=value.sha256)
+
+
+def _require_storable(value: Value) -> None:
+    if value.size > LARGEST:
+        raise ContractError(f"a value of {value.size} bytes cannot be stored: {LARGEST} is the most")
 
 
 def _verify(value: Value, content: bytes) -> None:

@@ -4,7 +4,7 @@ import logging
 import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -13,7 +13,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.values.backend import Backend
+from orchestrator.bus.values.pieces import too_large, whole
 from orchestrator.bus.values.uris import path_of, path_of_content, uri_of, verified
 from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
 
@@ -123,10 +125,13 @@ class S3Values:
                 self._client.put_object(**self._object(path), Body=content, ChecksumSHA256=digest)
         return uri_of(path)
 
-    def read(self, uri: str) -> bytes:
+    def read(self, uri: str, most: int, deadline: Deadline) -> bytes:
+        """The deadline holds for the content: a silent service is given up on after its own timeouts."""
         path = path_of(uri)
         with self._translated("be read", uri):
-            content = self._client.get_object(**self._object(path))["Body"].read()
+            found = self._client.get_object(**self._object(path))
+            with closing(found["Body"]) as body:
+                content = _content(body, found.get("ContentLength"), uri, most, deadline)
         return verified(uri, content)
 
     def _exists(self, path: str) -> bool:
@@ -180,6 +185,7 @@ class S3Values:
     def _translated(self, action: str, uri: str = "") -> Iterator[None]:
         """Raises the library's errors as ours. Its texts are left out: some contain keys."""
         from botocore import exceptions
+        from urllib3.exceptions import HTTPError
 
         try:
             yield
@@ -188,7 +194,7 @@ class S3Values:
         except (
             exceptions.HTTPClientError,
             exceptions.ConnectionError,
-            exceptions.IncompleteReadError,
+            HTTPError,
         ) as error:
             raise UnavailableError(
                 f"{self._place} cannot {action}: the service does not respond ({type(error).__name__})"
@@ -220,6 +226,18 @@ class S3Values:
         """For texts: bucket, prefix and endpoint."""
         where = f" at {self._location.endpoint_url}" if self._location.endpoint_url else ""
         return f"the value store s3://{self._location.bucket}/{self._location.prefix}{where}"
+
+
+def _content(body: Any, length: int | None, uri: str, most: int, deadline: Deadline) -> bytes:
+    """The content of a response, whose length the service may leave out."""
+    if length is not None and length > most:
+        raise too_large(uri, most)
+    # What has arrived, and not as much as is asked for: a service that sends a byte at a time could else keep a
+    # thread for days. The library's own wrapper has no such method.
+    content = whole(body._raw_stream.read1, uri, most, deadline)  # noqa: SLF001
+    if length is not None and len(content) < length:
+        raise UnavailableError(f"{uri} cannot be read: {len(content)} of {length} bytes came")
+    return content
 
 
 def _code(response: Any) -> str:

@@ -14,6 +14,7 @@ from orchestrator.bus.values.s3 import BucketLocation
 from orchestrator.bus.values.stores import location_of, value_store
 from orchestrator.errors import ContractError
 from tests.support.s3_server import S3Server
+from tests.support.stored_values import read
 
 CONTENT = b"x" * 200_000
 _numbers = itertools.count()
@@ -66,7 +67,7 @@ def in_s3(s3: S3Server, credentials: None) -> Stored:
 @pytest.mark.parametrize("content", [b"", b"content", bytes(range(256)), CONTENT])
 def test_what_is_written_is_read_by_another_process(stored: Stored, content: bytes) -> None:
     uri = stored.store.write(content)
-    assert stored.again().read(uri) == content
+    assert read(stored.again(), uri) == content
 
 
 def test_the_uri_names_the_content_not_the_place(stored: Stored, tmp_path: Path) -> None:
@@ -80,14 +81,14 @@ def test_existing_content_is_not_written_again(stored: Stored) -> None:
     stored.alter(uri.removeprefix("values:"), b"altered")
     assert stored.store.write(CONTENT) == uri
     with pytest.raises(ContractError, match="was altered"):
-        stored.store.read(uri)
+        read(stored.store, uri)
 
 
 def test_a_deleted_value_is_refused_with_the_store_that_lacks_it(stored: Stored) -> None:
     uri = stored.store.write(CONTENT)
     stored.delete(uri.removeprefix("values:"))
     with pytest.raises(ContractError, match=r"is not in the value store .*: do all services"):
-        stored.store.read(uri)
+        read(stored.store, uri)
 
 
 @pytest.mark.parametrize(
@@ -105,14 +106,14 @@ def test_a_deleted_value_is_refused_with_the_store_that_lacks_it(stored: Stored)
 )
 def test_no_uri_leads_out_of_the_store(stored: Stored, uri: str) -> None:
     with pytest.raises(ContractError, match="is not a URI of this value store"):
-        stored.store.read(uri)
+        read(stored.store, uri)
 
 
 def test_threads_share_a_store(stored: Stored) -> None:
     contents = [bytes([number % 5]) * 50_000 for number in range(40)]
 
     def there_and_back(content: bytes) -> bool:
-        return stored.store.read(stored.store.write(content)) == content
+        return read(stored.store, stored.store.write(content)) == content
 
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(there_and_back, contents))
