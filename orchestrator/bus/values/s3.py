@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.values.backend import Backend
 from orchestrator.bus.values.pieces import too_large, whole
+from orchestrator.bus.values.threads import MOST_AT_ONCE
 from orchestrator.bus.values.uris import path_of, path_of_content, uri_of, verified
 from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
 
@@ -29,8 +30,8 @@ _READ_S: Final = 5
 """Longest silence of a connected server."""
 _ATTEMPTS: Final = 3
 """With the pauses between them, a silent server times out after 20 s, an unreachable one after 4."""
-_CONNECTIONS: Final = 32
-"""As many as threads that wait at once: `asyncio.to_thread` has no more."""
+_CONNECTIONS: Final = MOST_AT_ONCE
+"""As many as calls that are made at once."""
 
 _FORBIDDEN: Final = 403
 _TOO_MANY: Final = 429
