@@ -1,6 +1,7 @@
 """Large values in a folder: files named after their content."""
 
 import errno
+import math
 import os
 import stat
 import tempfile
@@ -16,6 +17,7 @@ from orchestrator.bus.values.pieces import too_large, whole
 from orchestrator.bus.values.uris import path_of, path_of_content, uri_of, verified
 from orchestrator.errors import ContractError, UnavailableError
 
+_NEVER: Final = Deadline(math.inf)
 _NO_FILE: Final = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV})
 """What opening a link, a socket or a device without a driver says."""
 
@@ -27,11 +29,11 @@ class FolderValues:
         self._folder = folder
 
     def write(self, content: bytes) -> str:
-        """Raises `UnavailableError` if the folder cannot be written to."""
+        """Writes over what is damaged. Raises `UnavailableError` if the folder cannot be written to."""
         below = path_of_content(content)
         path = self._folder / below
         try:
-            if not path.exists():
+            if not _holds(path, content):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _write_durably(path, content)
         except OSError as error:
@@ -76,6 +78,20 @@ def _locate(url: str) -> FolderLocation:
 BACKEND: Final = Backend("file", "file:///path", _locate)
 
 
+def _holds(path: Path, content: bytes) -> bool:
+    """Whether the content is there. What cannot be read is written again; if it cannot be written, that says why."""
+    try:
+        return _content(path, str(path), len(content), _NEVER) == content
+    except (ContractError, OSError):
+        return False
+
+
+def _set_folder_aside(path: Path) -> None:
+    """A file replaces anything but a folder."""
+    if path.is_dir() and not path.is_symlink():
+        path.rename(tempfile.mkdtemp(dir=path.parent, prefix=".old-"))
+
+
 def _content(path: Path, uri: str, most: int, deadline: Deadline) -> bytes:
     """The content of a regular file. Raises `OSError`, and `ContractError` for anything else and for larger ones."""
     try:
@@ -110,6 +126,7 @@ def _write_durably(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         # 2. Rename it. A concurrent writer of the same content replaces it with equal bytes.
+        _set_folder_aside(path)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -114,16 +114,18 @@ class S3Values:
         self._opening = Lock()
 
     def write(self, content: bytes) -> str:
-        """1. Check whether it exists: content is not sent twice.
+        """1. Check whether it is there, undamaged: content is not sent twice.
         2. Send it with its hash, which the service verifies.
 
         A concurrent writer of the same content replaces it with equal bytes.
         """
         path = path_of_content(content)
+        digest = b64encode(sha256(content).digest()).decode()
         with self._translated("be written to"):
-            if not self._exists(path):
-                digest = b64encode(sha256(content).digest()).decode()
-                self._client.put_object(**self._object(path), Body=content, ChecksumSHA256=digest)
+            if not self._holds(path, len(content), digest):
+                self._client.put_object(
+                    **self._object(path), Body=content, ChecksumAlgorithm="SHA256", ChecksumSHA256=digest
+                )
         return uri_of(path)
 
     def read(self, uri: str, most: int, deadline: Deadline) -> bytes:
@@ -135,18 +137,20 @@ class S3Values:
                 content = _content(body, found.get("ContentLength"), uri, most, deadline)
         return verified(uri, content)
 
-    def _exists(self, path: str) -> bool:
+    def _holds(self, path: str, length: int, digest: str) -> bool:
+        """Whether the object is there, by the length and hash that the service names. One without a hash is written
+        again: some services keep none, and `aws s3 sync` sends none."""
         from botocore.exceptions import ClientError
 
         try:
-            self._client.head_object(**self._object(path))
+            found = self._client.head_object(**self._object(path), ChecksumMode="ENABLED")
         except ClientError as error:
             # The response to HEAD has no text. Whether the bucket or rights are missing shows when the object is
             # written; and without `s3:ListBucket` a missing object gives 403.
             if _code(error.response) in _NOT_FOUND or _status(error.response) == _FORBIDDEN:
                 return False
             raise
-        return True
+        return (found.get("ContentLength"), found.get("ChecksumSHA256")) == (length, digest)
 
     def _object(self, path: str) -> "dict[str, Any]":
         return {"Bucket": self._location.bucket, "Key": self._location.prefix + path}

@@ -67,7 +67,9 @@ REPLACED = [_pipe, _link, _device, _folder, _socket]
 
 
 @pytest.mark.parametrize("put", REPLACED)
-def test_only_regular_files_are_read(folder: Path, tmp_path: Path, put: Callable[[Path, Path], None]) -> None:
+def test_only_regular_files_are_read_and_others_replaced(
+    folder: Path, tmp_path: Path, put: Callable[[Path, Path], None]
+) -> None:
     store = FolderValues(folder)
     uri = store.write(b"content")
     path = folder / uri.removeprefix("values:")
@@ -77,6 +79,12 @@ def test_only_regular_files_are_read(folder: Path, tmp_path: Path, put: Callable
 
     with pytest.raises(ContractError, match="is not a regular file"):
         read(store, uri)
+
+    assert store.write(b"content") == uri
+    assert path.is_file()
+    assert not path.is_symlink()
+    assert read(store, uri) == b"content"
+    assert (tmp_path / "content").read_bytes() == b"content"
 
 
 def test_a_file_of_more_bytes_than_may_be_read_is_refused_by_its_length(folder: Path) -> None:

@@ -28,6 +28,8 @@ class Stored:
     paths: Callable[[], list[str]]
     alter: Callable[[str, bytes], object]
     delete: Callable[[str], object]
+    version: Callable[[str], object]
+    """Another one after each writing."""
     again: Callable[[], ValueStore]
 
 
@@ -45,6 +47,7 @@ def in_folder(tmp_path: Path) -> Stored:
         paths=lambda: [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()],
         alter=lambda path, content: (folder / path).write_bytes(content),
         delete=lambda path: (folder / path).unlink(),
+        version=lambda path: ((folder / path).stat().st_ino, (folder / path).stat().st_mtime_ns),
         again=lambda: value_store(str(folder)),
     )
 
@@ -52,6 +55,8 @@ def in_folder(tmp_path: Path) -> Stored:
 @pytest.fixture
 def in_s3(s3: S3Server, credentials: None) -> Stored:
     bucket = s3.bucket(f"values-{next(_numbers)}")
+    # Each writing is a version of its own.
+    s3.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     url = s3.url(bucket, "team/values")
     return Stored(
         store=value_store(url),
@@ -60,6 +65,7 @@ def in_s3(s3: S3Server, credentials: None) -> Stored:
             Bucket=bucket, Key=f"team/values/{path}", Body=content
         ),
         delete=lambda path: s3.client.delete_object(Bucket=bucket, Key=f"team/values/{path}"),
+        version=lambda path: s3.client.head_object(Bucket=bucket, Key=f"team/values/{path}")["VersionId"],
         again=lambda: value_store(url),
     )
 
@@ -77,11 +83,24 @@ def test_the_uri_names_the_content_not_the_place(stored: Stored, tmp_path: Path)
 
 
 def test_existing_content_is_not_written_again(stored: Stored) -> None:
+    path = stored.store.write(CONTENT).removeprefix("values:")
+    before = stored.version(path)
+    stored.again().write(CONTENT)
+    assert stored.version(path) == before
+
+
+DAMAGES = [b"", CONTENT[:-1], CONTENT + b"x", b"y" + CONTENT[1:]]
+
+
+@pytest.mark.parametrize("damaged", DAMAGES, ids=["empty", "shorter", "longer", "as long"])
+def test_a_damaged_value_is_refused_and_mended_by_whoever_writes_it(stored: Stored, damaged: bytes) -> None:
     uri = stored.store.write(CONTENT)
-    stored.alter(uri.removeprefix("values:"), b"altered")
-    assert stored.store.write(CONTENT) == uri
+    stored.alter(uri.removeprefix("values:"), damaged)
     with pytest.raises(ContractError, match="was altered"):
         read(stored.store, uri)
+
+    assert stored.again().write(CONTENT) == uri
+    assert read(stored.store, uri) == CONTENT
 
 
 def test_a_deleted_value_is_refused_with_the_store_that_lacks_it(stored: Stored) -> None:
