@@ -66,8 +66,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _empty(self, status: int) -> None:
         self.send_response(status)
-        self.send_header("Location", "/elsewhere")
-        self.send_header("x-amz-bucket-region", "eu-west-1")
         self.send_header("Content-Length", "0")
         self.end_headers()
 

@@ -190,7 +190,6 @@ class S3Values:
     def _translated(self, action: str, uri: str = "") -> Iterator[None]:
         """Raises the library's errors as ours. Its texts are left out: some contain keys."""
         from botocore import exceptions
-        from urllib3.exceptions import HTTPError
 
         try:
             yield
@@ -199,7 +198,6 @@ class S3Values:
         except (
             exceptions.HTTPClientError,
             exceptions.ConnectionError,
-            HTTPError,
         ) as error:
             raise UnavailableError(
                 f"{self._place} cannot {action}: the service does not respond ({type(error).__name__})"
@@ -208,6 +206,13 @@ class S3Values:
             raise ConfigurationError(
                 f"{self._place} cannot {action} ({type(error).__name__}): check the credentials, profile and region "
                 "that the AWS tools use here, and the endpoint"
+            ) from error
+        except OrchestratorError:
+            raise
+        except Exception as error:
+            # Whatever a response makes of the library: a redirect to itself ends in a RecursionError.
+            raise UnavailableError(
+                f"{self._place} cannot {action}: the response is none of this service ({type(error).__name__})"
             ) from error
 
     def _refused(self, code: str, status: int, action: str, uri: str) -> OrchestratorError:

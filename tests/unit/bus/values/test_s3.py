@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import ProtocolError
 
 from orchestrator.bus.values.stores import value_store
 from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
@@ -113,3 +115,23 @@ def test_a_value_without_end_is_read_to_its_bound() -> None:
 def test_a_value_that_says_that_it_is_too_large_is_not_read() -> None:
     with hostile_s3("drip") as server, refused(ContractError, "more than 99999 bytes", URI):
         read(value_store(server.url), URI, most=99_999)
+
+
+def test_a_redirect_without_end_is_a_service_that_is_unavailable() -> None:
+    with (
+        hostile_s3("301") as server,
+        refused(UnavailableError, r"be written to: .*\(RecursionError\)", "s3://values"),
+    ):
+        value_store(server.url).write(b"content")
+
+
+@pytest.mark.parametrize("raised", [ValueError, RecursionError, ResponseParserError, ProtocolError])
+def test_whatever_the_library_raises_names_its_type_and_the_place(
+    raised: type[Exception], s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise raised(CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
+
+    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", fail)
+    with refused(UnavailableError, rf"be read: .*\({raised.__name__}\)", s3.endpoint_url):
+        read(value_store(s3.url("values")), URI)
