@@ -245,6 +245,7 @@ class ValueStore(Protocol):
     def write(self, content: bytes) -> str:
         """Stores the bytes durably before it returns; the same bytes get the same URI."""
 
-    def read(self, uri: str) -> bytes:
-        """The bytes, verified. Raises `ContractError` for a URI of another kind, and for bytes that are missing
-        or altered."""
+    def read(self, uri: str, most: int, deadline: Deadline) -> bytes:
+        """The bytes, verified. Raises `ContractError` for a URI of another kind, and for bytes that are missing,
+        altered or more than `most`; `UnavailableError` if they are not here by the deadline, as far as the store
+        can tell."""

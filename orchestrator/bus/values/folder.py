@@ -1,15 +1,25 @@
 """Large values in a folder: files named after their content."""
 
+import errno
+import math
 import os
+import stat
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.values.backend import Backend
+from orchestrator.bus.values.pieces import too_large, whole
 from orchestrator.bus.values.uris import path_of, path_of_content, uri_of, verified
 from orchestrator.errors import ContractError, UnavailableError
+
+_NEVER: Final = Deadline(math.inf)
+_NO_FILE: Final = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV})
+"""What opening a link, a socket or a device without a driver says."""
 
 
 class FolderValues:
@@ -19,11 +29,11 @@ class FolderValues:
         self._folder = folder
 
     def write(self, content: bytes) -> str:
-        """Raises `UnavailableError` if the folder cannot be written to."""
+        """Writes over what is damaged. Raises `UnavailableError` if the folder cannot be written to."""
         below = path_of_content(content)
         path = self._folder / below
         try:
-            if not path.exists():
+            if not _holds(path, content):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _write_durably(path, content)
         except OSError as error:
@@ -32,10 +42,11 @@ class FolderValues:
             ) from error
         return uri_of(below)
 
-    def read(self, uri: str) -> bytes:
+    def read(self, uri: str, most: int, deadline: Deadline) -> bytes:
+        """Reads regular files only: a pipe may have no end, a link may lead anywhere."""
         path = self._folder / path_of(uri)
         try:
-            content = path.read_bytes()
+            content = _content(path, uri, most, deadline)
         except FileNotFoundError as error:
             raise ContractError(
                 f"{uri} is not in the value store in {self._folder}: do all services share that folder?"
@@ -67,6 +78,44 @@ def _locate(url: str) -> FolderLocation:
 BACKEND: Final = Backend("file", "file:///path", _locate)
 
 
+def _holds(path: Path, content: bytes) -> bool:
+    """Whether the content is there. What cannot be read is written again; if it cannot be written, that says why."""
+    try:
+        return _content(path, str(path), len(content), _NEVER) == content
+    except (ContractError, OSError):
+        return False
+
+
+def _set_folder_aside(path: Path) -> None:
+    """A file replaces anything but a folder."""
+    if path.is_dir() and not path.is_symlink():
+        path.rename(tempfile.mkdtemp(dir=path.parent, prefix=".old-"))
+
+
+def _content(path: Path, uri: str, most: int, deadline: Deadline) -> bytes:
+    """The content of a regular file. Raises `OSError`, and `ContractError` for anything else and for larger ones."""
+    try:
+        # Without O_NONBLOCK, opening a pipe waits for somebody who writes to it.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise _not_regular(uri) from error
+        raise
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise _not_regular(uri)
+        if found.st_size > most:
+            raise too_large(uri, most)
+        return whole(partial(os.read, handle), uri, most, deadline)
+    finally:
+        os.close(handle)
+
+
+def _not_regular(uri: str) -> ContractError:
+    return ContractError(f"{uri} is not a regular file in the value store's folder: somebody has replaced it")
+
+
 def _write_durably(path: Path, content: bytes) -> None:
     """Writes all of it or nothing, and survives a power cut: a message may name it from now on."""
     # 1. Write the content under a name that is never read.
@@ -77,6 +126,7 @@ def _write_durably(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         # 2. Rename it. A concurrent writer of the same content replaces it with equal bytes.
+        _set_folder_aside(path)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -4,7 +4,7 @@ import logging
 import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -13,7 +13,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.values.backend import Backend
+from orchestrator.bus.values.pieces import too_large, whole
+from orchestrator.bus.values.threads import MOST_AT_ONCE
 from orchestrator.bus.values.uris import path_of, path_of_content, uri_of, verified
 from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
 
@@ -27,8 +30,8 @@ _READ_S: Final = 5
 """Longest silence of a connected server."""
 _ATTEMPTS: Final = 3
 """With the pauses between them, a silent server times out after 20 s, an unreachable one after 4."""
-_CONNECTIONS: Final = 32
-"""As many as threads that wait at once: `asyncio.to_thread` has no more."""
+_CONNECTIONS: Final = MOST_AT_ONCE
+"""As many as calls that are made at once."""
 
 _FORBIDDEN: Final = 403
 _TOO_MANY: Final = 429
@@ -111,36 +114,43 @@ class S3Values:
         self._opening = Lock()
 
     def write(self, content: bytes) -> str:
-        """1. Check whether it exists: content is not sent twice.
+        """1. Check whether it is there, undamaged: content is not sent twice.
         2. Send it with its hash, which the service verifies.
 
         A concurrent writer of the same content replaces it with equal bytes.
         """
         path = path_of_content(content)
+        digest = b64encode(sha256(content).digest()).decode()
         with self._translated("be written to"):
-            if not self._exists(path):
-                digest = b64encode(sha256(content).digest()).decode()
-                self._client.put_object(**self._object(path), Body=content, ChecksumSHA256=digest)
+            if not self._holds(path, len(content), digest):
+                self._client.put_object(
+                    **self._object(path), Body=content, ChecksumAlgorithm="SHA256", ChecksumSHA256=digest
+                )
         return uri_of(path)
 
-    def read(self, uri: str) -> bytes:
+    def read(self, uri: str, most: int, deadline: Deadline) -> bytes:
+        """The deadline holds for the content: a silent service is given up on after its own timeouts."""
         path = path_of(uri)
         with self._translated("be read", uri):
-            content = self._client.get_object(**self._object(path))["Body"].read()
+            found = self._client.get_object(**self._object(path))
+            with closing(found["Body"]) as body:
+                content = _content(body, found.get("ContentLength"), uri, most, deadline)
         return verified(uri, content)
 
-    def _exists(self, path: str) -> bool:
+    def _holds(self, path: str, length: int, digest: str) -> bool:
+        """Whether the object is there, by the length and hash that the service names. One without a hash is written
+        again: some services keep none, and `aws s3 sync` sends none."""
         from botocore.exceptions import ClientError
 
         try:
-            self._client.head_object(**self._object(path))
+            found = self._client.head_object(**self._object(path), ChecksumMode="ENABLED")
         except ClientError as error:
             # The response to HEAD has no text. Whether the bucket or rights are missing shows when the object is
             # written; and without `s3:ListBucket` a missing object gives 403.
             if _code(error.response) in _NOT_FOUND or _status(error.response) == _FORBIDDEN:
                 return False
             raise
-        return True
+        return (found.get("ContentLength"), found.get("ChecksumSHA256")) == (length, digest)
 
     def _object(self, path: str) -> "dict[str, Any]":
         return {"Bucket": self._location.bucket, "Key": self._location.prefix + path}
@@ -188,7 +198,6 @@ class S3Values:
         except (
             exceptions.HTTPClientError,
             exceptions.ConnectionError,
-            exceptions.IncompleteReadError,
         ) as error:
             raise UnavailableError(
                 f"{self._place} cannot {action}: the service does not respond ({type(error).__name__})"
@@ -197,6 +206,13 @@ class S3Values:
             raise ConfigurationError(
                 f"{self._place} cannot {action} ({type(error).__name__}): check the credentials, profile and region "
                 "that the AWS tools use here, and the endpoint"
+            ) from error
+        except OrchestratorError:
+            raise
+        except Exception as error:
+            # Whatever a response makes of the library: a redirect to itself ends in a RecursionError.
+            raise UnavailableError(
+                f"{self._place} cannot {action}: the response is none of this service ({type(error).__name__})"
             ) from error
 
     def _refused(self, code: str, status: int, action: str, uri: str) -> OrchestratorError:
@@ -220,6 +236,18 @@ class S3Values:
         """For texts: bucket, prefix and endpoint."""
         where = f" at {self._location.endpoint_url}" if self._location.endpoint_url else ""
         return f"the value store s3://{self._location.bucket}/{self._location.prefix}{where}"
+
+
+def _content(body: Any, length: int | None, uri: str, most: int, deadline: Deadline) -> bytes:
+    """The content of a response, whose length the service may leave out."""
+    if length is not None and length > most:
+        raise too_large(uri, most)
+    # What has arrived, and not as much as is asked for: a service that sends a byte at a time could else keep a
+    # thread for days. The library's own wrapper has no such method.
+    content = whole(body._raw_stream.read1, uri, most, deadline)  # noqa: SLF001
+    if length is not None and len(content) < length:
+        raise UnavailableError(f"{uri} cannot be read: {len(content)} of {length} bytes came")
+    return content
 
 
 def _code(response: Any) -> str:

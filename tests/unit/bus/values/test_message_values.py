@@ -44,7 +44,11 @@ async def test_a_reference_without_a_store_is_refused(values: MessageValues) -> 
 
 @pytest.mark.parametrize(
     ("change", "says"),
-    [({"size": 3}, "the message says 3"), ({"sha256": "0" * 64}, "does not match the hash")],
+    [
+        ({"size": 3}, "the message says 3|more than 3 bytes"),
+        ({"size": 10**6}, "the message says 1000000"),
+        ({"sha256": "0" * 64}, "does not match the hash"),
+    ],
 )
 def test_size_and_hash_that_are_named_have_to_match(
     values: MessageValues, change: dict[str, object], says: str
@@ -52,6 +56,21 @@ def test_size_and_hash_that_are_named_have_to_match(
     for value in (json_value({"a": 1}), values.placed(json_value(LARGE))):
         with pytest.raises(ContractError, match=says):
             values.fetched(msgspec.structs.replace(value, **change))
+
+
+def test_a_reference_that_names_more_than_a_value_may_have_is_refused_unread(values: MessageValues) -> None:
+    reference = msgspec.structs.replace(values.placed(json_value(LARGE)), size=2**62)
+    with pytest.raises(ContractError, match="is the most"):
+        values.fetched(reference)
+
+
+async def test_a_value_that_could_not_be_read_again_is_not_stored(
+    values: Values, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.bus.values.message_values.LARGEST", 50_000)
+    for write in (values.store, values.keep):
+        with pytest.raises(ContractError, match="cannot be stored: 50000 is the most"):
+            await write(LARGE)
 
 
 def test_a_writer_may_leave_size_and_hash_out(values: MessageValues) -> None:

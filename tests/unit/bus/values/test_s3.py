@@ -8,10 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import ProtocolError
 
 from orchestrator.bus.values.stores import value_store
 from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
+from tests.support.hostile_s3 import hostile_s3
 from tests.support.s3_server import CREDENTIALS, S3Server, s3_server
+from tests.support.stored_values import read
 
 pytestmark = pytest.mark.usefixtures("credentials")
 
@@ -37,7 +41,7 @@ def test_a_stopped_server_is_unavailable_within_seconds() -> None:
         uri = store.write(b"content")
 
     with refused(UnavailableError, "cannot be read: the service does not respond", server.endpoint_url):
-        store.read(uri)
+        read(store, uri)
     with refused(UnavailableError, "cannot be written to: the service does not respond", "s3://values/"):
         store.write(b"more content")
 
@@ -47,7 +51,7 @@ def test_a_bucket_that_does_not_exist_has_to_be_created(s3: S3Server) -> None:
     with refused(ConfigurationError, "the bucket does not exist", "s3://nobody-made-it/"):
         store.write(b"content")
     with refused(ConfigurationError, "the bucket does not exist", s3.endpoint_url):
-        store.read(URI)
+        read(store, URI)
 
 
 def test_missing_rights_are_for_the_operator(s3: S3Server) -> None:
@@ -56,7 +60,7 @@ def test_missing_rights_are_for_the_operator(s3: S3Server) -> None:
         with refused(ConfigurationError, "InvalidAccessKeyId; check the credentials", "s3://without-rights/"):
             store.write(b"content")
         with refused(ConfigurationError, "check the credentials", "s3://without-rights/"):
-            store.read(URI)
+            read(store, URI)
 
 
 def test_missing_credentials_are_for_the_operator(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,4 +95,43 @@ def test_prefixes_of_a_bucket_are_stores_of_their_own(s3: S3Server) -> None:
     bucket = s3.bucket("shared-by-two")
     uri = value_store(s3.url(bucket, "one")).write(b"content")
     with pytest.raises(ContractError, match="s3://shared-by-two/two/"):
-        value_store(s3.url(bucket, "two")).read(uri)
+        read(value_store(s3.url(bucket, "two")), uri)
+
+
+def test_a_value_that_comes_a_byte_at_a_time_is_given_up_on_in_time() -> None:
+    with hostile_s3("drip") as server:
+        with refused(UnavailableError, "cannot be read in time", URI):
+            read(value_store(server.url), URI, seconds=0.3)
+        assert server.gone.wait(SECONDS)
+
+
+def test_a_value_without_end_is_read_to_its_bound() -> None:
+    with hostile_s3("endless") as server:
+        with refused(ContractError, "more than 1000000 bytes", URI):
+            read(value_store(server.url), URI, most=1_000_000)
+        assert server.gone.wait(SECONDS)
+
+
+def test_a_value_that_says_that_it_is_too_large_is_not_read() -> None:
+    with hostile_s3("drip") as server, refused(ContractError, "more than 99999 bytes", URI):
+        read(value_store(server.url), URI, most=99_999)
+
+
+def test_a_redirect_without_end_is_a_service_that_is_unavailable() -> None:
+    with (
+        hostile_s3("301") as server,
+        refused(UnavailableError, r"be written to: .*\(RecursionError\)", "s3://values"),
+    ):
+        value_store(server.url).write(b"content")
+
+
+@pytest.mark.parametrize("raised", [ValueError, RecursionError, ResponseParserError, ProtocolError])
+def test_whatever_the_library_raises_names_its_type_and_the_place(
+    raised: type[Exception], s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise raised(CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
+
+    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", fail)
+    with refused(UnavailableError, rf"be read: .*\({raised.__name__}\)", s3.endpoint_url):
+        read(value_store(s3.url("values")), URI)

@@ -14,6 +14,7 @@ from orchestrator.bus.values.s3 import BucketLocation
 from orchestrator.bus.values.stores import location_of, value_store
 from orchestrator.errors import ContractError
 from tests.support.s3_server import S3Server
+from tests.support.stored_values import read
 
 CONTENT = b"x" * 200_000
 _numbers = itertools.count()
@@ -27,6 +28,8 @@ class Stored:
     paths: Callable[[], list[str]]
     alter: Callable[[str, bytes], object]
     delete: Callable[[str], object]
+    version: Callable[[str], object]
+    """Another one after each writing."""
     again: Callable[[], ValueStore]
 
 
@@ -44,6 +47,7 @@ def in_folder(tmp_path: Path) -> Stored:
         paths=lambda: [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()],
         alter=lambda path, content: (folder / path).write_bytes(content),
         delete=lambda path: (folder / path).unlink(),
+        version=lambda path: ((folder / path).stat().st_ino, (folder / path).stat().st_mtime_ns),
         again=lambda: value_store(str(folder)),
     )
 
@@ -51,6 +55,8 @@ def in_folder(tmp_path: Path) -> Stored:
 @pytest.fixture
 def in_s3(s3: S3Server, credentials: None) -> Stored:
     bucket = s3.bucket(f"values-{next(_numbers)}")
+    # Each writing is a version of its own.
+    s3.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     url = s3.url(bucket, "team/values")
     return Stored(
         store=value_store(url),
@@ -59,6 +65,7 @@ def in_s3(s3: S3Server, credentials: None) -> Stored:
             Bucket=bucket, Key=f"team/values/{path}", Body=content
         ),
         delete=lambda path: s3.client.delete_object(Bucket=bucket, Key=f"team/values/{path}"),
+        version=lambda path: s3.client.head_object(Bucket=bucket, Key=f"team/values/{path}")["VersionId"],
         again=lambda: value_store(url),
     )
 
@@ -66,7 +73,7 @@ def in_s3(s3: S3Server, credentials: None) -> Stored:
 @pytest.mark.parametrize("content", [b"", b"content", bytes(range(256)), CONTENT])
 def test_what_is_written_is_read_by_another_process(stored: Stored, content: bytes) -> None:
     uri = stored.store.write(content)
-    assert stored.again().read(uri) == content
+    assert read(stored.again(), uri) == content
 
 
 def test_the_uri_names_the_content_not_the_place(stored: Stored, tmp_path: Path) -> None:
@@ -76,18 +83,31 @@ def test_the_uri_names_the_content_not_the_place(stored: Stored, tmp_path: Path)
 
 
 def test_existing_content_is_not_written_again(stored: Stored) -> None:
+    path = stored.store.write(CONTENT).removeprefix("values:")
+    before = stored.version(path)
+    stored.again().write(CONTENT)
+    assert stored.version(path) == before
+
+
+DAMAGES = [b"", CONTENT[:-1], CONTENT + b"x", b"y" + CONTENT[1:]]
+
+
+@pytest.mark.parametrize("damaged", DAMAGES, ids=["empty", "shorter", "longer", "as long"])
+def test_a_damaged_value_is_refused_and_mended_by_whoever_writes_it(stored: Stored, damaged: bytes) -> None:
     uri = stored.store.write(CONTENT)
-    stored.alter(uri.removeprefix("values:"), b"altered")
-    assert stored.store.write(CONTENT) == uri
+    stored.alter(uri.removeprefix("values:"), damaged)
     with pytest.raises(ContractError, match="was altered"):
-        stored.store.read(uri)
+        read(stored.store, uri)
+
+    assert stored.again().write(CONTENT) == uri
+    assert read(stored.store, uri) == CONTENT
 
 
 def test_a_deleted_value_is_refused_with_the_store_that_lacks_it(stored: Stored) -> None:
     uri = stored.store.write(CONTENT)
     stored.delete(uri.removeprefix("values:"))
     with pytest.raises(ContractError, match=r"is not in the value store .*: do all services"):
-        stored.store.read(uri)
+        read(stored.store, uri)
 
 
 @pytest.mark.parametrize(
@@ -105,14 +125,14 @@ def test_a_deleted_value_is_refused_with_the_store_that_lacks_it(stored: Stored)
 )
 def test_no_uri_leads_out_of_the_store(stored: Stored, uri: str) -> None:
     with pytest.raises(ContractError, match="is not a URI of this value store"):
-        stored.store.read(uri)
+        read(stored.store, uri)
 
 
 def test_threads_share_a_store(stored: Stored) -> None:
     contents = [bytes([number % 5]) * 50_000 for number in range(40)]
 
     def there_and_back(content: bytes) -> bool:
-        return stored.store.read(stored.store.write(content)) == content
+        return read(stored.store, stored.store.write(content)) == content
 
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(there_and_back, contents))
