@@ -8,7 +8,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]  # not re-exported
+from confluent_kafka.admin import NewPartitions, NewTopic  # type: ignore[attr-defined]  # not re-exported
 from msgspec.structs import replace
 
 from orchestrator.bus.deadline import Deadline
@@ -203,6 +203,75 @@ def test_history_deleted_above_the_mark_refuses_the_partition(lab: SagaLab) -> N
     error = lab.failure_of()
     assert isinstance(error, ConfigurationError)
     assert "retention was too short" in str(error)
+
+
+def recreate(lab: SagaLab, topic: Topic) -> None:
+    """Deletes a topic and creates it again, empty, as an operator may."""
+    name = TopicNames(lab.installation.settings.topic_prefix).full(topic)
+    for deleted in lab.bus.admin.delete_topics([name]).values():
+        deleted.result()
+
+    def is_created() -> bool:
+        try:
+            for created in lab.bus.admin.create_topics([NewTopic(name, lab.partitions, 1)]).values():
+                created.result()
+        except KafkaException:
+            # Brokers may still be deleting it.
+            return False
+        return True
+
+    until(is_created, "the topic exists again")
+    until(lambda: lab.ends(topic)[topic, 0] == 0, "the new topic is read")
+
+
+def test_a_recreated_history_refuses_the_partition(lab: SagaLab) -> None:
+    begun(lab)
+    recreate(lab, Topic.SESSIONS)
+
+    error = lab.failure_of()
+
+    assert isinstance(error, ConfigurationError)
+    assert "the sessions topic ends at 0: it was recreated" in str(error)
+
+
+def snapshot_beyond_the_end(lab: SagaLab) -> str:
+    """Writes a live session's snapshot as if one more event had been in its history; returns the session's id."""
+    [name, *_] = begun(lab)
+    with lab.running() as running:
+        state = msgspec.msgpack.encode(running.loop.partitions[0].live[name].session)
+    write(
+        lab,
+        SessionSnapshot(
+            correlation_id=name,
+            sequence=2,
+            state_version=STATE_VERSION,
+            state=value_of(state, snapshots.MEDIA_TYPE),
+            sessions_offset=uncommitted_end(lab) + 1,
+        ),
+    )
+    return name
+
+
+def test_a_history_that_ends_before_the_snapshot_of_a_live_session_refuses_the_partition(
+    lab: SagaLab,
+) -> None:
+    snapshot_beyond_the_end(lab)
+    end = uncommitted_end(lab)
+
+    error = lab.failure_of()
+
+    assert isinstance(error, ConfigurationError)
+    assert f"up to offset {end + 1}, but the sessions topic ends at {end}" in str(error)
+
+
+def test_the_snapshot_of_an_ended_session_refuses_nothing(lab: SagaLab) -> None:
+    name = snapshot_beyond_the_end(lab)
+    lab.send_raw(Outgoing(Topic.SNAPSHOTS, name.encode(), None, (), 0))
+
+    with lab.running() as running:
+        is_restored = lab.new_id() not in states(running)
+
+    assert is_restored
 
 
 def test_a_gap_quarantines_its_session_alone(lab: SagaLab) -> None:
