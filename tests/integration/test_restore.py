@@ -8,7 +8,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import NewPartitions, NewTopic  # type: ignore[attr-defined]  # not re-exported
+from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]  # not re-exported
 from msgspec.structs import replace
 
 from orchestrator.bus.deadline import Deadline
@@ -205,28 +205,9 @@ def test_history_deleted_above_the_mark_refuses_the_partition(lab: SagaLab) -> N
     assert "retention was too short" in str(error)
 
 
-def recreate(lab: SagaLab, topic: Topic) -> None:
-    """Deletes a topic and creates it again, empty, as an operator may."""
-    name = TopicNames(lab.installation.settings.topic_prefix).full(topic)
-    for deleted in lab.bus.admin.delete_topics([name]).values():
-        deleted.result()
-
-    def is_created() -> bool:
-        try:
-            for created in lab.bus.admin.create_topics([NewTopic(name, lab.partitions, 1)]).values():
-                created.result()
-        except KafkaException:
-            # Brokers may still be deleting it.
-            return False
-        return True
-
-    until(is_created, "the topic exists again")
-    until(lambda: lab.ends(topic)[topic, 0] == 0, "the new topic is read")
-
-
 def test_a_recreated_history_refuses_the_partition(lab: SagaLab) -> None:
     begun(lab)
-    recreate(lab, Topic.SESSIONS)
+    lab.installation.recreate(Topic.SESSIONS)
 
     error = lab.failure_of()
 
