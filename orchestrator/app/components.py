@@ -2,11 +2,14 @@
 
 import logging
 import threading
+from collections.abc import Collection
 from typing import Final, Protocol
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.engine.loop import SagaLoop
+from orchestrator.engine.recovery.partition_counts import SESSION_TOPICS
 from orchestrator.errors import UnavailableError
+from orchestrator.messages.catalogue import Topic
 from orchestrator.sdk.containment import as_exception
 from orchestrator.worker.loop import Worker
 
@@ -20,6 +23,10 @@ class Component(Protocol):
     def failure(self) -> Exception | None:
         """Why it failed; None while it has not."""
 
+    @property
+    def topics(self) -> Collection[Topic]:
+        """What it reads."""
+
     def start(self) -> None: ...
 
     def wait_ready(self, deadline: Deadline) -> None:
@@ -31,6 +38,8 @@ class Component(Protocol):
 
 class OrchestratorComponent:
     """The orchestrator's loop in a thread."""
+
+    topics = SESSION_TOPICS
 
     def __init__(self, loop: SagaLoop) -> None:
         self.failure: Exception | None = None
@@ -73,6 +82,10 @@ class WorkerComponent:
     @property
     def failure(self) -> Exception | None:
         return self._worker.failure
+
+    @property
+    def topics(self) -> Collection[Topic]:
+        return self._worker.service.topics
 
     def start(self) -> None:
         self._worker.start()

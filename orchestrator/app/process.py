@@ -11,6 +11,7 @@ from typing import Final, Self
 from orchestrator.app.agents import DefinedAgents
 from orchestrator.app.components import Component, OrchestratorComponent, WorkerComponent
 from orchestrator.app.session_observer import SessionObserver
+from orchestrator.app.topic_watch import EVERY_S, TopicWatch
 from orchestrator.app.wiring import Wiring
 from orchestrator.bus.deadline import Deadline
 from orchestrator.clock import unix_micros
@@ -22,7 +23,7 @@ from orchestrator.sessions.history import HistoryReader
 from orchestrator.telemetry.health import Health
 from orchestrator.telemetry.http import StatusServer
 from orchestrator.telemetry.tracing import Tracing, tracing_of
-from orchestrator.worker.host import Host, ProcessContext
+from orchestrator.worker.host import BROADCAST_TOPICS, Host, ProcessContext
 from orchestrator.worker.loop import Worker
 from orchestrator.worker.sinks import SinkRunner
 
@@ -55,10 +56,14 @@ def select_names(names: Sequence[str], plugins: Plugins) -> tuple[str, ...]:
 class Process:
     """Runs the components that `names` list. If one fails, `wait` raises its error."""
 
-    def __init__(self, wiring: Wiring, names: Sequence[str], plugins: Plugins) -> None:
+    def __init__(
+        self, wiring: Wiring, names: Sequence[str], plugins: Plugins, look_every_s: float = EVERY_S
+    ) -> None:
+        """`look_every_s` is how often the process looks whether its topics are still the same."""
         self.wiring = wiring
         self.names = select_names(names, plugins)
         self._plugins = plugins
+        self._look_every_s = look_every_s
         self.metrics = wiring.metrics
         self._services = plugins.every_service()
         self._tracings = {name: _tracing(name, wiring) for name in self.names}
@@ -74,6 +79,7 @@ class Process:
         )
         self._host = Host(wiring.bus, wiring.codec, context, wiring.settings.call_ids)
         self._components: dict[str, Component] = {}
+        self._topic_watch: TopicWatch | None = None
         self._status: StatusServer | None = None
         self._started = False
         self._stopped = threading.Event()
@@ -88,6 +94,7 @@ class Process:
             for name in self.names:
                 self._components[name] = self._component(name)
                 self._components[name].start()
+            self._watch_topics()
             for component in self._components.values():
                 component.wait_ready(deadline)
         except BaseException:
@@ -106,6 +113,8 @@ class Process:
             if self._host.failure is not None:
                 logger.error("no handler can run any more; stopping the process")
                 raise self._host.failure
+            if self._topic_watch is not None and self._topic_watch.failure is not None:
+                raise self._topic_watch.failure
 
     def stop(self) -> None:
         """Drains and stops all components at once. Idempotent; any thread may call it."""
@@ -113,6 +122,8 @@ class Process:
             return
         self._stopped.set()
         self._started = False
+        if self._topic_watch is not None:
+            self._topic_watch.stop()
         deadline = Deadline.after(self.wiring.settings.drain_s)
         _run_concurrently([partial(component.stop, deadline) for component in self._components.values()])
         self._host.stop(Deadline.after(_OUTBOX_DRAIN_S))
@@ -148,6 +159,13 @@ class Process:
         return SagaLoop(
             wiring.bus, wiring.codec, wiring.values, agents, unix_micros, loop, observer, call_ids=call_ids
         )
+
+    def _watch_topics(self) -> None:
+        read = {topic for component in self._components.values() for topic in component.topics}
+        self._topic_watch = TopicWatch(
+            self.wiring.bus.topic_ids, read.union(BROADCAST_TOPICS), self._look_every_s
+        )
+        self._topic_watch.start()
 
     def _serve_status(self) -> None:
         """Serves health before any component starts: a starting process is alive, but not ready."""

@@ -5,7 +5,7 @@ Every method may raise `UnavailableError` (no response in time; may be retried),
 rights, a topic that does not exist) and `FatalError` or `FencedError` (make a new client).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NewType, Protocol, TypeAlias
@@ -237,6 +237,9 @@ class Bus(Protocol):
 
     def partitions(self, topic: Topic) -> int:
         """How many partitions a topic has. Raises `ConfigurationError` if it does not exist."""
+
+    def topic_ids(self, topics: Collection[Topic]) -> dict[Topic, str]:
+        """The id of each of these topics that exists. A topic that is created again under its name has another id."""
 
 
 class ValueStore(Protocol):

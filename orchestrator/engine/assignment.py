@@ -286,7 +286,7 @@ class SlotAssignment:
 
     def _initial_commits(self) -> dict[Position, Commit]:
         return {
-            (topic, number): (offset, metadata_of(found.batch, self.partition_count))
+            (topic, number): (offset, metadata_of(found.batch, self.partition_count, found.sessions_end))
             for number, found in self.partitions.items()
             for topic, offset in found.positions.items()
         }

@@ -24,7 +24,6 @@ from orchestrator.engine.assignment import GROUP, SlotAssignment
 from orchestrator.engine.decider import Agents, BatchDecider
 from orchestrator.engine.fencing import RestoreError
 from orchestrator.engine.observer import ABORTED, RESTORED, LoopObserver, Transaction
-from orchestrator.engine.offset_metadata import metadata_of
 from orchestrator.engine.recovery.progress import Progress
 from orchestrator.engine.staged_batch import StagedBatch
 from orchestrator.engine.state.encoding import Encoder
@@ -247,7 +246,7 @@ class SagaLoop:
     # -- 3. commit
 
     def _commit(self, batch: StagedBatch, metadata: GroupMetadata) -> None:
-        offsets = batch.offsets(metadata_of(batch.number, self._assignment.partition_count))
+        offsets = batch.offsets(self._assignment.partition_count)
         epoch = self._assignment.epoch
         self._begun_at = time.perf_counter()
         failed: OrchestratorError | None = None

@@ -18,6 +18,7 @@ from orchestrator.engine.claims import (
     has_ended,
     with_link,
 )
+from orchestrator.engine.offset_metadata import metadata_of
 from orchestrator.engine.quarantine import quarantine_failure
 from orchestrator.engine.session_change import SessionChange
 from orchestrator.engine.staged_output import StagedOutput
@@ -199,18 +200,16 @@ class StagedBatch:
 
     def touched(self) -> frozenset[int]:
         """Partitions that the transaction writes for or has read from."""
-        return frozenset(
-            [number for _, number in self._positions]
-            + [number for number, _ in self._changes]
-            + [number for number, _ in self._quarantined]
-            + list(self._checkpoints)
-        )
+        read = (number for _, number in self._positions)
+        written = (number for number, _ in (*self._changes, *self._quarantined))
+        return frozenset((*read, *written, *self._checkpoints))
 
-    def offsets(self, metadata: str) -> dict[Position, Commit]:
+    def offsets(self, partition_count: int) -> dict[Position, Commit]:
         """The offsets to commit: those of all input topics, of every touched partition."""
         return {
             (topic, number): (self._positions.get((topic, number), position), metadata)
             for number in self.touched()
+            for metadata in (metadata_of(self.number, partition_count, self._sessions_end(number)),)
             for topic, position in self.partitions[number].positions.items()
         }
 

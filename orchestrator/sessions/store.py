@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 
 from orchestrator.errors import ConfigurationError, UnavailableError
+from orchestrator.sessions.store_file import StoreFile
 from orchestrator.sessions.tables import STORE_VERSION, metadata, store_version
 from orchestrator.sessions.urls import parsed_url
 
@@ -30,7 +31,9 @@ class SessionStore:
         one_view = {} if self._engine.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
         self._reader = self._engine.execution_options(**one_view)
         self._shown = self._engine.url.render_as_string(hide_password=True)
+        self._file: StoreFile | None = None
         self._prepare()
+        self._file = StoreFile(self._engine.url)
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -40,7 +43,9 @@ class SessionStore:
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """One transaction; rolled back when the body raises."""
+        """One transaction; rolled back when the body raises. Raises `ConfigurationError` if SQLite's file is gone."""
+        if self._file is not None:
+            self._file.require_same()
         with self._translated(), self._engine.execution_options(writes=True).begin() as connection:
             yield connection
 

@@ -43,7 +43,7 @@ logger: Final = logging.getLogger(__name__)
 
 BROADCAST_GROUP: Final = "orchestrator-broadcast"
 """Group id of the broadcast readers of every process. They never join the group and commit nothing."""
-_BROADCAST: Final = (Topic.DEFINITIONS, Topic.CANCELLATIONS)
+BROADCAST_TOPICS: Final = (Topic.DEFINITIONS, Topic.CANCELLATIONS)
 _END_S: Final = 5.0
 """How long the event loop may take to end when its tasks have."""
 
@@ -97,7 +97,7 @@ class Host:
         self._loop_thread.start()
         self._watchdog.start()
         self.outbox.start()
-        self.codec.expect(_BROADCAST)
+        self.codec.expect(BROADCAST_TOPICS)
         self.definitions.start()
         self._cancellations.start()
         self.definitions.catch_up(deadline)

@@ -62,7 +62,7 @@ class SinkRunner:
         if not entries:
             raise ConfigurationError(f"sink {plugin.name}: no message matches {plugin.pattern}")
         self._names = frozenset(entry.name.encode() for entry in entries)
-        self._topics = sorted({entry.topic for entry in entries})
+        self.topics = sorted({entry.topic for entry in entries})
         self._dead_lettered: dict[tuple[Position, str], int] = {}
         """The last dead-lettered offset of each partition and stage: each stage meets its records in order."""
         self._suspects = Suspects()
@@ -100,7 +100,7 @@ class SinkRunner:
         try:
             # What it reads, and dead letters: later a registry that hangs changes nothing for what is known.
             self._host.codec.prepare([MessageDeadLettered])
-            self._host.codec.expect(self._topics)
+            self._host.codec.expect(self.topics)
             sink = self.plugin.make()
             require_sink(sink, f"what sink {self.plugin.name} is made of")
             try:
@@ -137,9 +137,7 @@ class SinkRunner:
 
     def _start_at(self, consumer: Consumer, stored: Positions) -> None:
         """Starts reading at the stored positions. Raises `ConfigurationError` for one beyond the end of its log."""
-        partitions = [
-            position for topic in self._topics for position in all_partitions(self._host.bus, topic)
-        ]
+        partitions = [position for topic in self.topics for position in all_partitions(self._host.bus, topic)]
         watermarks = consumer.watermarks(
             partitions, Deadline.after(_WATERMARKS_TIMEOUT_S), read_uncommitted=True
         )

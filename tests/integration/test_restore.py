@@ -205,6 +205,56 @@ def test_history_deleted_above_the_mark_refuses_the_partition(lab: SagaLab) -> N
     assert "retention was too short" in str(error)
 
 
+def test_a_recreated_history_refuses_the_partition(lab: SagaLab) -> None:
+    begun(lab)
+    lab.installation.recreate(Topic.SESSIONS)
+
+    error = lab.failure_of()
+
+    assert isinstance(error, ConfigurationError)
+    assert "the sessions topic ends at 0: it was recreated" in str(error)
+
+
+def snapshot_beyond_the_end(lab: SagaLab) -> str:
+    """Writes a live session's snapshot as if one more event had been in its history; returns the session's id."""
+    [name, *_] = begun(lab)
+    with lab.running() as running:
+        state = msgspec.msgpack.encode(running.loop.partitions[0].live[name].session)
+    write(
+        lab,
+        SessionSnapshot(
+            correlation_id=name,
+            sequence=2,
+            state_version=STATE_VERSION,
+            state=value_of(state, snapshots.MEDIA_TYPE),
+            sessions_offset=uncommitted_end(lab) + 1,
+        ),
+    )
+    return name
+
+
+def test_a_history_that_ends_before_the_snapshot_of_a_live_session_refuses_the_partition(
+    lab: SagaLab,
+) -> None:
+    snapshot_beyond_the_end(lab)
+    end = uncommitted_end(lab)
+
+    error = lab.failure_of()
+
+    assert isinstance(error, ConfigurationError)
+    assert f"up to offset {end + 1}, but the sessions topic ends at {end}" in str(error)
+
+
+def test_the_snapshot_of_an_ended_session_refuses_nothing(lab: SagaLab) -> None:
+    name = snapshot_beyond_the_end(lab)
+    lab.send_raw(Outgoing(Topic.SNAPSHOTS, name.encode(), None, (), 0))
+
+    with lab.running() as running:
+        is_restored = lab.new_id() not in states(running)
+
+    assert is_restored
+
+
 def test_a_gap_quarantines_its_session_alone(lab: SagaLab) -> None:
     broken, other = begun(lab, 2)
     last = lab.history(broken)[-1]

@@ -1,6 +1,7 @@
 """A bus that counts the bytes sent through it."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from orchestrator.bus.ports import (
@@ -53,6 +54,9 @@ class CountingBus:
 
     def partitions(self, topic: Topic) -> int:
         return self.bus.partitions(topic)
+
+    def topic_ids(self, topics: Collection[Topic]) -> dict[Topic, str]:
+        return self.bus.topic_ids(topics)
 
     def _count(self, outgoing: Outgoing) -> None:
         headers = sum(len(name) + len(value) for name, value in outgoing.headers)

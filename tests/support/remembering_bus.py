@@ -1,6 +1,6 @@
 """A bus that remembers the offsets that transactions commit, which the embedded broker does not."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from orchestrator.bus.deadline import Deadline
@@ -66,3 +66,6 @@ class RememberingBus:
 
     def partitions(self, topic: Topic) -> int:
         return self._bus.partitions(topic)
+
+    def topic_ids(self, topics: Collection[Topic]) -> dict[Topic, str]:
+        return self._bus.topic_ids(topics)

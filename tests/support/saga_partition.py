@@ -92,7 +92,9 @@ class SagaPartition:
         self.now = max(self.now + 1, due if due is not None else 0)
 
     def restored(self) -> Partition:
-        committed: dict[Topic, Commit] = dict.fromkeys(INPUT_TOPICS, (0, metadata_of(self._batch, 1)))
+        committed: dict[Topic, Commit] = dict.fromkeys(
+            INPUT_TOPICS, (0, metadata_of(self._batch, 1, self.partition.sessions_end))
+        )
         reader = cast("Consumer", self.log)
         found, _ = restore(0, 1, reader, committed, self.codec, self.encoder.values, Deadline.after(60))
         return found

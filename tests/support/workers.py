@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from typing import Any, Self
 from uuid import uuid4
 
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]  # not re-exported
 from pydantic import SecretStr
 
 from orchestrator.bus.avro.schema_ids import CatalogueIds
@@ -16,6 +18,7 @@ from orchestrator.bus.kafka.topics import apply, plan
 from orchestrator.bus.ports import Commit, Outgoing, Position, Reading, Received, Start
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.standalone import all_partitions, read_to_end
+from orchestrator.bus.topic_names import TopicNames
 from orchestrator.messages import commands, events, types
 from orchestrator.messages.call_ids import UNKEYED, CallIds
 from orchestrator.messages.catalogue import Topic
@@ -77,6 +80,32 @@ class Lab:
         deadline = Deadline.after(TIMEOUT_S)
         apply(plan(lab.bus.admin, lab.settings, deadline), lab.bus.admin, lab.settings, deadline)
         return lab
+
+    def delete(self, topic: Topic) -> None:
+        """Deletes a topic, as an operator may."""
+        for deleted in self.bus.admin.delete_topics([self._full(topic)]).values():
+            deleted.result()
+        until(lambda: not self.bus.topic_ids([topic]), "the topic is deleted")
+
+    def recreate(self, topic: Topic) -> None:
+        """Deletes a topic and creates it again, empty, with as many partitions."""
+        new = NewTopic(self._full(topic), self.bus.partitions(topic), 1)
+        self.delete(topic)
+
+        def is_created() -> bool:
+            try:
+                for created in self.bus.admin.create_topics([new]).values():
+                    created.result()
+            except KafkaException:
+                # Brokers may still be deleting it.
+                return False
+            return True
+
+        until(is_created, "the topic exists again")
+        until(lambda: bool(self.bus.topic_ids([topic])), "brokers know the new topic")
+
+    def _full(self, topic: Topic) -> str:
+        return TopicNames(self.settings.topic_prefix).full(topic)
 
     def execute(self, *numbers: int, session: str = "", partition: int | None = None) -> None:
         """Requests the tool calls of these numbers."""

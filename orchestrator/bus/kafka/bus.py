@@ -1,6 +1,6 @@
 """A cluster by confluent-kafka."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from orchestrator.bus.kafka.logs import kafka_logger
 from orchestrator.bus.kafka.producer import KafkaProducer, KafkaTransactionalProducer
 from orchestrator.bus.kafka.refusals import admin_client
 from orchestrator.bus.kafka.stats import observed
+from orchestrator.bus.kafka.topic_ids import ids_by_name
 from orchestrator.bus.kafka.topics import cluster_id, partition_counts
 from orchestrator.bus.kafka.watermarks import Watermarks
 from orchestrator.bus.ports import Reading
@@ -87,6 +88,12 @@ class KafkaBus:
                 "users that may describe it: see `orchestrator acls plan`"
             )
         return self._counts[name]
+
+    def topic_ids(self, topics: Collection[Topic]) -> dict[Topic, str]:
+        full = TopicNames(self._settings.topic_prefix).full
+        deadline = Deadline.after(METADATA_TIMEOUT_S)
+        found = ids_by_name(self.admin, self._settings, [full(topic) for topic in topics], deadline)
+        return {topic: found[full(topic)] for topic in topics if full(topic) in found}
 
     @cached_property
     def admin(self) -> AdminClient:

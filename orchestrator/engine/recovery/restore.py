@@ -18,10 +18,11 @@ from orchestrator.bus.errors import OffsetLost
 from orchestrator.bus.polling import poll_many
 from orchestrator.bus.ports import Commit, Consumer, Position, Received
 from orchestrator.bus.values.message_values import MessageValues
-from orchestrator.engine.offset_metadata import batch_number, partition_count_in
+from orchestrator.engine.offset_metadata import batch_number, partition_count_in, sessions_end_in
 from orchestrator.engine.recovery.contained import contained
 from orchestrator.engine.recovery.partition_counts import other_count
 from orchestrator.engine.recovery.progress import Progress
+from orchestrator.engine.recovery.reach import first_offset, without_commit
 from orchestrator.engine.recovery.replay import Replay
 from orchestrator.engine.state import ended, snapshots
 from orchestrator.engine.state.partition import INPUT_TOPICS, Damaged, LiveSession, Partition
@@ -60,8 +61,8 @@ def restore(
     """The partition as its last committed transaction left it. `consumer` is outside any group session.
 
     Raises `ConfigurationError` for a partition that cannot be trusted: another partition count, a newer state
-    version, history deleted above the low-water mark, a checkpoint without a committed offset. A session that
-    cannot be trusted is listed in `damaged`; the others are restored.
+    version, history that begins above the low-water mark or ends below what was committed, a checkpoint without a
+    committed offset. A session that cannot be trusted is listed in `damaged`; the others are restored.
     """
     return _Restore(number, partition_count, consumer, committed, codec, values, deadline).run()
 
@@ -96,8 +97,13 @@ class _Restore:
         snapshots_log, history = (Topic.SNAPSHOTS, number), (Topic.SESSIONS, number)
         marks = self.consumer.watermarks((snapshots_log, history), self.deadline, read_uncommitted=True)
         self._read(snapshots_log, *marks[snapshots_log], self._load_record)
+        if self.checkpoint is not None and Topic.EVENTS not in self.committed:
+            raise without_commit(number)
         low, end = marks[history]
-        self._read(history, self._first_offset(low), end, self._replay_event)
+        # All are committed together: a higher one among them is somebody else's.
+        known = min((sessions_end_in(metadata) for _, metadata in self.committed.values()), default=0)
+        start = first_offset(self.partition, self.checkpoint, known, (low, end))
+        self._read(history, start, end, self._replay_event)
         self.replay.finish()
         self._complete(end)
         self.progress.seconds = time.monotonic() - started
@@ -187,23 +193,6 @@ class _Restore:
             raise other_count(self.partition.number, count, self.partition_count)
 
     # -- history
-
-    def _first_offset(self, low: int) -> int:
-        if self.checkpoint is None:
-            return low
-        number, mark = self.partition.number, self.checkpoint.low_water_mark
-        if mark < low:
-            raise ConfigurationError(
-                f"partition {number} needs its history from offset {mark} on, but the sessions topic begins at "
-                f"{low}: its retention was too short, or records were deleted. Restore the topic from a backup"
-            )
-        if Topic.EVENTS not in self.committed:
-            raise ConfigurationError(
-                f"partition {number} has a checkpoint but its group has no committed offset: the group was "
-                "deleted or renamed, or no orchestrator ran for longer than the brokers retain offsets. Set the "
-                "group's offsets to the position up to which this partition was processed"
-            )
-        return mark
 
     def _replay_event(self, received: Received) -> None:
         self.progress.events += 1

@@ -9,7 +9,7 @@ from typing import Any, Final
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import Outgoing
 from orchestrator.bus.values.message_values import MessageValues
-from orchestrator.engine.offset_metadata import batch_number, partition_count_in
+from orchestrator.engine.offset_metadata import batch_number, partition_count_in, sessions_end_in
 from orchestrator.engine.recovery.restore import restore
 from orchestrator.engine.state import snapshots
 from orchestrator.engine.state.encoding import Encoder
@@ -36,7 +36,14 @@ _VALUES: Final = MessageValues()
 _ENCODER: Final = Encoder(CODEC, _VALUES, "/orchestrator/0")
 _FAR: Final = 3_600.0
 # What ends a restore on purpose: what a newer version wrote, and another number of partitions.
-_MEANT: Final = ("state version", "partitions", "does not know", "no committed offset", "needs its history")
+_MEANT: Final = (
+    "state version",
+    "partitions",
+    "does not know",
+    "no committed offset",
+    "needs its history",
+    "was recreated",
+)
 
 
 @cache
@@ -54,7 +61,8 @@ def written() -> tuple[Outgoing, ...]:
 def check(case: Case) -> None:
     CODEC.use(case)
     text = (case.key or b"").decode("utf-8", "replace")
-    promise(batch_number(text) >= 0 and partition_count_in(text) >= 0, "metadata of others says nothing")
+    said = batch_number(text), partition_count_in(text), sessions_end_in(text)
+    promise(min(said) >= 0, "metadata of others says nothing")
     with suppress(ContractError):
         decode(text, 0)
     if case.received.topic not in _LOG:

@@ -2,13 +2,26 @@
 
 import pytest
 
-from orchestrator.engine.offset_metadata import batch_number, metadata_of, partition_count_in
+from orchestrator.engine.offset_metadata import (
+    batch_number,
+    metadata_of,
+    partition_count_in,
+    sessions_end_in,
+)
 
 
-def test_it_says_the_last_transaction_and_the_partition_count() -> None:
-    metadata = metadata_of(12, 8)
+def test_it_says_the_last_transaction_the_partition_count_and_the_end_of_the_history() -> None:
+    metadata = metadata_of(12, 8, 345)
 
-    assert (batch_number(metadata), partition_count_in(metadata)) == (12, 8)
+    said = batch_number(metadata), partition_count_in(metadata), sessions_end_in(metadata)
+
+    assert said == (12, 8, 345)
+
+
+def test_metadata_without_the_end_of_the_history_says_the_rest() -> None:
+    said = batch_number("12/8"), partition_count_in("12/8"), sessions_end_in("12/8")
+
+    assert said == (12, 8, 0)
 
 
 @pytest.mark.parametrize(
@@ -17,3 +30,4 @@ def test_it_says_the_last_transaction_and_the_partition_count() -> None:
 def test_metadata_of_others_says_nothing(number: str) -> None:
     assert batch_number(f"{number}/8") == 0
     assert partition_count_in(f"7/{number}") == 0
+    assert sessions_end_in(f"7/8/{number}") == 0

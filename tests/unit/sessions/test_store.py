@@ -43,6 +43,36 @@ def test_programs_that_start_together_create_the_tables_once(url: str) -> None:
             store.close()
 
 
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_file_that_is_removed_or_replaced_while_it_is_open_takes_nothing_more(
+    tmp_path: Path, is_replaced: bool
+) -> None:
+    url, path = f"sqlite:///{tmp_path / 'own.sqlite'}", tmp_path / "own.sqlite"
+    store = SessionStore(url)
+    for each in tmp_path.glob("own.sqlite*"):
+        each.unlink()
+    if is_replaced:
+        SessionStore(url).close()
+
+    with (
+        pytest.raises(ConfigurationError, match="was removed or replaced while it was open"),
+        store.writing(),
+    ):
+        pass
+
+    store.close()
+    assert path.exists() == is_replaced
+
+
+def test_a_store_in_memory_has_no_file() -> None:
+    store = SessionStore("sqlite://")
+
+    with store.writing() as connection:
+        version = connection.scalar(sa.select(store_version.c.version))
+
+    assert version == STORE_VERSION
+
+
 def test_a_newer_store_is_refused(url: str, store: SessionStore) -> None:
     with store.writing() as connection:
         connection.execute(store_version.update().values(version=STORE_VERSION + 1))
