@@ -24,6 +24,7 @@ class Reply:
     body: bytes
     status: int = 200
     media_type: str = "application/json"
+    encoding: str = ""
 
 
 def page(status: int) -> Reply:
@@ -42,6 +43,8 @@ class Gateway:
         self.asked: list[str] = []
         """Methods, in the order of the requests."""
         self.on: dict[str, Callable[[], Reply | dict[str, Any]]] = {}
+        self.call_type = ""
+        """Media type of the stream of events as which results of calls come; empty for JSON."""
         self._closed = Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -63,7 +66,10 @@ class Gateway:
             return content
         if "id" not in message:
             return Reply(b"", 202)
-        return Reply(json.dumps({"jsonrpc": "2.0", "id": message["id"], **content}).encode())
+        answer = json.dumps({"jsonrpc": "2.0", "id": message["id"], **content}, ensure_ascii=False).encode()
+        if self.call_type and method == "tools/call":
+            return Reply(b"data: " + answer + b"\n\n", 200, self.call_type)
+        return Reply(answer)
 
     def _usual(self, method: str) -> dict[str, Any]:
         match method:
@@ -103,6 +109,8 @@ class Gateway:
             def _send(self, reply: Reply) -> None:
                 self.send_response(reply.status)
                 self.send_header("content-type", reply.media_type)
+                if reply.encoding:
+                    self.send_header("content-encoding", reply.encoding)
                 self.send_header("content-length", str(len(reply.body)))
                 self.end_headers()
                 self.wfile.write(reply.body)

@@ -25,6 +25,7 @@ from orchestrator_services.agents.server_errors import (
     no_answer,
     not_opened,
 )
+from orchestrator_services.agents.server_http import limit_transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -55,11 +56,18 @@ def origin_of(tool: ModelTool) -> Origin | None:
 
 def is_server(toolset: AbstractToolset[Any]) -> "TypeGuard[MCPToolset[Any]]":
     """Whether it is an MCP server that all runs share: not one whose credentials are those of a run."""
+    return _is_mcp(toolset) and not toolset._resolves_per_run  # noqa: SLF001 - nothing public says so
+
+
+def is_server_of_runs(toolset: AbstractToolset[Any]) -> bool:
+    """Whether it is an MCP server whose credentials are those of a run."""
+    return _is_mcp(toolset) and toolset._resolves_per_run  # noqa: SLF001 - nothing public says so
+
+
+def _is_mcp(toolset: AbstractToolset[Any]) -> "TypeGuard[MCPToolset[Any]]":
     # Whoever has such a toolset has imported its module, which takes seconds.
     module = sys.modules.get("pydantic_ai.mcp")
-    return (
-        module is not None and isinstance(toolset, module.MCPToolset) and not toolset._resolves_per_run  # noqa: SLF001 - nothing public says so
-    )
+    return module is not None and isinstance(toolset, module.MCPToolset)
 
 
 class ServerState:
@@ -252,6 +260,7 @@ class _Session:
     def __init__(self, toolset: "MCPToolset[Any]") -> None:
         self._toolset = toolset
         self._client: Any = toolset.client
+        limit_transport(self._client.transport)
         self._statuses = Statuses.of(self._client.transport)
         self._listings = Listings(toolset.id or "")
 

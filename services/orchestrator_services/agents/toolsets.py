@@ -18,7 +18,8 @@ from pydantic_ai.toolsets.function import FunctionToolsetTool
 from orchestrator.sdk import PermanentError, TransientError
 from orchestrator.sdk.messages import types
 from orchestrator_services.agents.options import Options
-from orchestrator_services.agents.servers import SharedServer, is_server, origin_of
+from orchestrator_services.agents.server_http import ServerOfRuns
+from orchestrator_services.agents.servers import SharedServer, is_server, is_server_of_runs, origin_of
 from orchestrator_services.policies import refusal
 
 
@@ -38,11 +39,13 @@ class Toolset:
         leaves: list[AbstractToolset[Any]] = []
         toolset.apply(leaves.append)
         parts = [one for one in leaves if not _is_wrapper(one)]
-        if not any(is_server(one) for one in parts):
+        if not any(is_server(one) or is_server_of_runs(one) for one in parts):
             return cls(toolset, [], parts)
         servers: list[SharedServer] = []
 
         def shared(leaf: AbstractToolset[Any]) -> AbstractToolset[Any]:
+            if is_server_of_runs(leaf):
+                return ServerOfRuns(leaf)
             if not is_server(leaf):
                 return leaf
             servers.append(SharedServer.of(leaf))

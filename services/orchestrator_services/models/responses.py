@@ -1,9 +1,9 @@
 """Responses of models, put in order."""
 
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from pydantic_ai.messages import ModelResponse, ModelResponsePart, TextPart, ToolCallPart
+from pydantic_ai.messages import ModelResponse, ModelResponsePart, ToolCallPart
 
 from orchestrator_services.models.names import allowed_name
 
@@ -11,30 +11,38 @@ from orchestrator_services.models.names import allowed_name
 def readable(response: ModelResponse, *, any_name: bool) -> ModelResponse:
     """The response as it can be kept and sent again: each call has an id and, unless `any_name`, a name that providers
     accept, and text is Unicode. Models write the platform's names of tools, which they read in data, or none."""
-    parts = [_readable(part, any_name=any_name) for part in response.parts]
-    return with_distinct_calls(replace(response, parts=parts))
+    text: ModelResponse = _unicode(response)
+    parts = [_named(part, any_name=any_name) for part in text.parts]
+    return with_distinct_calls(replace(text, parts=parts))
 
 
-def _readable(part: ModelResponsePart, *, any_name: bool) -> ModelResponsePart:
+def _named(part: ModelResponsePart, *, any_name: bool) -> ModelResponsePart:
     # The library's own kinds of calls have names that it knows.
     if type(part) is ToolCallPart:
         call: Any = part
         name = call.tool_name if any_name else allowed_name(call.tool_name)
-        renamed: ModelResponsePart = replace(call, tool_name=name or "unknown", args=_unicode(call.args))
+        renamed: ModelResponsePart = replace(call, tool_name=name or "unknown")
         return renamed
-    if isinstance(part, TextPart):
-        return replace(part, content=_unicode(part.content))
     return part
 
 
 def _unicode(content: Any) -> Any:
-    """Half a surrogate pair is no text: JSON cannot hold it."""
+    """The same with all of its texts as Unicode, wherever they are: half a surrogate pair is no text, and JSON cannot
+    hold it."""
     if isinstance(content, str):
-        return content.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return (
+            content
+            if content.isascii()
+            else content.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        )
     if isinstance(content, dict):
         return {_unicode(key): _unicode(value) for key, value in content.items()}
-    if isinstance(content, list):
-        return [_unicode(value) for value in content]
+    if isinstance(content, list | tuple):
+        return type(content)(map(_unicode, content))
+    if is_dataclass(content) and not isinstance(content, type):
+        found = {one.name: getattr(content, one.name) for one in fields(content) if one.init}
+        mended = {name: new for name, old in found.items() if (new := _unicode(old)) != old}
+        return replace(content, **mended) if mended else content
     return content
 
 

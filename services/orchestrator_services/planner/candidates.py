@@ -5,8 +5,7 @@ are looked up by that text, so that a thousand playbooks of other agents cost a 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from threading import Lock
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrator.sdk import ConfigurationError
@@ -21,91 +20,81 @@ Place = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class _Entry:
-    source: str
+class Entry:
+    """A definition, and what has become of it."""
+
+    definition: events.PlaybookDefined
     playbook: CompiledPlaybook | None
-    problem: str
-    requires: tuple[Place, str] | None
+    """None: the definition is invalid."""
+    problems: tuple[str, ...] = ()
+    requires: tuple[Place, str] | None = None
+
+    @property
+    def problem(self) -> str:
+        return "; ".join(self.problems)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Candidates:
-    """The playbooks that are defined, compiled once each. Any thread may call."""
+    """The playbooks of one moment, compiled. It does not change, so any thread may read it without waiting."""
 
-    _entries: dict[str, _Entry] = field(default_factory=dict)
-    _by_text: dict[Place, dict[str, list[str]]] = field(default_factory=dict)
-    _others: list[str] = field(default_factory=list)
-    _lock: Lock = field(default_factory=Lock)
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    by_text: Mapping[Place, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    others: Sequence[str] = ()
 
-    def knows(self, defined: Defined) -> bool:
-        """Whether every definition is compiled, so that nothing below takes long."""
-        with self._lock:
-            return self._is_current(defined)
-
-    def compiled(self, name: str, defined: Defined) -> CompiledPlaybook:
-        """Raises `ConfigurationError` if its definition is invalid."""
-        with self._lock:
-            entry = self._entries.get(name)
-            if entry is None or entry.source != defined[name].source:
-                return compiled_playbook(defined[name].source)
-        if entry.playbook is None:
-            raise ConfigurationError(entry.problem)
-        return entry.playbook
-
-    def of(self, task: Mapping[str, Any], defined: Defined) -> list[CompiledPlaybook]:
-        """Those that could match a task, in order of their names."""
-        with self._lock:
-            self._update(defined)
-            names = list(self._others)
-            for place, by_text in self._by_text.items():
-                found = _at(task, place)
-                if isinstance(found, str):
-                    names += by_text.get(found, ())
-            entries = [self._entries[name].playbook for name in sorted(names)]
-        return [playbook for playbook in entries if playbook is not None]
-
-    def problems(self, defined: Defined) -> list[str]:
-        """What is wrong with definitions."""
-        with self._lock:
-            self._update(defined)
-            return [
-                f"{name} is invalid ({entry.problem})"
-                for name, entry in sorted(self._entries.items())
-                if entry.problem
-            ]
-
-    def _is_current(self, defined: Defined) -> bool:
-        entries = self._entries
+    def are_of(self, defined: Defined) -> bool:
+        """Whether they are the playbooks of these definitions."""
+        entries = self.entries
         return len(entries) == len(defined) and all(
-            name in entries and entries[name].source == one.source for name, one in defined.items()
+            name in entries
+            and entries[name].definition.source == one.source
+            and entries[name].definition.version == one.version
+            for name, one in defined.items()
         )
 
-    def _update(self, defined: Defined) -> None:
-        if self._is_current(defined):
-            return
-        known, self._entries = self._entries, {}
-        for name, definition in dict(defined).items():
-            entry = known.get(name)
-            if entry is None or entry.source != definition.source:
-                entry = _entry(definition.source)
-            self._entries[name] = entry
-        self._by_text, self._others = {}, []
-        for name, entry in self._entries.items():
+    def updated(self, defined: Defined) -> "Candidates":
+        """Those of other definitions; what has not changed is not compiled again. A large playbook takes a second."""
+        entries = {name: self._entry(name, definition) for name, definition in defined.items()}
+        by_text: dict[Place, dict[str, list[str]]] = {}
+        others: list[str] = []
+        for name, entry in entries.items():
             if entry.playbook is None or entry.playbook.match is None:
                 continue
             if entry.requires is None:
-                self._others.append(name)
+                others.append(name)
             else:
                 place, text = entry.requires
-                self._by_text.setdefault(place, {}).setdefault(text, []).append(name)
+                by_text.setdefault(place, {}).setdefault(text, []).append(name)
+        return Candidates(entries, by_text, others)
 
+    def of(self, task: Mapping[str, Any]) -> list[CompiledPlaybook]:
+        """Those that could match a task, in order of their names."""
+        names = list(self.others)
+        for place, by_text in self.by_text.items():
+            found = _at(task, place)
+            if isinstance(found, str):
+                names += by_text.get(found, ())
+        entries = [self.entries[name].playbook for name in sorted(names)]
+        return [playbook for playbook in entries if playbook is not None]
 
-def _entry(source: str) -> _Entry:
-    try:
-        playbook = compiled_playbook(source)
-    except ConfigurationError as error:
-        return _Entry(source, None, "; ".join(error.problems), None)
-    return _Entry(source, playbook, "", required_text(playbook.match) if playbook.match else None)
+    def problems(self) -> list[str]:
+        """What is wrong with definitions."""
+        return [
+            f"{name} is invalid ({entry.problem})"
+            for name, entry in sorted(self.entries.items())
+            if entry.problems
+        ]
+
+    def _entry(self, name: str, definition: events.PlaybookDefined) -> Entry:
+        known = self.entries.get(name)
+        if known is not None and known.definition.source == definition.source:
+            return replace(known, definition=definition)
+        try:
+            playbook = compiled_playbook(definition.source)
+        except ConfigurationError as error:
+            # Kept as well, so that a mistake is looked for once.
+            return Entry(definition, None, tuple(error.problems))
+        return Entry(definition, playbook, (), required_text(playbook.match) if playbook.match else None)
 
 
 def required_text(expression: Expression) -> tuple[Place, str] | None:

@@ -1,8 +1,7 @@
-"""Playbooks with their expressions compiled, once per text."""
+"""Playbooks with their expressions compiled."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 from orchestrator.sdk import ConfigurationError, Criterion, Playbook, parse_playbooks, steps_in
@@ -26,9 +25,11 @@ class CompiledPlaybook:
         return self.match is not None and self.match.holds({"task": task})
 
 
-@lru_cache(maxsize=512)
 def compiled_playbook(source: str) -> CompiledPlaybook:
-    """The playbook of a YAML text. Raises `ConfigurationError` that lists every mistake."""
+    """The playbook of a YAML text. Raises `ConfigurationError` that lists every mistake.
+
+    A large one takes a second: the planner has `matching.prepared` do it.
+    """
     found = parse_playbooks(source, "playbook")
     if len(found) != 1:
         raise ConfigurationError(f"the text must define exactly one playbook, not {len(found)}")

@@ -18,7 +18,7 @@ from orchestrator.sdk import (
 )
 from orchestrator.sdk.messages import Room, replace, types
 from orchestrator_services.planner.compilation import CompiledPlaybook, compiled_playbook
-from orchestrator_services.planner.matching import matching_playbook, named_playbook, prepare
+from orchestrator_services.planner.matching import matching_playbook, named_playbook, playbooks
 
 
 @planner("playbook", check=compiled_playbook)
@@ -30,12 +30,11 @@ async def by_playbook(request: PlanRequest, context: Context) -> Plan:
     A revision must differ from the previous plan, because the playbook was changed meanwhile: the same plan would
     be rejected, or miss the goal, again.
     """
-    defined = context.definitions.playbooks
-    await prepare(defined)
+    compiled = await playbooks.prepared(context.definitions.playbooks)
     if request.playbook:
-        found = named_playbook(request.playbook, defined)
+        found = named_playbook(request.playbook, compiled)
     else:
-        found = await matching_playbook(_task(request, context), defined)
+        found = await matching_playbook(_task(request, context), compiled)
     plan = _plan(found, _inputs(found.playbook, request.context))
     if request.previous is not None and _same(plan.plan, request.previous):
         feedback = f": {request.feedback}" if request.feedback else ""

@@ -58,7 +58,7 @@ async def router(request: PlanRequest, context: Context) -> Plan:
 
 async def _choice(request: PlanRequest, context: Context, allowance: Allowance) -> tuple[Route, str]:
     """The route that the model chooses, and why. Where there is one only, nobody is asked."""
-    candidates = routes(context.definitions, context.agent)
+    candidates = await routes(context.definitions, context.agent)
     if not candidates:
         raise PermanentError(
             f"the router {context.agent} has nobody to choose: apply an agent or a playbook with a description, which "

@@ -1,11 +1,14 @@
 """What comes back from a server of tools that is no answer of the tool, and what follows from it."""
 
+import gzip
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx2
 import pytest
+from fastmcp.client.transports import SSETransport, StreamableHttpTransport
 from mcp import MCPError
-from orchestrator_services.agents import DurableAgent, durable, servers
+from orchestrator_services.agents import DurableAgent, durable, server_http, servers
 from orchestrator_services.agents.server_errors import AnswerKind, answer_of
 from pydantic_ai import Agent
 from pydantic_ai.mcp import MCPToolset
@@ -285,3 +288,63 @@ async def test_content_that_is_none_is_no_answer(gateway: Gateway, content: Any)
         (FailureKind.UNKNOWN_OUTCOME, "unavailable")
     ]
     assert "nobody can tell" in session.result
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"headers": lambda _context: {"X-Desk": "1"}}], ids=["shared", "by run"]
+)
+@pytest.mark.parametrize("charset", ["punycode", "idna", "bz2"])
+async def test_events_are_decoded_in_proportion_to_their_size_whatever_the_server_says(
+    gateway: Gateway, charset: str, options: dict[str, Any]
+) -> None:
+    gateway.call_type = f"text/event-stream; charset={charset}"
+    gateway.on["tools/call"] = lambda: {"result": {"content": [{"type": "text", "text": "bestellt für 3 €"}]}}
+
+    session, harness = await ordered(shop(gateway, **options))
+
+    assert "bestellt für 3 €" in session.result
+    assert failures(harness) == []
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"headers": lambda _context: {"X-Desk": "1"}}], ids=["shared", "by run"]
+)
+@pytest.mark.parametrize(
+    ("reply", "problem"),
+    [
+        pytest.param(Reply(b" " * 70_000), "response of more than 65,536 bytes", id="long"),
+        pytest.param(Reply(b" " * 70_000, 200, "text/event-stream"), "", id="a long line"),
+        pytest.param(Reply(gzip.compress(b" " * 70_000), encoding="gzip"), "packed with 'gzip'", id="packed"),
+    ],
+)
+async def test_an_answer_without_end_is_not_read_to_its_end(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, reply: Reply, problem: str, options: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(server_http, "MOST_BYTES", 1 << 16)
+    gateway.on["tools/call"] = first(reply)
+
+    _, harness = await ordered(shop(gateway, **options))
+
+    (failure,) = failures(harness)
+    assert (failure.kind, failure.code) == (FailureKind.UNKNOWN_OUTCOME, "unavailable")
+    assert problem in failure.message
+    assert gateway.asked.count("tools/call") == 1
+
+
+@pytest.mark.parametrize("transport", [SSETransport, StreamableHttpTransport])
+@pytest.mark.parametrize(
+    "options", [{}, {"verify": True}, {"httpx_client_factory": httpx2.AsyncClient}], ids=str
+)
+async def test_whatever_makes_a_transports_client_it_is_limited_once(
+    transport: Any, options: dict[str, Any]
+) -> None:
+    found = transport("http://127.0.0.1:9/mcp", **options)
+
+    for _ in range(2):
+        server_http.limit_transport(found)
+    client = found.httpx_client_factory(
+        headers={}, auth=None, timeout=httpx2.Timeout(5), follow_redirects=True
+    )
+
+    async with client:
+        assert len(client.event_hooks["request"]) == len(client.event_hooks["response"]) == 1

@@ -13,12 +13,20 @@ from typing import Any
 import pytest
 from orchestrator_services.models import TurnReply, TurnRequest
 from orchestrator_services.models.client import PydanticModelClient
-from orchestrator_services.models.responses import with_distinct_calls
+from orchestrator_services.models.responses import readable, with_distinct_calls
 from orchestrator_services.models.settings import settings
 from orchestrator_services.models.throttle import MOST_PARTS
 from orchestrator_services.models.transfer import RefusedResponseError, limit_responses
 from orchestrator_services.models.usage import report_uncounted
-from pydantic_ai.messages import ModelRequest, ModelResponse, ToolCallPart
+from pydantic_ai.messages import (
+    ModelMessagesTypeAdapter,
+    ModelRequest,
+    ModelResponse,
+    ModelResponsePart,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+)
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
@@ -348,3 +356,25 @@ def test_the_bound_holds_on_the_next_event_loop_too() -> None:
 
     for _ in range(2):
         asyncio.run(asked())
+
+
+def test_half_a_character_anywhere_in_a_response_is_mended() -> None:
+    half = "a\ud800"
+    parts: list[ModelResponsePart] = [
+        ToolCallPart("stock", {half: [half]}, tool_call_id=half, id=half, provider_details={half: half}),
+        ThinkingPart(half, id=half, signature=half, provider_name=half),
+        TextPart(half, id=half),
+    ]
+    response = ModelResponse(
+        parts,
+        model_name=half,
+        provider_name=half,
+        provider_response_id=half,
+        provider_details={half: (half,)},
+    )
+
+    mended = readable(response, any_name=True)
+
+    content = ModelMessagesTypeAdapter.dump_json([mended]).decode()
+    assert content.count("a\ufffd") == 17
+    assert response.model_name == half
