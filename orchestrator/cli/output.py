@@ -11,12 +11,15 @@ from enum import StrEnum
 from typing import IO, Any, AnyStr, Final, TextIO
 
 from orchestrator.cli.streams import discard_output
-from orchestrator.cli.tables import laid_out
+from orchestrator.cli.tables import laid_out, shortened
 from orchestrator.errors import OrchestratorError
 from orchestrator.telemetry.plain_text import indented, json_safe, one_line, printable
 
 MOST_ROWS: Final = 1_000_000
 """Of one table: all of it is held in memory."""
+MOST_WARNINGS: Final = 20
+LONGEST_WARNING: Final = 2_000
+"""Terminal cells."""
 
 
 class OutputError(OrchestratorError):
@@ -73,8 +76,12 @@ def write_note(text: str) -> None:
 
 
 def write_warnings(warnings: Iterable[str]) -> None:
-    for warning in warnings:
-        write_note(f"warning: {warning}")
+    """The first ones, each to a length, and how many more there are: messages of others cause them."""
+    found = list(warnings)
+    for warning in found[:MOST_WARNINGS]:
+        write_note(f"warning: {shortened(warning, LONGEST_WARNING)}")
+    if len(found) > MOST_WARNINGS:
+        write_note(f"warning: and {len(found) - MOST_WARNINGS:,} more")
 
 
 def write_table(
