@@ -3,21 +3,23 @@
 `Shell.show` and `Shell.show_item` decide whether a result is written as JSON or as text.
 """
 
+import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import IO, TYPE_CHECKING, Any, AnyStr, Final, TextIO
+from typing import IO, Any, AnyStr, Final, TextIO
 
 from orchestrator.cli.streams import discard_output
+from orchestrator.cli.tables import laid_out, shortened
 from orchestrator.errors import OrchestratorError
 from orchestrator.telemetry.plain_text import indented, json_safe, one_line, printable
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-
 MOST_ROWS: Final = 1_000_000
 """Of one table: all of it is held in memory."""
+MOST_WARNINGS: Final = 20
+LONGEST_WARNING: Final = 2_000
+"""Terminal cells."""
 
 
 class OutputError(OrchestratorError):
@@ -74,8 +76,12 @@ def write_note(text: str) -> None:
 
 
 def write_warnings(warnings: Iterable[str]) -> None:
-    for warning in warnings:
-        write_note(f"warning: {warning}")
+    """The first ones, each to a length, and how many more there are: messages of others cause them."""
+    found = list(warnings)
+    for warning in found[:MOST_WARNINGS]:
+        write_note(f"warning: {shortened(warning, LONGEST_WARNING)}")
+    if len(found) > MOST_WARNINGS:
+        write_note(f"warning: and {len(found) - MOST_WARNINGS:,} more")
 
 
 def write_table(
@@ -85,29 +91,18 @@ def write_table(
     folded: Sequence[str] = (),
     cut: Sequence[str] = (),
 ) -> None:
-    """A table. If it is too wide for the terminal, columns in `folded` wrap and columns in `cut` are truncated.
+    """A table. In a terminal, columns in `folded` wrap and columns in `cut` are truncated to its width, and others
+    to the length of the longest name.
 
-    Other columns, and all columns without a terminal, are written in full.
+    Without a terminal, all columns are written in full.
     """
-    from rich.table import Table
-    from rich.text import Text
-
+    is_terminal = sys.stdout.isatty()
     shown = [[one_line(cell) for cell in row] for row in rows]
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for number, heading in enumerate(headings):
-        if heading in folded:
-            table.add_column(heading, overflow="fold")
-        elif heading in cut:
-            table.add_column(heading, overflow="ellipsis", no_wrap=True)
-        else:
-            width = max((len(row[number]) for row in shown), default=0)
-            table.add_column(heading, no_wrap=True, min_width=max(width, len(heading)))
-    for row in shown:
-        table.add_row(*map(Text, row))
-    console = _console()
-    with console.capture() as lines:
-        console.print(table)
-    _write(sys.stdout, "".join(f"{line.rstrip()}\n" for line in lines.get().split("\n")[:-1]))
+    width = shutil.get_terminal_size().columns if is_terminal else None
+    heading, *lines = laid_out(headings, shown, width=width, folded=folded, cut=cut)
+    if is_terminal and os.environ.get("TERM") != "dumb":
+        heading = f"\x1b[1m{heading}\x1b[0m"
+    _write(sys.stdout, "".join(f"{line}\n" for line in (heading, *lines)))
 
 
 def write_fields(fields: Iterable[tuple[str, str]]) -> None:
@@ -156,10 +151,3 @@ def _write(stream: IO[AnyStr], content: AnyStr) -> None:
         if stream is not sys.stderr:
             discard_output()
             raise OutputError(f"standard output cannot be written: {error.strerror or error}") from None
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    # Without a terminal Rich assumes 80 columns and would cut what a program reads.
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 10_000, highlight=False)

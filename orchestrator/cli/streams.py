@@ -22,14 +22,25 @@ def check_arguments(given: Sequence[str]) -> None:
 
 
 def make_streams_safe() -> None:
-    """A stream that was closed is there again, and one of another encoding shows what it cannot hold as escapes."""
+    """A stream that was closed is there again, one of another encoding shows what it cannot hold as escapes, and one
+    without a buffer is written to its end."""
     if sys.stdout is None:
         sys.stdout = _Closed()
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout = _safe(sys.stdout)
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr = _safe(sys.stderr)
+
+
+def _safe(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    if isinstance(stream.buffer, io.RawIOBase):
+        # With PYTHONUNBUFFERED, Python ignores how much of a text a disk or a pipe has taken.
+        whole = _Whole(io.FileIO(stream.fileno(), "w", closefd=False))
+        stream = io.TextIOWrapper(whole, encoding=stream.encoding, write_through=True)
+    stream.reconfigure(errors="backslashreplace")
+    return stream
 
 
 def discard_output() -> None:
@@ -49,6 +60,15 @@ def _discard(stream: TextIO) -> None:
         finally:
             os.close(nowhere)
         stream.flush()
+
+
+class _Whole(io.BufferedWriter):
+    """Writes at once, as a file without a buffer does, and all of what it is given."""
+
+    def write(self, content: Any) -> int:
+        written = super().write(content)
+        self.flush()
+        return written
 
 
 class _Closed(io.TextIOBase):

@@ -7,6 +7,7 @@ from orchestrator.client.connection import Connection
 from orchestrator.errors import ConfigurationError, ContractError
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.events import PlaybookDefined
+from orchestrator.messages.task_bounds import LONGEST_NAME
 from orchestrator.messages.types import AgentProfile, ToolDefinition
 from orchestrator.sdk.documents import parse_playbooks
 from orchestrator.worker.broadcast.definitions import DefinitionTable
@@ -30,7 +31,7 @@ def read_definitions(connection: Connection, timeout_s: float) -> Definitions:
         try:
             table.apply(received, connection.codec)
         except ContractError as error:
-            warnings.append(f"the definition of {received.key_text} cannot be read: {error}")
+            warnings.append(f"the definition of {received.key_text[:LONGEST_NAME]} cannot be read: {error}")
     return Definitions(
         agents=tuple(table.agents[name] for name in sorted(table.agents)),
         playbooks=tuple(table.playbooks[name] for name in sorted(table.playbooks)),

@@ -1,7 +1,6 @@
 """Voided calls: every copy of every worker reads of them, and the one that runs such a call cancels it."""
 
 import asyncio
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -12,9 +11,8 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import END, Bus, Received
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.events import CallsVoided
+from orchestrator.worker.broadcast.ignored import IgnoredRecords
 from orchestrator.worker.broadcast.reader import BroadcastReader
-
-logger: Final = logging.getLogger(__name__)
 
 MAX_REMEMBERED: Final = 100_000
 """How many voided calls are remembered for commands that have not arrived yet; some 15 MB at most."""
@@ -58,6 +56,7 @@ class CancellationsReader:
 
     def __init__(self, bus: Bus, codec: Codec, voided_calls: VoidedCalls, group: str) -> None:
         self._codec = codec
+        self._ignored = IgnoredRecords("cancellation")
         self._voided_calls = voided_calls
         self._reader = BroadcastReader(bus, codec, (Topic.CANCELLATIONS, END), group, self._on_record)
 
@@ -75,9 +74,7 @@ class CancellationsReader:
         try:
             message = self._codec.decode(received)
         except Exception as error:  # noqa: BLE001 - no record may end the reader
-            logger.warning(
-                "ignored the cancellation at offset %d, which cannot be decoded: %s", received.offset, error
-            )
+            self._ignored.add(received, error)
             return
         if isinstance(message, CallsVoided):
             self._voided_calls.add(message.calls)

@@ -1,6 +1,5 @@
 """The table of tools, agents and playbooks, read from the definitions topic."""
 
-import logging
 import threading
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -8,15 +7,13 @@ from typing import Any, Final
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.errors import SchemaUnresolved
 from orchestrator.bus.ports import BEGINNING, Bus, Received
 from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.events import AgentDefined, PlaybookDefined, ToolDefined
 from orchestrator.messages.types import AgentProfile, ToolDefinition
+from orchestrator.worker.broadcast.ignored import IgnoredRecords
 from orchestrator.worker.broadcast.reader import BroadcastReader
-
-logger: Final = logging.getLogger(__name__)
 
 _Table = Mapping[str, Any]
 _EMPTY: Final[_Table] = MappingProxyType({})
@@ -101,6 +98,7 @@ class DefinitionsReader:
     def __init__(self, bus: Bus, codec: Codec, group: str) -> None:
         self.table = DefinitionTable()
         self._codec = codec
+        self._ignored = IgnoredRecords("definition")
         self._reader = BroadcastReader(bus, codec, (Topic.DEFINITIONS, BEGINNING), group, self._on_record)
 
     def start(self) -> None:
@@ -119,14 +117,8 @@ class DefinitionsReader:
     def _on_record(self, received: Received) -> None:
         try:
             self.table.apply(received, self._codec)
-        except SchemaUnresolved as error:
-            logger.error(
-                "ignored the definition at offset %d until this process restarts: %s", received.offset, error
-            )
         except Exception as error:  # noqa: BLE001 - no record may end the reader
-            logger.warning(
-                "ignored the definition at offset %d, which cannot be decoded: %s", received.offset, error
-            )
+            self._ignored.add(received, error)
 
 
 def _entry_of(definition: Message) -> tuple[str, str, Any] | None:

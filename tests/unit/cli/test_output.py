@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.cli.output import write_table
+from orchestrator.cli.output import write_table, write_warnings
 from orchestrator.messages.types import Failure, FailureKind
 from orchestrator.operations.errors import failure_document
 from orchestrator.telemetry.plain_text import printable
@@ -35,3 +35,13 @@ def test_a_failure_says_how_long_to_wait_where_the_other_side_said_so() -> None:
         "retry_after_ms": 1_500,
     }
     assert "retry_after_ms" not in failure_document(Failure(code="broken", message="it broke"))
+
+
+def test_warnings_are_bounded_in_number_and_length(capsys: pytest.CaptureFixture[str]) -> None:
+    write_warnings(f"{number} {'x' * 900_000}" for number in range(50))
+
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 21
+    assert lines[0].startswith("warning: 0 xxx")
+    assert max(map(len, lines)) < 2_100
+    assert lines[-1] == "warning: and 30 more"
