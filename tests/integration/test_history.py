@@ -22,6 +22,7 @@ from orchestrator.local import StackAddress
 from orchestrator.messages import events
 from orchestrator.messages.base import Event, SessionEvent
 from orchestrator.messages.catalogue import Topic
+from orchestrator.messages.signatures import UNSIGNED, Signatures
 from orchestrator.sdk import History
 from orchestrator.sessions import history
 from orchestrator.sessions.history import HistoryReader, history_of
@@ -74,8 +75,8 @@ _numbers = itertools.count()
 class Log(Lab):
     """One partition of each topic, and one orchestrator that writes to it in transactions."""
 
-    def __init__(self, settings: BusSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: BusSettings, signatures: Signatures = UNSIGNED) -> None:
+        super().__init__(settings, signatures)
         self._history = self.bus.transactional_producer("history")
         self._history.init(Deadline.after(TIMEOUT_S))
         self._looking = self.bus.consumer(STANDALONE)
