@@ -2,7 +2,7 @@
 
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -29,3 +29,12 @@ def result_of(
     except FutureTimeout as error:
         late = UnavailableError(f"{doing} failed: the cluster at {servers} did not respond in time")
         raise explained(admin, late, doing, servers) from error
+
+
+def failed_with(future: "Future[Any]", code: int, deadline: Deadline) -> bool:
+    """Whether an admin operation failed with this code of Kafka's; False for one that is not over in time."""
+    try:
+        error = future.exception(timeout=deadline.remaining())
+    except FutureTimeout:
+        return False
+    return isinstance(error, KafkaException) and error_of(error).code() == code

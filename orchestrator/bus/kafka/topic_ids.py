@@ -1,16 +1,12 @@
 """Ids of topics: a topic that is deleted and created again has another one under the same name."""
 
 from collections.abc import Collection
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.kafka.admin_results import result_of
-from orchestrator.bus.kafka.errors import error_of
+from orchestrator.bus.kafka.admin_results import failed_with, result_of
 from orchestrator.bus.settings import BusSettings
 
 
@@ -25,13 +21,5 @@ def ids_by_name(
     return {
         name: str(result_of(future, "looking up topics", settings, deadline, admin).topic_id)
         for name, future in futures.items()
-        if not _is_missing(future, deadline)
+        if not failed_with(future, KafkaError.UNKNOWN_TOPIC_OR_PART, deadline)
     }
-
-
-def _is_missing(future: "Future[Any]", deadline: Deadline) -> bool:
-    try:
-        error = future.exception(timeout=deadline.remaining())
-    except FutureTimeout:
-        return False
-    return isinstance(error, KafkaException) and error_of(error).code() == KafkaError.UNKNOWN_TOPIC_OR_PART

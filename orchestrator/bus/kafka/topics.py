@@ -1,8 +1,6 @@
 """Topics of an installation: compares the cluster with the catalogue, and applies the difference."""
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs d
 )
 
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.kafka.admin_results import result_of
+from orchestrator.bus.kafka.admin_results import failed_with, result_of
 from orchestrator.bus.kafka.errors import error_of, translated
 from orchestrator.bus.kafka.refusals import explained
 from orchestrator.bus.settings import BusSettings
@@ -176,7 +174,7 @@ def _create(
     ]
     for name, created in admin.create_topics(new, operation_timeout=deadline.remaining()).items():
         # Another process may apply at the same time: the next plan shows whether the topic is as we want it.
-        if not _exists(created, deadline):
+        if not failed_with(created, KafkaError.TOPIC_ALREADY_EXISTS, deadline):
             result_of(created, f"creating the topic {name}", settings, deadline, admin)
 
 
@@ -194,11 +192,3 @@ def _alter(admin: AdminClient, plans: Iterable[TopicPlan], settings: BusSettings
     ]
     for altered in admin.incremental_alter_configs(resources, request_timeout=deadline.remaining()).values():
         result_of(altered, "changing the settings of topics", settings, deadline, admin)
-
-
-def _exists(created: "Future[None]", deadline: Deadline) -> bool:
-    try:
-        error = created.exception(timeout=deadline.remaining())
-    except FutureTimeout:
-        return False
-    return isinstance(error, KafkaException) and error_of(error).code() == KafkaError.TOPIC_ALREADY_EXISTS
