@@ -37,6 +37,8 @@ class _Writer:
     name: bytes
     prefix: bytes
     write: Write
+    signs: bool
+    """Whether its records carry a signature: those of commands to services."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Codec:
             raise ContractError(f"a {type(message).__name__} cannot be sent without its correlation id")
         partition = message.partition if isinstance(message, PartitionCheckpoint) else None
         value = bytes(body)
-        if isinstance(message, Command) and writer.topic not in _THIRD_PARTIES_WRITE:
+        if writer.signs:
             heads = self._signed(value, heads)
         return Outgoing(writer.topic, key.encode(), value, heads, partition)
 
@@ -176,7 +178,8 @@ class Codec:
         entry = entry_of(kind)
         prefix = bytes([_BY_ID]) + self._ids.id_of(entry).to_bytes(_ID_BYTES - 1, "big")
         name = avro_name(kind)
-        writer = _Writer(entry.topic, name.encode(), prefix, compiled(name).write)
+        signs = issubclass(kind, Command) and entry.topic not in _THIRD_PARTIES_WRITE
+        writer = _Writer(entry.topic, name.encode(), prefix, compiled(name).write, signs)
         self._writers[kind] = writer
         return writer
 
