@@ -103,18 +103,15 @@ class MessageValues:
         return self._threads.wait(partial(_written, self._store, value), Deadline.after(self._timeout_s))
 
     async def _write(self, store: ValueStore, value: Value) -> Value:
-        _require_storable(value)
         return await self._threads.run(partial(_written, store, value), Deadline.after(self._timeout_s))
 
 
 def _written(store: ValueStore, value: Value) -> Value:
-    uri = store.write(value.inline or b"")
-    return Value(media_type=value.media_type, uri=uri, size=value.size, sha256=value.sha256)
-
-
-def _require_storable(value: Value) -> None:
+    """Raises `ContractError` for a value that could not be read again."""
     if value.size > LARGEST:
         raise ContractError(f"a value of {value.size} bytes cannot be stored: {LARGEST} is the most")
+    uri = store.write(value.inline or b"")
+    return Value(media_type=value.media_type, uri=uri, size=value.size, sha256=value.sha256)
 
 
 def _verify(value: Value, content: bytes) -> None:
