@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import IO, Any, AnyStr, Final, TextIO
 
+import typer
+
 from orchestrator.cli.streams import discard_output
 from orchestrator.cli.tables import laid_out, shortened
 from orchestrator.errors import OrchestratorError
@@ -101,7 +103,7 @@ def write_table(
     width = shutil.get_terminal_size().columns if is_terminal else None
     heading, *lines = laid_out(headings, shown, width=width, folded=folded, cut=cut)
     if is_terminal and os.environ.get("TERM") != "dumb":
-        heading = f"\x1b[1m{heading}\x1b[0m"
+        heading = typer.style(heading, bold=True)
     _write(sys.stdout, "".join(f"{line}\n" for line in (heading, *lines)))
 
 

@@ -26,12 +26,9 @@ class Entry:
     definition: events.PlaybookDefined
     playbook: CompiledPlaybook | None
     """None: the definition is invalid."""
-    problems: tuple[str, ...] = ()
+    problem: str = ""
+    """Why it is invalid."""
     requires: tuple[Place, str] | None = None
-
-    @property
-    def problem(self) -> str:
-        return "; ".join(self.problems)
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ class Candidates:
         return [
             f"{name} is invalid ({entry.problem})"
             for name, entry in sorted(self.entries.items())
-            if entry.problems
+            if entry.problem
         ]
 
     def _entry(self, name: str, definition: events.PlaybookDefined) -> Entry:
@@ -93,8 +90,8 @@ class Candidates:
             playbook = compiled_playbook(definition.source)
         except ConfigurationError as error:
             # Kept as well, so that a mistake is looked for once.
-            return Entry(definition, None, tuple(error.problems))
-        return Entry(definition, playbook, (), required_text(playbook.match) if playbook.match else None)
+            return Entry(definition, None, "; ".join(error.problems))
+        return Entry(definition, playbook, "", required_text(playbook.match) if playbook.match else None)
 
 
 def required_text(expression: Expression) -> tuple[Place, str] | None:

@@ -33,6 +33,9 @@ its calendar."""
 _NESTED: Final = frozenset({"list", "array", "struct", "tuple", "map", "union"})
 _INEXACT_KEYS: Final = _TIMES | {"boolean", "decimal", "union"}
 """Types of keys whose values are other ones, or equal ones, in Python, or look otherwise as text."""
+_TAG: Final = "tag"
+_MEMBER: Final = "member "
+"""Before names of members, in the struct that a union becomes: none of them is the tag."""
 _VIEW: Final = '"the query of this call"'
 
 
@@ -81,11 +84,11 @@ def _exact(value: str, kind: Type, depth: int = 0) -> str:
             fields += f"'value': {_exact(f'{inner}.value', parts['value'], depth + 1)}"
             return f"list_transform(map_entries({value}), lambda {inner}: {{{fields}}})"
         case "union":
-            members = {"": f"union_tag({value})"} | {
-                name: _exact(f"union_extract({value}, {_text(name)})", one, depth + 1)
+            members = {
+                f"{_MEMBER}{name}": _exact(f"union_extract({value}, {_text(name)})", one, depth + 1)
                 for name, one in parts.items()
             }
-            return _struct_of(value, {f"m{name}": one for name, one in members.items()})
+            return _struct_of(value, {_TAG: f"union_tag({value})", **members})
         case "tuple":
             return _struct_of(
                 value, {place: _exact(f"{value}[{place}]", one, depth + 1) for place, one in parts.items()}
@@ -188,7 +191,10 @@ def _tuple(value: Any, items: Sequence[Converted]) -> Any:
 
 def _union(value: Any, members: Mapping[str, Converted]) -> Any:
     """The member that a union has, of a struct of all."""
-    return None if value is None else members[value["m"]](value[f"m{value['m']}"])
+    if value is None:
+        return None
+    tag = value[_TAG]
+    return members[tag](value[f"{_MEMBER}{tag}"])
 
 
 def _map(value: Any, key: Converted, item: Converted) -> Any:
