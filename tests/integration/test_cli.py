@@ -205,21 +205,27 @@ def test_interrupting_a_wait_leaves_the_session_running(kitchen: Installation) -
     assert kitchen.run("cancel", session).returncode == 0
 
 
-def test_everything_is_watched_until_interrupted(kitchen: Installation) -> None:
-    with running(
-        [PROGRAM, "sessions", "watch", "-o", "json"], env=kitchen.environment, stdout=subprocess.PIPE
-    ) as watching:
+def test_everything_is_watched_until_interrupted(kitchen: Installation, tmp_path: Path) -> None:
+    shown = tmp_path / "shown.jsonl"
+
+    def sessions() -> set[str]:
+        lines = shown.read_text().splitlines(keepends=True)
+        return {json.loads(line)["correlation_id"] for line in lines if line.endswith("\n")}
+
+    with (
+        shown.open("w") as output,
+        running(
+            [PROGRAM, "sessions", "watch", "-o", "json"], env=kitchen.environment, stdout=output
+        ) as watching,
+    ):
         # It shows what is written from its start on, and does not say when that is.
-        submitted = set()
-        assert watching.stdout is not None
-        os.set_blocking(watching.stdout.fileno(), False)
+        submitted: set[str] = set()
         deadline = Deadline.after(PATIENCE_S)
-        while not (line := watching.stdout.readline()):
+        while not submitted & sessions():
             assert not deadline.passed
             submitted.add(kitchen.json("submit", "make tea", "--agent", "cook", "--wait")["correlation_id"])
         watching.send_signal(signal.SIGINT)
 
-    assert json.loads(line)["correlation_id"] in submitted
     assert watching.returncode == 130
 
 
