@@ -15,6 +15,7 @@ import msgspec
 from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import OrchestratorError
 from orchestrator.messages.catalogue import Topic
+from orchestrator.messages.ranges import LATEST
 
 Position: TypeAlias = tuple[Topic, int]
 """A topic and a partition of it."""
@@ -28,10 +29,12 @@ BEGINNING: Final = -2
 """As an offset: the first record that is still retained."""
 END: Final = -1
 """As an offset: behind the last record."""
+LATEST_MS: Final = LATEST // 1_000
+"""The end of the year 9999: a broker may take any number of 64 bits as the time of a record."""
 
 
 class Received(msgspec.Struct, frozen=True, gc=False):
-    """A record as read from its topic. `timestamp_ms` is Unix time.
+    """A record as read from its topic. `timestamp_ms` is Unix time, from 0 to `LATEST_MS`, whatever its writer said.
 
     A struct, as `Outgoing` is: each record needs one, and a frozen dataclass costs 1.5 us instead of 0.1.
     """

@@ -5,10 +5,8 @@ subscription that starts at an earlier offset makes the thread seek back; the ot
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from heapq import merge
-from itertools import groupby
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Final, TypeVar
@@ -17,7 +15,7 @@ from weakref import WeakSet
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import SchemaUnresolved
-from orchestrator.bus.polling import poll_many
+from orchestrator.bus.polling import by_time, poll_many
 from orchestrator.bus.ports import Bus, Consumer, Position, Received
 from orchestrator.bus.standalone import STANDALONE
 from orchestrator.client.subscriptions import Mark, Subscription
@@ -170,7 +168,7 @@ class Follower:
         for subscription in self._followed:
             followed.setdefault(subscription.key, []).append(subscription)
         self._codec.ask(received for received in batch if received.key in followed)
-        for received in _by_time(batch):
+        for received in by_time(batch):
             place = (received.topic, received.partition)
             waiting = [
                 subscription
@@ -228,13 +226,3 @@ def _explained(error: Exception) -> OrchestratorError:
         return error
     logger.error("following sessions failed", exc_info=error)
     return OrchestratorError(f"following sessions failed: {error!r}")
-
-
-def _by_time(batch: Iterable[Received]) -> Iterator[Received]:
-    """The records of several partitions by timestamp, those of one partition in offset order."""
-
-    def place(received: Received) -> tuple[str, int]:
-        return received.topic, received.partition
-
-    strands = [list(strand) for _, strand in groupby(sorted(batch, key=place), key=place)]
-    return merge(*strands, key=lambda received: received.timestamp_ms)

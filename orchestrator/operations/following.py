@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from orchestrator.bus.errors import SchemaUnresolved
-from orchestrator.bus.polling import poll_many
+from orchestrator.bus.polling import by_time, poll_many
 from orchestrator.bus.ports import END, Received
 from orchestrator.bus.standalone import STANDALONE, all_partitions
 from orchestrator.client import Handle
@@ -82,7 +82,7 @@ def tail(connection: Connection) -> Iterator[Event]:
         while True:
             batch = poll_many(consumer, _BATCH, _POLL_S)
             connection.codec.ask(batch)
-            for received in sorted(batch, key=lambda one: one.timestamp_ms):
+            for received in by_time(batch):
                 if event := _event_in(connection, received):
                     yield event
     finally:

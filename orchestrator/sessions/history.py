@@ -6,6 +6,7 @@ import threading
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from statistics import median_low
 from typing import Final
 
 from orchestrator.bus.codec import Codec
@@ -94,11 +95,12 @@ class HistoryReader:
                     return
 
     def _reports(self, session: str, since_ms: int, deadline: Deadline) -> Iterator[tuple[Received, Event]]:
-        """What services reported, back to a time: nothing marks their first report."""
+        """What services reported, back to a time: nothing marks their first report. A portion is older when most of its
+        records are: a writer may give a record any time."""
         with closing(self._portions(Topic.EVENTS, session, deadline)) as portions:
             for portion in portions:
                 yield from self._events_in(portion, session)
-                if portion and portion[0].timestamp_ms < since_ms:
+                if portion and median_low(received.timestamp_ms for received in portion) < since_ms:
                     return
 
     def _portions(

@@ -30,6 +30,7 @@ from orchestrator.local import StackAddress
 from orchestrator.messages.catalogue import TOPICS, Topic, TopicSpec
 from orchestrator.telemetry.metrics import ProcessMetrics
 from tests.support.samples import incompressible
+from tests.support.topics import change_topic
 
 pytestmark = pytest.mark.integration
 
@@ -38,7 +39,7 @@ EVENTS = [(Topic.EVENTS, number) for number in range(PARTITIONS)]
 
 
 def soon() -> Deadline:
-    return Deadline.after(60)
+    return Deadline.after(120)
 
 
 @pytest.fixture
@@ -65,16 +66,6 @@ def until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert not deadline.passed
         time.sleep(0.02)
-
-
-def change_topic(bus: KafkaBus, settings: BusSettings, topic: Topic, name: str, value: str) -> None:
-    """Sets a topic's setting to a value other than the catalogue's."""
-    full = f"{settings.topic_prefix}{topic}"
-    change = topics.ConfigChange(name, None, value)
-    topics._alter(
-        bus.admin, [topics.TopicPlan(topic, full, PARTITIONS, PARTITIONS, (change,))], settings, soon()
-    )
-    until(lambda: topics._configs(bus.admin, [full], settings, soon())[full][name] == value)
 
 
 @pytest.fixture

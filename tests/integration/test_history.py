@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from confluent_kafka import Producer
 from msgspec.structs import replace
 
 from orchestrator.bus.deadline import Deadline
@@ -178,6 +179,19 @@ async def test_what_others_wrote_before_the_session_is_not_read(
 
     assert await reader.read(story[0].correlation_id) == history_of(story)
     assert len(seen) < 1000
+
+
+async def test_a_record_that_says_it_is_old_hides_no_reports(log: Log, reader: HistoryReader) -> None:
+    story = triage()
+    log.plays(story)
+    stranger = Producer({"bootstrap.servers": log.settings.bootstrap_servers})
+    full = f"{log.settings.topic_prefix}{Topic.EVENTS}"
+    stranger.produce(full, b"junk", b"k", 0, timestamp=1)
+    for _ in range(499):
+        stranger.produce(full, b"junk", b"k", 0)
+    assert stranger.flush(60) == 0
+
+    assert await reader.read(story[0].correlation_id) == history_of(story)
 
 
 async def test_a_session_that_has_not_begun_has_no_history(log: Log, reader: HistoryReader) -> None:

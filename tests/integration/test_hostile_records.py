@@ -22,7 +22,7 @@ from orchestrator.bus.avro.subjects import subject_of
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.errors import SchemaUnresolved
-from orchestrator.bus.ports import Outgoing
+from orchestrator.bus.ports import LATEST_MS, Outgoing
 from orchestrator.bus.settings import BusSettings
 from orchestrator.errors import ContractError
 from orchestrator.local import StackAddress
@@ -35,6 +35,7 @@ from orchestrator.worker.broadcast.definitions import DefinitionsReader
 from tests.support.raw_producer import send_raw_headers
 from tests.support.saga_lab import Running, SagaLab
 from tests.support.switchable_registry import SwitchableRegistry, switchable
+from tests.support.topics import change_topic
 from tests.support.workers import Lab, echo, number_of, started, until
 from tests.unit.worker.test_sinks import MemorySink, storing
 
@@ -273,6 +274,34 @@ def test_a_header_whose_name_is_not_text_is_set_aside(
     expected = 2 if topic is Topic.EXECUTE_COMMANDS else 1
     until(lambda: len(platform.set_aside(topic, offset)) == expected, "its dead letters")
     assert all("not UTF-8" in each.failure.message for each in platform.set_aside(topic, offset))
+
+
+@pytest.mark.parametrize("timestamp_ms", [(1 << 63) - 1, 1 << 62, LATEST_MS + 1])
+@pytest.mark.parametrize("topic", [Topic.TASKS, Topic.CONTROL, Topic.EVENTS, Topic.EXECUTE_COMMANDS])
+def test_a_record_of_an_impossible_time_is_set_aside(
+    platform: Platform, kafka_stack: StackAddress, topic: Topic, timestamp_ms: int
+) -> None:
+    # given: brokers before Kafka 4 take any time by default
+    bus, settings = platform.lab.bus, platform.settings
+    change_topic(bus, settings, topic, "message.timestamp.after.max.ms", str((1 << 63) - 1))
+    offset = platform.end(topic)
+    stranger = Producer({"bootstrap.servers": kafka_stack.bootstrap_servers})
+
+    stranger.produce(
+        f"{settings.topic_prefix}{topic}",
+        GARBAGE,
+        b"k",
+        0,
+        timestamp=timestamp_ms,
+    )
+    assert stranger.flush(60) == 0
+    platform.completes_a_task()
+    platform.completes_a_call()
+
+    expected = 2 if topic is Topic.EXECUTE_COMMANDS else 1
+    until(lambda: len(platform.set_aside(topic, offset)) == expected, "its dead letters")
+    assert {each.original.timestamp_ms for each in platform.set_aside(topic, offset)} == {LATEST_MS}
+    assert platform.running.failure is None
 
 
 def test_a_sound_task_with_a_header_that_fills_a_record_is_refused(platform: Platform) -> None:

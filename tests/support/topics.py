@@ -16,15 +16,20 @@ from tests.support.workers import until
 
 def limit_record_size(bus: KafkaBus, settings: BusSettings, topic: Topic, size: int) -> None:
     """Limits a topic to records of `size` bytes; returns when the broker applies the limit."""
-    name = TopicNames(settings.topic_prefix).full(topic)
-    wanted = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[wanted])
+    change_topic(bus, settings, topic, "max.message.bytes", str(size))
+
+
+def change_topic(bus: KafkaBus, settings: BusSettings, topic: Topic, name: str, value: str) -> None:
+    """Changes a setting of a topic; returns when the broker applies it."""
+    full = TopicNames(settings.topic_prefix).full(topic)
+    wanted = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, full, incremental_configs=[wanted])
     for altered in bus.admin.incremental_alter_configs([resource]).values():
         altered.result()
-    described = ConfigResource(ResourceType.TOPIC, name)
+    described = ConfigResource(ResourceType.TOPIC, full)
 
     def is_applied() -> bool:
         [answer] = bus.admin.describe_configs([described]).values()
-        return bool(answer.result()["max.message.bytes"].value == str(size))
+        return bool(answer.result()[name].value == value)
 
-    until(is_applied, f"{name} is limited to {size} bytes")
+    until(is_applied, f"{name} of {full} is {value}")

@@ -30,7 +30,7 @@ from orchestrator.testing.memory import MemoryValues
 from orchestrator.worker.host import Host, ProcessContext
 from orchestrator.worker.loop import Worker, WorkerSettings
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 120.0
 
 
 def command(number: int, session: str = "") -> commands.ExecuteTool:

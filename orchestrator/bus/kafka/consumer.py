@@ -21,6 +21,7 @@ from orchestrator.bus.kafka.partitions import Partitions
 from orchestrator.bus.kafka.unreadable import UNREADABLE, BatchEnds
 from orchestrator.bus.kafka.watermarks import Watermarks
 from orchestrator.bus.ports import (
+    LATEST_MS,
     Assignor,
     Commit,
     GroupMetadata,
@@ -311,7 +312,7 @@ class KafkaConsumer:
             self._names.topic(message.topic()),
             message.partition(),
             message.offset(),
-            message.timestamp()[1],
+            min(max(message.timestamp()[1], 0), LATEST_MS),
             message.key(),
             value,
             headers,
