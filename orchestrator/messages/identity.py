@@ -39,9 +39,12 @@ def uuid_text(digest: str, version: int) -> str:
     return f"{digest[:8]}-{digest[8:12]}-{version}{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
-def output_id(input_id: str, producer: str, index: int) -> str:
-    """Id of the `index`-th message that `producer` writes in response to the message `input_id`."""
-    return derived_id("output", input_id, producer, index)
+def output_id(correlation_id: str, input_id: str, producer: str, index: int) -> str:
+    """Id of the `index`-th message of a session that `producer` writes in response to the message `input_id`.
+
+    The session is a part of it: who writes a request chooses its id, and may write one to another session under it.
+    """
+    return derived_id("output", correlation_id, input_id, producer, index)
 
 
 def claim_of(tenant: str, key: str) -> bytes:

@@ -159,7 +159,9 @@ class _Writer:
         return {**fields, "call": replace(call, call_id=self._call_ids.issued(self.correlation_id, call))}
 
     def _next_id(self) -> str:
-        return identity.output_id(self.input.message_id, self._producer, len(self.outputs))
+        return identity.output_id(
+            self.correlation_id, self.input.message_id, self._producer, len(self.outputs)
+        )
 
 
 def _own_id(kind: type[Message]) -> str:

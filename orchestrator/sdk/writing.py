@@ -32,10 +32,11 @@ class MessageWriter:
         self._written[kind.__name__] += 1
         own_id = "command_id" if issubclass(kind, Command) else "event_id"
         producer = f"{self._service}/{kind.__name__}"
-        fields[own_id] = identity.output_id(self._cause.message_id, producer, index)
+        session, cause = self._cause.correlation_id, self._cause.message_id
+        fields[own_id] = identity.output_id(session, cause, producer, index)
         return kind(
-            correlation_id=self._cause.correlation_id,
-            causation_id=self._cause.message_id,
+            correlation_id=session,
+            causation_id=cause,
             occurred_at=self._now(),
             agent=self._cause.agent,
             tenant=self._cause.tenant,

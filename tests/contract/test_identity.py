@@ -15,7 +15,7 @@ def test_derived_ids_are_stable() -> None:
     assert identity.claim_of("default", "order-17").hex() == "930314681b678464668125785130833d"
     assert identity.session_at("cluster/agents.", "tasks", 3, 17) == "72c95433-1cdd-5551-992b-98c794fb7b43"
     assert identity.call_id(SESSION, "TOOL", 1, "a", 2) == "dc8ccb86-c6e1-53e1-a953-e31b5371b377"
-    assert identity.output_id(SESSION, "orchestrator/3", 0) == "012f69f3-534e-53d4-90a0-1691a4b61c66"
+    assert identity.output_id(SESSION, SESSION, "orchestrator/3", 0) == "f95dad79-d075-5550-8b7e-968a4b7f1af6"
 
 
 @given(st.lists(st.text(max_size=20) | st.integers(), max_size=4))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.bus.headers import message_id
 from orchestrator.bus.partitioning import partition_of
 from orchestrator.bus.ports import Outgoing
 from orchestrator.clock import unix_micros
@@ -149,6 +150,20 @@ def test_tasks_without_an_id_have_other_sessions_in_other_installations(
     begun = [found(each, events.TaskReceived)[0] for each in (lab, other)]
     assert begun[0].submitted.offset == begun[1].submitted.offset
     assert begun[0].correlation_id != begun[1].correlation_id
+
+
+def test_tasks_that_name_one_command_share_no_ids(lab: SagaLab) -> None:
+    """Whoever writes a task chooses its `command_id`, and may choose the one that another task will get."""
+    sessions = [lab.new_id(), lab.new_id()]
+    with lab.running(), lab.services():
+        for session, tenant in zip(sessions, ("evil", "acme"), strict=True):
+            lab.submit(session, tenant=tenant, command_id="the same")
+        for session in sessions:
+            lab.until_history(session, "TaskCompleted")
+
+    ids = [{message_id(message) for message in lab.outputs(session)} for session in sessions]
+    assert len(ids[0]) == len(ids[1]) > 5
+    assert not ids[0] & ids[1]
 
 
 def test_a_task_under_the_id_of_anothers_session_is_a_dead_letter(lab: SagaLab) -> None:
