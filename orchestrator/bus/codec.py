@@ -104,8 +104,10 @@ class Codec:
         return heads if signature is None else (*heads, (headers.SIGNATURE, signature))
 
     def has_signed(self, received: Received) -> bool:
-        """Whether a holder of a key wrote this command, as it is."""
-        return self._signatures.has_signed(received.value or b"", received.header(headers.SIGNATURE))
+        """Whether a holder of a key wrote this command, as it is read."""
+        # Who names a schema in a header decides what the value means. Ours name it in the value.
+        value = received.value if received.header(SCHEMA_HEADER) is None else None
+        return self._signatures.has_signed(value, received.header(headers.SIGNATURE))
 
     def expect(self, topics: Iterable[Topic]) -> None:
         """Looks up the schemas that records of these topics may be written with, as far as the registry has them, so

@@ -30,13 +30,14 @@ class Signatures:
         """32 hexadecimal digits; None without keys."""
         return self._with_key(0, value) if self._keys else None
 
-    def has_signed(self, value: bytes, signature: bytes | None) -> bool:
-        """Whether the signature is one of these keys for the value, or needs to be none."""
+    def has_signed(self, value: bytes | None, signature: bytes | None) -> bool:
+        """Whether the signature is one of these keys for the value, or needs to be none. None as a value: one that is
+        read otherwise than any key has signed."""
         if not self._keys:
             return True
         if signature is None:
             return self._accepts_unsigned
-        return any(
+        return value is not None and any(
             hmac.compare_digest(self._with_key(key, value), signature) for key in range(len(self._keys))
         )
 

@@ -19,6 +19,7 @@ from orchestrator.errors import ContractError
 from orchestrator.messages import commands, events, types
 from orchestrator.messages.catalogue import CATALOGUE, Entry, Topic, entry_of
 from orchestrator.messages.schemas import self_contained
+from orchestrator.messages.signatures import Signatures
 from tests.support.avro_strategies import models
 
 SESSION = "0190b2c4-7f3a-7c1e-9d2b-3f4a5b6c7d8e"
@@ -128,6 +129,42 @@ def test_the_schema_id_may_be_a_guid_in_a_header() -> None:
     # And so is a GUID before the body.
     before = msgspec.structs.replace(record, value=b"\x01" + guid.bytes + record.value[5:])
     assert Codec(schemas).decode(before) == TOOL_STARTED
+
+
+def test_a_signature_does_not_hold_for_a_value_that_a_header_says_how_to_read() -> None:
+    # Given a signed command, and a schema in which its framing is a field and its first two texts change places.
+    def otherwise(schema: Any) -> None:
+        first, second, *rest = schema["fields"]
+        assert first["type"] == second["type"] == "string"
+        frame = {"name": "frame", "type": {"type": "fixed", "name": "Frame", "size": 5}}
+        schema["fields"] = [
+            frame,
+            {**first, "name": second["name"]},
+            {**second, "name": first["name"]},
+            *rest,
+        ]
+
+    asked = commands.ExecuteTool(
+        command_id="a command",
+        correlation_id=SESSION,
+        occurred_at=1,
+        call=TOOL_STARTED.call,
+        not_after=1,
+        arguments=types.Document(),
+        idempotency_key="",
+        timeout_ms=1,
+    )
+    codec = Codec(
+        KnownSchemas(_900=changed(commands.ExecuteTool, otherwise)), signatures=Signatures([b"k" * 32])
+    )
+    record = as_received(codec.encode(asked, source="/tool-selector/0"))
+    assert codec.has_signed(record)
+    # When somebody writes it again, to be read with that schema.
+    header = ("__value_schema_id", b"\x00" + (900).to_bytes(4, "big"))
+    again = msgspec.structs.replace(record, headers=(*record.headers, header))
+    # Then it says something else, which nobody has signed.
+    assert codec.decode(again).command_id == SESSION
+    assert not codec.has_signed(again)
 
 
 def test_a_schema_with_one_field_more_and_one_less_is_resolved() -> None:
