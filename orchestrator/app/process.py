@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from orchestrator.app.agents import DefinedAgents
 from orchestrator.app.components import Component, OrchestratorComponent, WorkerComponent
+from orchestrator.app.hidden_records import HiddenRecords
 from orchestrator.app.session_observer import SessionObserver
 from orchestrator.app.topic_watch import EVERY_S, TopicWatch
 from orchestrator.app.wiring import Wiring
@@ -80,6 +81,7 @@ class Process:
         self._host = Host(wiring.bus, wiring.codec, context, wiring.settings.call_ids)
         self._components: dict[str, Component] = {}
         self._topic_watch: TopicWatch | None = None
+        self._hidden_records: HiddenRecords | None = None
         self._status: StatusServer | None = None
         self._started = False
         self._stopped = threading.Event()
@@ -122,8 +124,9 @@ class Process:
             return
         self._stopped.set()
         self._started = False
-        if self._topic_watch is not None:
-            self._topic_watch.stop()
+        for watch in (self._topic_watch, self._hidden_records):
+            if watch is not None:
+                watch.stop()
         deadline = Deadline.after(self.wiring.settings.drain_s)
         _run_concurrently([partial(component.stop, deadline) for component in self._components.values()])
         self._host.stop(Deadline.after(_OUTBOX_DRAIN_S))
@@ -166,6 +169,8 @@ class Process:
             self.wiring.bus.topic_ids, read.union(BROADCAST_TOPICS), self._look_every_s
         )
         self._topic_watch.start()
+        self._hidden_records = HiddenRecords(self.wiring.bus, read, self.metrics)
+        self._hidden_records.start()
 
     def _serve_status(self) -> None:
         """Serves health before any component starts: a starting process is alive, but not ready."""

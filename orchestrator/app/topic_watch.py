@@ -5,10 +5,10 @@ or begin in its middle. A process that starts again reads the new topic as any o
 """
 
 import logging
-import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
+from orchestrator.app.watch import Watch
 from orchestrator.bus.errors import FatalError
 from orchestrator.errors import OrchestratorError
 from orchestrator.messages.catalogue import Topic
@@ -21,8 +21,8 @@ _AGAIN_S: Final = 5.0
 """Until a change is looked at again: a broker that has just started may not know all topics yet."""
 
 
-class TopicWatch:
-    """A thread that compares the ids of topics with the first ones that it saw.
+class TopicWatch(Watch):
+    """Compares the ids of topics with the first ones that it saw.
 
     A change counts once two looks in a row have seen it. A look that fails says nothing about topics.
     """
@@ -34,6 +34,7 @@ class TopicWatch:
         every_s: float = EVERY_S,
     ) -> None:
         """`topic_ids` gives the ids of those topics that exist."""
+        super().__init__("topic-watch")
         self.failure: FatalError | None = None
         """Why the process has to be restarted."""
         self._topic_ids = topic_ids
@@ -41,15 +42,6 @@ class TopicWatch:
         self._every_s = every_s
         self._first_seen: dict[Topic, str] = {}
         self._suspected: frozenset[Topic] = frozenset()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="topic-watch", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Does not wait for a look that is under way."""
-        self._stop.set()
 
     def look(self) -> None:
         """Compares the topics once. Raises what `topic_ids` raises."""
@@ -67,11 +59,11 @@ class TopicWatch:
                 f"a topic changed while this process read it: {what}. Restart the process"
             )
 
-    def _run(self) -> None:
-        while self.failure is None:
-            try:
-                self.look()
-            except OrchestratorError as error:
-                logger.debug("cannot compare the ids of topics: %s", error)
-            if self._stop.wait(min(self._every_s, _AGAIN_S) if self._suspected else self._every_s):
-                return
+    def look_again(self) -> float | None:
+        try:
+            self.look()
+        except OrchestratorError as error:
+            logger.debug("cannot compare the ids of topics: %s", error)
+        if self.failure is not None:
+            return None
+        return min(self._every_s, _AGAIN_S) if self._suspected else self._every_s

@@ -234,6 +234,11 @@ class Bus(Protocol):
 
     def transactional_producer(self, transactional_id: str) -> TransactionalProducer: ...
 
+    def watermarks(
+        self, positions: Iterable[Position], deadline: Deadline, *, read_uncommitted: bool = False
+    ) -> dict[Position, tuple[int, int]]:
+        """As of a consumer."""
+
     @property
     def installation(self) -> str:
         """Distinguishes this installation from all others: its cluster and its prefix. Raises `UnavailableError`."""

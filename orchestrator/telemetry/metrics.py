@@ -25,6 +25,7 @@ TRANSACTION_MESSAGES: Final = "agents_transaction_messages"
 SESSIONS_ACTIVE: Final = "agents_sessions_active"
 IN_FLIGHT: Final = "agents_in_flight"
 CONSUMER_LAG: Final = "agents_consumer_lag"
+RECORDS_HIDDEN: Final = "agents_records_hidden"
 
 _MILLISECONDS_TO_MINUTES: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 _ONE_TO_THOUSANDS: Final = (1, 3, 10, 30, 100, 300, 1000, 3000)
@@ -57,6 +58,7 @@ _DECLARED: Final = {
     SESSIONS_ACTIVE: _Declared(Gauge, "Active sessions.", ("partition",)),
     IN_FLIGHT: _Declared(Gauge, "Messages being handled.", ("service",)),
     CONSUMER_LAG: _Declared(Gauge, "Committed records not read yet.", ("group", "topic", "partition")),
+    RECORDS_HIDDEN: _Declared(Gauge, "Records behind transactions that stay open.", ("topic",)),
 }
 
 MOST_SERIES: Final = 1_000

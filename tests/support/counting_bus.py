@@ -1,14 +1,16 @@
 """A bus that counts the bytes sent through it."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import (
     Bus,
     Consumer,
     OnDelivery,
     Outgoing,
+    Position,
     Producer,
     Reading,
     TransactionalProducer,
@@ -54,6 +56,11 @@ class CountingBus:
 
     def partitions(self, topic: Topic) -> int:
         return self.bus.partitions(topic)
+
+    def watermarks(
+        self, positions: Iterable[Position], deadline: Deadline, *, read_uncommitted: bool = False
+    ) -> dict[Position, tuple[int, int]]:
+        return self.bus.watermarks(positions, deadline, read_uncommitted=read_uncommitted)
 
     def topic_ids(self, topics: Collection[Topic]) -> dict[Topic, str]:
         return self.bus.topic_ids(topics)

@@ -67,5 +67,10 @@ class RememberingBus:
     def partitions(self, topic: Topic) -> int:
         return self._bus.partitions(topic)
 
+    def watermarks(
+        self, positions: Iterable[Position], deadline: Deadline, *, read_uncommitted: bool = False
+    ) -> dict[Position, tuple[int, int]]:
+        return self._bus.watermarks(positions, deadline, read_uncommitted=read_uncommitted)
+
     def topic_ids(self, topics: Collection[Topic]) -> dict[Topic, str]:
         return self._bus.topic_ids(topics)

@@ -1,6 +1,6 @@
 """A cluster by confluent-kafka."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
@@ -20,7 +20,7 @@ from orchestrator.bus.kafka.stats import observed
 from orchestrator.bus.kafka.topic_ids import ids_by_name
 from orchestrator.bus.kafka.topics import cluster_id, partition_counts
 from orchestrator.bus.kafka.watermarks import Watermarks
-from orchestrator.bus.ports import Reading
+from orchestrator.bus.ports import Position, Reading
 from orchestrator.bus.settings import BusSettings
 from orchestrator.bus.topic_names import TopicNames
 from orchestrator.errors import ConfigurationError
@@ -71,6 +71,12 @@ class KafkaBus:
         own = self._settings.topic_prefix + transactional_id
         settings = self._config(config.producer_config(own), config.producer_defaults(own))
         return _made(lambda: KafkaTransactionalProducer(self._settings, settings))
+
+    def watermarks(
+        self, positions: Iterable[Position], deadline: Deadline, *, read_uncommitted: bool = False
+    ) -> dict[Position, tuple[int, int]]:
+        committed, written = self._watermarks
+        return (written if read_uncommitted else committed).of(positions, deadline)
 
     @cached_property
     def installation(self) -> str:
