@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Any, Final
 
 from orchestrator.sdk import (
+    OUTPUT_LIMIT,
+    OUTPUT_NOT_JSON,
     ContractError,
     Failure,
     FailureKind,
@@ -20,6 +22,7 @@ from orchestrator.sdk import (
     UnavailableError,
     contained,
     failure_of,
+    output_not_json,
     tool_defined,
 )
 from orchestrator.sdk.messages import Definition, Message, commands, events, replace, require_room, types
@@ -27,7 +30,6 @@ from orchestrator_services.tool_executor.isolated import isolated, warm
 from orchestrator_services.tool_executor.listing import Listing
 from orchestrator_services.tool_executor.lookup import Lookup
 from orchestrator_services.tool_executor.pools import pool_of_this_process
-from orchestrator_services.tool_executor.results import OUTPUT_LIMIT, OUTPUT_NOT_JSON, output_not_json
 from orchestrator_services.tool_executor.running import run
 from orchestrator_services.tool_executor.supervision import Rhythm, RunTimedOut, supervised
 
