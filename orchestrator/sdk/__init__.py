@@ -42,11 +42,13 @@ from orchestrator.sdk.failures import described, failure_of, readable
 from orchestrator.sdk.history import History, TimelineEntry
 from orchestrator.sdk.isolated_tools import run_isolated
 from orchestrator.sdk.isolation import IsolatedCall, Isolation, ProcessPool, Target
+from orchestrator.sdk.isolation.outcome import OUTPUT_LIMIT
 from orchestrator.sdk.model_requests import ModelContent, ModelDelta, ModelRequest
 from orchestrator.sdk.planning import Output, Plan, PlanStep, document, retry_policy, step
 from orchestrator.sdk.playbooks import Playbook, is_of_type, playbook_schema
 from orchestrator.sdk.plugins import Plugins, discover
 from orchestrator.sdk.registry import Bundle, Plugin
+from orchestrator.sdk.results import OUTPUT_NOT_JSON, jsonable, output_not_json
 from orchestrator.sdk.roles.evaluator import EvaluationRequest, Evaluator, evaluator
 from orchestrator.sdk.roles.middleware import Middleware, Next, middleware
 from orchestrator.sdk.roles.model import Model
@@ -75,6 +77,8 @@ from orchestrator.sdk.tools import Tool, ToolFunction, tool
 from orchestrator.sdk.yaml_documents import read_yaml
 
 __all__ = [
+    "OUTPUT_LIMIT",
+    "OUTPUT_NOT_JSON",
     "Activity",
     "Bundle",
     "CallKind",
@@ -167,8 +171,10 @@ __all__ = [
     "evaluator",
     "failure_of",
     "is_of_type",
+    "jsonable",
     "middleware",
     "milliseconds",
+    "output_not_json",
     "parse_documents",
     "parse_playbooks",
     "planner",

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NoReturn, cast
 
 import msgspec
-from pydantic_core import to_jsonable_python
 
 from orchestrator.messages.base import Command, Message
 from orchestrator.messages.commands import ExecuteTool
@@ -18,6 +17,9 @@ from orchestrator.sdk.context import Context, Definitions, Runtime, Values
 from orchestrator.sdk.errors import PermanentError
 from orchestrator.sdk.isolation import IsolatedCall, Isolation, ProcessPool, Target
 from orchestrator.sdk.isolation.child import report
+from orchestrator.sdk.isolation.outcome import no_reply
+from orchestrator.sdk.result_bounds import NO_BOUNDS
+from orchestrator.sdk.results import jsonable
 from orchestrator.sdk.tools import Tool
 
 _MOST_USED: Final = 10**12
@@ -30,7 +32,8 @@ async def run_isolated(
 ) -> Any:
     """What a tool with `isolation` returns, as JSON data, run in a process of its own.
 
-    `given` are the arguments as JSON data; the process validates them again. Raises as `ProcessPool.run` does.
+    `given` are the arguments as JSON data; the process validates them again. Raises as `ProcessPool.run` and
+    `jsonable` do.
     """
     isolation = tool.isolation or Isolation()
     target = Target.of(tool.function)
@@ -55,8 +58,17 @@ async def run_isolated(
             progress=progress,
         )
     )
-    context.used = total_usage(context.used, _used(returned["used"]))
-    return returned["value"]
+    value, used = _read(returned, tool.name)
+    context.used = total_usage(context.used, used)
+    return jsonable(value, tool.name, NO_BOUNDS)
+
+
+def _read(returned: Any, name: str) -> tuple[Any, Usage]:
+    """What `run_in_process` returned. The process may have written anything in its place."""
+    try:
+        return returned["value"], _used(returned["used"])
+    except (TypeError, LookupError, ValueError) as error:
+        raise no_reply(name, "a result of another form") from error
 
 
 def _used(reported: Any) -> Usage:
@@ -95,11 +107,7 @@ def run_in_process(
     result = found.function(**found.arguments(given, context))
     if inspect.isawaitable(result):
         result = asyncio.run(_awaited(result))
-    try:
-        value = to_jsonable_python(result)
-    except (ValueError, TypeError, RecursionError) as error:
-        what = f"what {found.name} returned ({type(result).__name__})"
-        raise PermanentError(f"{what} is not JSON: {error}", code="output_not_json") from error
+    value = jsonable(result, found.name, NO_BOUNDS)
     return {"value": value, "used": msgspec.to_builtins(context.used)}
 
 

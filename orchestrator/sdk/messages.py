@@ -11,7 +11,7 @@ from orchestrator.messages.plans import dependencies
 from orchestrator.messages.texts import MOST_PROBLEMS, first_of, named, short
 from orchestrator.messages.timeouts import QUEUE_MS
 from orchestrator.messages.usage import MOST_COUNTED, cost_at_most, rest_of, share_of, tokens_at_most
-from orchestrator.messages.values import json_value, not_finite, not_finite_text, read_json, steps_named
+from orchestrator.messages.values import json_value, read_json, steps_named
 
 __all__ = [
     "LONGEST_WAIT_MS",
@@ -34,8 +34,6 @@ __all__ = [
     "idempotency_key",
     "json_value",
     "named",
-    "not_finite",
-    "not_finite_text",
     "read_json",
     "replace",
     "require_room",

@@ -23,8 +23,8 @@ class ToolSource:
     definitions: Callable[[], AsyncIterator[Sequence[ToolDefinition]]]
     """All tools there are now, and again all of them whenever they have changed. Raises where nobody answers.
 
-    What has no name of a tool, or one that came before, is left out with a warning, and so is what comes after the
-    first 1,000."""
+    What has no name of a tool, one that came before, or one that leads to another tool or source of the process, is
+    left out with a warning, and so is what comes after the first 1,000."""
     tool: Callable[[str], Tool]
     """The tool of a name, which its run may find not to exist (any more). Its own definition needs the name and the
     version that were announced, and whatever else is known without asking."""

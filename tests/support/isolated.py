@@ -6,11 +6,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import annotated_types
 
 from orchestrator.sdk import Context, Isolation, TransientError, tool
+from tests.support.not_json import NOT_JSON
 
 SMALL = Isolation(memory="256MB", file_size="1MB", open_files=64, output="64KB", environment=("WANTED",))
 
@@ -80,9 +81,7 @@ def fails(how: str) -> None:
 
 @tool("isolated.returns", isolation=SMALL)
 def returns(what: str) -> Any:
-    return {"large": "x" * 100_000, "not JSON": object(), "not a number": float("nan"), "bytes": b"\xff"}[
-        what
-    ]
+    return {"large": "x" * 100_000, "not JSON": object(), "bytes": b"\xff"}[what]
 
 
 @tool("isolated.burns", isolation=Isolation(cpu="1s"))
@@ -110,13 +109,49 @@ def starts(file: str) -> None:
     time.sleep(600)
 
 
+@tool("isolated.unreadable", isolation=SMALL)
+def unreadable(what: str) -> Any:
+    """Returns what JSON cannot hold."""
+    return NOT_JSON[what]()
+
+
+@tool("isolated.reports_odd", isolation=SMALL)
+async def reports_odd(context: Context) -> str:
+    await context.progress("half", float("nan"))
+    return "done"
+
+
+def _frame(kind: bytes, content: bytes) -> bytes:
+    return kind + len(content).to_bytes(4) + content
+
+
+NO_REPLIES: Final = {
+    "junk": _frame(b"R", b"junk"),
+    "huge": b"R\xff\xff\xff\xff",
+    "NaN": _frame(b"R", b"NaN"),
+    "NaN inside": _frame(b"R", b'{"value": {"rows": [[1, NaN]]}, "used": {}}'),
+    "infinity": _frame(b"R", b'{"value": Infinity, "used": {}}'),
+    "infinity below zero": _frame(b"R", b'{"value": -Infinity, "used": {}}'),
+    "NaN in a failure": _frame(b"F", b'{"retry_after_ms": NaN}'),
+    "NaN in a report": _frame(b"P", b'{"note": "half", "fraction": NaN}'),
+    "a number": _frame(b"R", b"1"),
+    "nothing": _frame(b"R", b"null"),
+    "a list": _frame(b"R", b"[1]"),
+    "no value": _frame(b"R", b'{"used": {}}'),
+    "no use": _frame(b"R", b'{"value": 1}'),
+    "use of another form": _frame(b"R", b'{"value": 1, "used": {"tokens_input": 1e999}}'),
+    "a failure that is no object": _frame(b"F", b"[]"),
+    "a failure of another form": _frame(b"F", b'{"kind": 1, "code": ["x"], "message": {}, "output": true}'),
+}
+
+
 @tool("isolated.forges", isolation=SMALL)
 def forges(kind: str) -> None:
     """Writes what is no reply on the channel to the executor."""
     for path in list(Path("/proc/self/fd").iterdir()):
         if (descriptor := int(path.name)) > 2:
             try:
-                os.write(descriptor, {"junk": b"R\x00\x00\x00\x04junk", "huge": b"R\xff\xff\xff\xff"}[kind])
+                os.write(descriptor, NO_REPLIES[kind])
             except OSError:
                 continue
     time.sleep(600)

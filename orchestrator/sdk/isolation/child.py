@@ -28,7 +28,7 @@ _reporting: socket.socket | None = None
 def report(content: Any) -> None:
     """Sends the executor a report of progress, from inside a run. JSON data; reports may be dropped."""
     if _reporting is not None:
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             frames.send(_reporting, frames.PROGRESS, content)
 
 

@@ -6,7 +6,7 @@ The executor reads what a hostile run may have written: every frame is bounded b
 import json
 import socket
 import struct
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 REQUEST: Final = b"Q"
 """To the run: what to call, and within which limits."""
@@ -34,8 +34,8 @@ def send_encoded(channel: socket.socket, kind: bytes, payload: bytes) -> None:
 
 
 def encoded(content: Any) -> bytes:
-    """JSON in ASCII. NaN stays NaN: what becomes of it is for the reader to say."""
-    return json.dumps(content, separators=(",", ":")).encode()
+    """JSON in ASCII. Raises `ValueError` for what it cannot hold, such as NaN."""
+    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 
 def receive(channel: socket.socket, most: dict[bytes, int]) -> tuple[bytes, Any] | None:
@@ -53,9 +53,15 @@ def receive(channel: socket.socket, most: dict[bytes, int]) -> tuple[bytes, Any]
     if payload is None:
         return None
     try:
-        return kind, json.loads(payload)
+        return kind, json.loads(payload, parse_constant=_refuse)
+    except FrameError:
+        raise
     except (ValueError, RecursionError) as error:
         raise FrameError(f"not JSON: {type(error).__name__}") from error
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise FrameError(f"not JSON: {constant}")
 
 
 def _exactly(channel: socket.socket, size: int) -> bytes | None:

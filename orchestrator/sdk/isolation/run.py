@@ -147,8 +147,10 @@ class Run:
             return no_reply(self._name, "a failure that is no object")
         if content.get("code") == MEMORY_LIMIT:
             return out_of_memory(self._name, self._limits)
-        if isinstance(size := content.get("output"), int):
+        if type(size := content.get("output")) is int:
             return too_much_output(self._name, size, self._limits)
+        if not isinstance(content.get("code"), str) or not isinstance(content.get("message"), str):
+            return no_reply(self._name, "a failure of another form")
         return raised(content)
 
     def _ended(self) -> Exception:

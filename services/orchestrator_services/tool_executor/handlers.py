@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Any, Final
 
 from orchestrator.sdk import (
+    OUTPUT_LIMIT,
+    OUTPUT_NOT_JSON,
     ContractError,
     Failure,
     FailureKind,
@@ -20,13 +22,14 @@ from orchestrator.sdk import (
     UnavailableError,
     contained,
     failure_of,
+    output_not_json,
     tool_defined,
 )
 from orchestrator.sdk.messages import Definition, Message, commands, events, replace, require_room, types
 from orchestrator_services.tool_executor.isolated import isolated, warm
 from orchestrator_services.tool_executor.listing import Listing
+from orchestrator_services.tool_executor.lookup import Lookup
 from orchestrator_services.tool_executor.pools import pool_of_this_process
-from orchestrator_services.tool_executor.results import OUTPUT_LIMIT, OUTPUT_NOT_JSON, output_not_json
 from orchestrator_services.tool_executor.running import run
 from orchestrator_services.tool_executor.supervision import Rhythm, RunTimedOut, supervised
 
@@ -65,8 +68,9 @@ def tools_of_this_process(platform: Platform) -> list[Definition]:
 @service.discovers
 async def tools_of_sources(platform: Platform) -> AsyncIterator[Iterable[Definition]]:
     """Announces the tools of every source that runs here, when its source names them."""
-    sources = [one for one in platform.plugins.by_name(ToolSource).values() if POOL.has(one.pool)]
-    async for definitions in Listing(sources).found():
+    lookup = _lookup(platform)
+    sources = [one for one in lookup.sources.values() if POOL.has(one.pool)]
+    async for definitions in Listing(sources, lookup).found():
         yield [tool_defined(one, platform.now()) for one in definitions]
 
 
@@ -112,7 +116,7 @@ def _tool(message: commands.ExecuteTool, context: ServiceContext) -> Tool:
             f"the command expired {late} ms ago, before an executor received it", code="expired"
         )
     name = message.call.tool
-    tool = context.plugins.by_name(Tool).get(name) or _in_source(name, context)
+    tool = _lookup(context).tool(name)
     if tool is None:
         raise PermanentError(
             f"tool {name} not found in this executor: load its module here, or give the tool a pool of its own",
@@ -128,10 +132,8 @@ def _tool(message: commands.ExecuteTool, context: ServiceContext) -> Tool:
     return tool
 
 
-def _in_source(name: str, context: ServiceContext) -> Tool | None:
-    found = [one for one in context.plugins.by_name(ToolSource).values() if name.startswith(f"{one.name}.")]
-    # Of `files` and `files.ro`, both of which may be the names of sources, the longer one has `files.ro.read`.
-    return max(found, key=lambda one: len(one.name)).tool(name) if found else None
+def _lookup(process: Platform | ServiceContext) -> Lookup:
+    return Lookup(process.plugins.by_name(Tool), process.plugins.by_name(ToolSource))
 
 
 async def _prepared(

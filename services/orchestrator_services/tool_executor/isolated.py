@@ -6,8 +6,6 @@ from typing import Any
 
 from orchestrator.sdk import ProcessPool, ServiceContext, Target, Tool, run_isolated
 from orchestrator.sdk.messages import commands
-from orchestrator_services.tool_executor.result_bounds import NO_BOUNDS
-from orchestrator_services.tool_executor.results import jsonable
 from orchestrator_services.tool_executor.settings import ToolExecutorSettings
 
 
@@ -27,6 +25,4 @@ async def isolated(
     tool: Tool, given: Mapping[str, Any], message: commands.ExecuteTool, context: ServiceContext
 ) -> Any:
     """Runs a tool in a process of its own and returns its output as plain JSON data."""
-    output = await run_isolated(tool, given, context, message.timeout_ms / 1000, processes())
-    # The limits of the run say what it may return.
-    return jsonable(output, tool.name, NO_BOUNDS)
+    return await run_isolated(tool, given, context, message.timeout_ms / 1000, processes())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from orchestrator.sdk import ToolDefinition, ToolSource, contained, failure_of
+from orchestrator_services.tool_executor.lookup import Lookup
 from orchestrator_services.tool_executor.usable import Usable
 
 logger: Final = logging.getLogger(__name__)
@@ -26,10 +27,15 @@ class Listing:
     """The tools of several sources, which are asked side by side."""
 
     def __init__(
-        self, sources: Sequence[ToolSource], backoff: Backoff | None = None, timeout_s: float = 30.0
+        self,
+        sources: Sequence[ToolSource],
+        lookup: Lookup,
+        backoff: Backoff | None = None,
+        timeout_s: float = 30.0,
     ) -> None:
         """`timeout_s` is how long a source may be silent before that is logged, and it counts as asked."""
         self._sources = sources
+        self._lookup = lookup
         self._timeout_s = timeout_s
         self._backoff = backoff or Backoff()
         self._found: asyncio.Queue[Found] = asyncio.Queue()
@@ -69,7 +75,7 @@ class Listing:
     async def _ask(self, source: ToolSource, asked: asyncio.Event) -> None:
         """Asks until the source ends on its own."""
         delay = self._backoff.first
-        usable = Usable(source.name)
+        usable = Usable(source, self._lookup)
 
         async def take() -> None:
             nonlocal delay

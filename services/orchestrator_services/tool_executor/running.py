@@ -4,8 +4,7 @@ import inspect
 from functools import partial
 from typing import Any
 
-from orchestrator.sdk import PermanentError, Tool, contained
-from orchestrator_services.tool_executor.results import jsonable
+from orchestrator.sdk import PermanentError, Tool, contained, jsonable
 from orchestrator_services.tool_executor.threads import in_thread
 
 

@@ -4,51 +4,75 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from orchestrator.sdk import ToolDefinition, problem_of_tool_name
+from orchestrator.sdk import ToolDefinition, ToolSource, problem_of_tool_name
+from orchestrator_services.tool_executor.lookup import Lookup
 from orchestrator_services.tool_lists import MOST_SHOWN, MOST_TOOLS, shown
 
 logger: Final = logging.getLogger(__name__)
 
 
 class Usable:
-    """What one source names that can be announced. What cannot is logged, once while it stays the same."""
+    """What one source names that can be announced. What cannot is logged, once while it stays the same.
 
-    def __init__(self, source: str) -> None:
+    Nor can what would not run: a name that leads to another plug-in of this process. That is logged once for each
+    plug-in that is in the way, however many names lead to it.
+    """
+
+    def __init__(self, source: ToolSource, lookup: Lookup) -> None:
         self._source = source
+        self._lookup = lookup
         self._logged = ""
+        self._in_the_way: set[tuple[str, str]] = set()
+        """Role and name of those that were logged."""
 
     def of(self, definitions: Sequence[ToolDefinition]) -> list[ToolDefinition]:
         kept: dict[str, ToolDefinition] = {}
         problems: list[str] = []
         left_out = 0
         for definition in definitions:
-            problem = self._problem(definition.name, kept)
-            if problem is None:
+            if problem := self._problem(definition.name, kept):
+                left_out += 1
+                if len(problems) < MOST_SHOWN:
+                    problems.append(f"{shown(definition.name)}: {problem}")
+            elif self._is_its_own(definition.name):
                 kept[definition.name] = definition
-                continue
-            left_out += 1
-            if len(problems) < MOST_SHOWN:
-                problems.append(f"{shown(definition.name)}: {problem}")
         self._log(left_out, "; ".join(problems))
         return list(kept.values())
 
     def _problem(self, name: str, kept: dict[str, ToolDefinition]) -> str | None:
         if problem := problem_of_tool_name(name):
             return problem
-        if not name.startswith(f"{self._source}.") or name == f"{self._source}.":
-            return f"it does not begin with {self._source}. and go on"
+        if not name.startswith(f"{self._source.name}.") or name == f"{self._source.name}.":
+            return f"it does not begin with {self._source.name}. and go on"
         if name in kept:
             return "it is named twice; the first counts"
         if len(kept) >= MOST_TOOLS:
             return f"{MOST_TOOLS} tools come before it, the most that a source may have"
         return None
 
+    def _is_its_own(self, name: str) -> bool:
+        """Whether the source's tool would run under that name."""
+        owner = self._lookup.owner(name)
+        if owner is None or owner is self._source:
+            return True
+        if (key := (owner.role, owner.name)) not in self._in_the_way:
+            self._in_the_way.add(key)
+            logger.warning(
+                "the tool %s of %s is left out, others run: the name is that of %s %s, in a module of this process; "
+                "rename one of the two",
+                shown(name),
+                self._source.name,
+                "a tool of the tool source" if isinstance(owner, ToolSource) else "the plug-in",
+                owner.name,
+            )
+        return False
+
     def _log(self, left_out: int, problems: str) -> None:
         if (text := f"{left_out}: {problems}") != self._logged and left_out:
             logger.warning(
                 "%d tools of %s are left out, the others run: %s%s",
                 left_out,
-                self._source,
+                self._source.name,
                 problems,
                 " …" if left_out > MOST_SHOWN else "",
             )

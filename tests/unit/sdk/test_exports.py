@@ -9,6 +9,8 @@ from orchestrator.sdk import messages
 from orchestrator.sdk.roles import ROLES
 
 SDK = {
+    "OUTPUT_LIMIT",
+    "OUTPUT_NOT_JSON",
     "Activity",
     "Bundle",
     "CallKind",
@@ -101,8 +103,10 @@ SDK = {
     "evaluator",
     "failure_of",
     "is_of_type",
+    "jsonable",
     "middleware",
     "milliseconds",
+    "output_not_json",
     "parse_documents",
     "parse_playbooks",
     "planner",
@@ -149,8 +153,6 @@ MESSAGES = {
     "fill_content",
     "idempotency_key",
     "json_value",
-    "not_finite",
-    "not_finite_text",
     "read_json",
     "replace",
     "rest_of",

@@ -21,6 +21,7 @@ from orchestrator.messages.types import FailureKind
 from orchestrator.sdk import IsolatedCall, Isolation, PermanentError, ProcessPool, Target, Tool, tool
 from orchestrator.sdk.isolation.templates import templates
 from tests.support import isolated, isolated_threads
+from tests.support.not_json import NOT_JSON
 from tests.support.processes import PATIENCE_S
 from tests.unit.services.support import World, plain
 from tests.unit.services.test_tool_executor import execution
@@ -166,7 +167,26 @@ class TestHowItFails:
         with pytest.raises(PermanentError, match=r"lost cannot be loaded .* ModuleNotFoundError"):
             await ProcessPool(1).run(call)
 
-    @pytest.mark.parametrize("kind", ["junk", "huge"])
+    @pytest.mark.parametrize("what", NOT_JSON)
+    async def test_what_json_cannot_hold_fails_as_it_does_in_the_executor(self, what: str) -> None:
+        results: list[Any] = []
+
+        @tool("isolated.unreadable")
+        def here(what: str) -> Any:
+            results.append(NOT_JSON[what]())
+            return results[0]
+
+        alone, together = [await failure(one, {"what": what}) for one in (isolated.unreadable, here)]
+
+        assert (alone.kind, alone.code) == (FailureKind.PERMANENT, "output_not_json")
+        assert alone == together
+        if what == "an open file":
+            results[0].close()
+
+    async def test_a_report_that_json_cannot_hold_is_dropped(self) -> None:
+        assert plain((await run(isolated.reports_odd)).output) == "done"
+
+    @pytest.mark.parametrize("kind", isolated.NO_REPLIES)
     async def test_what_a_hostile_process_writes_is_no_reply(self, kind: str) -> None:
         failed = await failure(isolated.forges, {"kind": kind})
 

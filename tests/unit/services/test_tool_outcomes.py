@@ -2,24 +2,19 @@
 
 import asyncio
 import collections
-import dataclasses
 import enum
 import itertools
 import math
 import re
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Callable, Iterator
-from decimal import Decimal
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import pydantic
 import pytest
 from msgspec.structs import replace
 from orchestrator_services import tool_executor
-from orchestrator_services.tool_executor.result_bounds import Survey, survey
-from orchestrator_services.tool_executor.results import BOUNDS
 
 from orchestrator.bus.avro.schema_ids import CatalogueIds
 from orchestrator.bus.codec import Codec
@@ -27,6 +22,9 @@ from orchestrator.messages import events
 from orchestrator.messages.types import Document, FailureKind, Reference
 from orchestrator.messages.values import json_value
 from orchestrator.sdk import Output, Tool, tool
+from orchestrator.sdk.result_bounds import Survey, survey
+from orchestrator.sdk.results import BOUNDS
+from tests.support.not_json import NOT_JSON, Frozen, Model
 from tests.support.raised import RAISED, Panic
 from tests.unit.services.support import World, plain
 from tests.unit.services.test_tool_executor import execution, run
@@ -89,21 +87,6 @@ async def test_what_a_validator_of_arguments_raises_is_one_reply() -> None:
     assert failed.failure.message == "Panic: in a validator"
 
 
-@dataclasses.dataclass(frozen=True)
-class Frozen:
-    rows: Any
-
-
-class Model(pydantic.BaseModel):
-    rows: Any
-
-
-def contains_itself(*others: Any) -> Any:
-    found: list[Any] = [*others]
-    found.append(found)
-    return found
-
-
 def laughs() -> Any:
     """A few lists in memory, and a hundred million items as JSON."""
     found: Any = 1
@@ -112,50 +95,8 @@ def laughs() -> Any:
     return found
 
 
-def deep() -> Any:
-    found: Any = 1
-    for _ in range(100_000):
-        found = [found]
-    return found
-
-
-async def asynchronous() -> AsyncIterator[int]:
-    yield 1
-
-
 def counting() -> Iterator[int]:
     yield from itertools.count()
-
-
-def counting_to(most: int) -> Iterator[int]:
-    yield from range(most)
-
-
-class Amounts(pydantic.BaseModel):
-    rows: list[Any]
-
-
-NOT_JSON: dict[str, Callable[[], Any]] = {
-    "NaN": lambda: math.nan,
-    "infinity in a list": lambda: {"rows": [[1.0, -math.inf]]},
-    "NaN in a model": lambda: Model(rows=[math.nan]),
-    "NaN in a dataclass": lambda: Frozen({"x": math.nan}),
-    "NaN of a Decimal": lambda: Decimal("NaN"),
-    "infinity of a Decimal in a list": lambda: {"rows": [[Decimal("-Infinity")]]},
-    "a signalling NaN beside an iterator": lambda: {"x": counting_to(3), "y": Decimal("sNaN")},
-    "NaN of a Decimal in a model": lambda: Amounts(rows=[Decimal("NaN")]),
-    "a complex number": lambda: {"rows": [1j]},
-    "half a character": lambda: "half \ud800",
-    "half a character in a key": lambda: {"half \ud800": 1},
-    "an object": object,
-    "a list that contains itself": contains_itself,
-    "deep lists": deep,
-    "NaN in a list that contains itself": lambda: contains_itself(math.nan),
-    "NaN in lists that contain themselves": lambda: contains_itself([contains_itself()] * 1_000, math.nan),
-    "an asynchronous generator": asynchronous,
-    "an open file": lambda: Path("/dev/null").open("rb"),  # noqa: SIM115
-    "two keys of one name": lambda: {1: "a", "1": "b"},
-}
 
 
 TEXT = "x" * 1_000_000

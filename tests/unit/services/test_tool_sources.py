@@ -2,14 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Any
 
 import pytest
-from orchestrator_services.tool_executor.listing import Backoff, Listing
+from orchestrator_services.tool_executor import handlers
+from orchestrator_services.tool_executor.listing import Backoff, Found, Listing
+from orchestrator_services.tool_executor.lookup import Lookup
+from orchestrator_services.tool_executor.pools import Pool
 
 from orchestrator.messages import events
 from orchestrator.sdk import FailureKind, InvalidInput, Tool, ToolDefinition, ToolSource, tool
 from orchestrator.testing import Harness
+from tests.support.processes import PATIENCE_S
 
 PLAYBOOK = """
 playbook: shelf
@@ -29,6 +34,14 @@ def shelf(name: str) -> Tool:
     return looked
 
 
+def listed(*sources: ToolSource, **options: Any) -> AsyncGenerator[Found, None]:
+    return Listing(sources, Lookup({}, {one.name: one for one in sources}), **options).found()
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+
+
 async def silence() -> AsyncIterator[Sequence[ToolDefinition]]:
     await asyncio.Event().wait()
     yield []
@@ -37,7 +50,8 @@ async def silence() -> AsyncIterator[Sequence[ToolDefinition]]:
 class Shelves:
     """Answers when it is open, and whenever somebody moves a shelf."""
 
-    def __init__(self, *names: str, is_open: bool = True) -> None:
+    def __init__(self, *names: str, name: str = "shelves", is_open: bool = True) -> None:
+        self.name = name
         self.names = names
         self.is_open = is_open
         self.asked = 0
@@ -45,14 +59,14 @@ class Shelves:
 
     @property
     def source(self) -> ToolSource:
-        return ToolSource("shelves", self.definitions, shelf)
+        return ToolSource(self.name, self.definitions, shelf)
 
     async def definitions(self) -> AsyncIterator[Sequence[ToolDefinition]]:
         self.asked += 1
         while True:
             if not self.is_open:
                 raise ConnectionError("nobody is there")
-            yield [shelf(f"shelves.{name}").definition for name in self.names]
+            yield [shelf(f"{self.name}.{name}").definition for name in self.names]
             await self.moved.wait()
             self.moved.clear()
 
@@ -89,8 +103,8 @@ async def test_a_source_that_does_not_answer_leaves_other_tools_alone(
 
 
 async def test_definitions_come_at_once_and_follow_changes() -> None:
-    shelves, closed = Shelves("upper"), Shelves("never", is_open=False)
-    found = Listing([shelves.source, closed.source], Backoff(first=0.001)).found()
+    shelves, closed = Shelves("upper"), Shelves("never", name="closed", is_open=False)
+    found = listed(shelves.source, closed.source, backoff=Backoff(first=0.001))
 
     first = await anext(found)
     all_were_asked = await anext(found)
@@ -105,7 +119,7 @@ async def test_definitions_come_at_once_and_follow_changes() -> None:
         ["shelves.upper"],
         [],
         ["shelves.upper", "shelves.lower"],
-        ["shelves.never"],
+        ["closed.never"],
     ]
     assert closed.asked > 1
 
@@ -114,7 +128,7 @@ async def test_a_silent_source_does_not_keep_others_from_being_announced(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     silent, empty = ToolSource("silent", silence, shelf), ToolSource("empty", Shelves().definitions, shelf)
-    found = Listing([silent, empty, Shelves("upper").source], timeout_s=0.01).found()
+    found = listed(silent, empty, Shelves("upper").source, timeout_s=0.01)
 
     first = await anext(found)
     all_were_asked = await anext(found)
@@ -159,7 +173,7 @@ async def test_what_has_no_name_of_a_tool_is_left_out_and_said_once(
         yield [ToolDefinition(name=name, version=str(at)) for at, name in enumerate(names)]
         await again.wait()
 
-    found = Listing([ToolSource("shelves", definitions, shelf)]).found()
+    found = listed(ToolSource("shelves", definitions, shelf))
     kept = [await anext(found), await anext(found)]
     await found.aclose()
 
@@ -169,3 +183,47 @@ async def test_what_has_no_name_of_a_tool_is_left_out_and_said_once(
     assert record.getMessage().startswith("8 tools of shelves are left out, the others run: 'shelves.': ")
     assert len(record.getMessage()) < 1_000
     assert "\x1b" not in record.getMessage()
+
+
+@pytest.mark.parametrize("pool", ["", "gpu"])
+async def test_the_name_of_a_plug_in_stays_the_plug_ins(
+    pool: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @tool("shelves.order", at_most_once=True, pool=pool)
+    def order(pieces: int) -> str:
+        return f"ordered {pieces}"
+
+    monkeypatch.setattr(handlers, "POOL", Pool("common"))
+    shelves = Shelves("order", "upper")
+
+    async with Harness(order, shelves.source, documents=[PLAYBOOK]) as harness:
+        shelves.names = ("order", "upper", "lower")
+        shelves.moved.set()
+        async with asyncio.timeout(PATIENCE_S):
+            while "shelves.lower" not in harness.definitions.tools:  # noqa: ASYNC110 - nothing is set then
+                await asyncio.sleep(0)
+        announced = [one.tool for one in harness.produced if isinstance(one, events.ToolDefined)]
+
+    named = [one for one in announced if one.name == "shelves.order"]
+    assert named == ([] if pool else [order.definition])
+    assert warnings_in(caplog) == [
+        "the tool 'shelves.order' of shelves is left out, others run: the name is that of the plug-in shelves.order, "
+        "in a module of this process; rename one of the two"
+    ]
+
+
+async def test_a_name_of_two_sources_is_that_of_the_one_which_runs_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    wide, narrow = Shelves("old.upper", "old.gone", "upper"), Shelves("upper", name="shelves.old")
+    async with Harness(wide.source, narrow.source) as harness:
+        announced = [one.tool.name for one in harness.produced if isinstance(one, events.ToolDefined)]
+
+    assert sorted(name for name in announced if name.startswith("shelves.")) == [
+        "shelves.old.upper",
+        "shelves.upper",
+    ]
+    assert warnings_in(caplog) == [
+        "the tool 'shelves.old.upper' of shelves is left out, others run: the name is that of a tool of the tool "
+        "source shelves.old, in a module of this process; rename one of the two"
+    ]

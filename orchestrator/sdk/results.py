@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from pydantic_core import to_jsonable_python
 
-from orchestrator.sdk import PermanentError, described
-from orchestrator.sdk.messages import not_finite, not_finite_text
-from orchestrator_services.tool_executor.result_bounds import (
+from orchestrator.messages.values import not_finite, not_finite_text
+from orchestrator.sdk.errors import PermanentError
+from orchestrator.sdk.failures import described
+from orchestrator.sdk.isolation.outcome import OUTPUT_LIMIT
+from orchestrator.sdk.result_bounds import (
     SCALARS,
     Bounds,
     Measure,
@@ -21,7 +23,6 @@ from orchestrator_services.tool_executor.result_bounds import (
 )
 
 OUTPUT_NOT_JSON: Final = "output_not_json"
-OUTPUT_LIMIT: Final = "output_limit"
 
 BOUNDS: Final = Bounds()
 

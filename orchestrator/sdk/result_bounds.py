@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pydantic
 
-from orchestrator.sdk.messages import not_finite, not_finite_text
+from orchestrator.messages.values import not_finite, not_finite_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Bounds:
 
 
 NO_BOUNDS: Final = Bounds(sys.maxsize, sys.maxsize)
-"""For what has been bounded already."""
+"""For what is bounded otherwise: a process of its own has limits of memory and of output."""
 
 
 class TooLargeError(Exception):
