@@ -11,7 +11,8 @@ NUMBER: Final = r"\s*-?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\s*"
 INTEGER: Final = r"\s*-?(0|[1-9]\d*)\s*"
 DAY: Final = r"\d{4}-\d{2}-\d{2}"
 CLOCK: Final = r"\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?"
-ZONE: Final = r"(Z|[-+]\d{2}(:?\d{2})?)"
+# Offsets of RFC 3339: DuckDB takes +99:00 too, and is four days off.
+ZONE: Final = r"(Z|[-+]([01]\d|2[0-3])(:?[0-5]\d)?)"
 TYPES: Final = {
     "BOOLEAN": r"(?i)\s*(true|false)\s*",
     "BIGINT": INTEGER,
@@ -39,7 +40,7 @@ def typed(connection: duckdb.DuckDBPyConnection, table: str, column: str, kinds:
     are quoted names."""
     kind = "VARCHAR"
     if holds(connection, table, f"{column} IS NOT NULL"):
-        kind = next((one for one in kinds if not holds(connection, table, _misfit(column, one))), kind)
+        kind = next((one for one in kinds if not holds(connection, table, misfit(column, one))), kind)
     if kind != "VARCHAR":
         connection.execute(f"ALTER TABLE {table} ALTER {column} TYPE {kind}")
     return kind
@@ -51,13 +52,15 @@ def holds(connection: duckdb.DuckDBPyConnection, table: str, condition: str) -> 
     return found.fetchone() is not None
 
 
-def _misfit(column: str, kind: str) -> str:
+def misfit(column: str, kind: str) -> str:
     """The condition of a value that does not have the form of a type, does not fit into it, or loses digits."""
     wrong = [f"NOT regexp_full_match({column}, '{TYPES[kind]}')", f"try_cast({column} AS {kind}) IS NULL"]
     if kind == "DOUBLE":
         number = f"try_cast({column} AS DOUBLE)"
         digits = f"trim(regexp_replace({column}, '[eE].*|[^0-9]', '', 'g'), '0')"
-        written = f"format('{{:.' || (length({digits}) - 1) || 'e}}', abs({number}))"
+        # DuckDB computes it for values too that other conditions have decided, in an order of its own.
+        places = f"least(greatest(length({digits}) - 1, 0), {MOST_DIGITS})"
+        written = f"format('{{:.' || {places} || 'e}}', abs({number}))"
         wrong += [
             f"regexp_full_match({column}, '{INEXACT}')",
             f"NOT isfinite({number})",
