@@ -1,10 +1,11 @@
 """Types that columns of text may have, and what they would lose by them. The same for all files."""
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
 import duckdb
+
+from orchestrator.sdk.messages import LEAST_NORMAL, MOST_DIGITS, SURE_DIGITS
 
 NUMBER: Final = r"\s*-?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\s*"
 # With a plus it may be a telephone number.
@@ -27,12 +28,6 @@ TYPES: Final = {
 TIMES: Final = ("DATE", "TIME", "TIMESTAMP", "TIMESTAMPTZ")
 # As numbers they would lose what they say: leading zeros, and digits beyond those that a DOUBLE keeps.
 INEXACT: Final = r"\s*-?(0\d+.*|\d{16,})\s*"
-SURE_DIGITS: Final = 15
-"""A DOUBLE keeps as many of every number."""
-MOST_DIGITS: Final = 17
-"""As many name one DOUBLE, so programs that write them write no more."""
-LEAST_NORMAL: Final = 2.2250738585072014e-308
-"""A DOUBLE nearer to zero keeps fewer digits."""
 
 
 def typed(connection: duckdb.DuckDBPyConnection, table: str, column: str, kinds: Iterable[str]) -> str:
@@ -66,20 +61,7 @@ def misfit(column: str, kind: str) -> str:
             f"NOT isfinite({number})",
             f"({digits} <> '' AND abs({number}) < {LEAST_NORMAL})",
             f"length({digits}) > {MOST_DIGITS}",
-            # As `is_kept`.
+            # As `keeps_digits`.
             f"(length({digits}) > {SURE_DIGITS} AND replace(split_part({written}, 'e', 1), '.', '') <> {digits})",
         ]
     return f"{column} IS NOT NULL AND ({' OR '.join(wrong)})"
-
-
-def is_kept(number: str) -> bool:
-    """Whether a DOUBLE keeps all digits of a number: written with as many, it is the same number again."""
-    if len(number) <= SURE_DIGITS and "e" not in number and "E" not in number:
-        return True
-    digits = re.split("[eE]", number, maxsplit=1)[0].lstrip("-").replace(".", "").strip("0")
-    if not digits:
-        return True
-    if len(digits) > MOST_DIGITS or abs(float(number)) < LEAST_NORMAL:
-        return False
-    written = f"{abs(float(number)):.{len(digits) - 1}e}".partition("e")[0]
-    return written.replace(".", "") == digits

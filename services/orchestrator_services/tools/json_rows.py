@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orchestrator_services.tools.column_types import is_kept
+from orchestrator.sdk.messages import keeps_digits
 from orchestrator_services.tools.text_files import UnreadableError, Wrong
 
 LARGEST_INTEGER: Final = (1 << 64) - 1
@@ -164,7 +164,7 @@ def problem_of(text: str, exact: Collection[str]) -> str:
     if _after_space(text, end) != len(text):
         return "has something behind its record"
     numbers = (record[key] for key in exact if isinstance(record.get(key), _Digits))
-    return next((_lossy(number) for number in numbers if not is_kept(number)), "")
+    return next((_lossy(number) for number in numbers if not keeps_digits(number)), "")
 
 
 _OBJECT: Final = object()
@@ -206,7 +206,7 @@ def _integer(digits: str) -> int:
 def _float(digits: str) -> float:
     if math.isinf(float(digits)):
         raise _UnfitError(f"has the number {digits[:30]}, which is too large")
-    if not is_kept(digits):
+    if not keeps_digits(digits):
         raise _UnfitError(f"{_lossy(digits)}: write it as text")
     return 0.0
 
