@@ -22,3 +22,8 @@ class ContractError(OrchestratorError):
 
 class UnavailableError(OrchestratorError):
     """A broker, registry or store does not respond. May be retried."""
+
+
+def unforeseen(error: BaseException | None) -> BaseException | None:
+    """The error if a log is to show its stack; None for one that was raised on purpose, whose text says what to do."""
+    return None if isinstance(error, OrchestratorError) else error

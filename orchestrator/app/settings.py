@@ -30,6 +30,8 @@ TRACE_URL: Final = f"http://127.0.0.1:16686/trace/{TRACE_ID}"
 _KAFKA: Final = "ORCHESTRATOR_KAFKA_"
 _REGISTRY: Final = "ORCHESTRATOR_SCHEMA_REGISTRY_"
 _LISTS: Final = frozenset({"modules", "schema_subjects"})
+_TABLES: Final = ("kafka", "schema_registry")
+"""What is passed through to clients."""
 _CLOSE: Final = 0.85
 SHORTEST_KEY: Final = 32
 """Characters of a key of calls."""
@@ -164,7 +166,10 @@ def load(
     in_environment = _from_environment(environment, problems)
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     merged = {**in_file, **in_environment, **given}
-    for table in ("kafka", "schema_registry"):
+    for table in _TABLES:
+        if not isinstance(in_file.get(table, {}), dict):
+            problems.append(f"{table} (in the file): it is a table, written as [{table}]")
+            del in_file[table]
         merged[table] = {**in_file.get(table, {}), **in_environment.get(table, {}), **given.get(table, {})}
     sources = {"flag": given, "environment": in_environment}
     try:
@@ -178,6 +183,9 @@ def load(
 
 def _explained(problem: Any, sources: Mapping[str, Any]) -> str:
     name = str(problem["loc"][0]) if problem["loc"] else "settings"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if name in _TABLES:
+        return _explained_in_table(name, problem, message, sources)
     if problem["type"] == "extra_forbidden":
         return f"{name} is not a setting{_meant(name, Settings.model_fields)}"
     where = "in the file"
@@ -185,8 +193,20 @@ def _explained(problem: Any, sources: Mapping[str, Any]) -> str:
         where = f"given as --{name.replace('_', '-')}"
     elif name in sources["environment"]:
         where = f"from {VARIABLES}{name.upper()}"
-    message = str(problem["msg"]).removeprefix("Value error, ")
     return f"{name} ({where}): {message}"
+
+
+def _explained_in_table(
+    table: str, problem: Any, message: str, sources: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """A problem with what is passed through. Texts of the environment are what they should be, so a value that is none
+    is in the file."""
+    if keys := [str(key) for key in problem["loc"][1:]]:
+        if isinstance(problem["input"], dict):
+            message = "write a name with dots in quotes"
+        return f"{table}.{'.'.join(keys)} (in the file): {message}"
+    from_variables = f"from {VARIABLES}{table.upper()}_* or " if sources["environment"].get(table) else ""
+    return f"{table} ({from_variables}in the file): {message}"
 
 
 def _meant(name: str, known: Any) -> str:

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from orchestrator.bus.addresses import check_brokers, check_registries
 from orchestrator.bus.partitioning import PARTITIONER
+from orchestrator.messages.texts import short
 
 _OURS: Final = {
     "bootstrap.servers": "set bootstrap_servers",
@@ -25,6 +26,8 @@ _OURS: Final = {
     "auto.offset.reset": "each loop sets its own",
     "isolation.level": "consumers only read committed records",
 }
+_NO_TEXT: Final = re.compile(r".*_cb|on_\w+|logger|default\.topic\.config")
+"""What confluent-kafka takes beside librdkafka's settings: functions and objects."""
 _REGISTRY_DEFAULTS: Final[dict[str, Any]] = {"timeout": 10.0, "max.retries": 2, "retries.wait.ms": 200}
 _NUMBERS: Final = frozenset(
     {
@@ -77,23 +80,28 @@ class BusSettings(BaseModel):
             )
         return prefix
 
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _valid_servers(cls, servers: str) -> str:
+        check_brokers(servers)
+        return servers
+
     @field_validator("schema_registry_url")
     @classmethod
     def _valid_url(cls, url: str) -> str:
-        for one in url.split(","):
-            parts = urlsplit(one.strip())
-            if parts.scheme not in {"http", "https"} or not parts.hostname:
-                raise ValueError("a registry's address is a URL such as http://localhost:8081")
-            if parts.username or parts.password:
-                raise ValueError(
-                    "leave credentials out of the URL: set basic.auth.user.info of schema_registry to user:password"
-                )
+        check_registries(url)
         return url
 
     @field_validator("kafka")
     @classmethod
     def _passed_through(cls, kafka: Secrets) -> Secrets:
         problems = [f"{name} cannot be set: {_OURS[name]}" for name in kafka if name in _OURS]
+        problems += [f"{name} cannot be set: it is no text" for name in kafka if _NO_TEXT.fullmatch(name)]
+        problems += [
+            f"{short(name)} has a NUL character"
+            for name, value in kafka.items()
+            if "\0" in name + value.get_secret_value()
+        ]
         if problems:
             raise ValueError("; ".join(problems))
         return kafka

@@ -4,10 +4,13 @@ import json
 import math
 from typing import Any, Final
 
+from orchestrator.messages.numbers import keeps_digits
+
 
 def strict_json(text: str) -> Any:
     """The content. Raises `ValueError` for what readers take differently, or cannot hold: a key that comes twice, NaN,
-    numbers that are too large, half of a character; `json.JSONDecodeError` for what is no JSON."""
+    numbers that are too large or have more digits than a DOUBLE keeps, half of a character; `json.JSONDecodeError` for
+    what is no JSON."""
     content = _DECODER.decode(text)
     try:
         json.dumps(content, ensure_ascii=False).encode()
@@ -29,6 +32,8 @@ def _float(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
         raise ValueError(f"the number {digits[:30]} is too large")
+    if not keeps_digits(digits):
+        raise ValueError(f"the number {digits[:30]} has more digits than are kept: write it as text")
     return number
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, get_args, get_origin
 import pydantic
 
 from orchestrator.messages.bounds import MOST
+from orchestrator.messages.task_bounds import LONGEST_NAME
 from orchestrator.messages.types import RetryPolicy
 from orchestrator.sdk.durations import milliseconds
 from orchestrator.sdk.yaml_documents import Path
@@ -35,7 +36,7 @@ def _version(given: Any) -> Any:
     return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
 
 
-Name = Annotated[str, pydantic.Field(pattern=NAME)]
+Name = Annotated[str, pydantic.Field(pattern=NAME, max_length=LONGEST_NAME)]
 StepName = Annotated[str, pydantic.Field(pattern=STEP_NAME)]
 Duration = Annotated[
     int,
@@ -52,9 +53,11 @@ Duration = Annotated[
 ]
 Version = Annotated[
     str,
+    pydantic.Field(pattern=NAME, max_length=LONGEST_NAME),
     pydantic.BeforeValidator(_version),
-    pydantic.Field(pattern=NAME),
-    pydantic.WithJsonSchema({"anyOf": [{"type": "string", "pattern": NAME}, {"type": "integer"}]}),
+    pydantic.WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": NAME, "maxLength": LONGEST_NAME}, {"type": "integer"}]}
+    ),
 ]
 
 
@@ -102,6 +105,9 @@ def mistakes(model: type[Grammar], error: pydantic.ValidationError) -> Iterator[
                 yield path, str(problem["ctx"]["error"])
             case "string_pattern_mismatch":
                 yield path, _not_matching(problem["input"], problem["ctx"]["pattern"])
+            case "string_too_long":
+                most = problem["ctx"]["max_length"]
+                yield path, f"it has {len(problem['input'])} characters, and may have {most}"
             case _:
                 yield path, f"{problem['msg']}, not {problem['input']!r:.80}"
 

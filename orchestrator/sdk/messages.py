@@ -7,6 +7,7 @@ from orchestrator.messages.base import Command, Definition, Event, Message, Sess
 from orchestrator.messages.bounds import LONGEST_WAIT_MS
 from orchestrator.messages.filling import Room, fill_content, require_room
 from orchestrator.messages.identity import derived_id, idempotency_key
+from orchestrator.messages.numbers import LEAST_NORMAL, MOST_DIGITS, SURE_DIGITS, keeps_digits
 from orchestrator.messages.plans import dependencies
 from orchestrator.messages.texts import MOST_PROBLEMS, first_of, named, short
 from orchestrator.messages.timeouts import QUEUE_MS
@@ -14,10 +15,13 @@ from orchestrator.messages.usage import MOST_COUNTED, cost_at_most, rest_of, sha
 from orchestrator.messages.values import json_value, read_json, steps_named
 
 __all__ = [
+    "LEAST_NORMAL",
     "LONGEST_WAIT_MS",
     "MOST_COUNTED",
+    "MOST_DIGITS",
     "MOST_PROBLEMS",
     "QUEUE_MS",
+    "SURE_DIGITS",
     "Command",
     "Definition",
     "Event",
@@ -33,6 +37,7 @@ __all__ = [
     "first_of",
     "idempotency_key",
     "json_value",
+    "keeps_digits",
     "named",
     "read_json",
     "replace",

@@ -1,5 +1,6 @@
 """YAML files with several documents, read as JSON data with line numbers."""
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Any, Final, TypeAlias
 import yaml
 
 from orchestrator.errors import ConfigurationError
+from orchestrator.messages.numbers import keeps_digits
+from orchestrator.messages.texts import short
 from orchestrator.sdk.yaml_bounds import check_nodes, check_text
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -27,18 +30,17 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {}
-for _name, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", r"0|[-+]?[1-9][0-9]*", "-+0123456789"),
-    (
-        "float",
-        r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+",
-        "-+.0123456789",
-    ),
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("merge", r"<<", "<"),
-):
-    _Loader.add_implicit_resolver(_TAG + _name, re.compile(rf"^(?:{_pattern})$"), list(_first))
+_WHOLE: Final = "(0|[1-9][0-9]*)"
+_EXPONENT: Final = "[eE][-+]?[0-9]+"
+_FORMS: Final = {
+    _TAG + "bool": re.compile(r"true|True|TRUE|false|False|FALSE"),
+    _TAG + "int": re.compile(rf"[-+]?{_WHOLE}"),
+    _TAG + "float": re.compile(rf"[-+]?({_WHOLE}\.[0-9]*|\.[0-9]+)({_EXPONENT})?|[-+]?{_WHOLE}{_EXPONENT}"),
+    _TAG + "null": re.compile(r"~|null|Null|NULL|"),
+}
+for _tag, _form in _FORMS.items():
+    _Loader.add_implicit_resolver(_tag, re.compile(rf"^(?:{_form.pattern})$"), None)
+_Loader.add_implicit_resolver(_TAG + "merge", re.compile(r"^<<$"), ["<"])
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ def _walk(node: yaml.Node, path: Path, lines: dict[Path, int]) -> Iterator[tuple
         )
     elif isinstance(node, yaml.ScalarNode) and SURROGATE.search(node.value):
         yield line, "this text has half of a character (a lone surrogate)"
+    elif isinstance(node, yaml.ScalarNode):
+        yield from ((line, problem) for problem in _scalar_problems(node))
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             lines[*path, index] = item.start_mark.line + 1
@@ -122,6 +126,21 @@ def _walk(node: yaml.Node, path: Path, lines: dict[Path, int]) -> Iterator[tuple
             place: Path = path if key.tag == _TAG + "merge" else (*path, str(key.value))
             lines[place] = key.start_mark.line + 1
             yield from _walk(value, place, lines)
+
+
+def _scalar_problems(node: yaml.ScalarNode) -> Iterator[str]:
+    """What is no number or word of YAML 1.2 though its tag says so, and numbers that JSON's readers do not keep."""
+    form, written = _FORMS.get(node.tag), node.value
+    if form is None:
+        return
+    is_whole = _FORMS[_TAG + "int"].fullmatch(written) is not None
+    if not form.fullmatch(written) and not (node.tag == _TAG + "float" and is_whole):
+        tag = node.tag.replace(_TAG, "!!")
+        yield f"{short(written)!r} is no {tag} of YAML 1.2: write it as YAML 1.2 does, or leave out the tag"
+    elif node.tag == _TAG + "float" and math.isinf(float(written)):
+        yield f"the number {short(written)} is too large"
+    elif node.tag == _TAG + "float" and not keeps_digits(written):
+        yield f"the number {short(written)} has more digits than are kept: write it as text, in quotes"
 
 
 def _key_problems(key: yaml.Node, seen: set[str]) -> Iterator[tuple[int, str]]:

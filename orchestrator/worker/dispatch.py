@@ -16,7 +16,7 @@ from orchestrator.delivery.caps import DeadLetterCaps
 from orchestrator.delivery.dead_letters import HANDLE, bounded_dead_letter, dead_letter, has_dead_letter
 from orchestrator.delivery.failed_replies import TOO_LARGE, UNENCODABLE, failed_reply
 from orchestrator.delivery.sizes import RECORD_BYTES, size_of
-from orchestrator.errors import ContractError, OrchestratorError
+from orchestrator.errors import ContractError, OrchestratorError, unforeseen
 from orchestrator.messages.base import Command, Event, Message
 from orchestrator.messages.call_kinds import call_of
 from orchestrator.sdk.activities import Activity, begin
@@ -309,7 +309,7 @@ class Dispatcher:
             stage,
             work.received.location,
             failure.message,
-            exc_info=error,
+            exc_info=unforeseen(error),
         )
         handling.platform.metrics.count(DEAD_LETTERS, service=handling.service, stage=stage)
         if not work.dead_letters:

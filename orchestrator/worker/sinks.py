@@ -19,7 +19,7 @@ from orchestrator.bus.ports import Consumer, Position, Reading, Received, Start
 from orchestrator.bus.standalone import all_partitions
 from orchestrator.delivery.caps import DECODE, DeadLetterCaps
 from orchestrator.delivery.dead_letters import HANDLE, UNDECODABLE, unresolved
-from orchestrator.errors import ConfigurationError, OrchestratorError, UnavailableError
+from orchestrator.errors import ConfigurationError, UnavailableError, unforeseen
 from orchestrator.messages.base import Command, Event
 from orchestrator.messages.catalogue import matching
 from orchestrator.messages.events import MessageDeadLettered
@@ -108,7 +108,7 @@ class SinkRunner:
             finally:
                 sink.close()
         except BaseException as error:
-            logger.error("sink %s failed: %s", self.plugin.name, described(error), exc_info=error)
+            logger.error("sink %s failed: %s", self.plugin.name, described(error), exc_info=unforeseen(error))
             self.failure = as_exception(error)
 
     def _read_with(self, sink: Sink) -> None:
@@ -128,7 +128,7 @@ class SinkRunner:
                     logger.warning(
                         "sink %s returns to its stored positions: %s",
                         *(self.plugin.name, described(error)),
-                        exc_info=None if isinstance(error, OrchestratorError) else error,
+                        exc_info=unforeseen(error),
                     )
                     self._stop.wait(backoff_s)
                     backoff_s = min(backoff_s * 2, self._settings.max_backoff_s)

@@ -12,10 +12,10 @@ from confluent_kafka.admin import AdminClient
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.kafka import config
 from orchestrator.bus.kafka.consumer import KafkaConsumer
-from orchestrator.bus.kafka.errors import error_of
 from orchestrator.bus.kafka.logs import kafka_logger
 from orchestrator.bus.kafka.producer import KafkaProducer, KafkaTransactionalProducer
 from orchestrator.bus.kafka.refusals import admin_client
+from orchestrator.bus.kafka.rejections import text_of
 from orchestrator.bus.kafka.stats import observed
 from orchestrator.bus.kafka.topic_ids import ids_by_name
 from orchestrator.bus.kafka.topics import cluster_id, partition_counts
@@ -131,4 +131,4 @@ def _made(make: Callable[[], C]) -> C:
     try:
         return make()
     except KafkaException as error:
-        raise ConfigurationError(f"librdkafka rejects the settings: {error_of(error).str()}") from error
+        raise ConfigurationError(f"librdkafka rejects the settings: {text_of(error)}") from error

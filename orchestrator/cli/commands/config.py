@@ -35,6 +35,7 @@ def check(shell: Shell, module: Modules = None) -> None:
     settings: Settings | None = None
     try:
         settings = shell.settings(modules=tuple(module) if module else None)
+        problems += _client_problems(settings)
         settings.values()
     except ConfigurationError as error:
         problems += error.problems
@@ -70,6 +71,12 @@ def show(shell: Shell, module: Modules = None) -> None:
     # URLs hold passwords too.
     shown = Redaction(settings.secrets).content(shown)
     shell.show(shown, lambda shown: shown, _write_settings)
+
+
+def _client_problems(settings: "Settings") -> list[str]:
+    from orchestrator.bus.kafka.rejections import rejections
+
+    return [f"kafka: librdkafka rejects the settings: {why}" for why in rejections(settings.bus)]
 
 
 def _plugin_problems(modules: Iterable[str]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from orchestrator.sdk import (
     OUTPUT_LIMIT,
     OUTPUT_NOT_JSON,
+    ConfigurationError,
     ContractError,
     Failure,
     FailureKind,
@@ -96,7 +97,8 @@ async def execute_tool(message: commands.ExecuteTool, context: ServiceContext) -
         failure = _failure(error, tool, message, at_most_once)
         if not isinstance(error, HandlerError):
             # It is not one of those that its author had in mind: the reply has no stack.
-            logger.warning("tool %s failed: %s", tool.name, failure.message, exc_info=error)
+            stack = None if isinstance(error, ConfigurationError) else error
+            logger.warning("tool %s failed: %s", tool.name, failure.message, exc_info=stack)
         usage = context.usage(started, tool_calls=1)
         return _failed(message, context, failure, usage, repeatable=not at_most_once)
     return context.write(

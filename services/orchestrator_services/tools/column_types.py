@@ -1,17 +1,19 @@
 """Types that columns of text may have, and what they would lose by them. The same for all files."""
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
 import duckdb
+
+from orchestrator.sdk.messages import LEAST_NORMAL, MOST_DIGITS, SURE_DIGITS
 
 NUMBER: Final = r"\s*-?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\s*"
 # With a plus it may be a telephone number.
 INTEGER: Final = r"\s*-?(0|[1-9]\d*)\s*"
 DAY: Final = r"\d{4}-\d{2}-\d{2}"
 CLOCK: Final = r"\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?"
-ZONE: Final = r"(Z|[-+]\d{2}(:?\d{2})?)"
+# Offsets of RFC 3339: DuckDB takes +99:00 too, and is four days off.
+ZONE: Final = r"(Z|[-+]([01]\d|2[0-3])(:?[0-5]\d)?)"
 TYPES: Final = {
     "BOOLEAN": r"(?i)\s*(true|false)\s*",
     "BIGINT": INTEGER,
@@ -26,12 +28,6 @@ TYPES: Final = {
 TIMES: Final = ("DATE", "TIME", "TIMESTAMP", "TIMESTAMPTZ")
 # As numbers they would lose what they say: leading zeros, and digits beyond those that a DOUBLE keeps.
 INEXACT: Final = r"\s*-?(0\d+.*|\d{16,})\s*"
-SURE_DIGITS: Final = 15
-"""A DOUBLE keeps as many of every number."""
-MOST_DIGITS: Final = 17
-"""As many name one DOUBLE, so programs that write them write no more."""
-LEAST_NORMAL: Final = 2.2250738585072014e-308
-"""A DOUBLE nearer to zero keeps fewer digits."""
 
 
 def typed(connection: duckdb.DuckDBPyConnection, table: str, column: str, kinds: Iterable[str]) -> str:
@@ -39,7 +35,7 @@ def typed(connection: duckdb.DuckDBPyConnection, table: str, column: str, kinds:
     are quoted names."""
     kind = "VARCHAR"
     if holds(connection, table, f"{column} IS NOT NULL"):
-        kind = next((one for one in kinds if not holds(connection, table, _misfit(column, one))), kind)
+        kind = next((one for one in kinds if not holds(connection, table, misfit(column, one))), kind)
     if kind != "VARCHAR":
         connection.execute(f"ALTER TABLE {table} ALTER {column} TYPE {kind}")
     return kind
@@ -51,32 +47,21 @@ def holds(connection: duckdb.DuckDBPyConnection, table: str, condition: str) -> 
     return found.fetchone() is not None
 
 
-def _misfit(column: str, kind: str) -> str:
+def misfit(column: str, kind: str) -> str:
     """The condition of a value that does not have the form of a type, does not fit into it, or loses digits."""
     wrong = [f"NOT regexp_full_match({column}, '{TYPES[kind]}')", f"try_cast({column} AS {kind}) IS NULL"]
     if kind == "DOUBLE":
         number = f"try_cast({column} AS DOUBLE)"
         digits = f"trim(regexp_replace({column}, '[eE].*|[^0-9]', '', 'g'), '0')"
-        written = f"format('{{:.' || (length({digits}) - 1) || 'e}}', abs({number}))"
+        # DuckDB computes it for values too that other conditions have decided, in an order of its own.
+        places = f"least(greatest(length({digits}) - 1, 0), {MOST_DIGITS})"
+        written = f"format('{{:.' || {places} || 'e}}', abs({number}))"
         wrong += [
             f"regexp_full_match({column}, '{INEXACT}')",
             f"NOT isfinite({number})",
             f"({digits} <> '' AND abs({number}) < {LEAST_NORMAL})",
             f"length({digits}) > {MOST_DIGITS}",
-            # As `is_kept`.
+            # As `keeps_digits`.
             f"(length({digits}) > {SURE_DIGITS} AND replace(split_part({written}, 'e', 1), '.', '') <> {digits})",
         ]
     return f"{column} IS NOT NULL AND ({' OR '.join(wrong)})"
-
-
-def is_kept(number: str) -> bool:
-    """Whether a DOUBLE keeps all digits of a number: written with as many, it is the same number again."""
-    if len(number) <= SURE_DIGITS and "e" not in number and "E" not in number:
-        return True
-    digits = re.split("[eE]", number, maxsplit=1)[0].lstrip("-").replace(".", "").strip("0")
-    if not digits:
-        return True
-    if len(digits) > MOST_DIGITS or abs(float(number)) < LEAST_NORMAL:
-        return False
-    written = f"{abs(float(number)):.{len(digits) - 1}e}".partition("e")[0]
-    return written.replace(".", "") == digits

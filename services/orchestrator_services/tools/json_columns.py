@@ -12,7 +12,8 @@ from typing import Any, Final, TypeAlias
 
 import duckdb
 
-from orchestrator_services.tools.column_types import TIMES, is_kept, typed
+from orchestrator.sdk.messages import keeps_digits
+from orchestrator_services.tools.column_types import TIMES, typed
 from orchestrator_services.tools.csv_tables import quoted
 from orchestrator_services.tools.text_files import UnreadableError
 
@@ -114,7 +115,7 @@ def refuse_lost_digits(
     found: list[str] = []
 
     def integer(digits: str) -> int:
-        if is_kept(digits):
+        if keeps_digits(digits):
             return 0
         found.append(digits)
         return _Lossy(digits)

@@ -6,17 +6,18 @@ A file is an array of records, or records one after the other, as in JSON Lines.
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orchestrator_services.tools.column_types import is_kept
+from orchestrator.sdk.messages import keeps_digits
 from orchestrator_services.tools.text_files import UnreadableError, Wrong
 
 LARGEST_INTEGER: Final = (1 << 64) - 1
 SMALLEST_INTEGER: Final = -(1 << 63)
 """Beyond them DuckDB reads a number as a DOUBLE, without its last digits."""
 SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+HALF_CHARACTER: Final = "has a lone surrogate: half of a character"
 SPACE: Final = re.compile(r"[ \t\r\n]*")
 
 
@@ -123,7 +124,7 @@ def _encodable(text: str, begin: int, end: int) -> None:
         try:
             json.dumps(json.loads(part), ensure_ascii=False).encode()
         except UnicodeEncodeError:
-            raise _UnfitError("has a lone surrogate: half of a character") from None
+            raise _UnfitError(HALF_CHARACTER) from None
 
 
 class _Lines:
@@ -145,17 +146,53 @@ def _after_space(text: str, position: int) -> int:
     return found.end() if found else position
 
 
+def problem_of(text: str, exact: Collection[str]) -> str:
+    """What is wrong with a text that is to be one object; empty if nothing. Its numbers under the keys `exact` have
+    to keep their digits in SQL; others do not count."""
+    try:
+        record, end = _DIGITS.raw_decode(text)
+        if SURROGATE.search(text):
+            json.dumps(record, ensure_ascii=False).encode()
+    except _UnfitError as error:
+        return str(error)
+    except json.JSONDecodeError as error:
+        return f"is not JSON: {error.msg}"
+    except UnicodeEncodeError:
+        return HALF_CHARACTER
+    except RecursionError:
+        return "is nested too deeply"
+    if _after_space(text, end) != len(text):
+        return "has something behind its record"
+    numbers = (record[key] for key in exact if isinstance(record.get(key), _Digits))
+    return next((_lossy(number) for number in numbers if not keeps_digits(number)), "")
+
+
 _OBJECT: Final = object()
 """Stands for every object: its content is checked, and not kept."""
 
 
+class _Digits(str):
+    """A number as it is written."""
+
+    __slots__ = ()
+
+
 def _object(pairs: list[tuple[str, Any]]) -> object:
+    _refuse_twice(pairs)
+    return _OBJECT
+
+
+def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    _refuse_twice(pairs)
+    return dict(pairs)
+
+
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
     names = {name for name, _ in pairs}
     if len(names) != len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise _UnfitError(f"has the key {twice!r} twice in one object")
-    return _OBJECT
 
 
 def _integer(digits: str) -> int:
@@ -169,9 +206,13 @@ def _integer(digits: str) -> int:
 def _float(digits: str) -> float:
     if math.isinf(float(digits)):
         raise _UnfitError(f"has the number {digits[:30]}, which is too large")
-    if not is_kept(digits):
-        raise _UnfitError(f"has the number {digits[:30]}, whose digits SQL does not keep: write it as text")
+    if not keeps_digits(digits):
+        raise _UnfitError(f"{_lossy(digits)}: write it as text")
     return 0.0
+
+
+def _lossy(digits: str) -> str:
+    return f"has the number {digits[:30]}, whose digits SQL does not keep"
 
 
 def _constant(name: str) -> float:
@@ -180,6 +221,9 @@ def _constant(name: str) -> float:
 
 _STRICT: Final = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+)
+_DIGITS: Final = json.JSONDecoder(
+    object_pairs_hook=_mapping, parse_int=_Digits, parse_float=_Digits, parse_constant=_constant
 )
 _SCANNER: Final = json.JSONDecoder(
     object_pairs_hook=lambda _pairs: None,

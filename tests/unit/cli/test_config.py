@@ -28,6 +28,131 @@ def test_mistakes_of_every_kind_are_reported_together(
     assert problems[2].startswith("ORCHESTRATOR_SESSIONS_URL is not a database URL")
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "problem"),
+    [
+        (
+            "BOOTSTRAP_SERVERS",
+            "[::1",
+            "bootstrap_servers (from ORCHESTRATOR_BOOTSTRAP_SERVERS): '[::1' is not an",
+        ),
+        ("BOOTSTRAP_SERVERS", "a\n\x1b[2Jb:1", "bootstrap_servers (from ORCHESTRATOR_BOOTSTRAP_SERVERS): 'a"),
+        (
+            "BOOTSTRAP_SERVERS",
+            "a:1,b:70000",
+            "bootstrap_servers (from ORCHESTRATOR_BOOTSTRAP_SERVERS): 'b:70000' is",
+        ),
+        (
+            "SCHEMA_REGISTRY_URL",
+            "http://a:70000",
+            "schema_registry_url (from ORCHESTRATOR_SCHEMA_REGISTRY_URL): a",
+        ),
+        ("KAFKA_SOCKET_TIMEOUT_MS", "x", 'Invalid value for configuration property "socket.timeout.ms"'),
+        (
+            "KAFKA_SECURITY_PROTOCOL",
+            "hunter2",
+            'Invalid value for configuration property "security.protocol"',
+        ),
+        ("KAFKA_SOCKET_TIMEOUTS_MS", "1", 'No such configuration property: "socket.timeouts.ms"'),
+        ("KAFKA_MAX_POLL_INTERVAL_MS", "2000", "`max.poll.interval.ms`must be >= `session.timeout.ms`"),
+        (
+            "KAFKA_PARTITIONER",
+            "random",
+            "kafka (from ORCHESTRATOR_KAFKA_* or in the file): partitioner cannot be set",
+        ),
+    ],
+)
+def test_what_a_client_would_reject_is_a_mistake(
+    run: Run, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, problem: str
+) -> None:
+    monkeypatch.setenv(f"ORCHESTRATOR_{variable}", value)
+
+    ended = run("config", "check", "-o", "json")
+
+    assert ended.code == 3
+    (found,) = ended.error["problems"]
+    assert (
+        found.removeprefix("kafka: librdkafka rejects the settings: ")
+        .removeprefix("Failed to create consumer: ")
+        .startswith(problem)
+    )
+    assert "hunter2" not in ended.err
+    assert "\x1b" not in ended.err
+
+
+def test_all_that_the_client_rejects_is_named_at_once(run: Run, place: Path) -> None:
+    place.joinpath("orchestrator.toml").write_text(
+        '[kafka]\n"socket.timeout.ms" = "x"\n"session.timeout.ms" = "0"\n"sasl.mechanism" = "PLAIN"\n'
+    )
+
+    problems = "\n".join(run("config", "check", "-o", "json").error["problems"])
+
+    assert problems.count("librdkafka rejects") == 2
+    assert '"socket.timeout.ms"' in problems
+    assert '"session.timeout.ms" value 0 is outside allowed range' in problems
+
+
+def test_settings_that_a_client_takes_are_valid(
+    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_BOOTSTRAP_SERVERS", "SSL://a-b.c_d:1, [::1]:9092,10.0.0.1,kafka")
+    place.joinpath("orchestrator.toml").write_text(
+        '[kafka]\n"security.protocol" = "sasl_plaintext"\n"sasl.mechanisms" = "OAUTHBEARER"\n'
+        '"sasl.oauthbearer.method" = "oidc"\n"sasl.oauthbearer.client.id" = "me"\n'
+        '"sasl.oauthbearer.client.secret" = "hunter2"\n"socket.timeout.ms" = "3000"\n"debug" = "all"\n'
+        '"sasl.oauthbearer.token.endpoint.url" = "http://127.0.0.1:1/token"\n'
+    )
+
+    ended = run("config", "check")
+
+    assert (ended.out, ended.err) == ("the settings are valid\n", "")
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ('[kafka]\n"a" = 1e400', "kafka.a (in the file): Input should be a valid string"),
+        (
+            '[kafka]\n"socket.timeout.ms" = 5',
+            "kafka.socket.timeout.ms (in the file): Input should be a valid string",
+        ),
+        ('[kafka]\nsasl.mechanism = "PLAIN"', "kafka.sasl (in the file): write a name with dots in quotes"),
+        (
+            '[schema_registry]\n"timeout" = 5',
+            "schema_registry.timeout (in the file): Input should be a valid string",
+        ),
+        ('[schema_registry]\n"timeout" = "x"', "schema_registry (in the file): timeout must be a number"),
+        (
+            '[kafka]\n"error_cb" = "x"',
+            "kafka (from ORCHESTRATOR_KAFKA_* or in the file): error_cb cannot be set",
+        ),
+        (
+            '[kafka]\n"default.topic.config" = "x"',
+            "kafka (from ORCHESTRATOR_KAFKA_* or in the file): default.topic",
+        ),
+        (
+            '[kafka]\n"client.id" = "a\\u0000b"',
+            "kafka (from ORCHESTRATOR_KAFKA_* or in the file): client.id has a NUL",
+        ),
+        ("kafka = 5", "kafka (in the file): it is a table, written as [kafka]"),
+        (
+            "schema_registry = []",
+            "schema_registry (in the file): it is a table, written as [schema_registry]",
+        ),
+    ],
+)
+def test_a_problem_of_a_table_names_its_key_and_where_it_is(
+    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch, table: str, problem: str
+) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_KAFKA_LOG_CONNECTION_CLOSE", "false")
+    place.joinpath("orchestrator.toml").write_text(table)
+
+    ended = run("config", "check", "-o", "json")
+
+    (found,) = ended.error["problems"]
+    assert found.startswith(problem)
+
+
 def test_secrets_are_never_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORCHESTRATOR_KAFKA_SASL_PASSWORD", "hunter2")
     monkeypatch.setenv("ORCHESTRATOR_SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO", "me:hunter2")

@@ -251,6 +251,7 @@ def test_files_that_are_no_definitions(run: Run, place: Path) -> None:
         b'{"a": NaN}',
         b'{"a": -Infinity}',
         b'{"a": 1e400}',
+        b'{"a": 1.0000000000000000001}',
         b'{"a": "\\ud800"}',
         b'{"a": 1, "a": 2}',
     ],

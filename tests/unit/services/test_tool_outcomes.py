@@ -21,7 +21,7 @@ from orchestrator.bus.codec import Codec
 from orchestrator.messages import events
 from orchestrator.messages.types import Document, FailureKind, Reference
 from orchestrator.messages.values import json_value
-from orchestrator.sdk import Output, Tool, tool
+from orchestrator.sdk import ConfigurationError, Output, Tool, tool
 from orchestrator.sdk.result_bounds import Survey, survey
 from orchestrator.sdk.results import BOUNDS
 from tests.support.not_json import NOT_JSON, Frozen, Model
@@ -71,6 +71,16 @@ async def test_whatever_a_tool_raises_is_one_reply(
     assert ["tool made failed" in line for line in caplog.messages] == [True] * (not said_so)
     if at_most_once and not said_so:
         assert failed.failure.kind is FailureKind.UNKNOWN_OUTCOME
+
+
+async def test_a_tool_without_its_settings_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    failing = made(raising(lambda: ConfigurationError("set ORCHESTRATOR_STOCK_URL")), is_async=True)
+
+    sent(await run(failing))
+
+    (entry,) = (one for one in caplog.records if one.getMessage().startswith("tool made failed"))
+    assert "set ORCHESTRATOR_STOCK_URL" in entry.getMessage()
+    assert entry.exc_info is None
 
 
 async def test_what_a_validator_of_arguments_raises_is_one_reply() -> None:

@@ -12,7 +12,16 @@ import pytest
 from orchestrator.messages import commands, events, types
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.values import json_value
-from orchestrator.sdk import Event, Service, ServiceContext, middleware, subscriber
+from orchestrator.sdk import (
+    ConfigurationError,
+    Event,
+    PermanentError,
+    Service,
+    ServiceContext,
+    UnavailableError,
+    middleware,
+    subscriber,
+)
 from tests.support.raised import RAISED, Panic
 from tests.support.workers import Lab, echo, number_of, until
 
@@ -49,6 +58,31 @@ def test_whatever_a_handler_raises_becomes_one_dead_letter(
     assert lab.completed() == list(numbers)[-2:]
     assert len([line for line in caplog.messages if line.startswith("echo could not handle")]) == len(makers)
     assert all(len(letter.failure.message) <= 2_000 for letter in lab.messages(Topic.DEAD_LETTERS))
+
+
+def test_what_was_raised_on_purpose_is_one_line_and_what_was_not_has_its_stack(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    raised = [
+        ConfigurationError("no model to ask: set ORCHESTRATOR_SAFETY_MODEL"),
+        PermanentError("the account is closed"),
+        UnavailableError("the store does not respond"),
+        ZeroDivisionError("a mistake in the code"),
+    ]
+
+    async def fail(number: int) -> None:
+        raise raised[number]
+
+    service = echo(before=fail, ordered=True)
+    with lab.running(service):
+        lab.execute(*range(len(raised)), partition=0)
+        until(lambda: offsets_committed(lab, service) == len(raised), "the offset moves on")
+
+    entries = [entry for entry in caplog.records if entry.getMessage().startswith("echo could not handle")]
+    assert [entry.exc_info is not None for entry in entries] == [False, False, False, True]
+    for entry, error in zip(entries, raised, strict=True):
+        assert str(error) in entry.getMessage()
+        assert "\n" not in entry.getMessage()
 
 
 def test_a_handler_that_cancels_its_own_task_becomes_a_dead_letter(lab: Lab) -> None:
