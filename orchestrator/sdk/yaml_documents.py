@@ -33,13 +33,15 @@ _Loader.yaml_implicit_resolvers = {}
 _WHOLE: Final = "(0|[1-9][0-9]*)"
 _EXPONENT: Final = "[eE][-+]?[0-9]+"
 _FORMS: Final = {
-    _TAG + "bool": re.compile(r"true|True|TRUE|false|False|FALSE"),
-    _TAG + "int": re.compile(rf"[-+]?{_WHOLE}"),
-    _TAG + "float": re.compile(rf"[-+]?({_WHOLE}\.[0-9]*|\.[0-9]+)({_EXPONENT})?|[-+]?{_WHOLE}{_EXPONENT}"),
-    _TAG + "null": re.compile(r"~|null|Null|NULL|"),
+    _TAG + "bool": re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"),
+    _TAG + "int": re.compile(rf"^[-+]?{_WHOLE}$"),
+    _TAG + "float": re.compile(
+        rf"^[-+]?(?:(?:{_WHOLE}\.[0-9]*|\.[0-9]+)(?:{_EXPONENT})?|{_WHOLE}{_EXPONENT})$"
+    ),
+    _TAG + "null": re.compile(r"^(?:~|null|Null|NULL|)$"),
 }
 for _tag, _form in _FORMS.items():
-    _Loader.add_implicit_resolver(_tag, re.compile(rf"^(?:{_form.pattern})$"), None)
+    _Loader.add_implicit_resolver(_tag, _form, None)
 _Loader.add_implicit_resolver(_TAG + "merge", re.compile(r"^<<$"), ["<"])
 
 

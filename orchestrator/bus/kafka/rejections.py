@@ -1,6 +1,5 @@
 """What librdkafka rejects of an installation's settings, without a connection to anything."""
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -11,8 +10,6 @@ from orchestrator.bus.kafka.errors import error_of
 from orchestrator.bus.ports import Reading, Start
 from orchestrator.bus.settings import BusSettings
 
-_VALUE: Final = re.compile(r'Invalid value ".*" for', re.DOTALL)
-"""All values may be secrets, and this text shows one."""
 _WHOLE: Final = "Failed to create"
 """What librdkafka begins with when settings do not fit together, or name files that it cannot read."""
 _QUIET: Final = {"log_level": 0}
@@ -21,7 +18,11 @@ _READING: Final = Reading(group="check", start=Start.ERROR)
 
 def text_of(error: KafkaException | SystemError) -> str:
     """Why librdkafka rejects settings, on one line, without their values."""
-    return " ".join(_VALUE.sub("Invalid value for", error_of(error).str()).split())
+    before, found, rest = error_of(error).str().partition('Invalid value "')
+    # All values may be secrets, and this text shows one.
+    _, end, after = rest.rpartition('" for ')
+    text = f"{before}Invalid value for {after}" if end else f"{before}{found}{rest}"
+    return " ".join(text.split())
 
 
 def rejections(settings: BusSettings) -> list[str]:

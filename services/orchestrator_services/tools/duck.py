@@ -15,6 +15,8 @@ Result = TypeVar("Result")
 # A query that has not started yet ignores an interrupt, so it is repeated until the work has stopped.
 INTERRUPT_EVERY_SECONDS = 0.02
 MAX_REASON_CHARACTERS = 1_000
+_HINTS = (", try ignore_errors=true", ". Try auto-detecting the JSON format")
+"""Advice about options that no tool of ours has."""
 
 
 def connect(settings: ToolSettings) -> duckdb.DuckDBPyConnection:
@@ -80,6 +82,8 @@ def refusal(
     reason = str(error).partition("\n\n")[0].strip()[:MAX_REASON_CHARACTERS]
     if place is not None:
         reason = reason.replace(str(place), place.name)
+        for hint in _HINTS:
+            reason = reason.replace(hint, "")
     if isinstance(error, duckdb.OutOfMemoryException):
         return PermanentError(
             f"{about} needs more than {settings.sql_memory} of memory; "

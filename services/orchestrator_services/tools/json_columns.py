@@ -6,7 +6,7 @@ December and in January, and `epoch` was a day.
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -15,6 +15,7 @@ import duckdb
 from orchestrator.sdk.messages import keeps_digits
 from orchestrator_services.tools.column_types import TIMES, typed
 from orchestrator_services.tools.csv_tables import quoted
+from orchestrator_services.tools.json_keys import may_be_renamed, refuse_alike
 from orchestrator_services.tools.text_files import UnreadableError
 
 Type: TypeAlias = Any
@@ -30,10 +31,12 @@ LONG: Final = re.compile(r"\d{16}")
 
 @dataclass(frozen=True)
 class Source:
-    """A table function of DuckDB with the place `{more}` for options, and its arguments."""
+    """A table function of DuckDB with the place `{more}` for options, its arguments, and what it reads as
+    (line, text)."""
 
     reader: str
     arguments: Mapping[str, object]
+    records: Callable[[], Iterable[tuple[int, str]]]
 
 
 def create(connection: duckdb.DuckDBPyConnection, table: str, source: Source, *, is_object: bool) -> None:
@@ -41,8 +44,15 @@ def create(connection: duckdb.DuckDBPyConnection, table: str, source: Source, *,
 
     Raises `UnreadableError` where a column cannot be told by its name.
     """
-    _create(connection, table, source, "")
+    try:
+        _create(connection, table, source, "")
+    except duckdb.NotImplementedException as error:
+        if "Duplicate name" in str(error):
+            refuse_alike(source.records(), nested=True)
+        raise
     found = _columns(connection, table)
+    if is_object and may_be_renamed(found):
+        refuse_alike(source.records(), nested=False)
     counts = _counts(connection, table, found)
     wanted = {name: _of_values(kind) for name, kind in found.items()}
     if wanted != {name: str(kind) for name, kind in found.items()}:

@@ -47,14 +47,21 @@ def load_json(connection: duckdb.DuckDBPyConnection, file: TextFile, table: str,
     in_array, records = records_in(text, wrong)
     kept = list(_alike(records, wrong))
     largest = max((record.end - record.begin for record in kept), default=0)
-    with _place(file, text, kept, is_whole=not left_out.count) as place:
-        form = "array" if in_array and place == file.place else "unstructured"
-        source = Source(READER.replace("{format}", form), _arguments(place, largest))
-        create(connection, table, source, is_object=bool(kept) and kept[0].is_object)
+    is_object = bool(kept) and kept[0].is_object
+
+    def texts() -> Iterator[tuple[int, str]]:
+        return ((one.line, text[one.begin : one.end]) for one in kept)
+
+    # One after the other, DuckDB reads objects and lists alone.
+    is_readable = not left_out.count and (in_array or is_object or not kept)
+    with _place(file, texts(), is_readable=is_readable) as place:
+        form = "array" if in_array or place != file.place else "unstructured"
+        source = Source(READER.replace("{format}", form), _arguments(place, largest), texts)
+        create(connection, table, source, is_object=is_object)
     (rows,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone() or (0,)  # noqa: S608
     if rows != len(kept):
         raise UnreadableError(f"it has {len(kept)} records, and {rows} of them were read")
-    refuse_lost_digits(connection, table, ((one.line, text[one.begin : one.end]) for one in kept))
+    refuse_lost_digits(connection, table, texts())
     return left_out
 
 
@@ -78,14 +85,16 @@ def _alike(records: Iterable[Record], wrong: Report) -> Iterator[Record]:
 
 
 @contextmanager
-def _place(file: TextFile, text: str, kept: list[Record], *, is_whole: bool) -> Iterator[Path]:
-    """Where DuckDB finds the records: in the file, or in a copy of what is kept."""
-    if is_whole and not file.is_marked:
+def _place(file: TextFile, texts: Iterable[tuple[int, str]], *, is_readable: bool) -> Iterator[Path]:
+    """Where DuckDB finds the records: in the file, or in an array of what is kept."""
+    if is_readable and not file.is_marked:
         yield file.place
         return
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8", newline="") as copy:
-        for record in kept:
-            copy.write(text[record.begin : record.end])
-            copy.write("\n")
+        between = "["
+        for _, record in texts:
+            copy.write(between + record)
+            between = ",\n"
+        copy.write("]" if between != "[" else "[]")
         copy.flush()
         yield Path(copy.name)
