@@ -1,4 +1,4 @@
-"""An S3 service that lets readers wait, or never ends."""
+"""An S3 service that lets readers wait, never ends, or refuses."""
 
 import threading
 from collections.abc import Iterator
@@ -9,8 +9,9 @@ PIECE = b"x" * 65536
 
 
 class HostileS3(ThreadingHTTPServer):
-    """`answer` says what each request gets: `drip` has a byte every 50 ms, `endless` has no end, and a number is a
-    status with an empty body."""
+    """`answer` says what each request gets: `drip` has a byte every 50 ms, `endless` has no end, a number is a status
+    with an empty body, and a number and a code are an error of S3 (`400 ExpiredToken`): HEAD has no text, and is
+    refused for what is wrong with the request; else nothing is there. `200` takes whatever is written."""
 
     daemon_threads = True
     answer: str = "drip"
@@ -21,11 +22,17 @@ class HostileS3(ThreadingHTTPServer):
         """Whether all may stop."""
         self.gone = threading.Event()
         """Whether a reader of a body left before its end."""
+        self.keys: list[str] = []
+        """The access keys of the requests that wrote, in their order."""
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
 
     @property
     def url(self) -> str:
         """The setting that names a bucket of it."""
-        return f"s3://values?endpoint_url=http://127.0.0.1:{self.server_address[1]}&region=eu-central-1"
+        return f"s3://values?endpoint_url={self.endpoint}&region=eu-central-1"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -36,11 +43,17 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing."""
 
     def do_HEAD(self) -> None:
-        self._empty(int(self.server.answer))
+        status, _, code = self.server.answer.partition(" ")
+        self._empty(404 if code and not status.startswith("4") else int(status))
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.keys.append(self.headers["Authorization"].partition("Credential=")[2].partition("/")[0])
+        self._say()
 
     def do_GET(self) -> None:
-        if self.server.answer.isdecimal():
-            self._empty(int(self.server.answer))
+        if self.server.answer[0].isdecimal():
+            self._say()
             return
         self.send_response(200)
         try:
@@ -63,6 +76,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         while not self.server.over.is_set():
             self.wfile.write(b"10000\r\n" + PIECE + b"\r\n")
+
+    def _say(self) -> None:
+        status, _, code = self.server.answer.partition(" ")
+        if not code:
+            self._empty(int(status))
+            return
+        text = f"<Error><Code>{code}</Code><Message>text</Message></Error>".encode()
+        self.send_response(int(status))
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
 
     def _empty(self, status: int) -> None:
         self.send_response(status)

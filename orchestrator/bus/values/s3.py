@@ -1,43 +1,34 @@
 """Large values in a bucket of Amazon S3 or a compatible service. Needs the extra `s3`."""
 
-import logging
 import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import sha256
 from importlib.util import find_spec
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.values.backend import Backend
 from orchestrator.bus.values.pieces import too_large, whole
-from orchestrator.bus.values.threads import MOST_AT_ONCE
+from orchestrator.bus.values.s3_causes import UNNAMED, Cause, of_library, of_opening, of_response
+from orchestrator.bus.values.s3_client import S3Clients
 from orchestrator.bus.values.uris import path_of, path_of_content, uri_of, verified
 from orchestrator.errors import ConfigurationError, ContractError, OrchestratorError, UnavailableError
 
 if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
     from types_boto3_s3 import S3Client
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_HOST: Final = re.compile(r"[A-Za-z0-9._:-]+")
+_REGION: Final = re.compile(r"[A-Za-z0-9-]*")
 _OPTIONS: Final = ("endpoint_url", "region")
-_CONNECT_S: Final = 3
-_READ_S: Final = 5
-"""Longest silence of a connected server."""
-_ATTEMPTS: Final = 3
-"""With the pauses between them, a silent server times out after 20 s, an unreachable one after 4."""
-_CONNECTIONS: Final = MOST_AT_ONCE
-"""As many as calls that are made at once."""
-
-_FORBIDDEN: Final = 403
-_TOO_MANY: Final = 429
-_SERVER: Final = 500
 _NOT_FOUND: Final = frozenset({"NoSuchKey", "NotFound", "404"})
-_TRANSIENT: Final = frozenset({"SlowDown", "Throttling", "RequestTimeout", "OperationAborted"})
+_TOO_MANY: Final = 429
+_REFUSED: Final = range(400, 500)
 
 
 @dataclass(frozen=True)
@@ -81,14 +72,24 @@ def _problems(netloc: str, options: Mapping[str, str]) -> Iterator[str]:
         yield f"{', '.join(unknown)}: a bucket's options are {' and '.join(_OPTIONS)}"
     if "endpoint_url" in options:
         yield from _endpoint_problems(options["endpoint_url"])
+    if not _REGION.fullmatch(options.get("region", "")):
+        yield "region is a name such as eu-central-1"
 
 
 def _endpoint_problems(url: str) -> Iterator[str]:
     parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if parts.scheme not in {"http", "https"} or not _has_host(parts):
         yield "endpoint_url is a URL such as https://minio.example:9000"
     if "@" in parts.netloc:
         yield "leave credentials out of endpoint_url"
+
+
+def _has_host(parts: SplitResult) -> bool:
+    """Whether the library could connect to it."""
+    try:
+        return _HOST.fullmatch(parts.hostname or "") is not None and parts.port != 0
+    except ValueError:
+        return False
 
 
 BACKEND: Final = Backend("s3", "s3://bucket/prefix?endpoint_url=https://host&region=name", _locate)
@@ -100,8 +101,9 @@ class S3Values:
 
     Credentials come from the usual sources of the AWS tools: environment, profile, the role of the machine or pod.
     Rights: `s3:GetObject` and `s3:PutObject`; `s3:ListBucket` too, or a missing value looks like one that may
-    not be read. Besides the errors of `ValueStore` it raises `ConfigurationError` if the bucket does not exist or
-    rights or credentials are missing, and `UnavailableError` if the service does not respond.
+    not be read. Besides the errors of `ValueStore` it raises `UnavailableError` for what passes with time, such as a
+    service that does not respond, credentials that have expired and storage that is full, and `ConfigurationError`
+    for what stays, such as a bucket that does not exist or may not be used (`s3_causes`).
     """
 
     def __init__(self, location: BucketLocation) -> None:
@@ -111,7 +113,7 @@ class S3Values:
                 "values are stored in a bucket, and boto3 is not installed: install kafka-agent-orchestrator[s3]"
             )
         self._location = location
-        self._opening = Lock()
+        self._clients = S3Clients(location.endpoint_url, location.region)
 
     def write(self, content: bytes) -> str:
         """1. Check whether it is there, undamaged: content is not sent twice.
@@ -121,9 +123,9 @@ class S3Values:
         """
         path = path_of_content(content)
         digest = b64encode(sha256(content).digest()).decode()
-        with self._translated("be written to"):
-            if not self._holds(path, len(content), digest):
-                self._client.put_object(
+        with self._calling("be written to") as client:
+            if not self._holds(client, path, len(content), digest):
+                client.put_object(
                     **self._object(path), Body=content, ChecksumAlgorithm="SHA256", ChecksumSHA256=digest
                 )
         return uri_of(path)
@@ -131,23 +133,24 @@ class S3Values:
     def read(self, uri: str, most: int, deadline: Deadline) -> bytes:
         """The deadline holds for the content: a silent service is given up on after its own timeouts."""
         path = path_of(uri)
-        with self._translated("be read", uri):
-            found = self._client.get_object(**self._object(path))
+        with self._calling("be read", uri) as client:
+            found = client.get_object(**self._object(path))
             with closing(found["Body"]) as body:
                 content = _content(body, found.get("ContentLength"), uri, most, deadline)
         return verified(uri, content)
 
-    def _holds(self, path: str, length: int, digest: str) -> bool:
+    def _holds(self, client: "S3Client", path: str, length: int, digest: str) -> bool:
         """Whether the object is there, by the length and hash that the service names. One without a hash is written
         again: some services keep none, and `aws s3 sync` sends none."""
         from botocore.exceptions import ClientError
 
         try:
-            found = self._client.head_object(**self._object(path), ChecksumMode="ENABLED")
+            found = client.head_object(**self._object(path), ChecksumMode="ENABLED")
         except ClientError as error:
-            # The response to HEAD has no text. Whether the bucket or rights are missing shows when the object is
-            # written; and without `s3:ListBucket` a missing object gives 403.
-            if _code(error.response) in _NOT_FOUND or _status(error.response) == _FORBIDDEN:
+            # The response to HEAD has no text. What is wrong, if anything, shows when the object is written; and
+            # without `s3:ListBucket` a missing object gives 403.
+            status = _status(error)
+            if status in _REFUSED and status != _TOO_MANY:
                 return False
             raise
         return (found.get("ContentLength"), found.get("ChecksumSHA256")) == (length, digest)
@@ -155,81 +158,25 @@ class S3Values:
     def _object(self, path: str) -> "dict[str, Any]":
         return {"Bucket": self._location.bucket, "Key": self._location.prefix + path}
 
-    @property
-    def _client(self) -> "S3Client":
-        with self._opening:
-            return self._opened
-
-    @cached_property
-    def _opened(self) -> "S3Client":
-        import boto3
-        from botocore.config import Config
-
-        # They would log headers, and with them session tokens.
-        for name in ("botocore", "boto3", "urllib3"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        endpoint = self._location.endpoint_url
-        config = Config(
-            connect_timeout=_CONNECT_S,
-            read_timeout=_READ_S,
-            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-            max_pool_connections=_CONNECTIONS,
-            tcp_keepalive=True,
-            # A self-hosted service rarely has a host name for each bucket.
-            s3={"addressing_style": "path" if endpoint else "auto"},
-            # We send and verify SHA-256; many services do not support Amazon's newer checksums.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        )
-        # A session of our own: two threads must not create the default session of the module at once.
-        return boto3.session.Session().client(
-            "s3", endpoint_url=endpoint, region_name=self._location.region, config=config
-        )
-
     @contextmanager
-    def _translated(self, action: str, uri: str = "") -> Iterator[None]:
-        """Raises the library's errors as ours. Its texts are left out: some contain keys."""
-        from botocore import exceptions
-
+    def _calling(self, action: str, uri: str = "") -> Iterator["S3Client"]:
+        """The client, for calls whose errors are raised as ours. The library's texts are left out: some contain
+        keys."""
+        client = None
         try:
-            yield
-        except exceptions.ClientError as error:
-            raise self._refused(_code(error.response), _status(error.response), action, uri) from error
-        except (
-            exceptions.HTTPClientError,
-            exceptions.ConnectionError,
-        ) as error:
-            raise UnavailableError(
-                f"{self._place} cannot {action}: the service does not respond ({type(error).__name__})"
-            ) from error
-        except exceptions.BotoCoreError as error:
-            raise ConfigurationError(
-                f"{self._place} cannot {action} ({type(error).__name__}): check the credentials, profile and region "
-                "that the AWS tools use here, and the endpoint"
-            ) from error
+            client = self._clients.get()
+            yield client
         except OrchestratorError:
             raise
         except Exception as error:
-            # Whatever a response makes of the library: a redirect to itself ends in a RecursionError.
-            raise UnavailableError(
-                f"{self._place} cannot {action}: the response is none of this service ({type(error).__name__})"
-            ) from error
-
-    def _refused(self, code: str, status: int, action: str, uri: str) -> OrchestratorError:
-        if uri and code in _NOT_FOUND:
-            return ContractError(
-                f"{uri} is not in {self._place}: do all services use that bucket and prefix?"
-            )
-        if status >= _SERVER or status == _TOO_MANY or code in _TRANSIENT:
-            return UnavailableError(f"{self._place} cannot {action}: the service responded with {code}")
-        if code == "NoSuchBucket":
-            return ConfigurationError(
-                f"{self._place} cannot {action}: the bucket does not exist, create it first"
-            )
-        hint = "check the credentials, their rights to the bucket, and the region"
-        if uri and status == _FORBIDDEN:
-            hint += "; without s3:ListBucket a missing value gives the same response"
-        return ConfigurationError(f"{self._place} cannot {action}: the service responded with {code}; {hint}")
+            if uri and _code(error) in _NOT_FOUND:
+                raise ContractError(
+                    f"{uri} is not in {self._place}: do all services use that bucket and prefix?"
+                ) from error
+            said, cause = _explained(error, was_opened=client is not None)
+            if cause.is_of_credentials:
+                self._clients.forget(client)
+            raise cause.error(f"{self._place} cannot {action}: {said}") from error
 
     @property
     def _place(self) -> str:
@@ -250,9 +197,33 @@ def _content(body: Any, length: int | None, uri: str, most: int, deadline: Deadl
     return content
 
 
-def _code(response: Any) -> str:
+def _explained(error: Exception, *, was_opened: bool) -> tuple[str, Cause]:
+    """What to say about an error of the library, and its cause."""
+    from botocore import exceptions
+
+    name = type(error).__name__
+    match error:
+        case exceptions.ClientError():
+            code = _code(error)
+            return f"the service responded with {code}", of_response(code, _status(error))
+        case exceptions.HTTPClientError() | exceptions.ConnectionError():
+            return f"the service does not respond ({name})", of_library(error)
+        case exceptions.BotoCoreError():
+            return f"the library of the AWS tools reports {name}", of_library(error)
+        case _ if not was_opened:
+            return f"the library of the AWS tools cannot be used ({name})", of_opening(error)
+        case _:
+            # Whatever a response makes of the library: a redirect to itself ends in a RecursionError.
+            return f"the response is none of this service ({name})", UNNAMED
+
+
+def _code(error: Exception) -> str:
+    """What the service calls the error; empty for one of the library."""
+    response: Any = getattr(error, "response", None)
+    if not isinstance(response, dict):
+        return ""
     return str(response.get("Error", {}).get("Code", "")) or "an error without a code"
 
 
-def _status(response: Any) -> int:
-    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+def _status(error: "ClientError") -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

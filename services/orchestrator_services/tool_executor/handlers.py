@@ -161,7 +161,8 @@ async def _arguments(message: commands.ExecuteTool, context: ServiceContext) -> 
     outputs = await context.outputs(message.inputs)
     try:
         return await context.fill(message.arguments, outputs)
-    except UnavailableError:
+    except (ConfigurationError, UnavailableError):
+        # Of the value store: other arguments change nothing about it.
         raise
     except Exception as error:
         raise _not_filled(error) from error

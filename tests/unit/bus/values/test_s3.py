@@ -54,21 +54,21 @@ def test_a_bucket_that_does_not_exist_has_to_be_created(s3: S3Server) -> None:
         read(store, URI)
 
 
-def test_missing_rights_are_for_the_operator(s3: S3Server) -> None:
+def test_keys_that_the_service_does_not_know_may_be_replaced(s3: S3Server) -> None:
     store = value_store(s3.url(s3.bucket("without-rights")))
     with s3.checking_rights():
-        with refused(ConfigurationError, "InvalidAccessKeyId; check the credentials", "s3://without-rights/"):
+        with refused(UnavailableError, "InvalidAccessKeyId; check the credentials", "s3://without-rights/"):
             store.write(b"content")
-        with refused(ConfigurationError, "check the credentials", "s3://without-rights/"):
+        with refused(UnavailableError, "check the credentials", "s3://without-rights/"):
             read(store, URI)
 
 
-def test_missing_credentials_are_for_the_operator(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_may_come(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in CREDENTIALS:
         monkeypatch.delenv(name)
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, "/nowhere")
-    with refused(ConfigurationError, "NoCredentialsError.: check the credentials", "s3://values-x/"):
+    with refused(UnavailableError, "NoCredentialsError; check the credentials", "s3://values-x/"):
         value_store(s3.url("values-x")).write(b"content")
 
 
