@@ -82,6 +82,7 @@ class Process:
         self._components: dict[str, Component] = {}
         self._topic_watch: TopicWatch | None = None
         self._hidden_records: HiddenRecords | None = None
+        self._health = Health()
         self._status: StatusServer | None = None
         self._started = False
         self._stopped = threading.Event()
@@ -159,9 +160,11 @@ class Process:
                 "ids of calls can be computed by anybody: whoever may write to the topics can reply for services and "
                 "run tools. Set call_keys"
             )
-        return SagaLoop(
+        saga_loop = SagaLoop(
             wiring.bus, wiring.codec, wiring.values, agents, unix_micros, loop, observer, call_ids=call_ids
         )
+        self._health.add_readiness_check("values", lambda: saga_loop.problem)
+        return saga_loop
 
     def _watch_topics(self) -> None:
         read = {topic for component in self._components.values() for topic in component.topics}
@@ -177,7 +180,7 @@ class Process:
         settings = self.wiring.settings
         if settings.http_port is None:
             return
-        health = Health()
+        health = self._health
         health.add_liveness_check("parts", self._failed_components)
         health.add_liveness_check("handlers", self._failed_handlers)
         health.add_readiness_check("started", lambda: None if self._started else "starting, or stopping")

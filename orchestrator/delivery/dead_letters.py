@@ -76,14 +76,24 @@ def bounded_dead_letter(whole: MessageDeadLettered) -> MessageDeadLettered:
         f" (only the beginning of its {parts} is kept here: read the record at offset {kept.offset} of "
         f"{kept.topic}, partition {kept.partition})"
     )
-    reason = encodable(whole.failure.message, LONGEST_REASON - len(note))
     return replace(
         whole,
         original=kept,
-        failure=replace(whole.failure, message=reason + note),
+        failure=_noted(whole.failure, note),
         agent=encodable(whole.agent, LONGEST_NAME),
         tenant=encodable(whole.tenant, LONGEST_NAME),
     )
+
+
+def without_state(whole: MessageDeadLettered) -> MessageDeadLettered:
+    """The dead letter without the state of its session, which the value store does not take now."""
+    note = " (the session's state is left out: the value store did not take it)"
+    return replace(whole, state=None, failure=_noted(whole.failure, note))
+
+
+def _noted(failure: Failure, note: str) -> Failure:
+    """The failure with a note behind what it says, within the bound of both."""
+    return replace(failure, message=encodable(failure.message, LONGEST_REASON - len(note)) + note)
 
 
 def written(failure: Failure) -> Failure:

@@ -36,8 +36,6 @@ from orchestrator.messages.catalogue import Topic
 logger: Final = logging.getLogger(__name__)
 
 _MIN_WAIT_S: Final = 0.001
-_PENDING_S: Final = 0.05
-"""After this long a record whose schema is being looked up is read again."""
 _FENCE_WINDOW_S: Final = 10.0
 """How long a rival may take to show itself: longer than it takes to notice that it was fenced and to fence us back,
 and no longer than the session timeout, after which an outage of the coordinator ends a membership."""
@@ -127,6 +125,11 @@ class SagaLoop:
         """One entry for each restore of a partition."""
         return self._assignment.restored
 
+    @property
+    def problem(self) -> str | None:
+        """What waits for the value store, and why; None if nothing does. Any thread may read it."""
+        return self._decider.problem
+
     def stop(self) -> None:
         """Asks the loop to end after the current batch. Any thread may call."""
         self._stopping.set()
@@ -215,9 +218,9 @@ class SagaLoop:
         return self._assignment.poll(self._limit, self.settings.active_sessions, self._wait_s())
 
     def _hold(self, batch: StagedBatch) -> None:
-        """Does not read on behind records whose schema is being looked up, while other positions go on."""
-        for position in batch.held:
-            self._assignment.hold(position, _PENDING_S, reread=True)
+        """Does not read on behind records that cannot be handled yet, while other positions go on."""
+        for position, seconds in batch.held.items():
+            self._assignment.hold(position, seconds, reread=True)
 
     def _report(self, received: Sequence[Received]) -> None:
         if received:

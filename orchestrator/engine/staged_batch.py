@@ -52,8 +52,8 @@ class StagedBatch:
     call_ids: CallIds = UNKEYED
     dropped: Counter[str] = field(default_factory=Counter)
     """Inputs that changed nothing: `LATE` or `REPEATED`."""
-    held: set[Position] = field(default_factory=set)
-    """Positions with a record that cannot be decoded yet."""
+    held: dict[Position, float] = field(default_factory=dict)
+    """Positions with a record that cannot be handled yet, and for how many seconds not."""
     inputs: list[str] = field(default_factory=list)
     """What was handled: locations of records, ids of timers."""
     _positions: dict[Position, int] = field(default_factory=dict)
@@ -83,12 +83,12 @@ class StagedBatch:
         self.inputs.append(received.location)
         return True
 
-    def hold(self, received: Received) -> None:
+    def hold(self, received: Received, seconds: float) -> None:
         """Leaves out a record that was marked as read, and everything behind it in its partition."""
         place = (received.topic, received.partition)
         self._positions[place] = received.offset
         self.inputs.remove(received.location)
-        self.held.add(place)
+        self.held[place] = seconds
 
     def position(self, place: Position) -> int:
         """The next offset to handle."""
@@ -109,7 +109,8 @@ class StagedBatch:
     ) -> None:
         """Decides one input. A session whose decision fails is quarantined; the others continue.
 
-        `poison_reason` is why the broker refused the outputs of this input before; empty if it did not.
+        `poison_reason` is why the broker refused the outputs of this input before; empty if it did not. Raises
+        `StoreAway` before it changes anything.
         """
         of, session = self.partitions[partition], self.session(partition, correlation_id)
         is_broken = of.is_broken(correlation_id) or (partition, correlation_id) in self._quarantined
@@ -139,9 +140,9 @@ class StagedBatch:
     def handle_timer(
         self, partition: int, correlation_id: str, input: TimePassed, poison_reason: str = ""
     ) -> None:
-        """Handles a timer that is due."""
-        self.inputs.append(input.message_id)
+        """Handles a timer that is due. Raises `StoreAway` before it changes anything."""
         self.handle(partition, correlation_id, input, None, poison_reason)
+        self.inputs.append(input.message_id)
         if (partition, correlation_id) not in self._changes:
             self._idle_timers.append(correlation_id)
 

@@ -18,6 +18,7 @@ from orchestrator.engine.quarantine import (
 from orchestrator.engine.state import snapshots
 from orchestrator.engine.state.encoding import Encoder
 from orchestrator.engine.state.partition import LiveSession
+from orchestrator.engine.state.store_writes import StoreAway
 from orchestrator.errors import ContractError, UnavailableError
 from orchestrator.messages.base import Message
 from orchestrator.messages.catalogue import Topic
@@ -86,6 +87,8 @@ class StagedOutput:
             name = live.session.correlation_id
             try:
                 outgoing = snapshots.snapshot(self.encoder, partition, live.session, end)
+            except StoreAway:
+                continue  # which is said once, not for each session
             except (UnavailableError, ContractError) as error:
                 logger.error("the snapshot of session %s cannot be written: %s", name, error)
                 continue

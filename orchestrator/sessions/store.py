@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -16,6 +16,8 @@ from orchestrator.sessions.urls import parsed_url
 
 _BUSY_TIMEOUT_S = 30.0
 """How long a SQLite writer waits for another one: far longer than any batch takes."""
+_DISK_FULL: Final = "53100"
+"""The SQLSTATE of a database whose disk is full (PostgreSQL, appendix A)."""
 
 
 class SessionStore:
@@ -82,8 +84,7 @@ class SessionStore:
             yield
         except OperationalError as error:
             raise UnavailableError(
-                f"the session store {self._shown} does not respond: {error.orig}. "
-                "Is the database running, and may this user write to it? ORCHESTRATOR_SESSIONS_URL names it"
+                f"the session store {self._shown} {self._refusal(error)} ORCHESTRATOR_SESSIONS_URL names it"
             ) from error
         except DatabaseError as error:
             if type(error) is not DatabaseError:
@@ -93,6 +94,21 @@ class SessionStore:
                 f"the session store {self._shown} cannot be read: {error.orig}. Stop what uses the file, move it away "
                 f"with those beside it (-wal, -shm), and start again: it is made anew from the topics"
             ) from error
+
+    def _refusal(self, error: OperationalError) -> str:
+        """What is wrong, and what to look at."""
+        if _is_full(error):
+            return f"has no space left: {error.orig}. Free some on its disk, or give it a larger one."
+        if self._engine.name == "sqlite":
+            return f"cannot be used: {error.orig}. Has its disk space, and may this user write to its folder?"
+        return f"does not respond: {error.orig}. Is the database running, and may this user write to it?"
+
+
+def _is_full(error: OperationalError) -> bool:
+    """Whether there is no space on the disk of the database, as SQLite, PostgreSQL and the system say it."""
+    text = str(error.orig).lower()
+    state = getattr(error.orig, "sqlstate", None)
+    return state == _DISK_FULL or "disk is full" in text or "no space left" in text
 
 
 def _add_columns(connection: sa.Connection) -> None:

@@ -28,6 +28,7 @@ from orchestrator.sdk.containment import as_exception
 from orchestrator.sdk.failures import described, failure_of
 from orchestrator.sdk.sinks import Delivery, Positions, Sink, SinkPlugin, require_sink
 from orchestrator.worker.dispatch import HANDLER_FAILED
+from orchestrator.worker.failure_streak import FailureStreak
 from orchestrator.worker.host import Host
 from orchestrator.worker.suspects import Suspects
 
@@ -66,6 +67,7 @@ class SinkRunner:
         self._dead_lettered: dict[tuple[Position, str], int] = {}
         """The last dead-lettered offset of each partition and stage: each stage meets its records in order."""
         self._suspects = Suspects()
+        self._streak = FailureStreak(self._settings.initial_backoff_s, self._settings.max_backoff_s)
         self._caps = DeadLetterCaps()
         self._slowed: dict[Position, float] = {}
         """Partitions whose dead letters exceed their cap: paused until then, by the monotonic clock."""
@@ -113,7 +115,6 @@ class SinkRunner:
 
     def _read_with(self, sink: Sink) -> None:
         consumer = self._host.bus.consumer(Reading(f"sink-{self.plugin.name}", Start.ERROR))
-        backoff_s = self._settings.initial_backoff_s
         try:
             while not self._stop.is_set():
                 try:
@@ -121,19 +122,25 @@ class SinkRunner:
                     self._reading.set()
                     while not self._stop.is_set():
                         self._run_once(consumer, sink)
-                        backoff_s = self._settings.initial_backoff_s
                 except (ConfigurationError, FatalError):
                     raise
-                except BaseException as error:
-                    logger.warning(
-                        "sink %s returns to its stored positions: %s",
-                        *(self.plugin.name, described(error)),
-                        exc_info=unforeseen(error),
-                    )
-                    self._stop.wait(backoff_s)
-                    backoff_s = min(backoff_s * 2, self._settings.max_backoff_s)
+                except BaseException as error:  # noqa: BLE001 - it is said, and everything is read again
+                    self._stop.wait(self._failed(error))
         finally:
             consumer.close()
+
+    def _failed(self, error: BaseException) -> float:
+        """Says what failed, unless it was said a moment ago. Returns for how many seconds to wait."""
+        backoff_s, to_say = self._streak.fail()
+        if to_say:
+            logger.warning(
+                "sink %s returns to its stored positions%s: %s",
+                self.plugin.name,
+                f", {to_say} times since this was said last" if to_say > 1 else "",
+                described(error),
+                exc_info=unforeseen(error),
+            )
+        return backoff_s
 
     def _start_at(self, consumer: Consumer, stored: Positions) -> None:
         """Starts reading at the stored positions. Raises `ConfigurationError` for one beyond the end of its log."""
@@ -182,6 +189,9 @@ class SinkRunner:
                 raise
             self._dead_letter(batch[0], failure_of(error, HANDLER_FAILED), HANDLE)
             sink.write([], positions)
+        # Only now: a poll that brings nothing, as the first one after a return, says nothing about the store.
+        if failures := self._streak.end():
+            logger.info("sink %s stores again, after %d failures", self.plugin.name, failures)
         self._suspects.stored(batch)
 
     def _resume(self, consumer: Consumer) -> None:

@@ -13,6 +13,7 @@ from orchestrator.app.process import Process, available
 from orchestrator.app.settings import Settings
 from orchestrator.app.wiring import Wiring, wire_embedded
 from orchestrator.bus.errors import FatalError
+from orchestrator.engine.loop import SagaLoop
 from orchestrator.errors import ConfigurationError
 from orchestrator.local import EmbeddedCluster
 from orchestrator.messages.base import Definition
@@ -46,6 +47,17 @@ def test_a_running_process_is_alive_and_ready_and_exposes_metrics(wiring: Wiring
         assert get(process, "/healthz")[0] == 200
         assert get(process, "/readyz")[0] == 200
         assert get(process, "/metrics")[0] == 200
+
+
+def test_a_process_with_sessions_that_wait_for_the_value_store_is_alive_and_not_ready(
+    wiring: Wiring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Process(wiring, ["orchestrator"], Plugins()) as process:
+        monkeypatch.setattr(SagaLoop, "problem", "events/0 wait: the value store is full")
+        status, body = get(process, "/readyz")
+        assert status == 503
+        assert "events/0 wait: the value store is full" in body
+        assert get(process, "/healthz")[0] == 200
 
 
 def test_an_unknown_service_is_refused_and_the_known_ones_are_listed(wiring: Wiring) -> None:

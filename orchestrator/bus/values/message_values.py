@@ -90,17 +90,20 @@ class MessageValues:
         _verify(value, content)
         return Value(media_type=value.media_type, inline=content, size=value.size, sha256=value.sha256)
 
+    def belongs_in_store(self, value: Value) -> bool:
+        """Whether a value is inline, there is a store, and its bytes exceed the limit of what travels inline."""
+        return self.can_keep and value.inline is not None and len(value.inline) > self._inline_limit
+
     def placed(self, value: Value) -> Value:
         """An inline value as it may travel: with its bytes in the store if they exceed the limit."""
-        if value.inline is None or self._store is None or len(value.inline) <= self._inline_limit:
-            return value
-        return self.stored(value)
+        return self.stored(value) if self.belongs_in_store(value) else value
 
-    def stored(self, value: Value) -> Value:
+    def stored(self, value: Value, timeout_s: float | None = None) -> Value:
         """As `placed`, but for any size: for messages that would be too large."""
         if value.inline is None or self._store is None:
             return value
-        return self._threads.wait(partial(_written, self._store, value), Deadline.after(self._timeout_s))
+        deadline = Deadline.after(self._timeout_s if timeout_s is None else timeout_s)
+        return self._threads.wait(partial(_written, self._store, value), deadline)
 
     async def _write(self, store: ValueStore, value: Value) -> Value:
         return await self._threads.run(partial(_written, store, value), Deadline.after(self._timeout_s))

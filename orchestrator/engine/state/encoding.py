@@ -1,7 +1,8 @@
 """Encodes what the orchestrator writes into records within the broker's size limit."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, TypeAlias
 
 from msgspec.structs import replace
@@ -9,8 +10,9 @@ from msgspec.structs import replace
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.ports import Outgoing
 from orchestrator.bus.values.message_values import MessageValues
-from orchestrator.delivery.dead_letters import bounded_dead_letter
+from orchestrator.delivery.dead_letters import bounded_dead_letter, without_state
 from orchestrator.delivery.sizes import RECORD_BYTES, size_of
+from orchestrator.engine.state.store_writes import StoreAway, StoreWrites
 from orchestrator.errors import ContractError
 from orchestrator.messages import commands, events
 from orchestrator.messages.base import Message, Record
@@ -47,6 +49,11 @@ class Encoder:
     source: str
     limit: int = RECORD_BYTES
 
+    @cached_property
+    def writes(self) -> StoreWrites:
+        """How values are written into the store."""
+        return StoreWrites(self.values)
+
     def prepare(self) -> None:
         """Looks up the schemas of all messages. Raises `ConfigurationError` that names every schema missing from the
         registry."""
@@ -54,9 +61,10 @@ class Encoder:
         self.codec.expect(_READ)
 
     def encode(self, message: Writable, partition: int | None = None) -> Outgoing:
-        """The record of a message. Raises `TooLarge` if it exceeds the limit even without its values."""
-        if isinstance(message, events.MessageDeadLettered) and message.state is not None:
-            message = replace(message, state=self.values.placed(message.state))
+        """The record of a message. Raises `TooLarge` if it exceeds the limit even without its values, `StoreAway` if
+        it exceeds the limit with them and the store does not take them."""
+        if isinstance(message, events.MessageDeadLettered):
+            message = _with_state(message, self.writes.placed)
         outgoing = self.codec.encode(message, source=self.source)
         if not self._own_fits(outgoing):
             outgoing = self._encoded_smaller(message)
@@ -92,7 +100,7 @@ class Encoder:
                 previous = self._plan(message.previous) if message.previous else None
                 return replace(message, outcomes=outcomes, previous=previous, **self._stored(given))
             case events.MessageDeadLettered():
-                return replace(bounded_dead_letter(message), **self._stored({"state": message.state}))
+                return _with_state(bounded_dead_letter(message), self.writes.stored)
             case _:
                 return message
 
@@ -104,4 +112,16 @@ class Encoder:
         return replace(document, **self._stored({"body": document.body}))
 
     def _stored(self, values: Mapping[str, Value | None]) -> dict[str, Value | None]:
-        return {name: None if value is None else self.values.stored(value) for name, value in values.items()}
+        return {name: None if value is None else self.writes.stored(value) for name, value in values.items()}
+
+
+def _with_state(
+    whole: events.MessageDeadLettered, write: Callable[[Value], Value]
+) -> events.MessageDeadLettered:
+    """The dead letter with its state as it may travel. The state is for people: no dead letter waits for the store."""
+    if whole.state is None:
+        return whole
+    try:
+        return replace(whole, state=write(whole.state))
+    except StoreAway:
+        return without_state(whole)

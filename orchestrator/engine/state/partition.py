@@ -86,6 +86,8 @@ class Partition:
     """What they take of the admission limit: sessions of large tasks take several places."""
     awaited: int = 0
     """Sessions that a cancel opened before their task has come."""
+    awaiting_store: set[Topic] = field(default_factory=set, compare=False)
+    """Input topics whose next record needs the value store, which is away."""
     _checkpoint_at: int = 0
 
     def session(self, correlation_id: str) -> Session | None:

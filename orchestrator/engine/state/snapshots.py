@@ -35,7 +35,7 @@ def snapshot(encoder: Encoder, partition: int, session: Session, end: int) -> Ou
         correlation_id=session.correlation_id,
         sequence=session.sequence,
         state_version=STATE_VERSION,
-        state=encoder.values.stored(state) if state.size > MAX_INLINE_BYTES else state,
+        state=encoder.writes.stored(state) if state.size > MAX_INLINE_BYTES else state,
         sessions_offset=end,
     )
     return encoder.encode(record, partition)

@@ -17,12 +17,19 @@ class Timers:
     def __init__(self) -> None:
         self._heap: list[tuple[int, str, int]] = []
         self._armed: dict[str, tuple[int, int]] = {}
+        self._postponed: set[str] = set()
+
+    @property
+    def postponed(self) -> int:
+        """How many sessions wait although they are due. Any thread may read it."""
+        return len(self._postponed)
 
     def __len__(self) -> int:
         return len(self._armed)
 
     def arm(self, partition: int, correlation_id: str, due: int | None) -> None:
         """Sets when a session is due, Unix time in microseconds; None disarms it."""
+        self._postponed.discard(correlation_id)
         if due is None:
             self._armed.pop(correlation_id, None)
         elif self._armed.get(correlation_id) != (due, partition):
@@ -31,7 +38,14 @@ class Timers:
             if len(self._heap) > 2 * len(self._armed) + SLACK:
                 self._remove_stale()
 
+    def postpone(self, correlation_id: str, until: int) -> None:
+        """Has an armed session that is due wait until then, or until it is armed again."""
+        if (armed := self._armed.get(correlation_id)) is not None:
+            self.arm(armed[1], correlation_id, until)
+            self._postponed.add(correlation_id)
+
     def disarm(self, correlation_id: str) -> None:
+        self._postponed.discard(correlation_id)
         self._armed.pop(correlation_id, None)
 
     def next_at(self) -> int | None:

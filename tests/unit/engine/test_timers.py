@@ -59,3 +59,27 @@ def test_a_timer_waits_until_the_events_before_it_have_been_read() -> None:
     horizon.refresh({0: 1_000_005})
     assert not horizon.reached(0, due=1_000_005, position=8)
     assert horizon.reached(0, due=1_000_005, position=9)
+
+
+def test_a_postponed_session_is_due_later_and_keeps_no_other_from_being_due() -> None:
+    timers = Timers()
+    for name, due in (("a", 10), ("b", 20)):
+        timers.arm(0, name, due)
+    timers.postpone("a", 40)
+
+    assert [name for _, name, _ in timers.due(30, 1)] == ["b"]
+    assert timers.postponed == 1
+    assert timers.due(50, 10) == [(20, "b", 0), (40, "a", 0)]
+
+
+def test_a_postponed_session_that_is_armed_again_or_disarmed_is_not_postponed() -> None:
+    timers = Timers()
+    for name in ("a", "b"):
+        timers.arm(0, name, 10)
+        timers.postpone(name, 40)
+    timers.postpone("c", 40)
+    timers.arm(0, "a", 10)
+    timers.disarm("b")
+
+    assert timers.postponed == 0
+    assert timers.due(50, 10) == [(10, "a", 0)]

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
 from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from orchestrator.errors import ConfigurationError, UnavailableError
@@ -121,8 +121,42 @@ def test_a_url_that_cannot_work_is_explained(url: str, problem: str) -> None:
 
 
 def test_a_database_that_does_not_answer_is_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match="does not respond"):
+    with pytest.raises(UnavailableError, match=r"cannot be used: unable to open .* write to its folder\?"):
         SessionStore(f"sqlite:///{tmp_path}")
+
+
+def test_a_disk_that_is_full_is_said_to_be_full(tmp_path: Path) -> None:
+    store = SessionStore(f"sqlite:///{tmp_path / 'small.sqlite'}")
+    with pytest.raises(UnavailableError, match=r"has no space left: database or disk is full\. Free some"):
+        fill(store)
+    store.close()
+
+
+def fill(store: SessionStore) -> None:
+    """Writes more than SQLite has pages for."""
+    with store.writing() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+        rows = [{"topic": "events", "partition": number, "next": 1} for number in range(10_000)]
+        connection.execute(offsets.insert(), rows)
+
+
+class DiskFull(Exception):  # noqa: N818 - as psycopg names it
+    """As PostgreSQL's driver raises it, in whatever language the server speaks."""
+
+    sqlstate = "53100"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DiskFull("konnte Datei nicht erweitern"),
+        OSError("could not extend file: No space left on device"),
+    ],
+    ids=repr,
+)
+def test_a_server_whose_disk_is_full_is_said_to_be_full(store: SessionStore, error: Exception) -> None:
+    with pytest.raises(UnavailableError, match="has no space left: "), store.writing():
+        raise OperationalError("INSERT", {}, error)
 
 
 def test_a_file_that_is_none_of_a_database_says_what_to_do(tmp_path: Path) -> None:

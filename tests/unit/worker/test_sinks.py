@@ -92,6 +92,29 @@ def test_a_batch_that_could_not_be_stored_is_read_again(lab: Lab) -> None:
     assert sink.numbers == list(range(8))
 
 
+def test_a_store_that_fails_is_waited_for_longer_each_time_and_said_once(
+    lab: Lab, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = MemorySink(failures=6)
+    waits: list[float] = []
+    # A poll that does not wait brings nothing the first time, which is no success.
+    settings = SinkSettings(initial_backoff_s=0.01, max_backoff_s=0.1, poll_timeout_s=0.0)
+    with lab.host() as host:
+        runner = SinkRunner(SinkPlugin("memory", "ExecuteTool", lambda: sink), host, settings)
+        monkeypatch.setattr(runner._stop, "wait", waits.append)
+        runner.start()
+        lab.execute(0)
+        until(lambda: sink.numbers == [0], "it is stored")
+        sink.failures = 2
+        lab.execute(1)
+        until(lambda: sink.numbers == [0, 1], "the next one is stored")
+        runner.stop(Deadline.after(TIMEOUT_S))
+
+    assert waits == [0.01, 0.02, 0.04, 0.08, 0.1, 0.1, 0.01, 0.02]
+    said = [record.message for record in caplog.records if "returns to its stored" in record.message]
+    assert said == ["sink memory returns to its stored positions: OSError: the disk is full"] * 2
+
+
 def test_an_undecodable_record_is_dead_lettered_once_and_blocks_nothing(lab: Lab) -> None:
     sink = MemorySink(failures=2)
     good = lab.record(1, partition=0)
