@@ -150,7 +150,7 @@ def write_snapshots(platform: Platform, partitions: Sequence[Partition]) -> None
     for partition in partitions:
         number, end = partition.number, marks[Topic.SESSIONS, partition.number][1]
         records += [snapshots.snapshot(encoder, number, one.session, end) for one in partition.live.values()]
-        records.append(snapshots.checkpoint(encoder, number, len(places), partition.batch, end))
+        records.append(snapshots.checkpoint(encoder, partition, len(places), partition.batch, end))
     Bulk(platform, records).release()
 
 

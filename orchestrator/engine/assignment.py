@@ -239,12 +239,19 @@ class SlotAssignment:
         deadline = Deadline.after(self._restore_s)
         self.before_restore(deadline)
         if not self.restored:
-            self._foreign_commits = refuse_other_count(self._group_consumer, self.partition_count)
+            self._foreign_commits = refuse_other_count(
+                self._group_consumer,
+                self._restore_consumer,
+                self._encoder.codec,
+                self.partition_count,
+                deadline,
+            )
         places = [(topic, number) for number in numbers for topic in INPUT_TOPICS]
         committed = self._group_consumer.committed(places, deadline)
         for number in numbers:
             self._drop(number)
-            self._restore_one(number, commits_of(number, committed, self._foreign_commits), deadline)
+            commits = commits_of(number, committed, self._foreign_commits, self.partition_count)
+            self._restore_one(number, commits, deadline)
         # If it stayed assigned, it would fetch history all the time and keep it in memory.
         self._restore_consumer.assign({})
         self._assign_tasks()
@@ -261,14 +268,7 @@ class SlotAssignment:
             self.timers.arm(number, name, next_due(live.session))
         for name, damage in partition.damaged.items():
             logger.error("session %s is damaged and will be quarantined: %s", name, damage.reason)
-        logger.info(
-            "restored partition %d in %.1f s: %d live sessions from %d snapshots and %d events",
-            number,
-            progress.seconds,
-            progress.live,
-            progress.snapshots,
-            progress.events,
-        )
+        logger.info("restored %s", progress)
 
     def _capacity(self, max_active: int) -> int:
         """How many sessions may start, of small tasks."""

@@ -48,7 +48,7 @@ class StagedCheckpoint:
             yield encoder.encode(chunk.record, number)
         for chunk in self._expired:
             yield snapshots.tombstone(number, key_of(chunk))
-        yield snapshots.checkpoint(encoder, number, partition_count, batch, self.mark)
+        yield snapshots.checkpoint(encoder, self.partition, partition_count, batch, self.mark)
 
     def promote(self, now: int) -> None:
         """Notes in the partition what the checkpoint has written."""

@@ -219,6 +219,8 @@ class PartitionCheckpoint(Record, frozen=True, kw_only=True):
     """Number of the transaction that wrote it."""
     state_version: int
     """Version of the state's form in this partition's snapshots."""
+    positions: dict[str, int] = {}
+    """Offsets, by input topic, below which everything was handled. Reading goes on there where committed offsets lie outside the log."""
 
 
 class QuarantinedSession(Record, frozen=True, kw_only=True):

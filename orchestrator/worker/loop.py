@@ -251,7 +251,9 @@ class Worker:
     def _commit_when_due(self) -> None:
         now = time.monotonic()
         is_idle = now - self._last_read_at >= self._settings.poll_timeout_s
-        if not self._needs_commit or not (is_idle or now >= self._next_commit_at):
+        # Aborted records and the markers of transactions move positions without a record that needs a commit.
+        needs_commit = self._needs_commit or now >= self._next_measure_at
+        if not needs_commit or not (is_idle or now >= self._next_commit_at):
             return
         self._next_commit_at = now + self._settings.commit_interval_s
         self._assignment.skip_transaction_markers()
@@ -270,8 +272,12 @@ class Worker:
             watermarks = self._consumer.watermarks(owned, Deadline.after(_WATERMARKS_TIMEOUT_S))
         except OrchestratorError:
             return  # a missing measurement must not end the worker
-        committed = {position: each.committed[0] for position, each in owned.items() if each.committed}
-        self._handling.observer.lag(watermarks, committed)
+        reached = {
+            position: offset
+            for position, each in owned.items()
+            if (offset := each.tracker.reached) is not None
+        }
+        self._handling.observer.lag(watermarks, reached)
 
     def _drain(self, deadline: Deadline) -> None:
         """Lets work in flight finish. Polls with all partitions paused, to keep the membership in the group."""

@@ -48,11 +48,11 @@ class Observer:
     def in_flight(self, count: int) -> None:
         self.metrics.set(names.IN_FLIGHT, count, service=self.service)
 
-    def lag(self, ends: Mapping[Position, tuple[int, int]], committed: Mapping[Position, int]) -> None:
-        """How far the commits, each the lowest incomplete offset, are behind the ends of the logs."""
+    def lag(self, ends: Mapping[Position, tuple[int, int]], reached: Mapping[Position, int]) -> None:
+        """How far the lowest incomplete offsets, or positions without one, are behind the ends of the logs."""
         self._lags.report(
             {
-                (topic.value, str(partition)): max(0, end - committed.get((topic, partition), first))
+                (topic.value, str(partition)): max(0, end - reached.get((topic, partition), first))
                 for (topic, partition), (first, end) in ends.items()
             }
         )

@@ -77,6 +77,11 @@ class OffsetTracker:
         return self._position
 
     @property
+    def reached(self) -> int | None:
+        """The lowest incomplete offset, or the position without one; None before it is known."""
+        return None if self._position is None else self._lowest
+
+    @property
     def in_flight(self) -> int:
         """How many of the records taken are incomplete."""
         return len(self._in_flight)

@@ -13,11 +13,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.settings import BusSettings
 from orchestrator.engine.loop import GROUP
+from orchestrator.engine.offset_metadata import batch_number, partition_count_in
 from orchestrator.local import StackAddress
 from orchestrator.messages.catalogue import Topic
 from orchestrator.worker.loop import Worker
 from orchestrator.worker.offsets import _varint
-from tests.support.saga_lab import SagaLab
+from tests.support.saga_lab import SagaLab, is_gapless
 from tests.support.workers import TIMEOUT_S, Lab, echo, until
 
 pytestmark = pytest.mark.integration
@@ -109,7 +110,62 @@ def test_a_partition_count_that_others_contradict_is_a_commit_of_somebody_else(
             lab.until_history(session, "TaskCompleted")
 
     # then
-    assert "says that there were 9 partitions, others say 2" in caplog.text
+    assert "says that there were 9 partitions, others and checkpoints say 2" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("beyond", "metadata", "said"),
+    [
+        (1_000, "", "is not in the log"),
+        (0, "9/4/0", "says that there were 4 partitions"),
+        (0, "1/2/99999999", "it says transaction 1"),
+        (0, "", "names no transaction"),
+    ],
+    ids=["beyond the end", "another count", "an end of history", "no metadata"],
+)
+def test_what_a_checkpoint_contradicts_stops_no_orchestrator(
+    beyond: int,
+    metadata: str,
+    said: str,
+    kafka_stack: StackAddress,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # given: sessions and checkpoints in all partitions, and commits of somebody else for all of them
+    monkeypatch.setattr("orchestrator.engine.state.partition.CHECKPOINT_EVERY_MICROS", 200_000)
+    lab = SagaLab(Lab.on(kafka_stack.bootstrap_servers, partitions=2), tmp_path)
+    sessions = [lab.new_id(partition=number) for number in (0, 1)]
+    lab.submit(*sessions)
+    with lab.running():
+        for session in sessions:
+            lab.until_history(session, "PlanRequested")
+        until(lambda: checkpointed(lab) == {0, 1}, "all partitions have checkpoints")
+    for (topic, partition), (offset, _) in lab.committed().items():
+        place = (lab.installation.settings, GROUP, topic, offset + beyond, metadata, partition)
+        commit_as_another(*place)
+    # and tasks that were submitted while no orchestrator ran
+    later = [lab.new_id(partition=number) for number in (0, 1)]
+    lab.submit(*later)
+
+    # when an orchestrator starts
+    with lab.services(), lab.running():
+        for session in (*sessions, *later):
+            lab.until_history(session, "TaskCompleted")
+        until(lambda: all(is_ours(each) for _, each in lab.committed().values()), "it commits for all again")
+
+    # then nothing was done twice
+    assert said in caplog.text
+    assert all(is_gapless(history) for history in lab.histories().values())
+
+
+def checkpointed(lab: SagaLab) -> set[int]:
+    """Partitions with a checkpoint."""
+    return {each.partition for each in lab.installation.read(Topic.SNAPSHOTS) if each.key == b"checkpoint"}
+
+
+def is_ours(metadata: str) -> bool:
+    return partition_count_in(metadata) == 2 and batch_number(metadata) > 1 and metadata != "1/2/99999999"
 
 
 @contextmanager

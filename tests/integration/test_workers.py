@@ -6,18 +6,21 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.bus.deadline import Deadline
+from orchestrator.bus.ports import Position, Reading, Start
 from orchestrator.local import StackAddress
 from orchestrator.messages import commands, events
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.identity import derived_id
 from orchestrator.messages.values import json_value
 from orchestrator.sdk import Service, ServiceContext
+from orchestrator.worker.observer import Observer
 from orchestrator.worker.offsets import decode
 from tests.support.samples import incompressible
 from tests.support.topics import limit_record_size
@@ -224,6 +227,53 @@ def test_transaction_markers_do_not_count_as_lag(lab: Lab) -> None:
     producer.close()
 
     assert lab.completed() == list(range(15))
+
+
+def test_aborted_transactions_do_not_count_as_lag(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither where a record was read before them nor where none was."""
+    monkeypatch.setattr("orchestrator.worker.loop.MEASURE_INTERVAL_S", 0.2)
+    lags: dict[Position, int] = {}
+    monkeypatch.setattr(Observer, "lag", lambda _self, ends, reached: lags.update(behind(ends, reached)))
+    places: list[Position] = [(Topic.EXECUTE_COMMANDS, number) for number in (0, 1)]
+    producer = lab.bus.transactional_producer("stranger")
+    producer.init(Deadline.after(TIMEOUT_S))
+    # given: a service that is idle
+    with lab.running(echo()):
+        lab.execute(0, partition=0)
+        until(lambda: lab.committed("echo").get(places[0]) == (1, ""), "the record is completed")
+
+        # when somebody aborts transactions
+        for batch in range(3):
+            producer.begin()
+            for number in (0, 1):
+                producer.send(lab.record(9, partition=number))
+            ends = [2 * batch + 2, 2 * batch + 1]
+            until(lambda ends=ends: written(lab, places) == ends, "its records are written")  # type: ignore[misc]
+            producer.abort(Deadline.after(TIMEOUT_S))
+
+        # then it commits behind them, and nothing waits
+        until(
+            lambda: [lab.committed("echo").get(place) for place in places] == [(7, ""), (6, "")],
+            "3 records and 3 markers are behind what is committed",
+        )
+        until(lambda: [lags.get(place) for place in places] == [0, 0], "there is no lag")
+    producer.close()
+
+    assert lab.completed() == [0]
+
+
+def written(lab: Lab, places: list[Position]) -> list[int]:
+    """The ends of logs, with what is not committed."""
+    consumer = lab.bus.consumer(Reading("ends", Start.BEGINNING))
+    try:
+        found = consumer.watermarks(places, Deadline.after(TIMEOUT_S), read_uncommitted=True)
+        return [found[place][1] for place in places]
+    finally:
+        consumer.close()
+
+
+def behind(ends: Mapping[Position, tuple[int, int]], reached: Mapping[Position, int]) -> dict[Position, int]:
+    return {place: end - reached.get(place, first) for place, (first, end) in ends.items()}
 
 
 def test_a_rebalance_keeps_the_order_of_each_session(lab: Lab) -> None:

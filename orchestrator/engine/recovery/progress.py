@@ -13,3 +13,9 @@ class Progress:
     live: int = 0
     damaged: int = 0
     seconds: float = 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"partition {self.partition} in {self.seconds:.1f} s: {self.live} live sessions from {self.snapshots} "
+            f"snapshots and {self.events} events"
+        )

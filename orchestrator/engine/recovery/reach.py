@@ -1,5 +1,6 @@
 """Checks that a partition's history is all there: it reaches from the low-water mark to what was written last."""
 
+from orchestrator.engine.recovery.partition_counts import FORGET
 from orchestrator.engine.state.partition import Partition
 from orchestrator.errors import ConfigurationError
 from orchestrator.messages.types import PartitionCheckpoint
@@ -24,10 +25,14 @@ def first_offset(
             f"{low}: its retention was too short, or records were deleted. Restore the topic from a backup"
         )
     written = max((live.first_offset for live in partition.live.values()), default=0)
-    if (known := max(mark, written, committed)) > end:
+    ours = max(mark, written)
+    if (known := max(ours, committed)) > end:
+        forget = (
+            "" if ours > end else f". If neither is so, somebody else has committed this offset: {FORGET}"
+        )
         raise ConfigurationError(
             f"partition {number} has written its history up to offset {known}, but the sessions topic ends at "
-            f"{end}: it was recreated, or brokers lost its last records. Restore the topic from a backup"
+            f"{end}: it was recreated, or brokers lost its last records. Restore the topic from a backup{forget}"
         )
     return mark
 

@@ -9,24 +9,23 @@
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from orchestrator.bus.codec import Codec
 from orchestrator.bus.deadline import Deadline
-from orchestrator.bus.errors import OffsetLost
-from orchestrator.bus.polling import poll_many
 from orchestrator.bus.ports import Commit, Consumer, Position, Received
 from orchestrator.bus.values.message_values import MessageValues
-from orchestrator.engine.offset_metadata import batch_number, partition_count_in, sessions_end_in
-from orchestrator.engine.recovery.contained import contained
+from orchestrator.engine.offset_metadata import batch_number, sessions_end_in
+from orchestrator.engine.recovery.committed import believed, first_positions
 from orchestrator.engine.recovery.partition_counts import other_count
 from orchestrator.engine.recovery.progress import Progress
 from orchestrator.engine.recovery.reach import first_offset, without_commit
+from orchestrator.engine.recovery.reading import read
 from orchestrator.engine.recovery.replay import Replay
 from orchestrator.engine.state import ended, snapshots
 from orchestrator.engine.state.partition import INPUT_TOPICS, Damaged, LiveSession, Partition
-from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
+from orchestrator.errors import ConfigurationError, ContractError
 from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.catalogue import Topic, entry_named
 from orchestrator.messages.identity import canonical_uuid
@@ -40,12 +39,6 @@ from orchestrator.saga import STATE_VERSION
 
 logger: Final = logging.getLogger(__name__)
 
-STALL_S: Final = 30.0
-"""A restore without progress for this long is not slow: the broker does not respond."""
-REPORT_S: Final = 5.0
-"""How often progress is logged."""
-_DRAIN: Final = 1_000
-_POLL_S: Final = 0.1
 _CLAIM: Final = re.compile(rb"[0-9a-f]{32}")
 
 
@@ -59,6 +52,8 @@ def restore(
     deadline: Deadline,
 ) -> tuple[Partition, Progress]:
     """The partition as its last committed transaction left it. `consumer` is outside any group session.
+
+    Commits that an orchestrator cannot have made are logged, and replaced by what the checkpoint says.
 
     Raises `ConfigurationError` for a partition that cannot be trusted: another partition count, a newer state
     version, history that begins above the low-water mark or ends below what was committed, a checkpoint without a
@@ -92,16 +87,16 @@ class _Restore:
     def run(self) -> tuple[Partition, Progress]:
         started = time.monotonic()
         number = self.partition.number
-        for _, metadata in self.committed.values():
-            self._accept_count(partition_count_in(metadata))
         snapshots_log, history = (Topic.SNAPSHOTS, number), (Topic.SESSIONS, number)
         marks = self.consumer.watermarks((snapshots_log, history), self.deadline, read_uncommitted=True)
         self._read(snapshots_log, *marks[snapshots_log], self._load_record)
         if self.checkpoint is not None and Topic.EVENTS not in self.committed:
             raise without_commit(number)
+        self.committed = believed(number, self.committed, self.checkpoint, self.partition_count)
         low, end = marks[history]
         # All are committed together: a higher one among them is somebody else's.
-        known = min((sessions_end_in(metadata) for _, metadata in self.committed.values()), default=0)
+        said = (sessions_end_in(metadata) for _, metadata in self.committed.values() if metadata)
+        known = min(said, default=0)
         start = first_offset(self.partition, self.checkpoint, known, (low, end))
         self._read(history, start, end, self._replay_event)
         self.replay.finish()
@@ -114,6 +109,11 @@ class _Restore:
         partition.sessions_end = end
         partition.batch = self._last_batch()
         partition.positions = self._positions()
+        # What somebody else has committed is replaced by the next checkpoint.
+        partition.dirty = any(
+            not metadata or offset != partition.positions[topic]
+            for topic, (offset, metadata) in self.committed.items()
+        )
         partition.checkpoint_mark = self.checkpoint.low_water_mark if self.checkpoint else -1
         progress.live, progress.damaged = len(partition.live), len(partition.damaged)
 
@@ -180,17 +180,14 @@ class _Restore:
     def _accept_checkpoint(self, found: PartitionCheckpoint) -> None:
         if found.partition != self.partition.number:
             raise ContractError(f"it is the checkpoint of partition {found.partition}")
-        self._accept_count(found.partition_count)
+        if found.partition_count not in (0, self.partition_count):
+            raise other_count(found.partition, found.partition_count, self.partition_count)
         if found.state_version > STATE_VERSION:
             raise ConfigurationError(
                 f"partition {found.partition} was written with state version {found.state_version}, this "
                 f"orchestrator reads up to {STATE_VERSION}: run a version at least as new"
             )
         self.checkpoint = found
-
-    def _accept_count(self, count: int) -> None:
-        if count not in (0, self.partition_count):
-            raise other_count(self.partition.number, count, self.partition_count)
 
     # -- history
 
@@ -224,58 +221,19 @@ class _Restore:
     # -- positions
 
     def _last_batch(self) -> int:
+        """Not below that of the checkpoint: where somebody else has committed, transactions are numbered on from it."""
         numbers = [batch_number(metadata) for _, metadata in self.committed.values()]
-        return max(numbers, default=self.checkpoint.batch if self.checkpoint else 0)
+        return max(*numbers, self.checkpoint.batch if self.checkpoint else 0, 0)
 
     def _positions(self) -> dict[Topic, int]:
-        """The next offset of each input topic; the beginning for a topic without a committed offset."""
+        """The next offset of each input topic."""
         number = self.partition.number
-        missing = [(topic, number) for topic in INPUT_TOPICS if topic not in self.committed]
-        lows = self.consumer.watermarks(missing, self.deadline) if missing else {}
-        return {
-            topic: self.committed[topic][0] if topic in self.committed else lows[topic, number][0]
-            for topic in INPUT_TOPICS
-        }
+        places: list[Position] = [(topic, number) for topic in INPUT_TOPICS]
+        logs = self.consumer.watermarks(places, self.deadline, read_uncommitted=True)
+        return first_positions(number, self.committed, self.checkpoint, logs)
 
     def _read(self, place: Position, start: int, end: int, handle: Callable[[Received], None]) -> None:
-        """Reads a partition of a topic from `start` up to `end`."""
-        if start >= end:
-            return
-        topic, number = place
-        self.consumer.assign({place: start})
-        moved_at = time.monotonic()
-        report_at = moved_at + REPORT_S
-        at = start
-        while at < end:
-            if self.deadline.passed and time.monotonic() - moved_at >= STALL_S:
-                raise UnavailableError(
-                    f"partition {number} could not be restored: no broker responds to reads of {topic}"
-                )
-            if self.deadline.passed:
-                raise ConfigurationError(
-                    f"partition {number} could not be restored in time: {end - at} records of {topic} are left. "
-                    "Allow more time, or run more orchestrators so that each owns fewer partitions"
-                )
-            if time.monotonic() >= report_at:
-                report_at += REPORT_S
-                share = 100 * (at - start) // (end - start)
-                logger.info("restoring partition %d: read %d %% of %s", number, share, topic)
-            batch = self._next()
-            self.codec.ask(batch)
-            for received in batch:
-                if received.offset < end:
-                    contained(handle, received)
-            before, at = at, self.consumer.position([place]).get(place, start)
-            if at > before:
-                moved_at = time.monotonic()
-
-    def _next(self) -> Iterable[Received]:
-        try:
-            return poll_many(self.consumer, _DRAIN, _POLL_S)
-        except OffsetLost as error:
-            raise ConfigurationError(
-                f"records were deleted while partition {self.partition.number} was being restored: {error}"
-            ) from error
+        read(self.consumer, self.codec, place, (start, end), handle, self.deadline)
 
 
 def _session_of(record: SessionSnapshot | QuarantinedSession | SessionEvent) -> str:

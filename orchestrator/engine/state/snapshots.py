@@ -8,7 +8,7 @@ import msgspec
 from orchestrator.bus.ports import Outgoing
 from orchestrator.bus.values.message_values import MessageValues
 from orchestrator.engine.state.encoding import Encoder
-from orchestrator.engine.state.partition import LiveSession, claim_of_session
+from orchestrator.engine.state.partition import LiveSession, Partition, claim_of_session
 from orchestrator.errors import ConfigurationError, ContractError
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import PartitionCheckpoint, QuarantinedSession, SessionSnapshot
@@ -61,15 +61,19 @@ def quarantine(encoder: Encoder, partition: int, record: QuarantinedSession) -> 
     return encoder.encode(record, partition)
 
 
-def checkpoint(encoder: Encoder, partition: int, partition_count: int, batch: int, mark: int) -> Outgoing:
+def checkpoint(
+    encoder: Encoder, partition: Partition, partition_count: int, batch: int, mark: int
+) -> Outgoing:
+    """The record of a checkpoint. `partition` is as it was before the transaction that writes it."""
     record = PartitionCheckpoint(
-        partition=partition,
+        partition=partition.number,
         partition_count=partition_count,
         low_water_mark=mark,
         batch=batch,
         state_version=STATE_VERSION,
+        positions={topic.value: offset for topic, offset in partition.positions.items()},
     )
-    return encoder.encode(record, partition)
+    return encoder.encode(record, partition.number)
 
 
 def read(record: SessionSnapshot, values: MessageValues) -> Session:

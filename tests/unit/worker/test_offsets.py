@@ -102,6 +102,19 @@ def test_an_offset_without_a_record_does_not_hold_the_commit() -> None:
     assert after.commit() == (13, encode(13, [], 15))
 
 
+def test_what_is_reached_is_the_lowest_incomplete_offset_or_the_position() -> None:
+    tracker = OffsetTracker()
+    before = tracker.reached
+    tracker.take(3)
+    tracker.take(4)
+    tracker.complete(4)
+    working = tracker.reached
+    tracker.complete(3)
+    tracker.skip_to(9)
+
+    assert (before, working, tracker.reached) == (None, 3, 9)
+
+
 def test_transaction_markers_at_the_end_are_skipped() -> None:
     tracker = OffsetTracker((10, ""))
     tracker.take(10)
