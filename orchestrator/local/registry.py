@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
@@ -54,6 +54,10 @@ class LocalRegistry(FolderServer):
     @property
     def log(self) -> Path:
         return self._process.log
+
+    @property
+    def processes(self) -> Iterable[ServerProcess]:
+        return [self._process]
 
     def prepare(self) -> None:
         """Fetch and unpack the registry if this machine lacks it; takes up to a minute."""
