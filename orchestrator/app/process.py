@@ -106,9 +106,11 @@ class Process:
         self._started = True
         logger.info("running %s", ", ".join(self.names))
 
-    def wait(self) -> None:
-        """Returns after `stop`. Raises the error of a component that fails."""
+    def wait(self, check: Callable[[], None] = lambda: None) -> None:
+        """Returns after `stop`. Raises the error of a component that fails, and what `check` raises: it is called
+        twice a second."""
         while not self._stopped.wait(_WATCH_INTERVAL_S):
+            check()
             for name, component in self._components.items():
                 if component.failure is not None:
                     logger.error("%s failed; stopping the process", name)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -60,6 +61,10 @@ class LocalJaeger(FolderServer):
     def otlp_endpoint(self) -> str:
         """The address that receives spans, OTLP over gRPC."""
         return f"http://127.0.0.1:{self._ports[1]}"
+
+    @property
+    def processes(self) -> Iterable[ServerProcess]:
+        return [self._process]
 
     def prepare(self) -> None:
         """Nothing to fetch: the program exists."""

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ from orchestrator.local.kafka_node import KafkaNode, NodeSettings
 from orchestrator.local.kafka_settings import NodePorts
 from orchestrator.local.kafka_state import KafkaState, new_cluster_id
 from orchestrator.local.ports import PortLeases
+from orchestrator.local.process import ServerProcess
 from orchestrator.local.security import LocalSecurity
 from orchestrator.local.server import FolderServer
 from orchestrator.local.startup_cache import QUICK_START, TRAINING_SECONDS, ensure_startup_cache
@@ -71,6 +72,10 @@ class LocalKafka(FolderServer):
             raise self._not_running()
         return self._state.cluster_id
 
+    @property
+    def processes(self) -> Iterable[ServerProcess]:
+        return [node.process for node in self._nodes]
+
     def prepare(self) -> None:
         """Fetch Kafka and create its startup cache if this machine lacks them; takes up to a minute."""
         ensure_startup_cache(jars.kafka_folder(), _train)
@@ -85,7 +90,7 @@ class LocalKafka(FolderServer):
 
     def _await_ready(self, deadline: Deadline) -> None:
         for node in self._nodes:
-            node.await_ready(deadline, brokers=self._count)
+            node.await_ready(deadline, brokers=self._count, require_running=self.require_running)
 
     def _stop(self, deadline: Deadline) -> None:
         for node in self._nodes:

@@ -3,7 +3,7 @@
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.local import jars
+from orchestrator.local.endings import full_disk, last_error
 from orchestrator.local.kafka_settings import LOGGING, NodePorts, node_properties, render
 from orchestrator.local.process import ServerProcess
 from orchestrator.local.security import ADMIN, LISTENER, LocalSecurity
@@ -75,18 +76,21 @@ class KafkaNode:
                 "`orchestrator dev --reset`"
             )
 
-    def await_ready(self, deadline: Deadline, brokers: int = 1) -> None:
+    def await_ready(
+        self, deadline: Deadline, brokers: int = 1, require_running: Callable[[], None] | None = None
+    ) -> None:
         """Wait until the node responds and knows this many living brokers, itself included.
 
-        Raises `UnavailableError` with the end of the log if it dies or does not respond by the deadline.
+        `require_running` raises if one of them has ended; by default only this node is watched. Raises `EndedError`
+        if it has, `UnavailableError` if it does not respond by the deadline.
         """
         port = self._settings.ports[self._settings.number - 1].broker
         # A socket first: librdkafka backs off, and logs errors, while nothing listens.
-        self.process.await_serving(lambda: _listens(port), deadline)
+        self.process.await_serving(lambda: _listens(port), deadline, require_running)
         security = self._settings.security
         client = security.client_settings(ADMIN) if security is not None else {}
         admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0, **client})
-        self.process.await_serving(lambda: self._knows(brokers, admin, deadline), deadline)
+        self.process.await_serving(lambda: self._knows(brokers, admin, deadline), deadline, require_running)
 
     def _knows(self, brokers: int, admin: AdminClient, deadline: Deadline) -> bool:
         try:
@@ -110,7 +114,9 @@ class KafkaNode:
                 "Kafka did not format its storage by the deadline: allow more time"
             ) from None
         if done.returncode:
-            raise UnavailableError(f"Kafka failed to format {self._data}:\n{done.stdout}{done.stderr}")
+            output = f"{done.stdout}{done.stderr}"
+            reason = full_disk(self._settings.folder) or last_error(output.splitlines()) or output
+            raise UnavailableError(f"Kafka failed to format {self._data}: {reason}")
         if self._settings.security is not None:
             (self._data / _HAS_USERS).touch()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orchestrator.errors import ConfigurationError
 from orchestrator.local.kafka_settings import NodePorts
+from orchestrator.local.whole_files import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,7 @@ class KafkaState:
     def save(self, path: Path) -> None:
         """Replace the file as a whole: a crash leaves the old content or the new."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".partial")
-        fresh.write_text(json.dumps(asdict(self), indent=2) + "\n")
-        fresh.replace(path)
+        write_whole(path, json.dumps(asdict(self), indent=2) + "\n")
 
 
 def new_cluster_id() -> str:

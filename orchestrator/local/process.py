@@ -11,10 +11,14 @@ from pathlib import Path
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import UnavailableError
+from orchestrator.local.endings import describe_end
 
 _GUARDIAN = Path(__file__).with_name("guardian.py")
-_TAIL_LINES = 20
 _POLL_SECONDS = 0.02
+
+
+class EndedError(UnavailableError):
+    """A server process has ended. The text is one line that says why."""
 
 
 class ServerProcess:
@@ -73,16 +77,25 @@ class ServerProcess:
         self._pid_file.write_text(pid)
 
     def require_running(self) -> None:
-        """Raises `UnavailableError` with the end of the log if the process has ended or was never started."""
+        """Raises `EndedError` if the process has ended, `UnavailableError` if it was never started."""
         if self._guardian is None:
             raise UnavailableError(f"{self.name} has not been started")
         if self._guardian.poll() is not None:
             raise self._death()
 
-    def await_serving(self, serves: Callable[[], bool], deadline: Deadline) -> None:
-        """Wait until `serves()`. Raises `UnavailableError` if the process dies first, or at the deadline."""
+    def await_serving(
+        self,
+        serves: Callable[[], bool],
+        deadline: Deadline,
+        require_running: Callable[[], None] | None = None,
+    ) -> None:
+        """Wait until `serves()`. Raises `EndedError` if the process ends first, `UnavailableError` at the deadline.
+
+        `require_running` is for a server that needs others to serve: it raises if one of them or this one has ended.
+        """
+        require_running = require_running or self.require_running
         while not serves():
-            self.require_running()
+            require_running()
             if deadline.passed:
                 raise UnavailableError(
                     f"{self.name} is running but did not serve by the deadline: allow more time, or see its log "
@@ -144,18 +157,9 @@ class ServerProcess:
         self._guardian.wait(timeout)
         self._pid_file.unlink(missing_ok=True)
 
-    def _death(self) -> UnavailableError:
+    def _death(self) -> EndedError:
         assert self._guardian  # noqa: S101 - callers have looked
-        return UnavailableError(
-            f"{self.name} ended with exit code {self._guardian.returncode}; the end of its log {self.log}:\n"
-            f"{self._tail()}"
-        )
-
-    def _tail(self) -> str:
-        with self.log.open("rb") as log:
-            log.seek(self._log_start)
-            lines = log.read().decode(errors="replace").splitlines()
-        return "\n".join(f"    {line}" for line in lines[-_TAIL_LINES:]) or "    (empty)"
+        return EndedError(describe_end(self.name, self._guardian.returncode, self.log, self._log_start))
 
 
 def _command_line(pid: int) -> str:

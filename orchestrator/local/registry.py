@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from orchestrator.local.startup_cache import (
     ensure_startup_cache,
     startup_options,
 )
+from orchestrator.local.whole_files import write_whole
 
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -54,6 +55,10 @@ class LocalRegistry(FolderServer):
     @property
     def log(self) -> Path:
         return self._process.log
+
+    @property
+    def processes(self) -> Iterable[ServerProcess]:
+        return [self._process]
 
     def prepare(self) -> None:
         """Fetch and unpack the registry if this machine lacks it; takes up to a minute."""
@@ -89,7 +94,7 @@ class LocalRegistry(FolderServer):
         known: list[int] = json.loads(self._ports_file.read_text()) if self._ports_file.exists() else []
         api = self._leases.add(self._wanted_port or (known[0] if known else None))
         self._leases.add()
-        self._ports_file.write_text(json.dumps([api]))
+        write_whole(self._ports_file, json.dumps([api]))
 
 
 def _await_subjects(process: ServerProcess, url: str, deadline: Deadline) -> None:

@@ -1,9 +1,10 @@
 """Secrets in files that only their owner reads."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+
+from orchestrator.local.whole_files import write_whole
 
 _OWNER: Final = 0o600
 
@@ -11,6 +12,5 @@ _OWNER: Final = 0o600
 def kept_secret(path: Path, make: Callable[[], str]) -> str:
     """The secret in a file, made when it is first asked for."""
     if not path.exists():
-        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER), "w") as file:
-            file.write(make())
+        write_whole(path, make(), _OWNER)
     return path.read_text()

@@ -4,7 +4,7 @@ import http.client
 import urllib.error
 import urllib.request
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import ClassVar, Self
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import UnavailableError
+from orchestrator.local.endings import naming_full_disk
 from orchestrator.local.locks import FolderLock
 from orchestrator.local.ports import PortLeases
+from orchestrator.local.process import ServerProcess
 
 _ANSWER_SECONDS = 5.0
 
@@ -46,8 +48,8 @@ class LocalServer(ABC):
     def start(self, deadline: Deadline | None = None) -> None:
         """Start it and wait until it serves, for `START_SECONDS` by default. What `prepare` does is done first.
 
-        Raises `UnavailableError` with the end of its log if it dies or does not serve by the deadline; nothing
-        is left running then, nor after an interrupt.
+        Raises `EndedError` that says why if it ends, and `UnavailableError` if it does not serve by the deadline;
+        nothing is left running then, nor after an interrupt.
         """
         self.prepare()
         deadline = deadline or Deadline.after(self.START_SECONDS)
@@ -63,6 +65,16 @@ class LocalServer(ABC):
         """The second half of `start`: wait until it serves."""
         with self._stopped_on_failure():
             self._await_ready(deadline)
+
+    @property
+    def processes(self) -> Iterable[ServerProcess]:
+        """Its processes, none if it runs inside this one."""
+        return ()
+
+    def require_running(self) -> None:
+        """Raises `EndedError` that says why if one of its processes has ended. Takes microseconds."""
+        for process in self.processes:
+            process.require_running()
 
     def stop(self, deadline: Deadline | None = None) -> None:
         """End it in order, with SIGKILL after the deadline (`STOP_SECONDS` by default). May be called again."""
@@ -100,8 +112,9 @@ class FolderServer(LocalServer):
 
     def launch(self, deadline: Deadline) -> None:
         # Locked first: a failed launch stops the server, and must not stop that of another owner of the folder.
-        self._lock.acquire()
-        super().launch(deadline)
+        with naming_full_disk(self._folder):
+            self._lock.acquire()
+            super().launch(deadline)
 
     def stop(self, deadline: Deadline | None = None) -> None:
         super().stop(deadline)

@@ -1,6 +1,6 @@
 """Kafka and the registry together: for developers and for the tests."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -8,6 +8,7 @@ from typing import ClassVar
 from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import UnavailableError
 from orchestrator.local.kafka import LocalKafka
+from orchestrator.local.process import ServerProcess
 from orchestrator.local.registry import LocalRegistry
 from orchestrator.local.security import LocalSecurity
 from orchestrator.local.server import LocalServer
@@ -51,6 +52,10 @@ class LocalStack(LocalServer):
         if self._address is None:
             raise self._not_running()
         return self._address
+
+    @property
+    def processes(self) -> Iterable[ServerProcess]:
+        return [*self.kafka.processes, *(self.registry.processes if self.registry else ())]
 
     def prepare(self) -> None:
         self.kafka.prepare()

@@ -21,6 +21,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.local import LocalKafka, LocalRegistry, LocalStack, StackAddress
+from orchestrator.local.process import EndedError
 from tests.support import kafka_stack as stacks
 from tests.support.processes import running
 
@@ -248,10 +249,36 @@ def test_a_node_that_dies_at_its_start_shows_its_log_and_leaves_nothing(tmp_path
     with pytest.raises(UnavailableError) as raised:
         kafka.start(Deadline.after(START_SECONDS))
 
-    assert "no.such.Authorizer" in str(raised.value)
-    assert str(tmp_path / "node-1" / "kafka-1.log") in str(raised.value)
+    log = tmp_path / "node-1" / "kafka-1.log"
+    assert str(raised.value) == (
+        f"kafka-1 ended with exit code 1; the last error in its log {log}: "
+        "java.lang.ClassNotFoundException: no.such.Authorizer"
+    )
     with pytest.raises(UnavailableError, match="not running"):
         _ = kafka.bootstrap_servers
+
+
+def test_a_start_ends_when_another_node_has_ended(tmp_path: Path) -> None:
+    kafka = LocalKafka(tmp_path, 3, short_lived=True)
+    kafka.launch(Deadline.after(START_SECONDS))
+    kafka.kill(2)
+
+    # The other two serve, and would wait for the third until the deadline.
+    with pytest.raises(EndedError, match=r"kafka-2 ended with exit code 137 \(SIGKILL\)"):
+        kafka.await_ready(Deadline.after(START_SECONDS))
+
+    assert not running_in(tmp_path)
+
+
+def test_a_stack_tells_which_of_its_servers_has_ended(tmp_path: Path) -> None:
+    with LocalStack(tmp_path, short_lived=True) as stack:
+        stack.require_running()
+
+        assert stack.registry
+        stack.registry.kill()
+
+        with pytest.raises(EndedError, match=r"registry ended with exit code 137"):
+            stack.require_running()
 
 
 def test_a_deadline_that_is_too_short_is_reported_and_leaves_nothing(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ import os
 import secrets
 import shlex
 import shutil
-import signal
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -20,10 +21,11 @@ from orchestrator.cli.shell import Shell
 from orchestrator.cli.stopping import Stopped, stopped_by_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from orchestrator.app.settings import Settings
     from orchestrator.local import LocalJaeger, LocalSecurity, LocalStack, StackAddress
+    from orchestrator.local.server import LocalServer
 
 _VALUES: Final = "values"
 _SESSIONS: Final = "sessions.sqlite"
@@ -37,6 +39,8 @@ _PLATFORM: Final = "platform"
 """The user of the process that `dev` is: it runs all services."""
 _APPLY_S: Final = 60.0
 """A cluster that has just started takes long to create topics on a busy machine."""
+_LOOK_S: Final = 1.0
+"""How often it looks whether its servers still run, while no services do."""
 
 
 @command
@@ -104,12 +108,15 @@ def dev(
             ending.callback(stack.stop)
             stack.start()
             environment = _environment(stack.address, folder)
-            if security:
-                _open_to_users(shell, stack.address, security, modules)
-                environment |= security.environment(CLIENT)
             if viewer:
                 ending.enter_context(viewer)
                 environment |= _traced(viewer)
+            require_servers = partial(_require_running, (stack, viewer) if viewer else (stack,))
+            # After the servers, so that it looks at them before they are stopped.
+            ending.enter_context(_ended_server_named(require_servers))
+            if security:
+                _open_to_users(shell, stack.address, security, modules)
+                environment |= security.environment(CLIENT)
             own = security.environment(_PLATFORM) | security.secrets(_PLATFORM) if security else {}
             settings = _settings(shell, environment | _call_keys(folder) | own, modules)
             apply_topics(settings.bus, _APPLY_S)
@@ -123,7 +130,7 @@ def dev(
                 },
                 lambda environment: _export_lines(environment, files),
             )
-            _run(settings, services=not no_run)
+            _run(settings, require_servers, services=not no_run)
         except Stopped:
             write_note("stopping")
 
@@ -229,14 +236,34 @@ def _export_lines(environment: "Mapping[str, str]", secret_files: "Mapping[str, 
     return "\n".join(["Ready. In another terminal:\n", *exports, ""])
 
 
-def _run(settings: "Settings", *, services: bool) -> None:
-    """Runs all services, or waits without any, until `Stopped` is raised."""
+def _require_running(servers: "Iterable[LocalServer]") -> None:
+    for server in servers:
+        server.require_running()
+
+
+@contextmanager
+def _ended_server_named(require_servers: "Callable[[], None]") -> "Iterator[None]":
+    """Inside, an error names the server that has ended, if one has: it is why others do not respond."""
+    from orchestrator.local.process import EndedError
+
+    try:
+        yield
+    except EndedError:
+        raise
+    except Exception:
+        require_servers()
+        raise
+
+
+def _run(settings: "Settings", require_servers: "Callable[[], None]", *, services: bool) -> None:
+    """Runs all services, or waits without any, until `Stopped` is raised. Raises what `require_servers` raises."""
     from orchestrator.app.process import ALL, Process
     from orchestrator.app.wiring import wire
 
     if not services:
         while True:
-            signal.pause()
+            require_servers()
+            time.sleep(_LOOK_S)
     with Process(wire(settings), [ALL], settings.plugins()) as process:
         write_note(f"running {', '.join(process.names)}; Ctrl-C stops everything")
-        process.wait()
+        process.wait(require_servers)

@@ -1,6 +1,7 @@
 """A server process never outlives its owner, and says why when it dies."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,12 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
+from types import SimpleNamespace
 
 import pytest
 
 from orchestrator.bus.deadline import Deadline
 from orchestrator.errors import UnavailableError
-from orchestrator.local.process import ServerProcess
+from orchestrator.local.process import EndedError, ServerProcess
 from tests.support.processes import running
 
 SECONDS = 10.0
@@ -77,16 +79,46 @@ def test_output_goes_to_the_log_and_a_stop_is_in_order(server: ServerProcess, tm
     assert server.log.read_text() == "up\nbye\n"
 
 
-def test_a_death_is_reported_with_the_end_of_the_log(server: ServerProcess, tmp_path: Path) -> None:
-    server.start(python(tmp_path, "import sys; print(*range(100), sep='\\n'); sys.exit('no licence')"))
+def test_a_death_is_reported_in_one_line(server: ServerProcess, tmp_path: Path) -> None:
+    server.start(python(tmp_path, "import sys; print(*range(100), sep='\\n'); sys.exit('Error: no licence')"))
     assert eventually(lambda: not server.running)
 
-    with pytest.raises(UnavailableError) as raised:
+    with pytest.raises(EndedError) as raised:
         server.require_running()
 
-    text = str(raised.value)
-    assert text.startswith(f"server ended with exit code 1; the end of its log {server.log}:\n    81\n")
-    assert text.endswith("    99\n    no licence")
+    assert str(raised.value) == (
+        f"server ended with exit code 1; the last error in its log {server.log}: Error: no licence"
+    )
+
+
+def test_a_server_ended_by_a_signal_is_reported_with_it(server: ServerProcess, tmp_path: Path) -> None:
+    server.start(waiting(tmp_path))
+
+    server.kill()
+
+    with pytest.raises(EndedError, match=r"server ended with exit code 137 \(SIGKILL\)"):
+        server.require_running()
+
+
+def test_a_server_on_a_full_disk_is_reported_with_the_folder(
+    server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.start(python(tmp_path, "raise SystemExit(1)"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+
+    with pytest.raises(EndedError, match=f"exit code 1: the disk of {tmp_path} is full"):
+        server.await_serving(lambda: False, Deadline.after(SECONDS))
+
+
+def test_waiting_for_a_server_ends_when_one_that_it_needs_has_ended(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    server.start(waiting(tmp_path))
+    needed = ServerProcess("needed", tmp_path)
+    needed.start(python(tmp_path, "raise SystemExit('no licence')"))
+
+    with pytest.raises(EndedError, match="needed ended with exit code 1"):
+        server.await_serving(lambda: False, Deadline.after(SECONDS), needed.require_running)
 
 
 def test_a_command_that_is_not_found_is_reported(server: ServerProcess, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A server that does not start leaves nothing behind; one that runs is not stopped by another's attempt."""
 
+import errno
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,11 +15,14 @@ from orchestrator.local.server import FolderServer
 class Server(FolderServer):
     NAME: ClassVar = "the server"
 
-    def __init__(self, folder: Path, fails_in: str = "") -> None:
+    def __init__(
+        self, folder: Path, fails_in: str = "", error: BaseException | type[BaseException] = KeyboardInterrupt
+    ) -> None:
         super().__init__(folder)
         self.steps: list[str] = []
         self.port = 0
         self._fails_in = fails_in
+        self._error = error
 
     def prepare(self) -> None:
         self._step("prepare")
@@ -40,7 +44,7 @@ class Server(FolderServer):
     def _step(self, name: str) -> None:
         self.steps.append(name)
         if name == self._fails_in:
-            raise KeyboardInterrupt
+            raise self._error
 
 
 def test_a_server_starts_in_order_and_stops_at_the_end_of_its_statement(tmp_path: Path) -> None:
@@ -78,3 +82,15 @@ def test_a_reset_stops_it_first_and_lets_it_start_again_on_its_port(tmp_path: Pa
         assert server.steps[-2:] == ["stop", "reset"]
         server.start()
         assert server.port == port
+
+
+def test_a_folder_without_space_is_named_and_free_again(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    server = Server(tmp_path, fails_in="launch", error=full)
+
+    with pytest.raises(UnavailableError, match=f"the disk of {tmp_path} is full"):
+        server.start()
+
+    assert server.steps[-1] == "stop"
+    with Server(tmp_path):
+        pass
