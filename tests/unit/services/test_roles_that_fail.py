@@ -5,9 +5,10 @@ import asyncio
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 from orchestrator_services import evaluator as evaluators
 from orchestrator_services import planner as planners
 from orchestrator_services import recovery as recoveries
@@ -16,7 +17,7 @@ from orchestrator_services import tool_selector as selectors
 from orchestrator.bus.avro.schema_ids import CatalogueIds
 from orchestrator.bus.codec import Codec
 from orchestrator.messages import events
-from orchestrator.messages.types import FailureKind
+from orchestrator.messages.types import CallKind, FailureKind
 from orchestrator.saga import Outcome
 from orchestrator.sdk import (
     Context,
@@ -33,6 +34,7 @@ from orchestrator.sdk import (
     Recovery,
     Retry,
     Review,
+    ReviewVerdict,
     Selection,
     ServiceContext,
     ToolDefinition,
@@ -225,24 +227,75 @@ REVIEWED = "{agent: simple, planner: simple, reviewers: [{name: broken, timeout:
 
 
 @pytest.mark.parametrize("what", RAISED)
-async def test_what_others_raise_is_one_dead_letter_and_the_session_completes(what: str) -> None:
-    watched: list[str] = []
+async def test_what_a_reviewer_raises_is_a_failed_review_at_once(what: str) -> None:
+    @reviewer("broken")
+    async def broken(_review: PlanReview, context: Context) -> Review:
+        context.use(model_requests=1, tokens_input=70)
+        raise RAISED[what]()
+
+    async with Harness(simple, give, broken, documents=[REVIEWED]) as harness:
+        session = await harness.submit("x", agent="simple")
+
+    assert session.outcome is Outcome.COMPLETED
+    assert session.of(events.CallTimedOut) == []
+    assert session.state.used.tokens_input == 70
+    assert session.dead_letters == []
+
+
+@pytest.mark.parametrize("what", ["no review", "a verdict", "a reason"])
+async def test_a_review_that_cannot_be_sent_is_a_failed_review_at_once(what: str) -> None:
+    odd: Any = {
+        "no review": "yes",
+        "a verdict": Review(reviewer="", verdict=cast(Any, "yes")),
+        "a reason": Review(reviewer="", verdict=ReviewVerdict.REJECT, reason="half \ud800"),
+    }[what]
 
     @reviewer("broken")
-    async def broken(_review: PlanReview) -> Review:
-        raise RAISED[what]()
+    async def broken(_review: PlanReview, context: Context) -> Any:
+        context.use(model_requests=1, tokens_input=70)
+        return odd
+
+    async with Harness(simple, give, broken, documents=[REVIEWED]) as harness:
+        session = await harness.submit("x", agent="simple")
+
+    assert session.outcome is Outcome.COMPLETED
+    assert session.of(events.CallTimedOut) == []
+    assert session.state.used.tokens_input == 70
+
+
+async def test_a_review_is_stopped_at_its_timeout() -> None:
+    @reviewer("slow", named_only=True)
+    async def slow(_review: PlanReview, context: Context) -> Review:
+        context.use(model_requests=1, tokens_input=70)
+        return await asyncio.Future()
+
+    asked = replace(call(CallKind.REVIEW), step_id="slow", due_at=0)
+    of_plan = call(CallKind.PLAN, call_id="plan", revision=2)
+    proposed = event(
+        events.PlanProposed, sequence=1, call=of_plan, plan=Plan(result=1).plan, reviews=(asked,)
+    )
+
+    reply = await World(slow).reply(slow.service(), proposed)
+
+    assert isinstance(reply, events.ReviewFailed)
+    assert (reply.plan_call_id, reply.revision, reply.reviewer) == ("plan", 2, "slow")
+    assert (reply.failure.kind, reply.usage.tokens_input) == (FailureKind.TRANSIENT, 70)
+
+
+@pytest.mark.parametrize("what", RAISED)
+async def test_what_subscribers_raise_is_one_dead_letter_and_the_session_completes(what: str) -> None:
+    watched: list[str] = []
 
     @subscriber("TaskCompleted", group="broken")
     async def watching(event: Event, _context: Context) -> None:
         watched.append(event.type)
         raise RAISED[what]()
 
-    async with Harness(simple, give, broken, watching, documents=[REVIEWED]) as harness:
+    async with Harness(simple, give, watching, documents=["{agent: simple, planner: simple}"]) as harness:
         session = await harness.submit("x", agent="simple")
-        await harness.advance("5s")
 
     assert session.outcome is Outcome.COMPLETED
-    assert sorted(letter.service for letter in session.dead_letters) == ["broken", "reviewer-broken"]
+    assert [letter.service for letter in session.dead_letters] == ["broken"]
     assert watched == ["TaskCompleted"]
 
 
