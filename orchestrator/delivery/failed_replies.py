@@ -18,11 +18,18 @@ def failed_reply(reply: Input | Message, problem: str, now: int, code: str = TOO
     """The failure that replaces a reply, for the same call or review; None if the message is not a reply that a
     failure can replace.
 
-    It goes to the events topic, so recovery handles it as any other failure.
+    It goes to the events topic, so recovery handles it as any other failure. If it is recovery's own, nothing is left
+    to try.
     """
     failure = Failure(kind=FailureKind.PERMANENT, code=code, message=problem)
     if not isinstance(
-        reply, events.PlanCreated | events.PlanReviewed | events.ToolCompleted | events.TaskEvaluated
+        reply,
+        events.PlanCreated
+        | events.PlanReviewed
+        | events.ToolCompleted
+        | events.TaskEvaluated
+        | events.RetryScheduled
+        | events.FallbackChosen,
     ):
         return None
     envelope: dict[str, Any] = {
@@ -50,3 +57,5 @@ def failed_reply(reply: Input | Message, problem: str, now: int, code: str = TOO
             return events.ToolFailed(**envelope, call=reply.call, tool=reply.tool)
         case events.TaskEvaluated():
             return events.EvaluationFailed(**envelope, call=reply.call)
+        case events.RetryScheduled() | events.FallbackChosen():
+            return events.RecoveryExhausted(**envelope, call=reply.call, reason=problem)

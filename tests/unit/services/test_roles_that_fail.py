@@ -16,8 +16,9 @@ from orchestrator_services import tool_selector as selectors
 
 from orchestrator.bus.avro.schema_ids import CatalogueIds
 from orchestrator.bus.codec import Codec
+from orchestrator.errors import UnavailableError
 from orchestrator.messages import events
-from orchestrator.messages.types import CallKind, FailureKind
+from orchestrator.messages.types import CallKind, Document, FailureKind, Value
 from orchestrator.saga import Outcome
 from orchestrator.sdk import (
     Context,
@@ -27,6 +28,7 @@ from orchestrator.sdk import (
     Exhausted,
     FailedCall,
     Fallback,
+    InvalidInput,
     NextMove,
     Plan,
     PlanRequest,
@@ -53,7 +55,7 @@ from orchestrator.testing import Harness
 from tests.support.bare_services import SERVICES
 from tests.support.raised import RAISED
 from tests.unit.services.conftest import Setting
-from tests.unit.services.support import World, call, event, failure
+from tests.unit.services.support import MemoryValues, World, call, event, failure
 from tests.unit.services.test_evaluator import evaluation
 from tests.unit.services.test_planner import request
 from tests.unit.services.test_tool_selector import TOOLS, ready
@@ -110,6 +112,34 @@ def tool_failed() -> events.ToolFailed:
     return failed
 
 
+class ReadOnce(MemoryValues):
+    """A value store that goes away after the first value is read."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+
+    async def load(self, value: Value | None) -> Any:
+        if self.is_away:
+            raise UnavailableError("the value store is away")
+        self.is_away = True
+        return await super().load(value)
+
+
+async def test_a_selection_fails_once_although_its_arguments_cannot_be_read_again(setting: Setting) -> None:
+    @tool_selector("broken")
+    async def broken(_selection: Selection, context: Context) -> ToolDefinition:
+        context.use(model_requests=1, tokens_input=70)
+        raise InvalidInput("they do not fit")
+
+    setting("ORCHESTRATOR_TOOL_SELECTOR_STRATEGY", "broken")
+    world = World(broken, tools=TOOLS)
+    world.values = ReadOnce()
+    (failed,) = await world.handle(selectors.service, ready({"to": "a@b.org"}, tool="mail.send"))
+
+    assert isinstance(failed, events.SelectionFailed)
+    assert (failed.failure.message, failed.usage.tokens_input) == ("they do not fit", 70)
+
+
 @pytest.mark.parametrize("what", RAISED)
 async def test_a_recovery_strategy_that_raises_has_nothing_left_to_try(what: str, setting: Setting) -> None:
     @recovery("broken")
@@ -163,6 +193,37 @@ async def test_odd_numbers_and_reasons_of_a_decision_are_bounded(
     assert isinstance(
         reply, events.RetryScheduled if isinstance(decision, Retry) else events.RecoveryExhausted
     )
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [Fallback(("half \ud800",)), Retry(1, arguments=Document(body=Value(media_type="half \ud800")))],
+    ids=["a name", "arguments"],
+)
+async def test_a_decision_that_cannot_be_encoded_ends_recovery_at_once(
+    decision: Recovery, setting: Setting
+) -> None:
+    @recovery("odd")
+    async def odd(_failed: FailedCall, context: Context) -> Recovery:
+        context.use(model_requests=1, tokens_input=70)
+        return decision
+
+    @tool("fails")
+    def fails() -> None:
+        raise InvalidInput("never")
+
+    @planner("failing")
+    async def failing(_request: PlanRequest) -> Plan:
+        return Plan([step("a", fails)])
+
+    setting("ORCHESTRATOR_RECOVERY_STRATEGY", "odd")
+    agent = "{agent: failing, planner: failing}"
+    async with Harness(failing, fails, odd, documents=[agent]) as harness:
+        session = await harness.submit("x", agent="failing")
+
+    (parked,) = session.of(events.TaskEscalated)
+    assert parked.failure.message.startswith("never (the reply cannot be sent: ")
+    assert session.state.used.tokens_input == 70
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, -0.1, 1.1, "high"], ids=repr)
