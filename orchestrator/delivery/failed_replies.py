@@ -15,13 +15,22 @@ UNENCODABLE: Final = "unencodable"
 
 
 def failed_reply(reply: Input | Message, problem: str, now: int, code: str = TOO_LARGE) -> Event | None:
-    """The failure that replaces a reply, for the same call; None if the message is not a reply that a failure can
-    replace.
+    """The failure that replaces a reply, for the same call or review; None if the message is not a reply that a
+    failure can replace.
 
-    It goes to the events topic, so recovery handles it as any other failure.
+    It goes to the events topic, so recovery handles it as any other failure. If it is recovery's own, nothing is left
+    to try.
     """
     failure = Failure(kind=FailureKind.PERMANENT, code=code, message=problem)
-    if not isinstance(reply, events.PlanCreated | events.ToolCompleted | events.TaskEvaluated):
+    if not isinstance(
+        reply,
+        events.PlanCreated
+        | events.PlanReviewed
+        | events.ToolCompleted
+        | events.TaskEvaluated
+        | events.RetryScheduled
+        | events.FallbackChosen,
+    ):
         return None
     envelope: dict[str, Any] = {
         "event_id": identity.derived_id("instead", reply.event_id),
@@ -30,15 +39,23 @@ def failed_reply(reply: Input | Message, problem: str, now: int, code: str = TOO
         "occurred_at": now,
         "agent": reply.agent,
         "tenant": reply.tenant,
-        "call": reply.call,
         "failure": failure,
         # It may be what cannot be sent.
         "usage": reply.usage if is_sendable(reply.usage) else NO_USAGE,
     }
     match reply:
         case events.PlanCreated():
-            return events.PlanningFailed(**envelope)
+            return events.PlanningFailed(**envelope, call=reply.call)
+        case events.PlanReviewed():
+            return events.ReviewFailed(
+                **envelope,
+                plan_call_id=reply.plan_call_id,
+                revision=reply.revision,
+                reviewer=reply.review.reviewer,
+            )
         case events.ToolCompleted():
-            return events.ToolFailed(**envelope, tool=reply.tool)
+            return events.ToolFailed(**envelope, call=reply.call, tool=reply.tool)
         case events.TaskEvaluated():
-            return events.EvaluationFailed(**envelope)
+            return events.EvaluationFailed(**envelope, call=reply.call)
+        case events.RetryScheduled() | events.FallbackChosen():
+            return events.RecoveryExhausted(**envelope, call=reply.call, reason=problem)

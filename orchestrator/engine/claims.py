@@ -57,7 +57,7 @@ def forged(call_ids: CallIds, correlation_id: str, input: Input) -> Failure | No
     """Why nobody was asked for what the input replies; None for a reply to a call that an orchestrator has opened."""
     if isinstance(input, TimePassed | Request):
         return None
-    if isinstance(input, events.PlanReviewed):
+    if isinstance(input, events.PlanReviewed | events.ReviewFailed):
         is_known = any(call_ids.has_issued(correlation_id, call) for call in _plan_calls(input))
     else:
         is_known = call_ids.has_issued(correlation_id, input.call)
@@ -70,7 +70,7 @@ def forged(call_ids: CallIds, correlation_id: str, input: Input) -> Failure | No
     )
 
 
-def _plan_calls(review: events.PlanReviewed) -> Iterator[Call]:
+def _plan_calls(review: events.PlanReviewed | events.ReviewFailed) -> Iterator[Call]:
     """The calls that the reviewed plan may have answered: its attempt is not in the review."""
     for attempt in range(1, _PLAN_ATTEMPTS + 1):
         yield Call(

@@ -140,7 +140,7 @@ CATALOGUE: Final = (
         events.TaskEscalated,
     ),
     *_entries(Topic.EVENTS, "planner", events.PlanCreated, events.PlanningFailed),
-    *_entries(Topic.EVENTS, "reviewer", events.PlanReviewed),
+    *_entries(Topic.EVENTS, "reviewer", events.PlanReviewed, events.ReviewFailed),
     *_entries(Topic.EVENTS, "tool-selector", events.ToolSelected, events.SelectionFailed),
     *_entries(
         Topic.EVENTS,

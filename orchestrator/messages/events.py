@@ -304,6 +304,21 @@ class RetryScheduled(Event, frozen=True, kw_only=True):
     """What it used."""
 
 
+class ReviewFailed(Event, frozen=True, kw_only=True):
+    """A reviewer could not review a plan."""
+
+    plan_call_id: str
+    """Call that the reviewed plan answered."""
+    revision: int
+    """Revision of the plan."""
+    reviewer: str
+    """Name of the reviewer."""
+    failure: types.Failure
+    """Why."""
+    usage: types.Usage = types.Usage()
+    """What it used."""
+
+
 class ReviewRecorded(SessionEvent, frozen=True, kw_only=True):
     """A review of the plan was taken in."""
 

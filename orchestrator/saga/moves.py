@@ -10,20 +10,20 @@ from typing import Final, TypeAlias, assert_never
 from orchestrator.messages import events
 from orchestrator.messages.call_kinds import IN_FLIGHT
 from orchestrator.messages.types import (
-    Call,
     CallKind,
     EvaluationPoint,
     Failure,
     FailureKind,
     NextMove,
-    Review,
     ReviewVerdict,
 )
 from orchestrator.saga import calls
 from orchestrator.saga.calls import voided
 from orchestrator.saga.escalation import escalation
+from orchestrator.saga.limits import unsettled
 from orchestrator.saga.opening import request_evaluation, request_plan, retry_call, start_step
-from orchestrator.saga.outputs import Draft, Drafts, draft
+from orchestrator.saga.outputs import Drafts, draft
+from orchestrator.saga.replies.planning import missing_review
 from orchestrator.saga.replies.recovery import exhausted
 from orchestrator.saga.state import Phase, Session, Task
 
@@ -57,7 +57,8 @@ def expire_calls(session: Session, _task: Task, now: int) -> Drafts | None:
         drafts = [calls.timed_out(call, now)]
         match call.kind:
             case CallKind.REVIEW:
-                drafts.append(_missing_review(session, call))
+                review = missing_review(session, call, "no review in time")
+                drafts.append(draft(events.ReviewRecorded, call=call, review=review, usage=unsettled(call)))
             case CallKind.RECOVERY if call.asked >= calls.RECOVERY_ASKS:
                 drafts += exhausted(call, call.failure or calls.no_reply(call))
             case CallKind.PLAN | CallKind.SELECTION | CallKind.TOOL | CallKind.EVALUATION:
@@ -206,14 +207,6 @@ def advice(session: Session) -> NextMove | None:
             return None
         case NextMove.FINISH | NextMove.CONTINUE | _:
             return NextMove.FINISH if evaluation.goal_met else NextMove.REVISE
-
-
-def _missing_review(session: Session, call: Call) -> Draft:
-    policies = session.task.profile.reviewers if session.task else ()
-    policy = next((policy for policy in policies if policy.reviewer == call.step_id), None)
-    verdict = policy.on_timeout if policy else ReviewVerdict.REJECT
-    review = Review(reviewer=call.step_id, verdict=verdict, reason="no review in time")
-    return draft(events.ReviewRecorded, call=call, review=review)
 
 
 def _wants_turn(session: Session, task: Task) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, NoReturn, cast
 
 import msgspec
@@ -25,6 +26,7 @@ from orchestrator.sdk.tools import Tool
 _MOST_USED: Final = 10**12
 """A run may report that it used up to this much of anything; its process may not be what it was."""
 _LONGEST_NOTE: Final = 500
+_USED: Final = "used"
 
 
 async def run_isolated(
@@ -38,9 +40,18 @@ async def run_isolated(
     isolation = tool.isolation or Isolation()
     target = Target.of(tool.function)
     loop = asyncio.get_running_loop()
+    before = context.used
+
+    def take(content: Any) -> None:
+        if not isinstance(content, dict) or _USED not in content:
+            _show(context, content)
+            return
+        with suppress(ValueError):
+            # What a run that fails has used, or one that is killed.
+            context.used = total_usage(before, _used(content[_USED]))
 
     def progress(content: Any) -> None:
-        loop.call_soon_threadsafe(_show, context, content)
+        loop.call_soon_threadsafe(take, content)
 
     returned = await pool.run(
         IsolatedCall(
@@ -59,14 +70,14 @@ async def run_isolated(
         )
     )
     value, used = _read(returned, tool.name)
-    context.used = total_usage(context.used, used)
+    context.used = total_usage(before, used)
     return jsonable(value, tool.name, NO_BOUNDS)
 
 
 def _read(returned: Any, name: str) -> tuple[Any, Usage]:
     """What `run_in_process` returned. The process may have written anything in its place."""
     try:
-        return returned["value"], _used(returned["used"])
+        return returned["value"], _used(returned[_USED])
     except (TypeError, LookupError, ValueError) as error:
         raise no_reply(name, "a result of another form") from error
 
@@ -103,12 +114,20 @@ def run_in_process(
     found = Target(**target).load()
     if not isinstance(found, Tool):
         raise PermanentError(f"{target['name']} is not declared as a tool in {target['module']}")
-    context = Context(service, _message(message), _RUNTIME)
+    context = _ReportingContext(service, _message(message), _RUNTIME)
     result = found.function(**found.arguments(given, context))
     if inspect.isawaitable(result):
         result = asyncio.run(_awaited(result))
     value = jsonable(result, found.name, NO_BOUNDS)
-    return {"value": value, "used": msgspec.to_builtins(context.used)}
+    return {"value": value, _USED: msgspec.to_builtins(context.used)}
+
+
+class _ReportingContext(Context):
+    """Reports at once what is used: a run that fails returns nothing."""
+
+    def _count(self, used: Usage) -> None:
+        super()._count(used)
+        report({_USED: msgspec.to_builtins(self.used)})
 
 
 def _message(content: dict[str, Any]) -> Command:

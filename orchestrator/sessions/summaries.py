@@ -56,6 +56,8 @@ def _plan(event: Event | Definition) -> str | None:
             return f"{call_name(event.call)} waits for review by {waiting}: {_steps(event.plan)}"
         case events.PlanReviewed() | events.ReviewRecorded():
             return f"{_verdict(event.review)}{_because(event.review.reason)}"
+        case events.ReviewFailed():
+            return f"no review by {event.reviewer} {_why(event.failure)}"
         case events.PlanRejected():
             return f"{call_name(event.call)} rejected {_why(event.failure)}"
         case events.PlanningFailed():

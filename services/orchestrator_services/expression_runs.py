@@ -43,7 +43,9 @@ async def _aside(expression: Expression, variables: Mapping[str, Any]) -> bool:
     except RunFailedError as error:
         raise CostlyExpressionError(f"{error}; make it simpler, or give it less input") from error
     if "error" in judged:
-        raise ExpressionError(judged["error"]) from (KeyError() if judged["is_missing"] else None)
+        raise ExpressionError(judged["error"]) from (
+            KeyError(judged["missing"]) if "missing" in judged else None
+        )
     return bool(judged["holds"])
 
 
@@ -52,4 +54,5 @@ def judge(source: str, known: list[str], variables: dict[str, Any]) -> dict[str,
     try:
         return {"holds": compiled(source, tuple(known)).holds(variables, most_steps=None)}
     except ExpressionError as error:
-        return {"error": str(error), "is_missing": isinstance(error.__cause__, KeyError)}
+        missing = {"missing": error.__cause__.args[0]} if isinstance(error.__cause__, KeyError) else {}
+        return {"error": str(error), **missing}

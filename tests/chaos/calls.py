@@ -10,6 +10,7 @@ EFFECTS: Final[Mapping[str, frozenset[str]]] = {
     "PlanCreated": frozenset({"PlanProposed", "PlanAccepted", "PlanRejected"}),
     "PlanningFailed": frozenset({"CallFailed"}),
     "PlanReviewed": frozenset({"ReviewRecorded"}),
+    "ReviewFailed": frozenset({"ReviewRecorded"}),
     "ToolSelected": frozenset({"StepAssigned"}),
     "SelectionFailed": frozenset({"CallFailed"}),
     "ToolCompleted": frozenset({"StepSucceeded"}),
@@ -26,6 +27,7 @@ _ENDS_CALLS_OF: Final[Mapping[str, frozenset[str]]] = {
     "PlanCreated": frozenset({"PLAN"}),
     "PlanningFailed": frozenset({"PLAN"}),
     "PlanReviewed": frozenset({"REVIEW"}),
+    "ReviewFailed": frozenset({"REVIEW"}),
     "ToolSelected": frozenset({"SELECTION"}),
     "SelectionFailed": frozenset({"SELECTION"}),
     "ToolCompleted": frozenset({"SELECTION", "TOOL"}),
@@ -170,4 +172,6 @@ class _Partition:
         body = reply.body
         if reply.name == "PlanReviewed":
             return self.reviews.get((body["plan_call_id"], body["review"]["reviewer"]))
+        if reply.name == "ReviewFailed":
+            return self.reviews.get((body["plan_call_id"], body["reviewer"]))
         return str(body["call"]["call_id"])

@@ -42,6 +42,13 @@ async def reports(context: Context) -> list[str]:
     return [context.idempotency_key, context.correlation_id, context.tenant, context.agent]
 
 
+@tool("isolated.pays", isolation=SMALL)
+async def pays(context: Context, how: str) -> None:
+    context.use(model_requests=1, tokens_input=70)
+    context.use(model_requests=1, tokens_input=7)
+    fails(how)
+
+
 @tool("isolated.asks", isolation=SMALL)
 async def asks(context: Context) -> Any:
     return await context.values.load(None)

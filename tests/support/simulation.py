@@ -203,7 +203,16 @@ class Services:
         return self._event(events.PlanningFailed, call=call, failure=failure(), usage=used)
 
     def _reviewed(self, proposed: events.PlanProposed, asked: Call, choices: Choices) -> Any:
-        verdict = choices.of(ReviewVerdict.ACCEPT, ReviewVerdict.ACCEPT, ReviewVerdict.REJECT)
+        verdict = choices.of(ReviewVerdict.ACCEPT, ReviewVerdict.ACCEPT, ReviewVerdict.REJECT, None)
+        if verdict is None:
+            return self._event(
+                events.ReviewFailed,
+                plan_call_id=proposed.call.call_id,
+                revision=asked.revision,
+                reviewer=asked.step_id,
+                failure=failure(),
+                usage=self._advice(choices, asked),
+            )
         return self._event(
             events.PlanReviewed,
             plan_call_id=proposed.call.call_id,

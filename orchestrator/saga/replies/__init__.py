@@ -16,6 +16,7 @@ Reply: TypeAlias = (
     events.PlanCreated
     | events.PlanningFailed
     | events.PlanReviewed
+    | events.ReviewFailed
     | events.ToolSelected
     | events.SelectionFailed
     | events.ToolCompleted
@@ -41,6 +42,7 @@ REPLIES: Final[Mapping[type[Event], Handler]] = dict(
         _row(events.PlanCreated, planning.plan_created),
         _row(events.PlanningFailed, planning.planning_failed),
         _row(events.PlanReviewed, planning.plan_reviewed),
+        _row(events.ReviewFailed, planning.review_failed),
         _row(events.ToolSelected, steps.tool_selected),
         _row(events.SelectionFailed, steps.selection_failed),
         _row(events.ToolCompleted, steps.tool_completed),

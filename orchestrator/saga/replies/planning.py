@@ -4,7 +4,16 @@ from collections.abc import Iterable
 
 from orchestrator.messages import events, identity
 from orchestrator.messages.plans import problems_of
-from orchestrator.messages.types import Call, CallKind, Failure, FailureKind, Limits, ReviewPolicy
+from orchestrator.messages.types import (
+    Call,
+    CallKind,
+    Failure,
+    FailureKind,
+    Limits,
+    Review,
+    ReviewPolicy,
+    ReviewVerdict,
+)
 from orchestrator.saga.calls import failed, late_usage, matching, micros
 from orchestrator.saga.limits import advice_limits
 from orchestrator.saga.outputs import Draft, draft
@@ -26,7 +35,8 @@ def plan_created(session: Session, reply: events.PlanCreated, now: int) -> Itera
     if task is None or not reviewers:
         yield draft(events.PlanAccepted, plan=reply.plan, **taken)
         return
-    limits = advice_limits(session, task, reply.usage, len(reviewers))
+    # One part is left to the session: what a reviewer does not reply to counts as used.
+    limits = advice_limits(session, task, reply.usage, len(reviewers) + 1)
     reviews = tuple(_review_call(call, policy, now, limits) for policy in reviewers)
     yield draft(events.PlanProposed, plan=reply.plan, reviews=reviews, **taken)
 
@@ -41,12 +51,31 @@ def planning_failed(session: Session, reply: events.PlanningFailed, now: int) ->
 
 def plan_reviewed(session: Session, reply: events.PlanReviewed, _now: int) -> Iterable[Draft]:
     """Counts only for the plan under review, and only from a reviewer that the profile names."""
-    asked = _Reviewed(reply)
+    asked = _Reviewed(reply, reply.review.reviewer)
     call = matching(session, asked, CallKind.REVIEW)
     if call is not None:
         yield draft(events.ReviewRecorded, call=call, review=reply.review, usage=reply.usage)
     elif _is_named(session, reply.review.reviewer):
         yield from late_usage(session, asked)
+
+
+def review_failed(session: Session, reply: events.ReviewFailed, _now: int) -> Iterable[Draft]:
+    """There will be no review: the agent's profile decides at once."""
+    asked = _Reviewed(reply, reply.reviewer)
+    call = matching(session, asked, CallKind.REVIEW)
+    if call is not None:
+        review = missing_review(session, call, f"no review: {reply.failure.message or reply.failure.code}")
+        yield draft(events.ReviewRecorded, call=call, review=review, usage=reply.usage)
+    elif _is_named(session, reply.reviewer):
+        yield from late_usage(session, asked)
+
+
+def missing_review(session: Session, call: Call, reason: str) -> Review:
+    """What stands for a review that does not come, by the agent's profile."""
+    policies = session.task.profile.reviewers if session.task else ()
+    policy = next((policy for policy in policies if policy.reviewer == call.step_id), None)
+    verdict = policy.on_timeout if policy else ReviewVerdict.REJECT
+    return Review(reviewer=call.step_id, verdict=verdict, reason=reason)
 
 
 def _is_named(session: Session, reviewer: str) -> bool:
@@ -57,17 +86,17 @@ def _is_named(session: Session, reviewer: str) -> bool:
 
 
 class _Reviewed:
-    """A review as a reply to its call, which reviewers do not know."""
+    """A review, or its failure, as a reply to its call, which reviewers do not know."""
 
-    def __init__(self, reply: events.PlanReviewed) -> None:
+    def __init__(self, reply: events.PlanReviewed | events.ReviewFailed, reviewer: str) -> None:
         self.event_id = reply.event_id
         self.occurred_at = reply.occurred_at
         self.usage = reply.usage
         self.call = Call(
-            call_id=identity.review_call_id(reply.plan_call_id, reply.review.reviewer),
+            call_id=identity.review_call_id(reply.plan_call_id, reviewer),
             kind=CallKind.REVIEW,
             revision=reply.revision,
-            step_id=reply.review.reviewer,
+            step_id=reviewer,
             due_at=0,
         )
 

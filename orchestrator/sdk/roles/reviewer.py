@@ -1,18 +1,30 @@
 """Reviewers: they accept or reject plans before a step of them runs."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from msgspec.structs import replace
 
 from orchestrator.messages import types
-from orchestrator.messages.events import ModelProgressed, PlanCreated, PlanProposed, PlanReviewed
+from orchestrator.messages.events import (
+    ModelProgressed,
+    PlanCreated,
+    PlanProposed,
+    PlanReviewed,
+    ReviewFailed,
+)
 from orchestrator.messages.types import Review, ReviewVerdict
+from orchestrator.sdk.containment import contained
 from orchestrator.sdk.context import Context
+from orchestrator.sdk.errors import PermanentError
+from orchestrator.sdk.failures import failure_of
 from orchestrator.sdk.roles.functions import RoleFunction, with_context
 from orchestrator.sdk.service import Service
 from orchestrator.sdk.service_context import ServiceContext
+
+Reply: TypeAlias = PlanReviewed | ReviewFailed
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,8 @@ class PlanReview:
 class Reviewer:
     """A reviewer of plans, in a consumer group of its own.
 
-    If it raises there is no review, and the agent's profile decides at the review's timeout.
+    If it raises there is no review, and the agent's profile decides at once, as at the review's timeout. What it has
+    used by then counts.
     """
 
     role: ClassVar[str] = "reviewer"
@@ -44,37 +57,62 @@ class Reviewer:
 
     def service(self) -> Service:
         """The service that shows it the plans and writes its reviews."""
-        service = Service(self.group, writes=(PlanReviewed, ModelProgressed))
+        service = Service(self.group, writes=(PlanReviewed, ReviewFailed, ModelProgressed))
         if self.named_only:
 
             @service.on(PlanProposed)
-            async def review_proposed(message: PlanProposed, context: ServiceContext) -> PlanReviewed | None:
+            async def review_proposed(message: PlanProposed, context: ServiceContext) -> Reply | None:
                 asked = next((call for call in message.reviews if call.step_id == self.name), None)
                 if asked is None:
                     return None
-                return await self._reviewed(message, context, asked.limits or types.Limits())
+                return await self._reply(message, context, asked)
 
         else:
 
             @service.on(PlanCreated)
-            async def review_created(message: PlanCreated, context: ServiceContext) -> PlanReviewed:
-                return await self._reviewed(message, context, types.Limits())
+            async def review_created(message: PlanCreated, context: ServiceContext) -> Reply:
+                return await self._reply(message, context, None)
 
         return service
 
-    async def _reviewed(
-        self, message: PlanCreated | PlanProposed, context: ServiceContext, limits: types.Limits
-    ) -> PlanReviewed:
+    async def _reply(
+        self, message: PlanCreated | PlanProposed, context: ServiceContext, asked: types.Call | None
+    ) -> Reply:
+        """`PlanReviewed`, or `ReviewFailed` with the reason. `asked` is the review's call, where it is known."""
         started = context.now()
-        revision = message.call.revision
-        review = await self.review(PlanReview(plan=message.plan, revision=revision, limits=limits), context)
+        plan_call_id, revision = message.call.call_id, message.call.revision
+        limits = asked.limits if asked else None
+        request = PlanReview(plan=message.plan, revision=revision, limits=limits or types.Limits())
+        try:
+            review = await contained(
+                self._review(request, context, context.seconds_left(asked) if asked else None)
+            )
+        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
+            return context.write(
+                ReviewFailed,
+                plan_call_id=plan_call_id,
+                revision=revision,
+                reviewer=self.name,
+                failure=failure_of(error, "reviewer_error"),
+                usage=context.usage(started),
+            )
         return context.write(
             PlanReviewed,
-            plan_call_id=message.call.call_id,
+            plan_call_id=plan_call_id,
             revision=revision,
             review=replace(review, reviewer=self.name),
             usage=context.usage(started),
         )
+
+    async def _review(self, request: PlanReview, context: Context, timeout_s: float | None) -> Review:
+        async with asyncio.timeout(timeout_s):
+            review: Any = await self.review(request, context)
+        if not isinstance(review, Review):
+            raise PermanentError(
+                f"the reviewer {self.name} returned {type(review).__name__}, not a Review",
+                code="reviewer_error",
+            )
+        return review
 
 
 def reviewer(

@@ -107,13 +107,34 @@ def reviewed(
     """A review of the plan that was proposed last."""
 
     def sentence(scenario: Scenario) -> Any:
-        proposed = [event.call for event in scenario.history if isinstance(event, events.PlanProposed)]
-        call = proposed[-1] if proposed else scenario.call(CallKind.PLAN)
+        call = _proposed(scenario)
         review = Review(reviewer=reviewer, verdict=verdict, reason=reason)
         head = {"plan_call_id": call.call_id, "revision": call.revision, "review": review}
         return scenario.event(events.PlanReviewed, **head | fields)
 
     return sentence
+
+
+def review_failed(reviewer: str, usage: Usage = NO_USAGE) -> Sentence:
+    """The reviewer could not review the plan that was proposed last."""
+
+    def sentence(scenario: Scenario) -> Any:
+        call = _proposed(scenario)
+        return scenario.event(
+            events.ReviewFailed,
+            plan_call_id=call.call_id,
+            revision=call.revision,
+            reviewer=reviewer,
+            failure=failure(FailureKind.PERMANENT),
+            usage=usage,
+        )
+
+    return sentence
+
+
+def _proposed(scenario: Scenario) -> Call:
+    proposed = [event.call for event in scenario.history if isinstance(event, events.PlanProposed)]
+    return proposed[-1] if proposed else scenario.call(CallKind.PLAN)
 
 
 def selected(step_id: str, tool: str = "work", timeout: str = "30s", **fields: Any) -> Sentence:

@@ -50,6 +50,11 @@ async def reply(message: Reply, context: ServiceContext) -> None:
     _count(message, message.call.call_id, context)
 
 
+@service.on(events.ReviewFailed)
+async def review_failed(message: events.ReviewFailed, context: ServiceContext) -> None:
+    _count(message, f"{message.plan_call_id}/{message.reviewer}", context)
+
+
 @service.on(events.PlanReviewed)
 async def plan_reviewed(message: events.PlanReviewed, context: ServiceContext) -> None:
     """A review has no call of its own: the plan's call and the reviewer identify it."""
@@ -79,7 +84,9 @@ async def task_ended(message: End, context: ServiceContext) -> None:
     )
 
 
-def _count(message: Reply | events.PlanReviewed, call: str, context: ServiceContext) -> None:
+def _count(
+    message: Reply | events.PlanReviewed | events.ReviewFailed, call: str, context: ServiceContext
+) -> None:
     """Counts the run of a call once, and what models used each time that they were asked.
 
     A command that is delivered twice is handled twice: its replies are the same, but for when they were written. A

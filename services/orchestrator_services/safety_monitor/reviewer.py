@@ -19,9 +19,9 @@ def rules() -> CompiledRules:
 async def safety(request: PlanReview, context: Context) -> Review:
     """Rejects a plan that breaks rules, and lists every rule that it breaks.
 
-    A rule about a key that a step's arguments lack does not apply to that step. A rule that cannot be evaluated
-    for another reason rejects: an argument that comes from another step, for example, is null when the plan is
-    reviewed. Rules that cannot be read reject every plan.
+    A rule that names a key which a step's arguments lack does not apply to that step. A rule that cannot be evaluated
+    for another reason rejects: an item of a list may lack a key, for example, and an argument that comes from another
+    step is null when the plan is reviewed. Rules that cannot be read reject every plan.
     """
     try:
         found = await objections(request.plan, rules(), context)

@@ -10,10 +10,17 @@ reject:
     reason: too many requests
   - when: plan.steps.exists(s, has(s.arguments.url) && s.arguments.url.startsWith("http:"))
     reason: nothing goes over plain HTTP
+  - when: step.arguments.files.exists(f, !has(f.path) || f.path.startsWith("/etc"))
+    reason: no file of a list is a system file either
 ```
 
-A rule that cannot be evaluated rejects. Only one about `step` alone passes a step that lacks a key which it names: one
-about `plan` has to ask with `has`, because steps of other tools have other keys. What comes from other steps is null.
+A rule that cannot be evaluated rejects. Only one about `step` alone passes a step whose arguments lack a key that it
+names itself, as `step.arguments.path` does: one about `plan` has to ask with `has`, because steps of other tools have
+other keys, and so has one about items of a list, because whoever writes the list may add others. What comes from other
+steps is null.
+
+A step may run its tool, each of its fallbacks and, if it names a capability, each tool that has it. A rule about `step`
+is asked about all of them, each as `step.tool`. In one about `plan` they are `may_run`: `"shell.run" in s.may_run`.
 """
 
 from dataclasses import dataclass
@@ -24,8 +31,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.sdk import ConfigurationError, read_yaml
 from orchestrator_services.expressions import Expression, ExpressionError, compiled
+from orchestrator_services.safety_monitor.keys import STEP, Keys, alternatives, keys_of
 
-VARIABLES: Final = ("plan", "step")
+PLAN: Final = "plan"
+VARIABLES: Final = (PLAN, STEP)
 
 
 class Rule(BaseModel):
@@ -48,11 +57,39 @@ class Rules(BaseModel):
 
 
 @dataclass(frozen=True)
+class CompiledRule:
+    """A rule whose expression is compiled."""
+
+    source: str
+    reason: str
+    names_plan: bool
+    names_step: bool
+    names_tool: bool
+    """Whether it could differ by the tool of the step."""
+    parts: tuple[tuple[Expression, Keys], ...]
+    """It is true if one of them is."""
+
+    @classmethod
+    def of(cls, rule: Rule) -> "CompiledRule":
+        """Raises `ExpressionError`."""
+        expression = compiled(rule.when, VARIABLES)
+        members = expression.members(STEP)
+        return cls(
+            source=rule.when,
+            reason=rule.reason or rule.when,
+            names_plan=expression.names(PLAN),
+            names_step=expression.names(STEP),
+            names_tool=members is None or "tool" in members,
+            parts=tuple((part, keys_of(part)) for part in alternatives(expression, VARIABLES)),
+        )
+
+
+@dataclass(frozen=True)
 class CompiledRules:
     """Rules whose expressions are compiled."""
 
     rules: Rules
-    expressions: tuple[Expression, ...]
+    compiled: tuple[CompiledRule, ...]
 
 
 def read_rules(file: Path | None) -> CompiledRules:
@@ -75,12 +112,12 @@ def read_rules(file: Path | None) -> CompiledRules:
     return CompiledRules(rules, _compiled(rules, file))
 
 
-def _compiled(rules: Rules, file: Path) -> tuple[Expression, ...]:
-    found: list[Expression] = []
+def _compiled(rules: Rules, file: Path) -> tuple[CompiledRule, ...]:
+    found: list[CompiledRule] = []
     problems: list[str] = []
     for index, rule in enumerate(rules.reject):
         try:
-            found.append(compiled(rule.when, VARIABLES))
+            found.append(CompiledRule.of(rule))
         except ExpressionError as error:
             problems.append(f"{file}: reject.{index}.when: {error}")
     if problems:

@@ -1,9 +1,11 @@
 """The tool selector service: chooses a tool for each ready step, and requests its execution."""
 
 import asyncio
+from contextlib import suppress
 
 from orchestrator.sdk import (
     CallKind,
+    ContractError,
     Failure,
     FailureKind,
     PermanentError,
@@ -12,6 +14,7 @@ from orchestrator.sdk import (
     Service,
     ServiceContext,
     ToolDefinition,
+    UnavailableError,
     contained,
     failure_of,
 )
@@ -127,10 +130,13 @@ async def _failed(
     message: events.PlanStepReady, failure: Failure, usage: types.Usage, context: ServiceContext
 ) -> events.SelectionFailed:
     """The failure; with the arguments and the tools, where somebody may mend the one to fit the other."""
-    if failure.kind is not FailureKind.INVALID_INPUT:
-        return context.write(events.SelectionFailed, call=message.call, failure=failure, usage=usage)
     step = message.step
-    arguments = await _arguments(step, context)
+    arguments: Arguments | None = None
+    if failure.kind is FailureKind.INVALID_INPUT:
+        with suppress(ContractError, UnavailableError):
+            arguments = await _arguments(step, context)
+    if arguments is None:
+        return context.write(events.SelectionFailed, call=message.call, failure=failure, usage=usage)
     return context.write(
         events.SelectionFailed,
         call=message.call,

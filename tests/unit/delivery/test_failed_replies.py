@@ -8,7 +8,15 @@ from orchestrator.bus.avro.schema_ids import CatalogueIds
 from orchestrator.bus.codec import Codec
 from orchestrator.delivery.failed_replies import UNENCODABLE, failed_reply
 from orchestrator.messages import events
-from orchestrator.messages.types import CallKind, Failure, FailureKind, Plan, Usage
+from orchestrator.messages.types import (
+    CallKind,
+    Failure,
+    FailureKind,
+    Plan,
+    Review,
+    ReviewVerdict,
+    Usage,
+)
 from tests.unit.services.support import call, event
 
 
@@ -38,3 +46,14 @@ def test_usage_that_can_be_sent_counts() -> None:
 
     assert isinstance(made, events.PlanningFailed)
     assert made.usage == usage
+
+
+def test_a_review_that_cannot_be_sent_fails_as_the_review_of_its_plan() -> None:
+    usage = Usage(tokens_input=5, cost_micro_usd=7)
+    review = Review(reviewer="model", verdict=ReviewVerdict.ACCEPT)
+    reviewed = event(events.PlanReviewed, plan_call_id="plan", revision=3, review=review, usage=usage)
+
+    made = failed_reply(reviewed, "no", 2)
+
+    assert isinstance(made, events.ReviewFailed)
+    assert (made.plan_call_id, made.revision, made.reviewer, made.usage) == ("plan", 3, "model", usage)

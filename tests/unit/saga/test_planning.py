@@ -22,6 +22,7 @@ from orchestrator.testing.scenario import (
     plan_created,
     planning_failed,
     retry,
+    review_failed,
     reviewed,
     step,
     task,
@@ -121,6 +122,45 @@ def test_a_silent_reviewer_counts_as_its_policy_says() -> None:
         "CreatePlan plan 2",
     )
     assert session.wrote(events.ReviewRecorded).review.verdict is ReviewVerdict.REJECT
+
+
+@pytest.mark.parametrize(
+    ("reviewer", "verdict", "follows"),
+    [
+        ("style", ReviewVerdict.ACCEPT, ()),
+        (
+            "safety",
+            ReviewVerdict.REJECT,
+            ("PlanRejected plan 1", "PlanRequested plan 2", "CreatePlan plan 2"),
+        ),
+    ],
+)
+def test_a_failed_review_counts_at_once_as_its_policy_says(
+    reviewer: str, verdict: ReviewVerdict, follows: tuple[str, ...]
+) -> None:
+    used = Usage(model_requests=1, tokens_input=70)
+    session = given(task(profile=REVIEWED), plan_created("a"))
+
+    session.when(review_failed(reviewer, used)).then(f"ReviewRecorded {reviewer}", *follows)
+
+    review = Review(reviewer=reviewer, verdict=verdict, reason="no review: it did not work")
+    assert session.wrote(events.ReviewRecorded).review == review
+    assert session.state.used == used
+
+
+def test_a_late_failure_of_a_review_changes_nothing_but_its_usage_counts() -> None:
+    session = given(task(profile=REVIEWED), plan_created("a"))
+    late = session.prepared(review_failed("style", Usage(model_requests=1, tokens_input=70)))
+    session.after("10s")
+
+    session.when(late, late).then("UsageRecorded style")
+
+    assert session.state.used.tokens_input == 70
+
+
+def test_a_failed_review_that_nobody_asked_for_does_not_count() -> None:
+    session = given(task(profile=REVIEWED), plan_created("a"))
+    session.when(review_failed("stranger", Usage(tokens_input=70))).then_nothing()
 
 
 def test_a_late_review_changes_nothing_but_its_usage_counts() -> None:

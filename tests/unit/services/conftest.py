@@ -1,10 +1,14 @@
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from orchestrator_services.recovery.settings import settings as recovery_settings
 from orchestrator_services.safety_monitor.model import settings as safety_settings
+from orchestrator_services.safety_monitor.reviewer import rules
 from orchestrator_services.tool_selector.settings import settings as selector_settings
+
+from tests.unit.services.safety import RULES
 
 Setting = Callable[[str, str], None]
 
@@ -31,3 +35,14 @@ def setting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
 
     yield set_variable
     read_again()
+
+
+@pytest.fixture
+def rules_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The file of the safety monitor's rules."""
+    file = tmp_path / "rules.yaml"
+    file.write_text(RULES)
+    monkeypatch.setenv("ORCHESTRATOR_SAFETY_RULES", str(file))
+    rules.cache_clear()
+    yield file
+    rules.cache_clear()

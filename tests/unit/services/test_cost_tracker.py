@@ -105,9 +105,17 @@ async def test_everything_that_reports_its_use_is_counted(ledger: Ledger) -> Non
         ),
         event(events.PlanReviewed, plan_call_id="plan", revision=1, review=review, usage=USAGE),
         event(events.PlanReviewed, plan_call_id="plan", revision=1, review=other, usage=USAGE),
+        event(
+            events.ReviewFailed,
+            plan_call_id="plan",
+            revision=1,
+            reviewer="model",
+            failure=failure(FailureKind.TRANSIENT),
+            usage=USAGE,
+        ),
     )
 
-    assert ledger.of_session(SESSION).tokens_output == 60
+    assert ledger.of_session(SESSION).tokens_output == 80
 
 
 async def test_the_end_of_a_session_is_one_line_with_its_total(caplog: pytest.LogCaptureFixture) -> None:

@@ -132,6 +132,13 @@ class TestHowItFails:
         assert (failed.kind, failed.code) == (kind, code)
         assert text in failed.message
 
+    @pytest.mark.parametrize("how", ["own", "exit", "kill", "memory"])
+    async def test_what_it_has_used_counts_however_it_ends(self, how: str) -> None:
+        failed = await run(isolated.pays, {"how": how})
+
+        assert isinstance(failed, events.ToolFailed)
+        assert (failed.usage.model_requests, failed.usage.tokens_input) == (2, 77)
+
     async def test_its_cpu_time_is_limited(self) -> None:
         failed = await failure(isolated.burns)
 

@@ -5,9 +5,10 @@ import asyncio
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 from orchestrator_services import evaluator as evaluators
 from orchestrator_services import planner as planners
 from orchestrator_services import recovery as recoveries
@@ -15,8 +16,9 @@ from orchestrator_services import tool_selector as selectors
 
 from orchestrator.bus.avro.schema_ids import CatalogueIds
 from orchestrator.bus.codec import Codec
+from orchestrator.errors import UnavailableError
 from orchestrator.messages import events
-from orchestrator.messages.types import FailureKind
+from orchestrator.messages.types import CallKind, Document, FailureKind, Value
 from orchestrator.saga import Outcome
 from orchestrator.sdk import (
     Context,
@@ -26,6 +28,7 @@ from orchestrator.sdk import (
     Exhausted,
     FailedCall,
     Fallback,
+    InvalidInput,
     NextMove,
     Plan,
     PlanRequest,
@@ -33,6 +36,7 @@ from orchestrator.sdk import (
     Recovery,
     Retry,
     Review,
+    ReviewVerdict,
     Selection,
     ServiceContext,
     ToolDefinition,
@@ -51,7 +55,7 @@ from orchestrator.testing import Harness
 from tests.support.bare_services import SERVICES
 from tests.support.raised import RAISED
 from tests.unit.services.conftest import Setting
-from tests.unit.services.support import World, call, event, failure
+from tests.unit.services.support import MemoryValues, World, call, event, failure
 from tests.unit.services.test_evaluator import evaluation
 from tests.unit.services.test_planner import request
 from tests.unit.services.test_tool_selector import TOOLS, ready
@@ -108,6 +112,34 @@ def tool_failed() -> events.ToolFailed:
     return failed
 
 
+class ReadOnce(MemoryValues):
+    """A value store that goes away after the first value is read."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+
+    async def load(self, value: Value | None) -> Any:
+        if self.is_away:
+            raise UnavailableError("the value store is away")
+        self.is_away = True
+        return await super().load(value)
+
+
+async def test_a_selection_fails_once_although_its_arguments_cannot_be_read_again(setting: Setting) -> None:
+    @tool_selector("broken")
+    async def broken(_selection: Selection, context: Context) -> ToolDefinition:
+        context.use(model_requests=1, tokens_input=70)
+        raise InvalidInput("they do not fit")
+
+    setting("ORCHESTRATOR_TOOL_SELECTOR_STRATEGY", "broken")
+    world = World(broken, tools=TOOLS)
+    world.values = ReadOnce()
+    (failed,) = await world.handle(selectors.service, ready({"to": "a@b.org"}, tool="mail.send"))
+
+    assert isinstance(failed, events.SelectionFailed)
+    assert (failed.failure.message, failed.usage.tokens_input) == ("they do not fit", 70)
+
+
 @pytest.mark.parametrize("what", RAISED)
 async def test_a_recovery_strategy_that_raises_has_nothing_left_to_try(what: str, setting: Setting) -> None:
     @recovery("broken")
@@ -161,6 +193,37 @@ async def test_odd_numbers_and_reasons_of_a_decision_are_bounded(
     assert isinstance(
         reply, events.RetryScheduled if isinstance(decision, Retry) else events.RecoveryExhausted
     )
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [Fallback(("half \ud800",)), Retry(1, arguments=Document(body=Value(media_type="half \ud800")))],
+    ids=["a name", "arguments"],
+)
+async def test_a_decision_that_cannot_be_encoded_ends_recovery_at_once(
+    decision: Recovery, setting: Setting
+) -> None:
+    @recovery("odd")
+    async def odd(_failed: FailedCall, context: Context) -> Recovery:
+        context.use(model_requests=1, tokens_input=70)
+        return decision
+
+    @tool("fails")
+    def fails() -> None:
+        raise InvalidInput("never")
+
+    @planner("failing")
+    async def failing(_request: PlanRequest) -> Plan:
+        return Plan([step("a", fails)])
+
+    setting("ORCHESTRATOR_RECOVERY_STRATEGY", "odd")
+    agent = "{agent: failing, planner: failing}"
+    async with Harness(failing, fails, odd, documents=[agent]) as harness:
+        session = await harness.submit("x", agent="failing")
+
+    (parked,) = session.of(events.TaskEscalated)
+    assert parked.failure.message.startswith("never (the reply cannot be sent: ")
+    assert session.state.used.tokens_input == 70
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, -0.1, 1.1, "high"], ids=repr)
@@ -225,24 +288,75 @@ REVIEWED = "{agent: simple, planner: simple, reviewers: [{name: broken, timeout:
 
 
 @pytest.mark.parametrize("what", RAISED)
-async def test_what_others_raise_is_one_dead_letter_and_the_session_completes(what: str) -> None:
-    watched: list[str] = []
+async def test_what_a_reviewer_raises_is_a_failed_review_at_once(what: str) -> None:
+    @reviewer("broken")
+    async def broken(_review: PlanReview, context: Context) -> Review:
+        context.use(model_requests=1, tokens_input=70)
+        raise RAISED[what]()
+
+    async with Harness(simple, give, broken, documents=[REVIEWED]) as harness:
+        session = await harness.submit("x", agent="simple")
+
+    assert session.outcome is Outcome.COMPLETED
+    assert session.of(events.CallTimedOut) == []
+    assert session.state.used.tokens_input == 70
+    assert session.dead_letters == []
+
+
+@pytest.mark.parametrize("what", ["no review", "a verdict", "a reason"])
+async def test_a_review_that_cannot_be_sent_is_a_failed_review_at_once(what: str) -> None:
+    odd: Any = {
+        "no review": "yes",
+        "a verdict": Review(reviewer="", verdict=cast(Any, "yes")),
+        "a reason": Review(reviewer="", verdict=ReviewVerdict.REJECT, reason="half \ud800"),
+    }[what]
 
     @reviewer("broken")
-    async def broken(_review: PlanReview) -> Review:
-        raise RAISED[what]()
+    async def broken(_review: PlanReview, context: Context) -> Any:
+        context.use(model_requests=1, tokens_input=70)
+        return odd
+
+    async with Harness(simple, give, broken, documents=[REVIEWED]) as harness:
+        session = await harness.submit("x", agent="simple")
+
+    assert session.outcome is Outcome.COMPLETED
+    assert session.of(events.CallTimedOut) == []
+    assert session.state.used.tokens_input == 70
+
+
+async def test_a_review_is_stopped_at_its_timeout() -> None:
+    @reviewer("slow", named_only=True)
+    async def slow(_review: PlanReview, context: Context) -> Review:
+        context.use(model_requests=1, tokens_input=70)
+        return await asyncio.Future()
+
+    asked = replace(call(CallKind.REVIEW), step_id="slow", due_at=0)
+    of_plan = call(CallKind.PLAN, call_id="plan", revision=2)
+    proposed = event(
+        events.PlanProposed, sequence=1, call=of_plan, plan=Plan(result=1).plan, reviews=(asked,)
+    )
+
+    reply = await World(slow).reply(slow.service(), proposed)
+
+    assert isinstance(reply, events.ReviewFailed)
+    assert (reply.plan_call_id, reply.revision, reply.reviewer) == ("plan", 2, "slow")
+    assert (reply.failure.kind, reply.usage.tokens_input) == (FailureKind.TRANSIENT, 70)
+
+
+@pytest.mark.parametrize("what", RAISED)
+async def test_what_subscribers_raise_is_one_dead_letter_and_the_session_completes(what: str) -> None:
+    watched: list[str] = []
 
     @subscriber("TaskCompleted", group="broken")
     async def watching(event: Event, _context: Context) -> None:
         watched.append(event.type)
         raise RAISED[what]()
 
-    async with Harness(simple, give, broken, watching, documents=[REVIEWED]) as harness:
+    async with Harness(simple, give, watching, documents=["{agent: simple, planner: simple}"]) as harness:
         session = await harness.submit("x", agent="simple")
-        await harness.advance("5s")
 
     assert session.outcome is Outcome.COMPLETED
-    assert sorted(letter.service for letter in session.dead_letters) == ["broken", "reviewer-broken"]
+    assert [letter.service for letter in session.dead_letters] == ["broken"]
     assert watched == ["TaskCompleted"]
 
 

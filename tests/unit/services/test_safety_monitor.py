@@ -1,56 +1,19 @@
 """The safety monitor: a plan that breaks a rule is rejected before a step of it runs."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from orchestrator_services import expression_runs, safety_monitor
-from orchestrator_services.safety_monitor.reviewer import rules
+from orchestrator_services import expression_runs
 
 from orchestrator.messages import events
-from orchestrator.messages.types import CallKind, Document, Reference, ReviewVerdict, ToolDefinition
+from orchestrator.messages.types import Document, Reference, ReviewVerdict, ToolDefinition
 from orchestrator.messages.values import json_value
-from orchestrator.sdk import Isolation, Output, Plan, PlanStep, Plugins, step
-from tests.unit.services.support import World, call, event
+from orchestrator.sdk import Isolation, Output, PlanStep, step
+from tests.unit.services.safety import review, write
 
-RULES = """
-max_steps: 3
-forbid_tools: ["shell.*", files.delete]
-reject:
-  - when: step.arguments.path.startsWith("/etc")
-    reason: system files are none of an agent's business
-  - when: size(plan.steps.filter(s, s.tool == "http.get")) > 1
-"""
-
-
-@pytest.fixture(autouse=True)
-def rules_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    file = tmp_path / "rules.yaml"
-    file.write_text(RULES)
-    monkeypatch.setenv("ORCHESTRATOR_SAFETY_RULES", str(file))
-    rules.cache_clear()
-    yield file
-    rules.cache_clear()
-
-
-def write(file: Path, text: str | None) -> None:
-    """The file's new text; None takes it away."""
-    if text is None:
-        file.unlink()
-    else:
-        file.write_text(text)
-
-
-async def review(*steps: PlanStep, tools: dict[str, ToolDefinition] | None = None) -> Any:
-    service = Plugins.of(safety_monitor).every_service()["safety-monitor"]
-    created = event(
-        events.PlanCreated,
-        call=call(CallKind.PLAN, call_id="plan-call", revision=2),
-        plan=Plan(steps).plan,
-    )
-    return await World(safety_monitor, tools=tools).reply(service, created)
+pytestmark = pytest.mark.usefixtures("rules_file")
 
 
 async def test_a_plan_that_breaks_no_rule_is_accepted() -> None:
