@@ -25,6 +25,11 @@ def value_of(content: bytes, media_type: str = JSON) -> Value:
 
 def json_value(content: Any) -> Value:
     """An inline JSON value. Raises `ContractError` for what JSON cannot hold, such as NaN."""
+    return value_of(json_text(content))
+
+
+def json_text(content: Any) -> bytes:
+    """Content as JSON; what is a `msgspec.Raw` is JSON already. Raises `ContractError` for what JSON cannot hold."""
     try:
         encoded = msgspec.json.encode(content)
         # NaN and the infinities are written as null, those of Decimal as text: without, there is nothing to look for.
@@ -33,7 +38,7 @@ def json_value(content: Any) -> Value:
         raise ContractError(f"the value cannot be written as JSON: {error}") from error
     if found is not None:
         raise ContractError(f"the value cannot be written as JSON: {_not_finite_text(*found)}")
-    return value_of(encoded)
+    return encoded
 
 
 def not_finite(number: float | Decimal | complex) -> bool:

@@ -48,7 +48,7 @@ from orchestrator.sdk.planning import Output, Plan, PlanStep, document, retry_po
 from orchestrator.sdk.playbooks import Playbook, is_of_type, playbook_schema
 from orchestrator.sdk.plugins import Plugins, discover
 from orchestrator.sdk.registry import Bundle, Plugin
-from orchestrator.sdk.results import OUTPUT_NOT_JSON, jsonable, output_not_json
+from orchestrator.sdk.results import OUTPUT_NOT_JSON, jsonable, output_not_json, takes_long
 from orchestrator.sdk.roles.evaluator import EvaluationRequest, Evaluator, evaluator
 from orchestrator.sdk.roles.middleware import Middleware, Next, middleware
 from orchestrator.sdk.roles.model import Model
@@ -192,6 +192,7 @@ __all__ = [
     "step",
     "steps_in",
     "subscriber",
+    "takes_long",
     "tokens_of",
     "tool",
     "tool_defined",

@@ -9,18 +9,19 @@ from typing import Any, Final, NoReturn, cast
 
 import msgspec
 
+from orchestrator.errors import ContractError
 from orchestrator.messages.base import Command, Message
 from orchestrator.messages.commands import ExecuteTool
 from orchestrator.messages.events import ToolProgressed
 from orchestrator.messages.types import Usage
 from orchestrator.messages.usage import total_usage
+from orchestrator.messages.values import json_text
 from orchestrator.sdk.context import Context, Definitions, Runtime, Values
 from orchestrator.sdk.errors import PermanentError
 from orchestrator.sdk.isolation import IsolatedCall, Isolation, ProcessPool, Target
 from orchestrator.sdk.isolation.child import report
-from orchestrator.sdk.isolation.outcome import no_reply
-from orchestrator.sdk.result_bounds import NO_BOUNDS
-from orchestrator.sdk.results import jsonable
+from orchestrator.sdk.result_bounds import ISOLATED
+from orchestrator.sdk.results import jsonable, output_not_json
 from orchestrator.sdk.tools import Tool
 
 _MOST_USED: Final = 10**12
@@ -31,11 +32,10 @@ _USED: Final = "used"
 
 async def run_isolated(
     tool: Tool, given: Mapping[str, Any], context: Context, timeout_s: float, pool: ProcessPool
-) -> Any:
-    """What a tool with `isolation` returns, as JSON data, run in a process of its own.
+) -> msgspec.Raw:
+    """What a tool with `isolation` returns, as JSON in bytes, run in a process of its own.
 
-    `given` are the arguments as JSON data; the process validates them again. Raises as `ProcessPool.run` and
-    `jsonable` do.
+    `given` are the arguments as JSON data; the process validates them again. Raises as `ProcessPool.run` does.
     """
     isolation = tool.isolation or Isolation()
     target = Target.of(tool.function)
@@ -48,12 +48,12 @@ async def run_isolated(
             return
         with suppress(ValueError):
             # What a run that fails has used, or one that is killed.
-            context.used = total_usage(before, _used(content[_USED]))
+            context.used = total_usage(before, _used(msgspec.convert(content[_USED], Usage)))
 
     def progress(content: Any) -> None:
         loop.call_soon_threadsafe(take, content)
 
-    returned = await pool.run(
+    output, used = await pool.run(
         IsolatedCall(
             name=tool.name,
             target=Target.of(run_in_process),
@@ -66,24 +66,33 @@ async def run_isolated(
             },
             limits=isolation.limits(timeout_s),
             variables=isolation.variables(),
+            read=_read,
             progress=progress,
         )
     )
-    value, used = _read(returned, tool.name)
     context.used = total_usage(before, used)
-    return jsonable(value, tool.name, NO_BOUNDS)
+    return cast(msgspec.Raw, output)
 
 
-def _read(returned: Any, name: str) -> tuple[Any, Usage]:
+class _Returned(msgspec.Struct):
     """What `run_in_process` returned. The process may have written anything in its place."""
-    try:
-        return returned["value"], _used(returned[_USED])
-    except (TypeError, LookupError, ValueError) as error:
-        raise no_reply(name, "a result of another form") from error
+
+    value: msgspec.Raw
+    used: Usage
 
 
-def _used(reported: Any) -> Usage:
-    used = msgspec.convert(reported, Usage)
+def _read(text: bytes) -> tuple[msgspec.Raw, Usage]:
+    """The output, still as JSON, and what the run used. Raises `ValueError` for what is of another form.
+
+    Bytes are kept, and not what they say: as data they take many times as much memory, and nothing here needs it.
+    """
+    returned = msgspec.json.decode(text, type=_Returned)
+    # Whoever reads the value later has to be able to.
+    msgspec.json.decode(returned.value)
+    return returned.value, _used(returned.used)
+
+
+def _used(used: Usage) -> Usage:
     return Usage(**{name: min(max(getattr(used, name), 0), _MOST_USED) for name in used.__struct_fields__})
 
 
@@ -109,8 +118,8 @@ def _done(task: "asyncio.Task[None]") -> None:
 
 def run_in_process(
     target: dict[str, str], given: dict[str, Any], service: str, message: dict[str, Any]
-) -> dict[str, Any]:
-    """In the process of the run: calls the tool. Returns what it returned and used, as JSON data."""
+) -> msgspec.Raw:
+    """In the process of the run: calls the tool. Returns what it returned and used, as JSON."""
     found = Target(**target).load()
     if not isinstance(found, Tool):
         raise PermanentError(f"{target['name']} is not declared as a tool in {target['module']}")
@@ -118,8 +127,12 @@ def run_in_process(
     result = found.function(**found.arguments(given, context))
     if inspect.isawaitable(result):
         result = asyncio.run(_awaited(result))
-    value = jsonable(result, found.name, NO_BOUNDS)
-    return {"value": value, _USED: msgspec.to_builtins(context.used)}
+    value = jsonable(result, found.name, ISOLATED)
+    try:
+        text = json_text(value)
+    except ContractError as error:
+        raise output_not_json(found.name, value, error) from error
+    return msgspec.Raw(json_text(_Returned(msgspec.Raw(text), context.used)))
 
 
 class _ReportingContext(Context):

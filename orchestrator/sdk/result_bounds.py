@@ -23,8 +23,11 @@ class Bounds:
     """Characters of texts and names, and bytes of binary data."""
 
 
-NO_BOUNDS: Final = Bounds(sys.maxsize, sys.maxsize)
-"""For what is bounded otherwise: a process of its own has limits of memory and of output."""
+ISOLATED: Final = Bounds(characters=sys.maxsize)
+"""In a process of its own: how much text it may return, its limit of output says."""
+
+
+_LESS: Final = "return less, such as a page or a summary"
 
 
 class TooLargeError(Exception):
@@ -42,19 +45,20 @@ class Measure:
     def count(self, values: int) -> None:
         self._values -= values
         if self._values < 0:
-            raise TooLargeError(_advice(f"{self._bounds.values:,} values"))
+            raise TooLargeError(more_values(self._bounds.values))
 
     def read(self, characters: int) -> None:
         self._characters -= characters
         if self._characters < 0:
-            raise TooLargeError(_advice(f"{self._bounds.characters:,} characters of text"))
+            raise TooLargeError(
+                f"it has more than {self._bounds.characters:,} characters of text: {_LESS}, or declare the tool with "
+                "`isolation`, whose `output` is a limit of its own"
+            )
 
 
-def _advice(most: str) -> str:
-    return (
-        f"it has more than {most}: return less, such as a page or a summary, or declare the tool with "
-        "`isolation`, whose `output` is a limit of its own"
-    )
+def more_values(most: int) -> str:
+    """Says that a result has too many values, and what to do."""
+    return f"it has more than {most:,} values: {_LESS}"
 
 
 @dataclasses.dataclass

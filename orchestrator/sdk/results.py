@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pydantic_core import to_jsonable_python
 
+from orchestrator.messages.sizes import MANY_VALUES, MUCH_TEXT
 from orchestrator.messages.values import not_finite, not_finite_text
 from orchestrator.sdk.errors import PermanentError
 from orchestrator.sdk.failures import described
@@ -25,6 +26,7 @@ from orchestrator.sdk.result_bounds import (
 OUTPUT_NOT_JSON: Final = "output_not_json"
 
 BOUNDS: Final = Bounds()
+_QUICK: Final = Bounds(MANY_VALUES, MUCH_TEXT)
 
 
 def jsonable(result: Any, tool_name: str, bounds: Bounds = BOUNDS) -> Any:
@@ -41,6 +43,17 @@ def jsonable(result: Any, tool_name: str, bounds: Bounds = BOUNDS) -> Any:
         ) from error
     except (ValueError, TypeError, RecursionError) as error:
         raise output_not_json(tool_name, result, error) from error
+
+
+def takes_long(result: Any) -> bool:
+    """Whether `jsonable` may take so long that an event loop should not wait for it: for what is large, and for what
+    has to be copied, such as an iterator, whose length nobody knows."""
+    try:
+        return survey(result, _QUICK).needs_copy
+    except TooLargeError:
+        return True
+    except Exception:  # noqa: BLE001 - whatever it is, it is raised again, and told, when JSON is made of it
+        return False
 
 
 def output_not_json(tool_name: str, result: Any, error: Exception) -> PermanentError:

@@ -8,6 +8,7 @@ from orchestrator.bus.deadline import Deadline
 from orchestrator.bus.ports import ValueStore
 from orchestrator.bus.values.threads import ValueThreads
 from orchestrator.errors import ContractError
+from orchestrator.messages.sizes import is_large
 from orchestrator.messages.types import Value
 from orchestrator.messages.values import json_value, read_json
 
@@ -53,7 +54,7 @@ class MessageValues:
     async def store(self, content: Any) -> Value:
         """A value that holds `content` as JSON. Raises `ContractError` for content that JSON cannot hold, or that
         is too large to be read again."""
-        value = json_value(content)
+        value = await self._json_value(content)
         if self._store is None or value.size <= self._inline_limit:
             return value
         return await self._write(self._store, value)
@@ -64,7 +65,13 @@ class MessageValues:
             raise ContractError(
                 "this has to be kept in a value store, and none is configured: set ORCHESTRATOR_VALUES_URL"
             )
-        return await self._write(self._store, json_value(content))
+        return await self._write(self._store, await self._json_value(content))
+
+    async def _json_value(self, content: Any) -> Value:
+        """Large content is written and hashed aside: other work does not wait for it."""
+        if not is_large(content):
+            return json_value(content)
+        return await self._threads.run(partial(json_value, content), Deadline.after(self._timeout_s))
 
     def load_now(self, value: Value | None) -> Any:
         """As `load`, on the calling thread."""

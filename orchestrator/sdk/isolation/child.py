@@ -12,8 +12,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
+import msgspec
 from pydantic_core import to_jsonable_python
 
+from orchestrator.messages.values import json_text
 from orchestrator.sdk.errors import HandlerError
 from orchestrator.sdk.failures import failure_of
 from orchestrator.sdk.isolation import frames, linux
@@ -67,13 +69,13 @@ def _reply(channel: socket.socket) -> None:
     received = frames.receive(channel, {frames.REQUEST: frames.MOST_REQUEST})
     if received is None:
         return
-    request = received[1]
+    request = frames.decoded(received[1])
     _reporting = channel
     limits = request["limits"]
     try:
         _settle_in(request["variables"], request["folder"])
         _limit(limits)
-        payload = frames.encoded(_called(request))
+        payload = _called(request)
     except MemoryError:
         _fail(channel, {"code": MEMORY_LIMIT})
     except BaseException as error:  # noqa: BLE001 - SystemExit and what extensions raise are failures like others
@@ -110,10 +112,12 @@ def _limit(limits: dict[str, Any]) -> None:
             resource.setrlimit(kind, (most, most))
 
 
-def _called(request: dict[str, Any]) -> Any:
-    """What the function returned, as JSON data."""
+def _called(request: dict[str, Any]) -> bytes:
+    """What the function returned, as JSON. Raises `ContractError` for what JSON cannot hold."""
     function = Target(**request["target"]).load()
-    return to_jsonable_python(_result(function, request["arguments"]))
+    result = _result(function, request["arguments"])
+    # What is JSON already stays as it is.
+    return json_text(result if isinstance(result, msgspec.Raw) else to_jsonable_python(result))
 
 
 def _result(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:

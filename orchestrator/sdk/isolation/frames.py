@@ -38,8 +38,8 @@ def encoded(content: Any) -> bytes:
     return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 
-def receive(channel: socket.socket, most: dict[bytes, int]) -> tuple[bytes, Any] | None:
-    """The next frame; None at the end. `most` has the kinds that may come, and their bytes.
+def receive(channel: socket.socket, most: dict[bytes, int]) -> tuple[bytes, bytearray] | None:
+    """Kind and JSON text of the next frame; None at the end. `most` has the kinds that may come, and their bytes.
 
     Raises `FrameError` for anything else, `OSError` if the channel breaks.
     """
@@ -50,10 +50,13 @@ def receive(channel: socket.socket, most: dict[bytes, int]) -> tuple[bytes, Any]
     if size > most.get(kind, -1):
         raise FrameError(f"a frame of kind {kind!r} with {size} bytes")
     payload = _exactly(channel, size)
-    if payload is None:
-        return None
+    return None if payload is None else (kind, payload)
+
+
+def decoded(payload: bytes | bytearray) -> Any:
+    """What a small frame says. Raises `FrameError` for what is no JSON."""
     try:
-        return kind, json.loads(payload, parse_constant=_refuse)
+        return json.loads(payload, parse_constant=_refuse)
     except FrameError:
         raise
     except (ValueError, RecursionError) as error:
@@ -64,7 +67,7 @@ def _refuse(constant: str) -> NoReturn:
     raise FrameError(f"not JSON: {constant}")
 
 
-def _exactly(channel: socket.socket, size: int) -> bytes | None:
+def _exactly(channel: socket.socket, size: int) -> bytearray | None:
     """None if the channel ends before."""
     found = bytearray()
     while len(found) < size:
@@ -72,4 +75,4 @@ def _exactly(channel: socket.socket, size: int) -> bytes | None:
         if not part:
             return None
         found += part
-    return bytes(found)
+    return found

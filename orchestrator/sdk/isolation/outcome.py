@@ -18,6 +18,7 @@ from orchestrator.sdk.errors import (
 )
 from orchestrator.sdk.failures import LONGEST_CODE, bounded_wait, readable
 from orchestrator.sdk.isolation.limits import Limits
+from orchestrator.sdk.result_bounds import more_values
 
 MEMORY_LIMIT: Final = "memory_limit"
 CPU_LIMIT: Final = "cpu_limit"
@@ -71,6 +72,10 @@ def out_of_memory(what: str, limits: Limits) -> ProcessEndedError:
 
 def too_much_output(what: str, size: int, limits: Limits) -> ProcessEndedError:
     return _permanent(f"{what} returned {size} bytes, more than its limit of {limits.output}", OUTPUT_LIMIT)
+
+
+def too_many_values(what: str, most: int) -> ProcessEndedError:
+    return _permanent(f"what {what} returned is too large: {more_values(most)}", OUTPUT_LIMIT)
 
 
 def no_reply(what: str, reason: str) -> ProcessEndedError:

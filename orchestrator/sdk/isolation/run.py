@@ -10,7 +10,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, Final, Protocol, Self
 
-from orchestrator.sdk.isolation import frames
+from orchestrator.sdk.isolation import frames, replies
 from orchestrator.sdk.isolation.call import IsolatedCall
 from orchestrator.sdk.isolation.limits import Limits
 from orchestrator.sdk.isolation.outcome import (
@@ -22,6 +22,7 @@ from orchestrator.sdk.isolation.outcome import (
     out_of_memory,
     overdue,
     raised,
+    too_many_values,
     too_much_output,
 )
 
@@ -114,7 +115,13 @@ class Run:
         # A process that ended before it read its request says more by its status.
         with suppress(BrokenPipeError, ConnectionResetError):
             frames.send(ours, frames.REQUEST, request)
-        return self._replied(ours, call)
+        try:
+            return self._replied(ours, call)
+        except frames.FrameError as error:
+            self._kill()
+            raise no_reply(self._name, str(error)) from None
+        except replies.TooManyValuesError:
+            raise too_many_values(self._name, replies.MOST_VALUES) from None
 
     def _replied(self, channel: socket.socket, call: IsolatedCall) -> Any:
         reports = 0
@@ -126,16 +133,14 @@ class Run:
         while True:
             try:
                 received = frames.receive(channel, most)
-            except frames.FrameError as error:
-                self._kill()
-                raise no_reply(self._name, str(error)) from None
             except OSError:
                 received = None
             if received is None:
                 raise self._ended()
-            kind, content = received
+            kind, payload = received
             if kind == frames.RESULT:
-                return content
+                return replies.read(payload, call.read)
+            content = frames.decoded(payload)
             if kind == frames.FAILURE:
                 raise self._failed(content)
             reports += 1

@@ -1,5 +1,6 @@
 """What a server lists as its tools, before its client reads it: what is no tool is left out, not the whole list."""
 
+import json
 import logging
 from collections.abc import Callable, Collection, Mapping
 from itertools import islice
@@ -9,7 +10,7 @@ from mcp_types import methods
 from pydantic import ValidationError
 
 from orchestrator.sdk import problem_of_tool_name
-from orchestrator_services.tool_lists import MOST_SHOWN, MOST_TOOLS, shown
+from orchestrator_services.tool_lists import MOST_SHOWN, MOST_TOOLS, problem_of_size, shown
 
 logger: Final = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ def usable(
             problems.append(f"{_shown(name)}: it is listed twice; the first counts")
         elif len(names) >= MOST_TOOLS:
             too_many += 1
-        elif problem := problem_of(tool):
+        elif problem := problem_of_size(len(json.dumps(tool, ensure_ascii=False))) or problem_of(tool):
             problems.append(f"{_shown(name)}: {problem}")
         else:
             names.add(str(name))

@@ -24,5 +24,5 @@ def warm(tools: Iterable[Tool]) -> None:
 async def isolated(
     tool: Tool, given: Mapping[str, Any], message: commands.ExecuteTool, context: ServiceContext
 ) -> Any:
-    """Runs a tool in a process of its own and returns its output as plain JSON data."""
+    """Runs a tool in a process of its own and returns its output, which is JSON already."""
     return await run_isolated(tool, given, context, message.timeout_ms / 1000, processes())

@@ -4,7 +4,7 @@ import inspect
 from functools import partial
 from typing import Any
 
-from orchestrator.sdk import PermanentError, Tool, contained, jsonable
+from orchestrator.sdk import PermanentError, Tool, contained, jsonable, takes_long
 from orchestrator_services.tool_executor.threads import in_thread
 
 
@@ -20,7 +20,10 @@ async def run(tool: Tool, arguments: dict[str, Any]) -> Any:
 
 
 async def _run_async(tool: Tool, arguments: dict[str, Any]) -> Any:
-    return jsonable(await tool(**arguments), tool.name)
+    result = await tool(**arguments)
+    if takes_long(result):
+        return await in_thread(partial(jsonable, result, tool.name), f"result of {tool.name}")
+    return jsonable(result, tool.name)
 
 
 def _run_blocking(tool: Tool, arguments: dict[str, Any]) -> Any:

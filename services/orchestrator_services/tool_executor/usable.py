@@ -6,7 +6,7 @@ from typing import Final
 
 from orchestrator.sdk import ToolDefinition, ToolSource, problem_of_tool_name
 from orchestrator_services.tool_executor.lookup import Lookup
-from orchestrator_services.tool_lists import MOST_SHOWN, MOST_TOOLS, shown
+from orchestrator_services.tool_lists import MOST_SHOWN, MOST_TOOLS, problem_of_size, shown
 
 logger: Final = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Usable:
         problems: list[str] = []
         left_out = 0
         for definition in definitions:
-            if problem := self._problem(definition.name, kept):
+            if problem := self._problem(definition.name, kept) or problem_of_size(_size(definition)):
                 left_out += 1
                 if len(problems) < MOST_SHOWN:
                     problems.append(f"{shown(definition.name)}: {problem}")
@@ -77,3 +77,9 @@ class Usable:
                 " …" if left_out > MOST_SHOWN else "",
             )
         self._logged = text
+
+
+def _size(definition: ToolDefinition) -> int:
+    """Characters of what is said of a tool."""
+    said = (definition.description, definition.arguments_schema, definition.output_schema)
+    return sum(map(len, (*said, *definition.capabilities)))

@@ -29,10 +29,14 @@ def port_of(url: httpx.URL) -> int:
 
 
 def shown(url: httpx.URL) -> str:
-    """The URL for people: without query, fragment and user, which may hold secrets."""
+    """The URL for people: without query, fragment and user, which may hold secrets.
+
+    The path stays percent-encoded: decoded it might be another URL, or have line ends.
+    """
     port = f":{url.port}" if url.port else ""
     host = f"[{url.host}]" if ":" in url.host else url.host
-    return f"{url.scheme}://{host}{port}{url.path}"
+    path = url.raw_path.partition(b"?")[0].decode("ascii")
+    return f"{url.scheme}://{host}{port}{path}"
 
 
 def parsed(text: str) -> httpx.URL:

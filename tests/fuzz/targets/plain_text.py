@@ -100,11 +100,12 @@ def _frame(text: str) -> None:
     channel: Any = _Channel(text.encode("utf-8", "surrogatepass"))
     try:
         received = frames.receive(channel, {frames.FAILURE: frames.MOST_FAILURE})
+        content = None if received is None else frames.decoded(received[1])
     except frames.FrameError as error:
         promise(len(str(error)) < 200, "a refusal is short")
         return
-    if received is not None and isinstance(received[1], dict):
-        _send(raised(received[1]))
+    if isinstance(content, dict):
+        _send(raised(content))
 
 
 class _Channel:

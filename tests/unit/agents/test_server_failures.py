@@ -1,6 +1,7 @@
 """What comes back from a server of tools that is no answer of the tool, and what follows from it."""
 
 import gzip
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -217,6 +218,27 @@ async def test_what_is_no_tool_is_left_out_and_the_others_run(
     assert len(warnings) == 1
     assert "\x1b" not in warnings[0]
     assert len(warnings[0]) < 2_000
+
+
+async def test_a_tool_that_would_take_the_room_of_the_others_is_left_out(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    wide = {"type": "object", "properties": {"n": {"enum": list(range(60_000))}}}
+    gateway.on["tools/list"] = lambda: listed(
+        tool_named("wide", inputSchema=wide),
+        tool_named("long", description="x" * 300_000),
+        tool_named("order"),
+    )
+
+    session, harness = await ordered(shop(gateway))
+
+    assert "ordered" in session.result
+    assert [name for name in harness.definitions.tools if name.startswith("desk.shop.")] == [
+        "desk.shop.order"
+    ]
+    (warning,) = (one.getMessage() for one in caplog.records if "the server shop lists" in one.getMessage())
+    assert re.search(r"'wide': its description and schemas have [34]..,... characters", warning)
+    assert "'long': " in warning
 
 
 async def test_a_server_may_have_a_bounded_number_of_tools(

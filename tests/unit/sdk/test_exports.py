@@ -124,6 +124,7 @@ SDK = {
     "step",
     "steps_in",
     "subscriber",
+    "takes_long",
     "tokens_of",
     "tool",
     "tool_defined",

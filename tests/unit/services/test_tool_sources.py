@@ -185,6 +185,24 @@ async def test_what_has_no_name_of_a_tool_is_left_out_and_said_once(
     assert "\x1b" not in record.getMessage()
 
 
+@pytest.mark.parametrize("of", ["description", "arguments_schema", "output_schema"])
+async def test_what_would_take_the_room_of_others_is_left_out(
+    of: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    large = ToolDefinition(name="shelves.large", **{of: "x" * 300_000})  # type: ignore[arg-type]
+
+    async def definitions() -> AsyncIterator[Sequence[ToolDefinition]]:
+        yield [large, ToolDefinition(name="shelves.upper")]
+
+    found = listed(ToolSource("shelves", definitions, shelf))
+    kept = await anext(found)
+    await found.aclose()
+
+    assert [one.name for one in kept] == ["shelves.upper"]
+    (record,) = (one for one in caplog.records if one.levelno == logging.WARNING)
+    assert "'shelves.large': its description and schemas have 300,0" in record.getMessage()
+
+
 @pytest.mark.parametrize("pool", ["", "gpu"])
 async def test_the_name_of_a_plug_in_stays_the_plug_ins(
     pool: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

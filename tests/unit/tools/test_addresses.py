@@ -165,3 +165,12 @@ def test_urls_that_are_not_asked(url: str, reason: str) -> None:
 def test_secrets_of_a_url_are_not_shown() -> None:
     assert shown(parsed("https://example.org:8443/a?token=secret#x")) == "https://example.org:8443/a"
     assert shown(parsed("https://[2606:4700::1]/a")) == "https://[2606:4700::1]/a"
+
+
+@pytest.mark.parametrize("path", ["/%0d%0aX:%20y", "/a%2Fb", "/a%3Fb%23c", "/%C3%A9", "/%1B[31m", "/%252F"])
+def test_a_url_is_shown_as_it_was_asked_for(path: str) -> None:
+    seen = shown(parsed(f"https://example.org{path}?token=secret"))
+
+    assert parsed(seen).raw_path == parsed(f"https://example.org{path}").raw_path
+    assert seen.isprintable()
+    assert seen.isascii()

@@ -1,10 +1,12 @@
 """Values: which travel inline, which lie in the store, and which are refused."""
 
+import threading
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from orchestrator.bus.values import message_values
 from orchestrator.bus.values.folder import FolderValues
 from orchestrator.bus.values.message_values import INLINE_LIMIT, MessageValues
 from orchestrator.errors import ContractError
@@ -80,3 +82,35 @@ def test_a_writer_may_leave_size_and_hash_out(values: MessageValues) -> None:
 def test_a_value_without_content_is_refused(values: MessageValues) -> None:
     with pytest.raises(ContractError, match="neither content nor a URI"):
         values.load_now(Value())
+
+
+@pytest.mark.parametrize(
+    ("content", "is_large"),
+    [
+        ([None] * 20_000, True),
+        ({"x": "x" * (2 << 20)}, True),
+        (LARGE, False),
+        (msgspec.Raw(b" " * (2 << 20) + b"1"), True),
+    ],
+)
+async def test_large_content_is_written_and_hashed_in_a_thread(
+    values: MessageValues, monkeypatch: pytest.MonkeyPatch, content: object, is_large: bool
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def recording(content: object) -> Value:
+        threads.append(threading.current_thread())
+        return json_value(content)
+
+    monkeypatch.setattr(message_values, "json_value", recording)
+
+    for kept in (await values.store(content), await values.keep(content)):
+        assert kept.uri is not None
+    assert [one is not threading.current_thread() for one in threads] == [is_large, is_large]
+
+
+async def test_content_that_contains_itself_is_refused(values: MessageValues) -> None:
+    endless: list[object] = []
+    endless.append(endless)
+    with pytest.raises(ContractError):
+        await values.store(endless)
