@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from orchestrator.sdk import ToolDefinition, problem_of_tool_name
+from orchestrator_services.json_schemas import InvalidSchemaError, require_schema
 from orchestrator_services.tool_lists import MOST_SHOWN, MOST_TOOLS, shown
 
 logger: Final = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ class Usable:
         problems: list[str] = []
         left_out = 0
         for definition in definitions:
-            problem = self._problem(definition.name, kept)
+            problem = self._problem(definition, kept)
             if problem is None:
                 kept[definition.name] = definition
                 continue
@@ -32,7 +33,8 @@ class Usable:
         self._log(left_out, "; ".join(problems))
         return list(kept.values())
 
-    def _problem(self, name: str, kept: dict[str, ToolDefinition]) -> str | None:
+    def _problem(self, definition: ToolDefinition, kept: dict[str, ToolDefinition]) -> str | None:
+        name = definition.name
         if problem := problem_of_tool_name(name):
             return problem
         if not name.startswith(f"{self._source}.") or name == f"{self._source}.":
@@ -41,6 +43,10 @@ class Usable:
             return "it is named twice; the first counts"
         if len(kept) >= MOST_TOOLS:
             return f"{MOST_TOOLS} tools come before it, the most that a source may have"
+        try:
+            require_schema(definition.arguments_schema)
+        except InvalidSchemaError as error:
+            return f"its arguments schema is invalid: {error}"
         return None
 
     def _log(self, left_out: int, problems: str) -> None:

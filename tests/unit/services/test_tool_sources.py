@@ -169,3 +169,25 @@ async def test_what_has_no_name_of_a_tool_is_left_out_and_said_once(
     assert record.getMessage().startswith("8 tools of shelves are left out, the others run: 'shelves.': ")
     assert len(record.getMessage()) < 1_000
     assert "\x1b" not in record.getMessage()
+
+
+async def test_what_has_no_schema_that_can_be_checked_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    schemas = {
+        "shelves.none": '{"type": "shelf"}',
+        "shelves.text": "{",
+        "shelves.deep": '{"not":' * 20_000 + "{}" + "}" * 20_000,
+        "shelves.slow": '{"pattern": "(?:a{1000}){1000}"}',
+        "shelves.upper": '{"type": "object"}',
+    }
+
+    async def definitions() -> AsyncIterator[Sequence[ToolDefinition]]:
+        yield [ToolDefinition(name=name, arguments_schema=schema) for name, schema in schemas.items()]
+
+    found = Listing([ToolSource("shelves", definitions, shelf)]).found()
+    kept = await anext(found)
+    await found.aclose()
+
+    assert [one.name for one in kept] == ["shelves.upper"]
+    (record,) = (one for one in caplog.records if one.levelno == logging.WARNING)
+    for name in list(schemas)[:4]:
+        assert f"'{name}': its arguments schema is invalid: " in record.getMessage()
