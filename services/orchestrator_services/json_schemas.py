@@ -2,44 +2,89 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from math import isfinite
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.exceptions import UnknownType, ValidationError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from orchestrator_services.schema_keywords import (
+from orchestrator_services.schema_keywords import Members, Validator
+from orchestrator_services.schema_patterns import (
     LONGEST_PATTERN,
-    Members,
+    MOST_REPEATED,
     SlowPatternError,
-    Validator,
+    repeated_length,
     time_for_patterns,
 )
+from orchestrator_services.schema_steps import STEPS_FOR_A_SCHEMA, TooManyStepsError, steps_for
 
+LONGEST_REFERENCE: Final = 1_000
+"""Characters: each is joined with those around it."""
 _MOST_PROBLEMS: Final = 5
+_LONGEST_PROBLEM: Final = 1_000
+_REFERENCES: Final = ("$ref", "$dynamicRef", "$id", "$anchor", "$dynamicAnchor", "$schema")
+_BROKEN: Final = (
+    Unresolvable,
+    UnknownType,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""What a schema makes the library raise, where it is none, or refers to a part of it that is none."""
 
 
 class InvalidSchemaError(ValueError):
     """A schema that nothing can be checked against."""
 
 
+class NotCheckedError(ValidationError):
+    """The check took too long, so nobody knows what else does not fit."""
+
+
 def mismatches(schema: str, content: Any) -> list[ValidationError]:
     """Everything in `content` that does not fit the schema, a JSON text. Raises `InvalidSchemaError`.
 
-    A number that JSON does not have (NaN, infinity) fits no schema, and no text that takes too long to compare with a
-    pattern.
+    A number that JSON does not have (NaN, infinity) fits no schema, and no content whose check takes too long: a text
+    to be compared with a pattern, or all of it. That is one `NotCheckedError`.
     """
+    validator = _checked(schema)
     try:
-        validator = _validator(schema)
-        with time_for_patterns():
+        with _bounded(content):
             return [*validator.iter_errors(content), *_no_numbers(content, ())]
-    except SlowPatternError as error:
-        return [ValidationError(str(error))]
-    except (ValueError, SchemaError, Unresolvable) as error:
+    except (SlowPatternError, TooManyStepsError) as error:
+        return [NotCheckedError(str(error))]
+    except _BROKEN as error:
         raise InvalidSchemaError(str(error)) from error
+    except RecursionError as error:
+        raise InvalidSchemaError(
+            "it refers to itself without end, or content is nested too deeply for it"
+        ) from error
+
+
+def require_schema(schema: str) -> None:
+    """Raises `InvalidSchemaError` unless the text is a schema."""
+    _checked(schema)
+
+
+def _checked(schema: str) -> Any:
+    try:
+        return _validator(schema)
+    except (SlowPatternError, TooManyStepsError, *_BROKEN) as error:
+        raise InvalidSchemaError(str(error)) from error
+    except RecursionError as error:
+        raise InvalidSchemaError("it is nested too deeply") from error
+
+
+@contextmanager
+def _bounded(content: Any, most_steps: int | None = None) -> Iterator[None]:
+    with time_for_patterns(), steps_for(content, most_steps):
+        yield
 
 
 def explained(errors: Iterable[ValidationError]) -> list[str]:
@@ -61,27 +106,51 @@ def _no_numbers(content: Any, place: tuple[str | int, ...]) -> Iterator[Validati
 
 @lru_cache(maxsize=1024)
 def _validator(schema: str) -> Any:
-    loaded = json.loads(schema, object_hook=_searchable)
+    loaded = json.loads(schema, object_hook=_Reading().part)
     # The library's own check of schemas takes its own keywords.
     check = Validator(Validator.META_SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
-    with time_for_patterns():
+    with _bounded(loaded, STEPS_FOR_A_SCHEMA):
         for error in check.iter_errors(loaded):
-            raise SchemaError.create_from(error)
+            raise InvalidSchemaError(_explained(error)[:_LONGEST_PROBLEM])
     # An empty registry: without it jsonschema fetches a $ref from wherever it points.
-    return Validator(loaded, registry=Registry())
+    validator = Validator(loaded, registry=Registry())
+    # Otherwise each $ref to a name looks for all names in the schema again.
+    resolver = validator._resolver  # noqa: SLF001 - nothing public searches it once
+    registry = resolver._registry.crawl()  # noqa: SLF001
+    return validator.evolve(_resolver=registry.resolver(resolver._base_uri))  # noqa: SLF001
 
 
-def _searchable(part: dict[str, Any]) -> dict[str, Any]:
-    """A part of a schema, as it is read: its `enum` can be searched, and its patterns can be compiled in time."""
-    patterns = part.get("patternProperties")
-    for pattern in (part.get("pattern"), *(patterns if isinstance(patterns, dict) else ())):
-        if isinstance(pattern, str) and len(pattern) > LONGEST_PATTERN:
+class _Reading:
+    """Takes the parts of a schema as they are read. Raises `InvalidSchemaError`."""
+
+    def __init__(self) -> None:
+        self._repeated = 0
+
+    def part(self, part: dict[str, Any]) -> dict[str, Any]:
+        """The part: its `enum` can be searched, its patterns compiled and its references followed in time."""
+        for keyword in _REFERENCES:
+            if isinstance(name := part.get(keyword), str) and len(name) > LONGEST_REFERENCE:
+                raise InvalidSchemaError(
+                    f"{keyword} has {len(name)} characters; at most {LONGEST_REFERENCE} are allowed"
+                )
+        patterns = part.get("patternProperties")
+        for pattern in (part.get("pattern"), *(patterns if isinstance(patterns, dict) else ())):
+            if isinstance(pattern, str):
+                self._take(pattern)
+        if isinstance(part.get("enum"), list):
+            part["enum"] = Members(part["enum"])
+        return part
+
+    def _take(self, pattern: str) -> None:
+        if len(pattern) > LONGEST_PATTERN:
             raise InvalidSchemaError(
                 f"a pattern has {len(pattern)} characters; at most {LONGEST_PATTERN} are allowed"
             )
-    if isinstance(part.get("enum"), list):
-        part["enum"] = Members(part["enum"])
-    return part
+        self._repeated += repeated_length(pattern)
+        if self._repeated > MOST_REPEATED:
+            raise InvalidSchemaError(
+                f"its patterns have more than {MOST_REPEATED} characters, with those that they repeat"
+            )
 
 
 def _explained(error: ValidationError) -> str:

@@ -2,46 +2,27 @@
 
 jsonschema compares all pairs of items for `uniqueItems`, all members of an `enum` with each value, and searches lists
 for what is evaluated. And it gives patterns to Python's `re`, which may take years for thirty characters, and lets
-nothing else run. Here a pattern has some time, and content that takes more does not fit. Messages are jsonschema's own.
+nothing else run. Here patterns have some time, and all keywords together a number of steps; content that takes more
+does not fit. Messages are jsonschema's own.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from functools import lru_cache
-from time import thread_time
+from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Any, Final
 
-import regex
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-PATTERNS_S: Final = 0.2
-"""CPU seconds for all patterns over one content, which is checked on an event loop. One takes microseconds."""
-LONGEST_PATTERN: Final = 10_000
-"""Characters: long ones take seconds to compile."""
+from orchestrator_services.schema_patterns import matches
+from orchestrator_services.schema_steps import spend
+
 _MOST_SHOWN: Final = 100
 """Members of an `enum` in a message: there is one for each value that is wrong."""
-_SPENT: Final[ContextVar[list[float]]] = ContextVar("spent")
 
 _LIBRARYS: Final = Draft202012Validator.VALIDATORS
 Errors = Iterator[ValidationError]
-
-
-class SlowPatternError(Exception):
-    """The time for patterns is used up."""
-
-
-@contextmanager
-def time_for_patterns() -> Iterator[None]:
-    """Inside, patterns have `PATTERNS_S`. More raises `SlowPatternError`."""
-    token = _SPENT.set([0.0])
-    try:
-        yield
-    finally:
-        _SPENT.reset(token)
+Keyword = Callable[[Any, Any, Any, Any], Errors]
 
 
 class Members(list[Any]):
@@ -72,32 +53,6 @@ def form(content: Any) -> str:
             return repr(content)
 
 
-def _matches(pattern: str, text: str) -> bool:
-    compiled = _compiled(pattern)
-    spent = _SPENT.get()
-    left = PATTERNS_S - spent[0]
-    start = thread_time()
-    try:
-        if left <= 0:
-            raise TimeoutError
-        return compiled.search(text, timeout=left) is not None
-    except TimeoutError:
-        raise SlowPatternError(
-            f"texts take too long to compare with the pattern {pattern[:200]!r}: give shorter ones, or make the "
-            "pattern of the schema simpler"
-        ) from None
-    finally:
-        spent[0] += thread_time() - start
-
-
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> "regex.Pattern[str]":
-    try:
-        return regex.compile(pattern)
-    except regex.error as error:
-        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
-
-
 def _unique_items(validator: Any, wanted: Any, instance: Any, _schema: Any) -> Errors:
     if wanted and validator.is_type(instance, "array") and len(set(map(form, instance))) < len(instance):
         yield ValidationError(f"{instance!r} has non-unique elements")
@@ -113,7 +68,7 @@ def _enum(validator: Any, members: Any, instance: Any, schema: Any) -> Errors:
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, _schema: Any) -> Errors:
-    if validator.is_type(instance, "string") and not _matches(pattern, instance):
+    if validator.is_type(instance, "string") and not matches(pattern, instance):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
@@ -121,7 +76,7 @@ def _pattern_properties(validator: Any, patterns: Any, instance: Any, _schema: A
     if validator.is_type(instance, "object"):
         for pattern, subschema in patterns.items():
             for name, value in instance.items():
-                if _matches(pattern, name):
+                if matches(pattern, name):
                     yield from validator.descend(value, subschema, path=name, schema_path=pattern)
 
 
@@ -134,7 +89,7 @@ def _additional_properties(validator: Any, wanted: Any, instance: Any, schema: A
     extras = {
         name: value
         for name, value in instance.items()
-        if name not in known and not any(_matches(pattern, name) for pattern in patterns)
+        if name not in known and not any(matches(pattern, name) for pattern in patterns)
     }
     if wanted is False and extras:
         names, forms = (", ".join(map(repr, sorted(each))) for each in (extras, patterns))
@@ -163,6 +118,7 @@ def _evaluated(
     validator: Any, instance: Any, schema: Any, own: Callable[[Any, Any, Any], set[Any]]
 ) -> set[Any]:
     """Names or indexes that the schema and those that apply with it in the same place say something about."""
+    spend(instance, len(instance))
     if isinstance(schema, bool):
         return set()
     found = own(validator, instance, schema)
@@ -200,7 +156,7 @@ def _own_properties(validator: Any, instance: Any, schema: Any) -> set[Any]:
                 name for name, value in instance.items() if _is_valid(validator, value, schema[keyword])
             }
     patterns = schema.get("patternProperties", ())
-    return found | {name for name in instance if any(_matches(pattern, name) for pattern in patterns)}
+    return found | {name for name in instance if any(matches(pattern, name) for pattern in patterns)}
 
 
 def _own_items(validator: Any, instance: Any, schema: Any) -> set[Any]:
@@ -219,16 +175,59 @@ def _is_valid(validator: Any, instance: Any, schema: Any) -> bool:
     return next(validator.descend(instance, schema), None) is None
 
 
+def _counted(keyword: Keyword) -> Keyword:
+    """The same, as a step."""
+
+    # No generator: each is a frame more on the stack for each level of the content.
+    def applied(validator: Any, value: Any, instance: Any, schema: Any) -> Errors:
+        # A JSON pointer is compared with its first parts at each of its parts.
+        spend(instance, value.count("/") ** 2 if isinstance(value, str) else _length(value))
+        return keyword(validator, value, instance, schema)
+
+    return applied
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, Sized) else 0
+
+
+_OURS: Final[Mapping[str, Keyword]] = {
+    "additionalProperties": _additional_properties,
+    "enum": _enum,
+    "pattern": _pattern,
+    "patternProperties": _pattern_properties,
+    "unevaluatedItems": _unevaluated_items,
+    "unevaluatedProperties": _unevaluated_properties,
+    "uniqueItems": _unique_items,
+}
 Validator: Final[Any] = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
-    {
-        "additionalProperties": _additional_properties,
-        "enum": _enum,
-        "pattern": _pattern,
-        "patternProperties": _pattern_properties,
-        "unevaluatedItems": _unevaluated_items,
-        "unevaluatedProperties": _unevaluated_properties,
-        "uniqueItems": _unique_items,
-    },
+    {name: _counted(keyword) for name, keyword in {**_LIBRARYS, **_OURS}.items()},
 )
-"""Checks as jsonschema does, within `time_for_patterns`."""
+"""Checks as jsonschema does, within `time_for_patterns` and `steps_for`."""
+
+
+def _evolve(self: Any, **changes: Any) -> Any:
+    """As the library's, but always with our keywords: where a part names another `$schema`, it takes its own."""
+    kept = {
+        "schema": self.schema,
+        "format_checker": self.format_checker,
+        "registry": self._registry,
+        "_resolver": self._resolver,
+    }
+    return Validator(**{**kept, **changes})
+
+
+def _descend(self: Any, instance: Any, schema: Any, **places: Any) -> Errors:
+    spend(instance)
+    errors: Errors = Draft202012Validator.descend(self, instance, schema, **places)
+    return errors
+
+
+def _iter_errors(self: Any, instance: Any) -> Errors:
+    spend(instance)
+    return Draft202012Validator.iter_errors(self, instance)
+
+
+# The library warns of subclasses.
+Validator.evolve, Validator.descend, Validator.iter_errors = _evolve, _descend, _iter_errors

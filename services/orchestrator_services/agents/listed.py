@@ -1,5 +1,6 @@
 """What a server lists as its tools, before its client reads it: what is no tool is left out, not the whole list."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable, Collection, Mapping
@@ -10,6 +11,7 @@ from mcp_types import methods
 from pydantic import ValidationError
 
 from orchestrator.sdk import problem_of_tool_name
+from orchestrator_services.json_schemas import InvalidSchemaError, require_schema
 from orchestrator_services.tool_lists import MOST_SHOWN, MOST_TOOLS, problem_of_size, shown
 
 logger: Final = logging.getLogger(__name__)
@@ -42,7 +44,8 @@ class Listings:
             if method != _LISTING or not isinstance(answer, dict):
                 return answer
             version = getattr(session, "_negotiated_version", None) or _FALLBACK_VERSION
-            return self._usable(answer, (params or {}).get("cursor"), version)
+            # Schemas are large, and many.
+            return await asyncio.to_thread(self._usable, answer, (params or {}).get("cursor"), version)
 
         send_and_hear.hears = True  # type: ignore[attr-defined] # so that it is done once
         # Nothing public gives an answer before all of it has been read and found to fit.
@@ -103,7 +106,7 @@ def usable(
 
 
 def _problem_of_tool(tool: Mapping[str, Any], answer: Mapping[str, Any], version: str) -> str | None:
-    """Why the protocol does not have such a tool."""
+    """Why the protocol does not have such a tool, or nothing can be checked against its schema."""
     try:
         methods.validate_server_result(_LISTING, version, {**answer, "tools": [tool]})
     except ValidationError as error:
@@ -114,6 +117,10 @@ def _problem_of_tool(tool: Mapping[str, Any], answer: Mapping[str, Any], version
         return f"{'.'.join(map(str, of_tool[0]['loc'][2:]))}: {of_tool[0]['msg']}" if of_tool else None
     except (KeyError, ValueError):
         return None
+    try:
+        require_schema(json.dumps(tool.get("inputSchema"), sort_keys=True))
+    except InvalidSchemaError as error:
+        return f"inputSchema: {error}"
     return None
 
 

@@ -7,6 +7,7 @@ import httpx2
 from pydantic_ai import RunContext
 from pydantic_ai.toolsets import AbstractToolset, WrapperToolset
 
+from orchestrator_services.agents.server_results import check_results
 from orchestrator_services.http_bodies import packing
 from orchestrator_services.http_limits import Bounds, is_stream, limit_client, limit_response
 
@@ -61,6 +62,7 @@ class ServerOfRuns(WrapperToolset[Any]):
     async def for_run(self, ctx: RunContext[Any]) -> AbstractToolset[Any]:
         found: Any = await self.wrapped.for_run(ctx)
         limit_transport(found.client.transport)
+        check_results(found.client.transport)
         served: AbstractToolset[Any] = found
         return served
 

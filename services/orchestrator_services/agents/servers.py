@@ -26,6 +26,7 @@ from orchestrator_services.agents.server_errors import (
     not_opened,
 )
 from orchestrator_services.agents.server_http import limit_transport
+from orchestrator_services.agents.server_results import check_results
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -261,6 +262,7 @@ class _Session:
         self._toolset = toolset
         self._client: Any = toolset.client
         limit_transport(self._client.transport)
+        check_results(self._client.transport)
         self._statuses = Statuses.of(self._client.transport)
         self._listings = Listings(toolset.id or "")
 

@@ -27,19 +27,27 @@ class Output:
             self.type = StructuredDict(_object(schema) if self._wrapped else dict(schema))
             # Some of what cannot be asked for, such as a schema that contains itself, shows only here.
             TypeAdapter(self.type).json_schema()
-        except (InvalidSchemaError, UserError, PydanticUserError, KeyError) as error:
-            raise PermanentError(
-                f"the output schema cannot be used: {error}", code="output_schema"
-            ) from error
+        except (InvalidSchemaError, UserError, PydanticUserError, KeyError, RecursionError) as error:
+            raise _not_usable(error) from error
 
     def unwrapped(self, answer: dict[str, Any]) -> Any:
         return answer.get(_ONLY_KEY) if self._wrapped else dict(answer)
 
     def problems(self, answer: dict[str, Any]) -> list[str]:
-        """What in the model's answer does not fit the schema."""
+        """What in the model's answer does not fit the schema.
+
+        Raises `PermanentError` where that shows that the schema cannot be used, such as one that refers to itself.
+        """
         if self._wrapped and answer.keys() != {_ONLY_KEY}:
             return [f"it must be an object with the key {_ONLY_KEY} alone"]
-        return explained(mismatches(self._schema, self.unwrapped(answer)))
+        try:
+            return explained(mismatches(self._schema, self.unwrapped(answer)))
+        except InvalidSchemaError as error:
+            raise _not_usable(error) from error
+
+
+def _not_usable(error: Exception) -> PermanentError:
+    return PermanentError(f"the output schema cannot be used: {error}", code="output_schema")
 
 
 def _object(schema: dict[str, Any]) -> dict[str, Any]:

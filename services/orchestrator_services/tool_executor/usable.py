@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from orchestrator.sdk import ToolDefinition, ToolSource, problem_of_tool_name
+from orchestrator_services.json_schemas import InvalidSchemaError, require_schema
 from orchestrator_services.tool_executor.lookup import Lookup
 from orchestrator_services.tool_lists import MOST_SHOWN, MOST_TOOLS, problem_of_size, shown
 
@@ -30,7 +31,7 @@ class Usable:
         problems: list[str] = []
         left_out = 0
         for definition in definitions:
-            if problem := self._problem(definition.name, kept) or problem_of_size(_size(definition)):
+            if problem := self._problem(definition, kept):
                 left_out += 1
                 if len(problems) < MOST_SHOWN:
                     problems.append(f"{shown(definition.name)}: {problem}")
@@ -39,7 +40,8 @@ class Usable:
         self._log(left_out, "; ".join(problems))
         return list(kept.values())
 
-    def _problem(self, name: str, kept: dict[str, ToolDefinition]) -> str | None:
+    def _problem(self, definition: ToolDefinition, kept: dict[str, ToolDefinition]) -> str | None:
+        name = definition.name
         if problem := problem_of_tool_name(name):
             return problem
         if not name.startswith(f"{self._source.name}.") or name == f"{self._source.name}.":
@@ -48,6 +50,12 @@ class Usable:
             return "it is named twice; the first counts"
         if len(kept) >= MOST_TOOLS:
             return f"{MOST_TOOLS} tools come before it, the most that a source may have"
+        if problem := problem_of_size(_size(definition)):
+            return problem
+        try:
+            require_schema(definition.arguments_schema)
+        except InvalidSchemaError as error:
+            return f"its arguments schema is invalid: {error}"
         return None
 
     def _is_its_own(self, name: str) -> bool:

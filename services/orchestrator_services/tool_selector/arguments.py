@@ -8,7 +8,7 @@ from typing import Any, Final
 from jsonschema.exceptions import ValidationError
 
 from orchestrator.sdk.messages import types
-from orchestrator_services.json_schemas import InvalidSchemaError, explained, mismatches
+from orchestrator_services.json_schemas import InvalidSchemaError, NotCheckedError, explained, mismatches
 
 _ABOUT_NAMES: Final = frozenset(
     {"required", "additionalProperties", "unevaluatedProperties", "propertyNames"}
@@ -70,6 +70,8 @@ class _Holes:
 
     def concern(self, error: ValidationError) -> bool:
         """Whether a problem is about a hole, or something that contains one, and not about what is known."""
+        if isinstance(error, NotCheckedError):
+            return False
         path = tuple(map(str, error.absolute_path))
         if error.validator in _ABOUT_NAMES and path not in self._holes:
             return False

@@ -203,6 +203,8 @@ async def test_what_is_no_tool_is_left_out_and_the_others_run(
         "order",
         tool_named("bad", inputSchema={"type": "array"}),
         tool_named("worse", inputSchema={"$ref": "#"}),
+        tool_named("slow", inputSchema={"type": "object", "not": {"pattern": "(?:a{1000}){1000}"}}),
+        tool_named("false", inputSchema={"type": "object", "properties": {"a": {"type": "shelf"}}}),
         tool_named("odd", annotations="none"),
         tool_named("order", description="The first."),
         tool_named("order", description="The second."),
@@ -239,6 +241,48 @@ async def test_a_tool_that_would_take_the_room_of_the_others_is_left_out(
     (warning,) = (one.getMessage() for one in caplog.records if "the server shop lists" in one.getMessage())
     assert re.search(r"'wide': its description and schemas have [34]..,... characters", warning)
     assert "'long': " in warning
+
+
+LEVELS = 40
+BRANCHING = {
+    "type": "object",
+    "properties": {"text": {"$ref": "#/$defs/d0"}},
+    "$defs": {
+        **{f"d{i}": {"allOf": [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in range(LEVELS)},
+        f"d{LEVELS}": {},
+    },
+}
+"""Its check takes 2^40 steps."""
+
+
+@pytest.mark.parametrize("by_run", [False, True], ids=["shared", "by run"])
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        ({"type": "object", "properties": {"text": {"type": "string"}}}, None),
+        ({"type": "object", "properties": {"text": {"$ref": "#/$defs/none"}}}, None),
+        (
+            {"type": "object", "properties": {"text": {"type": "integer"}}},
+            "text: 'ordered' is not of type 'integer'",
+        ),
+        (BRANCHING, "it takes too long to check"),
+    ],
+)
+async def test_whether_a_result_fits_its_schema_is_said_in_time(
+    gateway: Gateway, schema: dict[str, Any], problem: str | None, by_run: bool
+) -> None:
+    gateway.on["tools/list"] = lambda: listed(tool_named("order", outputSchema=schema))
+    result = {"content": [], "structuredContent": {"text": "ordered"}}
+    gateway.on["tools/call"] = lambda: {"result": result}
+    options = {"headers": lambda _context: {"X-Desk": "1"}} if by_run else {}
+
+    session, harness = await ordered(shop(gateway, **options))
+
+    if problem is None:
+        assert "ordered" in session.result
+        assert failures(harness) == []
+    else:
+        assert [problem in one.message for one in failures(harness)] == [True]
 
 
 async def test_a_server_may_have_a_bounded_number_of_tools(

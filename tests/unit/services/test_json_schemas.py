@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from orchestrator_services.json_schemas import InvalidSchemaError, mismatches
-from orchestrator_services.schema_keywords import LONGEST_PATTERN, PATTERNS_S
+from orchestrator_services.schema_patterns import LONGEST_PATTERN, PATTERNS_S
 from orchestrator_services.tool_selector.arguments import Arguments
 
 from orchestrator.sdk.messages import types

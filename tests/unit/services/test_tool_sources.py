@@ -203,6 +203,28 @@ async def test_what_would_take_the_room_of_others_is_left_out(
     assert "'shelves.large': its description and schemas have 300,0" in record.getMessage()
 
 
+async def test_what_has_no_schema_that_can_be_checked_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    schemas = {
+        "shelves.none": '{"type": "shelf"}',
+        "shelves.text": "{",
+        "shelves.deep": '{"not":' * 10_000 + "{}" + "}" * 10_000,
+        "shelves.slow": '{"pattern": "(?:a{1000}){1000}"}',
+        "shelves.upper": '{"type": "object"}',
+    }
+
+    async def definitions() -> AsyncIterator[Sequence[ToolDefinition]]:
+        yield [ToolDefinition(name=name, arguments_schema=schema) for name, schema in schemas.items()]
+
+    found = listed(ToolSource("shelves", definitions, shelf))
+    kept = await anext(found)
+    await found.aclose()
+
+    assert [one.name for one in kept] == ["shelves.upper"]
+    (record,) = (one for one in caplog.records if one.levelno == logging.WARNING)
+    for name in list(schemas)[:4]:
+        assert f"'{name}': its arguments schema is invalid: " in record.getMessage()
+
+
 @pytest.mark.parametrize("pool", ["", "gpu"])
 async def test_the_name_of_a_plug_in_stays_the_plug_ins(
     pool: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
