@@ -72,8 +72,8 @@ def first_positions(
     """The next offset of each input topic: the committed one, if it is in the log. `logs` says where each begins and
     ends.
 
-    Otherwise it is that of the checkpoint: inputs that were handled after it are read again and have no effect. If that
-    is outside, too, it is the end of the log for an offset beyond it, and the beginning for a lower one or none.
+    Otherwise it is that of the checkpoint, and if that is outside, too, the beginning of the log: inputs that were
+    handled before are read again and have no effect, and none is lost of a topic that was recreated.
     """
     return {
         topic: _first_position((topic, number), committed.get(topic), checkpoint, logs[topic, number])
@@ -92,13 +92,10 @@ def _first_position(
     place, name = low, "the beginning of the log"
     if known is not None and low <= known <= end:
         place, name = known, "where the last checkpoint was"
-    elif offset is not None and offset > end:
-        place, name = end, "the end of the log"
     if offset is not None:
         logger.error(
             "the committed offset %d of %s/%d is not in the log, which begins at %d and ends at %d: somebody else than "
-            "an orchestrator has committed it, or the topic was recreated or lost records. Reading goes on at %d, %s; "
-            "records before it that were not read yet are skipped",
+            "an orchestrator has committed it, or the topic was recreated or lost records. Reading goes on at %d, %s",
             *(offset, *position, low, end, place, name),
         )
     return place

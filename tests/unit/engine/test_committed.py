@@ -67,9 +67,9 @@ def test_an_offset_of_ours_in_the_log_is_taken_as_it_is(
     ("offset", "found", "place"),
     [
         (END + 1_000, checkpoint(20), 20),
-        (END + 1_000, checkpoint(END + 1), END),
-        (END + 1_000, checkpoint(LOW - 1), END),
-        (END + 1_000, None, END),
+        (END + 1_000, checkpoint(END + 1), LOW),
+        (END + 1_000, checkpoint(LOW - 1), LOW),
+        (END + 1_000, None, LOW),
         (LOW - 1, checkpoint(20), 20),
         (LOW - 1, checkpoint(0), LOW),
         (LOW - 1, None, LOW),
