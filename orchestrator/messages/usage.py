@@ -23,16 +23,6 @@ def total_usage(*usages: Usage) -> Usage:
     return total
 
 
-def settled(used: Usage, unsettled: Usage) -> Usage:
-    """What was used, without requests that were counted as unsettled, now that somebody has said what they used."""
-    return replace(
-        used,
-        requests_unsettled=max(0, used.requests_unsettled - unsettled.requests_unsettled),
-        tokens_unsettled=max(0, used.tokens_unsettled - unsettled.tokens_unsettled),
-        cost_unsettled_micro_usd=max(0, used.cost_unsettled_micro_usd - unsettled.cost_unsettled_micro_usd),
-    )
-
-
 def of_models(usage: Usage) -> Usage:
     """What of it models used, without runs of tools and time."""
     return replace(usage, tool_calls=0, duration_ms=0)

@@ -138,8 +138,7 @@ def late_usage(session: Session, reply: Reporting, kind: CallKind | None = None)
         rest = of_models(usage)
     else:
         return
-    says_something = rest != NO_USAGE or call.call_id in session.unsettled
-    if says_something and not _is_counted(session, reply):
+    if rest != NO_USAGE and not _is_counted(session, reply):
         yield draft(events.UsageRecorded, call=_replied(call, reply), usage=rest)
 
 

@@ -23,7 +23,7 @@ from orchestrator.messages.types import (
     RecoveryDecision,
     Usage,
 )
-from orchestrator.messages.usage import NO_USAGE, of_models, settled, total_usage
+from orchestrator.messages.usage import NO_USAGE, of_models, total_usage
 from orchestrator.messages.values import steps_named
 from orchestrator.saga.calls import AWAITED_MS, CANCEL_MS, micros, no_reply
 from orchestrator.saga.state import (
@@ -138,11 +138,7 @@ def plan_proposed(session: Session, event: events.PlanProposed) -> Session:
 
 
 def review_recorded(session: Session, event: events.ReviewRecorded) -> Session:
-    call_id, unsettled = event.call.call_id, session.unsettled
-    if call_id in session.uncounted and event.usage != NO_USAGE:
-        # It stands for a review that did not come.
-        unsettled = {**unsettled, call_id: event.usage}
-    return replace(_answered(session, event), reviews=(*session.reviews, event.review), unsettled=unsettled)
+    return replace(_answered(session, event), reviews=(*session.reviews, event.review))
 
 
 def plan_accepted(session: Session, event: events.PlanAccepted) -> Session:
@@ -306,13 +302,8 @@ def usage_recorded(session: Session, event: events.UsageRecorded) -> Session:
     if event.call.kind in (CallKind.SELECTION, CallKind.RECOVERY):
         # A run has the same id, and may still report what it used.
         return session
-    call_id = event.call.call_id
-    return replace(
-        session,
-        uncounted={key: runs for key, runs in session.uncounted.items() if key != call_id},
-        unsettled={key: usage for key, usage in session.unsettled.items() if key != call_id},
-        used=settled(session.used, session.unsettled.get(call_id, NO_USAGE)),
-    )
+    uncounted = {key: runs for key, runs in session.uncounted.items() if key != event.call.call_id}
+    return replace(session, uncounted=uncounted)
 
 
 def task_completed(session: Session, _event: events.TaskCompleted) -> Session:

@@ -2,16 +2,8 @@
 
 from msgspec.structs import replace
 
-from orchestrator.messages.types import AgentProfile, Call, Failure, FailureKind, Limits, Usage
-from orchestrator.messages.usage import (
-    NO_USAGE,
-    cost_at_most,
-    left_of,
-    rest_of,
-    share_of,
-    tokens_at_most,
-    total_usage,
-)
+from orchestrator.messages.types import AgentProfile, Failure, FailureKind, Limits, Usage
+from orchestrator.messages.usage import cost_at_most, left_of, rest_of, share_of, tokens_at_most, total_usage
 from orchestrator.saga.state import Session, Task
 
 PLATFORM_LIMITS = Limits(
@@ -30,18 +22,6 @@ def reserved(session: Session) -> Usage:
             for call in calls
             if call.limits
         ),
-    )
-
-
-def unsettled(call: Call) -> Usage:
-    """What is held for models that were asked about a call to which nobody has replied: they may have used it."""
-    held = call.limits
-    if held is None or not (held.tokens or held.cost_micro_usd):
-        return NO_USAGE
-    return Usage(
-        requests_unsettled=1,
-        tokens_unsettled=held.tokens or 0,
-        cost_unsettled_micro_usd=held.cost_micro_usd or 0,
     )
 
 

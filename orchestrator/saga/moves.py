@@ -20,7 +20,6 @@ from orchestrator.messages.types import (
 from orchestrator.saga import calls
 from orchestrator.saga.calls import voided
 from orchestrator.saga.escalation import escalation
-from orchestrator.saga.limits import unsettled
 from orchestrator.saga.opening import request_evaluation, request_plan, retry_call, start_step
 from orchestrator.saga.outputs import Drafts, draft
 from orchestrator.saga.replies.planning import missing_review
@@ -58,7 +57,7 @@ def expire_calls(session: Session, _task: Task, now: int) -> Drafts | None:
         match call.kind:
             case CallKind.REVIEW:
                 review = missing_review(session, call, "no review in time")
-                drafts.append(draft(events.ReviewRecorded, call=call, review=review, usage=unsettled(call)))
+                drafts.append(draft(events.ReviewRecorded, call=call, review=review))
             case CallKind.RECOVERY if call.asked >= calls.RECOVERY_ASKS:
                 drafts += exhausted(call, call.failure or calls.no_reply(call))
             case CallKind.PLAN | CallKind.SELECTION | CallKind.TOOL | CallKind.EVALUATION:

@@ -141,9 +141,6 @@ class Session(Record, frozen=True, kw_only=True):
     """Failed calls that are tried again later, by the id of the failed attempt."""
     uncounted: dict[str, int] = {}  # noqa: RUF012 - msgspec copies it
     """Calls that were closed without a report of their usage, and how many runs were counted for each."""
-    unsettled: dict[str, Usage] = {}  # noqa: RUF012 - msgspec copies it
-    """What models may have used for calls that nobody has replied to, by call id. It is in `used` until a late reply
-    says what they did use."""
 
     reported: tuple[ReportedUsage, ...] = ()
     """Replies to calls of this plan and the one before, or to uncounted calls, whose usage of models is counted."""

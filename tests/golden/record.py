@@ -14,7 +14,6 @@ from orchestrator.messages.catalogue import avro_name, entry_named
 from orchestrator.messages.types import (
     EvaluationPoint,
     EvaluationPolicy,
-    Limits,
     NextMove,
     ReviewPolicy,
     ReviewVerdict,
@@ -42,7 +41,6 @@ from orchestrator.testing.scenario import (
     plan_created,
     planning_failed,
     retry,
-    review_failed,
     reviewed,
     selected,
     step,
@@ -82,17 +80,6 @@ def reviewed_and_revised() -> Scenario:
     session.when(reviewed("safety", ReviewVerdict.REJECT, "deletes files"), plan_created("b"))
     session.when(reviewed("safety")).after("5s")
     return session.when(*done("b"), evaluated())
-
-
-def reviewed_under_limits() -> Scenario:
-    """A review fails, one is late, and one never comes."""
-    profile = agent(reviewers=REVIEWED.reviewers, limits=Limits(tokens=900))
-    session = given(task(profile=profile), plan_created("a"), review_failed("safety", Usage(tokens_input=9)))
-    session.when(plan_created("b"), reviewed("safety"))
-    late = session.prepared(reviewed("style", usage=Usage(model_requests=1, tokens_input=40)))
-    session.after("5s").when(late, *done("b"), evaluated(NextMove.REVISE, reason="too cold"))
-    session.when(plan_created("c"), reviewed("safety")).after("5s")
-    return session.when(*done("c"), evaluated())
 
 
 def evaluated_after_every_step() -> Scenario:
@@ -163,7 +150,6 @@ HISTORIES = (
     completed_with_steps_side_by_side,
     retried_then_another_tool,
     reviewed_and_revised,
-    reviewed_under_limits,
     evaluated_after_every_step,
     cancelled_while_tools_run,
     cancelled_before_its_task,

@@ -35,8 +35,7 @@ def plan_created(session: Session, reply: events.PlanCreated, now: int) -> Itera
     if task is None or not reviewers:
         yield draft(events.PlanAccepted, plan=reply.plan, **taken)
         return
-    # One part is left to the session: what a reviewer does not reply to counts as used.
-    limits = advice_limits(session, task, reply.usage, len(reviewers) + 1)
+    limits = advice_limits(session, task, reply.usage, len(reviewers))
     reviews = tuple(_review_call(call, policy, now, limits) for policy in reviewers)
     yield draft(events.PlanProposed, plan=reply.plan, reviews=reviews, **taken)
 
