@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from orchestrator.messages.types import ReviewPolicy
+from orchestrator.messages.types import CallKind, ReviewPolicy, Usage
 from orchestrator.testing.scenario import (
     SECOND,
     START,
@@ -26,6 +26,7 @@ from orchestrator.testing.scenario import (
     task,
     time_comes,
     turn,
+    usage_reported,
 )
 
 INPUTS: Final[dict[str, Sentence]] = {
@@ -44,6 +45,7 @@ INPUTS: Final[dict[str, Sentence]] = {
     "RecoveryExhausted": exhausted(),
     "TaskEvaluated": evaluated(),
     "EvaluationFailed": evaluation_failed(),
+    "UsageReported": usage_reported(CallKind.PLAN, Usage(model_requests=1)),
     "time": time_comes(),
 }
 """Every input, in reply to the call that is open or was opened last. With `time`, something is due."""

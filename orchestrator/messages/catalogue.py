@@ -154,6 +154,7 @@ CATALOGUE: Final = (
         Topic.EVENTS, "recovery", events.RetryScheduled, events.FallbackChosen, events.RecoveryExhausted
     ),
     *_entries(Topic.EVENTS, "evaluator", events.TaskEvaluated, events.EvaluationFailed),
+    *_entries(Topic.EVENTS, "any", events.UsageReported),
     *_entries(Topic.CANCELLATIONS, "orchestrator", events.CallsVoided),
     *_entries(Topic.PROGRESS, "tool-executor", events.ToolProgressed),
     *_entries(Topic.PROGRESS, "any", events.ModelProgressed),

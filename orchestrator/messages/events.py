@@ -583,3 +583,14 @@ class UsageRecorded(SessionEvent, frozen=True, kw_only=True):
     """The call that had been given up."""
     usage: types.Usage = types.Usage()
     """What it used."""
+
+
+class UsageReported(Event, frozen=True, kw_only=True):
+    """What a handler used that ended without a reply: its call was voided, or it failed."""
+
+    call: types.Call
+    """The call that it worked on."""
+    service: str
+    """Name of its service."""
+    usage: types.Usage
+    """What it used."""

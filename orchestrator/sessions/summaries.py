@@ -116,6 +116,9 @@ def _service(event: Event | Definition) -> str | None:
         case events.ToolCompleted():
             used = spent(event.usage, duration(event.usage.duration_ms))
             return f"{call_name(event.call)}: {event.tool} returned {_size(event.output)}, {used}"
+        case events.UsageReported():
+            used = spent(event.usage, _runs(event.usage))
+            return f"{call_name(event.call)}: {event.service} ended without a reply, and used {used}"
         case events.ToolFailed():
             return f"{call_name(event.call)} failed {_why(event.failure)}, attempt {event.call.attempt}"
         case events.RetryScheduled():

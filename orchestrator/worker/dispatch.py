@@ -19,6 +19,8 @@ from orchestrator.delivery.sizes import RECORD_BYTES, size_of
 from orchestrator.errors import ContractError, OrchestratorError, unforeseen
 from orchestrator.messages.base import Command, Event, Message
 from orchestrator.messages.call_kinds import call_of
+from orchestrator.messages.events import UsageReported
+from orchestrator.messages.usage import NO_USAGE
 from orchestrator.sdk.activities import Activity, begin
 from orchestrator.sdk.containment import is_from_outside
 from orchestrator.sdk.failures import described, failure_of
@@ -103,7 +105,7 @@ class Dispatcher:
         self._loop.call_soon_threadsafe(self._cancel, partitions)
 
     def cancel_voided(self, calls: Iterable[str]) -> None:
-        """Cancels the work of voided calls. It is completed, and its outputs are dropped."""
+        """Cancels the work of voided calls. It is completed, and its outputs are dropped, but for what it used."""
         for call in calls:
             for work in self._running_by_call.get(call, ()):
                 work.is_voided = True
@@ -172,6 +174,8 @@ class Dispatcher:
                     self._run_in_task(work, call, error)
                     return
                 self._report_unwritten(work, error)
+        if work.is_voided:
+            records = await self._usage_report(work)
         self._running.discard(work)
         if call:
             self._forget_call(call, work)
@@ -188,9 +192,10 @@ class Dispatcher:
         return thrown_away or self._handling.is_stopping()
 
     def _finish(self, work: Work, records: Sequence[Outgoing] | None) -> None:
-        if work.is_voided:
+        may_send = work.partition.may_send or work.at_most_once
+        if work.is_voided and not (records and may_send):
             self._complete(work)
-        elif records is None or not (work.partition.may_send or work.at_most_once):
+        elif records is None or not may_send:
             self._abandon(work)
         elif not records:
             self._complete(work)
@@ -268,6 +273,7 @@ class Dispatcher:
             return [
                 *records,
                 *await self._failures(work, f"the reply cannot be sent: {described(error)}", UNENCODABLE),
+                *([] if work.outputs else await self._usage_report(work)),
             ]
 
     async def _failures(self, work: Work, problem: str, code: str) -> Sequence[Outgoing]:
@@ -282,11 +288,27 @@ class Dispatcher:
             logger.warning("no failure can be sent in place of an output: %s", described(error))
             return ()
 
+    async def _usage_report(self, work: Work) -> Sequence[Outgoing]:
+        """What a handler used that ended without a reply; nothing if it used nothing. Raises nothing: the work has to
+        end."""
+        message, handling = work.message, self._handling
+        call, used = call_of(message) if isinstance(message, Command) else None, work.used()
+        if not isinstance(message, Command) or call is None or used == NO_USAGE:
+            return ()
+        context = ServiceContext(handling.service, message, handling.platform)
+        report = context.write(UsageReported, call=call, service=handling.service, usage=used)
+        try:
+            return await self._encode([report])
+        except BaseException as error:  # noqa: BLE001
+            logger.warning("what %s used cannot be reported: %s", work.received.location, described(error))
+            return ()
+
     async def _handle(self, work: Work, message: Command | Event) -> Sequence[Outgoing]:
         handling = self._handling
         observer, now = handling.observer, handling.platform.now
         begin(Activity(f"{handling.service}, handling {type(message).__name__}"))
         context = ServiceContext(handling.service, message, handling.platform)
+        work.used = lambda: context.used
         started = perf_counter()
         try:
             outputs = await handling.call(message, context)

@@ -1,11 +1,11 @@
 """One record on its way through a worker."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.bus.ports import Received
 from orchestrator.messages.base import Message
-from orchestrator.messages.types import Failure
+from orchestrator.messages.types import Failure, Usage
 from orchestrator.worker.partition import OwnedPartition
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Work:
         "received",
         "stage",
         "task",
+        "used",
     )
 
     def __init__(
@@ -53,3 +54,5 @@ class Work:
         self.dead_letters = 0
         """Dead letters made for it so far."""
         self.task: Task[None] | None = None
+        self.used: Callable[[], Usage] = Usage
+        """What its handler has used so far."""

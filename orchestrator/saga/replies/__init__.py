@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from orchestrator.messages import events
 from orchestrator.messages.base import Event
 from orchestrator.saga.outputs import Draft
-from orchestrator.saga.replies import evaluation, planning, recovery, steps
+from orchestrator.saga.replies import evaluation, planning, recovery, steps, usage
 from orchestrator.saga.state import Session
 
 Reply: TypeAlias = (
@@ -26,6 +26,7 @@ Reply: TypeAlias = (
     | events.RecoveryExhausted
     | events.TaskEvaluated
     | events.EvaluationFailed
+    | events.UsageReported
 )
 """Events of topic `events` that reply to a call."""
 
@@ -52,6 +53,7 @@ REPLIES: Final[Mapping[type[Event], Handler]] = dict(
         _row(events.RecoveryExhausted, recovery.recovery_exhausted),
         _row(events.TaskEvaluated, evaluation.task_evaluated),
         _row(events.EvaluationFailed, evaluation.evaluation_failed),
+        _row(events.UsageReported, usage.usage_reported),
     )
 )
 """Handlers of replies, by the event's type. A row pairs a type with a handler of that very type."""

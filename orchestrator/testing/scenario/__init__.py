@@ -42,6 +42,7 @@ from orchestrator.testing.scenario.sentences import (
     task_of_nobody,
     time_comes,
     turn,
+    usage_reported,
 )
 
 __all__ = [
@@ -79,4 +80,5 @@ __all__ = [
     "task_of_nobody",
     "time_comes",
     "turn",
+    "usage_reported",
 ]

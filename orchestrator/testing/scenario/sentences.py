@@ -228,6 +228,13 @@ def evaluation_failed() -> Sentence:
     )
 
 
+def usage_reported(kind: CallKind, usage: Usage) -> Sentence:
+    """What the handler of the last call of a kind used before it was ended."""
+    return lambda scenario: scenario.event(
+        events.UsageReported, call=scenario.call(kind), service="planner", usage=usage
+    )
+
+
 def _run_of(scenario: Scenario, step_id: str) -> Call:
     """The run as its executor knows it, also before the session has handled its selection."""
     running = scenario.open_calls(CallKind.TOOL, step_id)

@@ -29,6 +29,7 @@ Reply = (
     | events.RecoveryExhausted
     | events.TaskEvaluated
     | events.EvaluationFailed
+    | events.UsageReported
 )
 End = events.TaskCompleted | events.TaskFailed | events.TaskCancelled
 
@@ -45,6 +46,7 @@ End = events.TaskCompleted | events.TaskFailed | events.TaskCancelled
     events.RecoveryExhausted,
     events.TaskEvaluated,
     events.EvaluationFailed,
+    events.UsageReported,
 )
 async def reply(message: Reply, context: ServiceContext) -> None:
     _count(message, message.call.call_id, context)

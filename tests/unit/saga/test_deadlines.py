@@ -29,6 +29,7 @@ from orchestrator.testing.scenario import (
     selected,
     task,
     turn,
+    usage_reported,
 )
 
 WAY = (QUEUE_MS + GRACE_MS) / 1_000
@@ -112,6 +113,24 @@ def test_late_usage_of_a_plan_counts() -> None:
     late = session.prepared(plan_created("a", usage=Usage(tokens_output=9)))
     session.after("5m").when(late, late).then("UsageRecorded plan 1")
     assert session.state.used == Usage(tokens_output=9)
+
+
+def test_what_a_handler_used_without_a_reply_counts_once_and_its_call_goes_on() -> None:
+    asked = Usage(model_requests=1, tokens_input=10)
+    session = given(task())
+    report = session.prepared(usage_reported(CallKind.PLAN, asked))
+    session.when(report, report).then("UsageRecorded plan 1")
+    session.when(plan_created("a")).then("PlanAccepted plan 1", "PlanStepReady a")
+    assert session.state.used == asked
+
+
+def test_what_a_handler_used_that_was_ended_too_late_counts() -> None:
+    asked = Usage(model_requests=1, tokens_input=10)
+    session = given(task(), plan_created("a"), selected("a"))
+    report = session.prepared(usage_reported(CallKind.TOOL, asked))
+    session.after("5m")
+    session.when(report, report).then("UsageRecorded a")
+    assert session.state.used == replace(asked, tool_calls=1)
 
 
 def again(session: Scenario, reply: Sentence, seconds: int = 1) -> Sentence:

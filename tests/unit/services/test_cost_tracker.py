@@ -55,6 +55,16 @@ async def test_totals_are_kept_by_session_agent_and_tenant(ledger: Ledger) -> No
     assert world.metrics.of("agents_tool_calls", agent="writer", tenant="acme") == 1
 
 
+async def test_what_a_handler_used_without_a_reply_counts(ledger: Ledger) -> None:
+    asked = Usage(model_requests=1, tokens_input=10)
+    report = event(
+        events.UsageReported, call=call(kind=CallKind.PLAN), service="planner", usage=asked, tenant="acme"
+    )
+    await track(report, report)
+
+    assert ledger.of_tenant("acme") == asked
+
+
 async def test_a_selection_its_run_and_the_advice_about_it_count_each(ledger: Ledger) -> None:
     asked = Usage(model_requests=1, tokens_input=10)
     one = call(call_id="call-1")

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -240,6 +240,78 @@ def test_a_voided_call_is_cancelled_and_its_offset_completed(lab: Lab) -> None:
 
     assert ran == [1, 3]
     assert lab.completed() == [3]
+
+
+def asking(ending: Callable[[], Awaitable[None]]) -> Service:
+    """A service that has asked a model, and then ends without a reply."""
+    service = Service("asker")
+
+    @service.on(commands.ExecuteTool)
+    async def ask(_message: commands.ExecuteTool, context: ServiceContext) -> None:
+        context.use(model_requests=1, tokens_input=10_000)
+        await ending()
+
+    return service
+
+
+def until_usage_reported(lab: Lab) -> events.UsageReported:
+    def reports() -> list[Any]:
+        return [one for one in lab.messages(Topic.EVENTS) if isinstance(one, events.UsageReported)]
+
+    until(lambda: bool(reports()), "the usage is reported")
+    [report] = reports()
+    return report  # type: ignore[no-any-return]
+
+
+def test_what_a_voided_call_has_used_is_reported(lab: Lab) -> None:
+    entered = threading.Event()
+
+    async def hang() -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    service = asking(hang)
+    with lab.running(service):
+        lab.execute(1, partition=0)
+        assert entered.wait(TIMEOUT_S)
+        voided = events.CallsVoided(
+            event_id=derived_id("void"),
+            correlation_id=command(1).correlation_id,
+            occurred_at=1,
+            calls=(command(1).call.call_id,),
+        )
+        lab.send(lab.codec.encode(voided, source="/test/0"))
+        until(lambda: offsets_committed(lab, service) == 1, "the voided call is committed")
+
+    report = until_usage_reported(lab)
+    assert (report.call, report.service) == (command(1).call, "asker")
+    assert (report.usage.model_requests, report.usage.tokens_input) == (1, 10_000)
+    assert lab.messages(Topic.DEAD_LETTERS) == []
+
+
+def test_what_a_handler_has_used_that_raises_is_reported(lab: Lab) -> None:
+    async def fail() -> None:
+        raise RuntimeError("the answer is no answer")
+
+    service = asking(fail)
+    with lab.running(service):
+        lab.execute(1, partition=0)
+        until(lambda: offsets_committed(lab, service) == 1, "its dead letter is written")
+
+    assert until_usage_reported(lab).usage.tokens_input == 10_000
+    assert len(lab.messages(Topic.DEAD_LETTERS)) == 1
+
+
+def test_a_handler_that_raises_and_has_used_nothing_reports_nothing(lab: Lab) -> None:
+    async def fail(_number: int) -> None:
+        raise RuntimeError("at once")
+
+    service = echo(before=fail)
+    with lab.running(service):
+        lab.execute(1, partition=0)
+        until(lambda: offsets_committed(lab, service) == 1, "its dead letter is written")
+
+    assert lab.messages(Topic.EVENTS) == []
 
 
 def test_at_most_once_work_is_committed_before_it_starts(lab: Lab) -> None:
