@@ -15,7 +15,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from orchestrator_services.schema_patterns import matches
-from orchestrator_services.schema_steps import spend
+from orchestrator_services.schema_steps import spend, spend_message
 
 _MOST_SHOWN: Final = 100
 """Members of an `enum` in a message: there is one for each value that is wrong."""
@@ -175,8 +175,8 @@ def _is_valid(validator: Any, instance: Any, schema: Any) -> bool:
     return next(validator.descend(instance, schema), None) is None
 
 
-def _counted(keyword: Keyword) -> Keyword:
-    """The same, as a step."""
+def _counted(name: str, keyword: Keyword) -> Keyword:
+    """The same, as a step, and more for messages of its own."""
 
     # No generator: each is a frame more on the stack for each level of the content.
     def applied(validator: Any, value: Any, instance: Any, schema: Any) -> Errors:
@@ -184,7 +184,31 @@ def _counted(keyword: Keyword) -> Keyword:
         spend(instance, value.count("/") ** 2 if isinstance(value, str) else _length(value))
         return keyword(validator, value, instance, schema)
 
-    return applied
+    def with_messages(validator: Any, value: Any, instance: Any, schema: Any) -> Errors:
+        for error in applied(validator, value, instance, schema):
+            spend_message(error.message)
+            yield error
+
+    return applied if name in _PASS_ON else with_messages
+
+
+_PASS_ON: Final = frozenset(
+    {
+        *(
+            "$ref",
+            "$dynamicRef",
+            "allOf",
+            "anyOf",
+            "dependentSchemas",
+            "if",
+            "items",
+            "prefixItems",
+            "properties",
+        ),
+        *("patternProperties", "propertyNames"),
+    }
+)
+"""Keywords that say nothing of the schema themselves, and are those which schemas nest."""
 
 
 def _length(value: Any) -> int:
@@ -202,7 +226,7 @@ _OURS: Final[Mapping[str, Keyword]] = {
 }
 Validator: Final[Any] = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
-    {name: _counted(keyword) for name, keyword in {**_LIBRARYS, **_OURS}.items()},
+    {name: _counted(name, keyword) for name, keyword in {**_LIBRARYS, **_OURS}.items()},
 )
 """Checks as jsonschema does, within `time_for_patterns` and `steps_for`."""
 

@@ -21,6 +21,8 @@ STEPS_FOR_A_SCHEMA: Final = 200_000
 _VALUES_A_STEP: Final = 30
 """What a keyword reads of content or schema in the time of a step: messages show the whole content."""
 _CHARACTERS_A_VALUE: Final = 500
+_CHARACTERS_A_STEP: Final = 50
+"""Of a message: what does not fit is listed whole, and each item that does not may show a text of the schema."""
 
 
 class TooManyStepsError(Exception):
@@ -67,6 +69,14 @@ def spend(instance: Any, read: int = 0) -> None:
     """A step: something of a schema is compared with a part of the content, and reads this many values besides."""
     steps = _STEPS.get()
     steps.left -= 1 + (steps.size(instance) + read) // _VALUES_A_STEP
+    if steps.left < 0:
+        raise TooManyStepsError
+
+
+def spend_message(message: str) -> None:
+    """The steps of a message about what does not fit."""
+    steps = _STEPS.get()
+    steps.left -= len(message) // _CHARACTERS_A_STEP
     if steps.left < 0:
         raise TooManyStepsError
 

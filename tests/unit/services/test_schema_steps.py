@@ -132,6 +132,30 @@ def test_much_of_a_schema_with_much_content_fits_nothing(schema: Schema, content
     assert isinstance(error, NotCheckedError)
 
 
+LONG = "A" * 50_000
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"const": LONG},
+        {"enum": [LONG]},
+        {"not": {"type": "object", "title": LONG}},
+        {"required": [LONG]},
+        {"dependentRequired": {"a": [LONG]}},
+        {"oneOf": [{"title": LONG}, {}]},
+    ],
+    ids=lambda item: next(iter(item)),
+)
+def test_messages_that_repeat_a_text_of_the_schema_count_as_long_as_they_are(item: Schema) -> None:
+    """Each wrong item has one, and they are listed whole: together they would have half a gigabyte."""
+    schema = json.dumps({"type": "array", "items": item})
+
+    [error] = mismatches(schema, [{"a": 1}] * 10_000)
+
+    assert isinstance(error, NotCheckedError)
+
+
 @pytest.mark.usefixtures("few_steps")
 def test_references_that_are_walked_for_long_count_as_much() -> None:
     path = "/".join(["items"] * 150)
