@@ -1,4 +1,5 @@
-"""Positions that the orchestrator does not read for a while: a schema is looked up, or dead letters come too fast."""
+"""Positions that the orchestrator does not read for a while: a schema is looked up, the value store is away,
+or dead letters come too fast."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping

@@ -17,4 +17,6 @@ def write_whole(path: Path, text: str, mode: int = _USUAL) -> None:
         fresh.unlink(missing_ok=True)
         with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode), "w") as file:
             file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         fresh.replace(path)

@@ -140,7 +140,7 @@ class _ReportingContext(Context):
 
     def _count(self, used: Usage) -> None:
         super()._count(used)
-        report({_USED: msgspec.to_builtins(self.used)})
+        report({_USED: msgspec.to_builtins(self.used)}, counts=True)
 
 
 def _message(content: dict[str, Any]) -> Command:
@@ -153,7 +153,7 @@ async def _awaited(result: Awaitable[Any]) -> Any:
 
 async def _emit(message: Message) -> None:
     if isinstance(message, ToolProgressed):
-        report({"note": message.note, "fraction": message.fraction})
+        report({"note": message.note[:_LONGEST_NOTE], "fraction": message.fraction})
 
 
 class _NotHere:

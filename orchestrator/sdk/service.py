@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 from orchestrator.errors import ConfigurationError, ContractError
 from orchestrator.messages.base import Command, Definition, Event, Message
 from orchestrator.messages.catalogue import Topic, entry_of
-from orchestrator.messages.events import ModelProgressed, ToolProgressed
+from orchestrator.messages.events import ModelProgressed, ToolProgressed, UsageReported
 from orchestrator.sdk.callables import require_callable
 from orchestrator.sdk.declarations import refuse
 from orchestrator.sdk.service_context import Platform, ServiceContext
@@ -126,9 +126,9 @@ class Service:
         return frozenset(written | ({Topic.DEFINITIONS} if self.announces_something else set()))
 
     def emits(self, message: Message) -> bool:
-        """Whether a message is sent that a handler emits: reports of a service that writes none are left out, since
-        nobody waits for them. Raises `ContractError` as `require_written` does."""
-        if isinstance(message, _REPORTS) and Topic.PROGRESS not in self.output_topics:
+        """Whether a message is sent that a handler emits: reports of a service that does not write their topic are left
+        out, since nobody waits for them. Raises `ContractError` as `require_written` does."""
+        if isinstance(message, _REPORTS) and entry_of(type(message)).topic not in self.output_topics:
             return False
         self.require_written((message,))
         return True
@@ -144,8 +144,8 @@ class Service:
                 )
 
 
-_REPORTS: Final = (ToolProgressed, ModelProgressed)
-"""What `context.progress` and the streams of models send."""
+_REPORTS: Final = (ToolProgressed, ModelProgressed, UsageReported)
+"""What `context.progress` and the streams of models send, and `context.report_usage`."""
 MOST_OUTPUTS: Final = 10_000
 """Messages that one handler may return: they are sent together, and an iterator may have no end."""
 

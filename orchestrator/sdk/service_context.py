@@ -7,8 +7,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator.messages.base import Command, Event, Message
+from orchestrator.messages.call_kinds import call_of
+from orchestrator.messages.events import UsageReported
 from orchestrator.messages.filling import fill_content
 from orchestrator.messages.types import Call, Document, Usage, Value
+from orchestrator.messages.usage import NO_USAGE
 from orchestrator.sdk.context import Context, Runtime
 from orchestrator.sdk.registry import PluginRegistry
 from orchestrator.sdk.writing import M
@@ -63,3 +66,9 @@ class ServiceContext(Context):
     async def emit(self, message: Message) -> None:
         """Sends a message before the handler returns, such as a heartbeat."""
         await self.platform.emit(message)
+
+    async def report_usage(self) -> None:
+        """Sends what was used for the command being handled, if it is anything, where no reply will say so."""
+        call = call_of(self.message) if isinstance(self.message, Command) else None
+        if call is not None and self.used != NO_USAGE:
+            await self.emit(self.write(UsageReported, call=call, service=self.service, usage=self.used))

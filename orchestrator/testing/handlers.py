@@ -148,7 +148,12 @@ class Handlers:
             outputs = await contained(self._calls[service.name](message, context))
             for output in outputs:
                 self._check(output)
+        except asyncio.CancelledError:
+            await context.report_usage()
+            raise
         except Exception as error:  # noqa: BLE001 - a handler may raise anything
+            if not outputs:
+                await context.report_usage()
             failure, now = failure_of(error, HANDLER_FAILED), context.now()
             made = dead_letter(
                 received, failure, service=service.name, stage=HANDLE, now=now, message=message

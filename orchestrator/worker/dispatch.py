@@ -19,8 +19,6 @@ from orchestrator.delivery.sizes import RECORD_BYTES, size_of
 from orchestrator.errors import ContractError, OrchestratorError, unforeseen
 from orchestrator.messages.base import Command, Event, Message
 from orchestrator.messages.call_kinds import call_of
-from orchestrator.messages.events import UsageReported
-from orchestrator.messages.usage import NO_USAGE
 from orchestrator.sdk.activities import Activity, begin
 from orchestrator.sdk.containment import is_from_outside
 from orchestrator.sdk.failures import described, failure_of
@@ -175,7 +173,7 @@ class Dispatcher:
                     return
                 self._report_unwritten(work, error)
         if work.is_voided:
-            records = await self._usage_report(work)
+            await self._report_usage(work)
         self._running.discard(work)
         if call:
             self._forget_call(call, work)
@@ -192,10 +190,9 @@ class Dispatcher:
         return thrown_away or self._handling.is_stopping()
 
     def _finish(self, work: Work, records: Sequence[Outgoing] | None) -> None:
-        may_send = work.partition.may_send or work.at_most_once
-        if work.is_voided and not (records and may_send):
+        if work.is_voided:
             self._complete(work)
-        elif records is None or not may_send:
+        elif records is None or not (work.partition.may_send or work.at_most_once):
             self._abandon(work)
         elif not records:
             self._complete(work)
@@ -269,11 +266,12 @@ class Dispatcher:
         except BaseException as error:
             if self._is_cancelled(work, error):
                 raise
+            if not work.outputs:
+                await self._report_usage(work)
             records = await self._dead_letter(work, error)
             return [
                 *records,
                 *await self._failures(work, f"the reply cannot be sent: {described(error)}", UNENCODABLE),
-                *([] if work.outputs else await self._usage_report(work)),
             ]
 
     async def _failures(self, work: Work, problem: str, code: str) -> Sequence[Outgoing]:
@@ -288,27 +286,21 @@ class Dispatcher:
             logger.warning("no failure can be sent in place of an output: %s", described(error))
             return ()
 
-    async def _usage_report(self, work: Work) -> Sequence[Outgoing]:
-        """What a handler used that ended without a reply; nothing if it used nothing. Raises nothing: the work has to
-        end."""
-        message, handling = work.message, self._handling
-        call, used = call_of(message) if isinstance(message, Command) else None, work.used()
-        if not isinstance(message, Command) or call is None or used == NO_USAGE:
-            return ()
-        context = ServiceContext(handling.service, message, handling.platform)
-        report = context.write(UsageReported, call=call, service=handling.service, usage=used)
+    async def _report_usage(self, work: Work) -> None:
+        """Sends what a handler used that ended without a reply. Raises nothing: the work has to end."""
+        if work.context is None:
+            return
         try:
-            return await self._encode([report])
+            await work.context.report_usage()
         except BaseException as error:  # noqa: BLE001
             logger.warning("what %s used cannot be reported: %s", work.received.location, described(error))
-            return ()
 
     async def _handle(self, work: Work, message: Command | Event) -> Sequence[Outgoing]:
         handling = self._handling
         observer, now = handling.observer, handling.platform.now
         begin(Activity(f"{handling.service}, handling {type(message).__name__}"))
         context = ServiceContext(handling.service, message, handling.platform)
-        work.used = lambda: context.used
+        work.context = context
         started = perf_counter()
         try:
             outputs = await handling.call(message, context)

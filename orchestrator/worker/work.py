@@ -1,15 +1,17 @@
 """One record on its way through a worker."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.bus.ports import Received
 from orchestrator.messages.base import Message
-from orchestrator.messages.types import Failure, Usage
+from orchestrator.messages.types import Failure
 from orchestrator.worker.partition import OwnedPartition
 
 if TYPE_CHECKING:
     from asyncio import Task
+
+    from orchestrator.sdk.service_context import ServiceContext
 
 
 class Work:
@@ -17,6 +19,7 @@ class Work:
 
     __slots__ = (
         "at_most_once",
+        "context",
         "dead_letters",
         "failure",
         "is_voided",
@@ -27,7 +30,6 @@ class Work:
         "received",
         "stage",
         "task",
-        "used",
     )
 
     def __init__(
@@ -54,5 +56,5 @@ class Work:
         self.dead_letters = 0
         """Dead letters made for it so far."""
         self.task: Task[None] | None = None
-        self.used: Callable[[], Usage] = Usage
-        """What its handler has used so far."""
+        self.context: ServiceContext | None = None
+        """Its handler's; None before it runs."""

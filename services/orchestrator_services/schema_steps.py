@@ -18,6 +18,8 @@ STEPS_PER_FURTHER_VALUE: Final = 10
 MANY_VALUES: Final = 2_000
 STEPS_FOR_A_SCHEMA: Final = 200_000
 """To find that it is one: the largest that are in use need 100,000."""
+STEPS_FOR_A_LIST: Final = 2_000_000
+"""To find that those of all tools in a list are: some twenty seconds, in a thread."""
 _VALUES_A_STEP: Final = 30
 """What a keyword reads of content or schema in the time of a step: messages show the whole content."""
 _CHARACTERS_A_VALUE: Final = 500
@@ -40,12 +42,25 @@ def most_steps(values: int) -> int:
     return STEPS_FLOOR + STEPS_PER_VALUE * few + STEPS_PER_FURTHER_VALUE * (values - few)
 
 
+class _OfList:
+    """The steps that are left for a list."""
+
+    def __init__(self) -> None:
+        self.left = STEPS_FOR_A_LIST
+
+
+_OF_LIST: Final[ContextVar[_OfList | None]] = ContextVar("list", default=None)
+
+
 class _Steps:
     """The steps that are left for one content."""
 
     def __init__(self, content: Any, most: int | None) -> None:
         self._sizes = _sizes(content)
         self.left = most_steps(self.size(content)) if most is None else most
+        if (of_list := _OF_LIST.get()) is not None:
+            self.left = min(self.left, of_list.left)
+        self.most = self.left
 
     def size(self, content: Any) -> int:
         """Values in it, with a long text for many."""
@@ -58,11 +73,24 @@ _STEPS: Final[ContextVar[_Steps]] = ContextVar("steps")
 @contextmanager
 def steps_for(content: Any, most: int | None = None) -> Iterator[None]:
     """Inside, `content` is checked. More steps than `most`, or than its size allows, raise `TooManyStepsError`."""
-    token = _STEPS.set(_Steps(content, most))
+    steps = _Steps(content, most)
+    token = _STEPS.set(steps)
     try:
         yield
     finally:
         _STEPS.reset(token)
+        if (of_list := _OF_LIST.get()) is not None:
+            of_list.left -= steps.most - max(0, steps.left)
+
+
+@contextmanager
+def steps_for_list() -> Iterator[None]:
+    """Inside, all checks together have `STEPS_FOR_A_LIST` steps."""
+    token = _OF_LIST.set(_OfList())
+    try:
+        yield
+    finally:
+        _OF_LIST.reset(token)
 
 
 def spend(instance: Any, read: int = 0) -> None:

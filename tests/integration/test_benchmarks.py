@@ -109,7 +109,7 @@ def test_pending_timers_cost_nothing_and_fire(cluster: Cluster) -> None:
     cpu = found["idle_cpu_ms_per_s"]
     assert cpu["with"] - cpu["without"] < 50
     assert found["fired"] == 200
-    assert 0 <= found["late_ms"]["p50"] < 1_000
+    assert 0 <= found["late_ms"]["p50"] < 10_000
 
 
 def test_a_conversation_writes_little_more_than_it_adds(cluster: Cluster) -> None:

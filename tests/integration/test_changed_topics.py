@@ -83,7 +83,8 @@ def test_a_topic_that_is_recreated_ends_the_process_and_the_next_one_reads_it(
         until(lambda: "call-2" in handled, "the next process handles calls")
 
     assert isinstance(failure, FatalError)
-    assert f"{topic} was deleted and created again" in str(failure)
+    # It may not have been created again yet when that was seen.
+    assert f"{topic} was deleted" in str(failure)
 
 
 def test_a_topic_that_is_deleted_ends_the_process(lab: Lab, wiring: Wiring) -> None:

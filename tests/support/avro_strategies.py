@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from orchestrator.bus.avro.compiler import Model, model_of
-from orchestrator.messages.ranges import LATEST, range_of
+from orchestrator.messages.ranges import LATEST, LONG, range_of
 from orchestrator.messages.schemas import declared
 
 TEXTS = st.one_of(st.text(max_size=20), st.sampled_from(["", "x" * 70, "ä" * 5000]))
@@ -55,4 +55,5 @@ _PRIMITIVES: dict[str, st.SearchStrategy[Any]] = {
     "string": TEXTS,
     "bytes": st.binary(max_size=200),
     "boolean": st.booleans(),
+    "long": st.integers(0, LONG),
 }

@@ -31,7 +31,7 @@ def believed(
     for topic, (offset, metadata) in committed.items():
         if counts[topic] not in (0, partition_count) and not is_known:
             raise other_count(number, counts[topic], partition_count)
-        problem = _problem(metadata, checkpoint, partition_count)
+        problem = _problem(topic, (offset, metadata), checkpoint, partition_count)
         if problem:
             logger.error(
                 "somebody else than an orchestrator has committed offset %d of %s/%d: %s. Reading goes on there if it "
@@ -42,9 +42,12 @@ def believed(
     return found
 
 
-def _problem(metadata: str, checkpoint: PartitionCheckpoint | None, partition_count: int) -> str:
+def _problem(
+    topic: Topic, commit: Commit, checkpoint: PartitionCheckpoint | None, partition_count: int
+) -> str:
     """Why no orchestrator wrote it; empty if one may have. Each commits a partition's checkpoint and its offsets
     together, with numbers of transactions that grow."""
+    offset, metadata = commit
     count, batch = partition_count_in(metadata), batch_number(metadata)
     if count == 0:
         return "it names no transaction of an orchestrator"
@@ -52,6 +55,8 @@ def _problem(metadata: str, checkpoint: PartitionCheckpoint | None, partition_co
         return f"it says that there were {count} partitions, and there were {partition_count}"
     if checkpoint is not None and batch < checkpoint.batch:
         return f"it says transaction {batch}, and transaction {checkpoint.batch} wrote the last checkpoint"
+    if checkpoint is not None and offset < checkpoint.positions.get(topic.value, 0):
+        return "it is before that of the last checkpoint"
     return ""
 
 
@@ -70,13 +75,15 @@ def first_positions(
     logs: Mapping[Position, tuple[int, int]],
 ) -> dict[Topic, int]:
     """The next offset of each input topic: the committed one, if it is in the log. `logs` says where each begins and
-    ends.
+    ends; a committed offset of another is taken as it is.
 
     Otherwise it is that of the checkpoint, and if that is outside, too, the beginning of the log: inputs that were
     handled before are read again and have no effect, and none is lost of a topic that was recreated.
     """
     return {
         topic: _first_position((topic, number), committed.get(topic), checkpoint, logs[topic, number])
+        if (topic, number) in logs
+        else committed[topic][0]
         for topic in INPUT_TOPICS
     }
 

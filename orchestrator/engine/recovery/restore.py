@@ -25,7 +25,7 @@ from orchestrator.engine.recovery.reading import read
 from orchestrator.engine.recovery.replay import Replay
 from orchestrator.engine.state import ended, snapshots
 from orchestrator.engine.state.partition import INPUT_TOPICS, Damaged, LiveSession, Partition
-from orchestrator.errors import ConfigurationError, ContractError
+from orchestrator.errors import ConfigurationError, ContractError, UnavailableError
 from orchestrator.messages.base import SessionEvent
 from orchestrator.messages.catalogue import Topic, entry_named
 from orchestrator.messages.identity import canonical_uuid
@@ -39,6 +39,8 @@ from orchestrator.saga import STATE_VERSION
 
 logger: Final = logging.getLogger(__name__)
 
+_LOG_S: Final = 5.0
+"""How long to wait for a leader that is not needed."""
 _CLAIM: Final = re.compile(rb"[0-9a-f]{32}")
 
 
@@ -229,8 +231,21 @@ class _Restore:
         """The next offset of each input topic."""
         number = self.partition.number
         places: list[Position] = [(topic, number) for topic in INPUT_TOPICS]
-        logs = self.consumer.watermarks(places, self.deadline, read_uncommitted=True)
+        logs: dict[Position, tuple[int, int]] = {}
+        for topic, _ in places:
+            logs |= self._log_of(topic)
         return first_positions(number, self.committed, self.checkpoint, logs)
+
+    def _log_of(self, topic: Topic) -> dict[Position, tuple[int, int]]:
+        """Where its log begins and ends; nothing for one without a leader, whose committed offset is taken as it is."""
+        is_committed = topic in self.committed
+        deadline = Deadline.after(min(_LOG_S, self.deadline.remaining())) if is_committed else self.deadline
+        try:
+            return self.consumer.watermarks([(topic, self.partition.number)], deadline, read_uncommitted=True)
+        except UnavailableError:
+            if not is_committed:
+                raise
+            return {}
 
     def _read(self, place: Position, start: int, end: int, handle: Callable[[Received], None]) -> None:
         read(self.consumer, self.codec, place, (start, end), handle, self.deadline)

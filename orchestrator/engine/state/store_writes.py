@@ -62,7 +62,10 @@ class StoreWrites:
 
     def _pause(self, problem: str) -> None:
         if not self.problem:
-            logger.warning("%s; what needs it waits and is tried again, everything else goes on", problem)
+            logger.warning(
+                "%s; what needs it waits with what is behind it in its partition, and is tried again; all else goes on",
+                problem,
+            )
         self.problem = problem
         self._again_at = self._clock() + self._next_pause_s
         self._next_pause_s = min(2 * self._next_pause_s, LONGEST_PAUSE_S)

@@ -25,11 +25,15 @@ from orchestrator.sdk.isolation.target import Target
 _NICENESS: Final = 10
 """Runs give way to the executor, which has replies and heartbeats to send."""
 _reporting: socket.socket | None = None
+_reports = 0
 
 
-def report(content: Any) -> None:
-    """Sends the executor a report of progress, from inside a run. JSON data; reports may be dropped."""
-    if _reporting is not None:
+def report(content: Any, *, counts: bool = False) -> None:
+    """Sends the executor a report, from inside a run: of progress, which is dropped where there are too many, or of
+    what `counts`. JSON data of `frames.MOST_REPORT` bytes at most."""
+    global _reports
+    _reports += 1
+    if _reporting is not None and (counts or _reports <= frames.MOST_REPORTS):
         with suppress(OSError, ValueError):
             frames.send(_reporting, frames.PROGRESS, content)
 

@@ -18,7 +18,11 @@ PROGRESS: Final = b"P"
 _HEAD: Final = struct.Struct("!cI")
 MOST_REQUEST: Final = 256 << 20
 MOST_FAILURE: Final = 64 << 10
-"""Bytes of a failure or a report of progress."""
+"""Bytes of a failure."""
+MOST_REPORT: Final = 4 << 10
+"""Bytes of a report of progress, or of what is used."""
+MOST_REPORTS: Final = 1_000
+"""Reports of a run that are passed on as they come."""
 
 
 class FrameError(ValueError):

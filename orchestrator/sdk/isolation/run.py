@@ -6,6 +6,8 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, Final, Protocol, Self
@@ -32,8 +34,11 @@ _LINGER_S: Final = 2.0
 """How long a process may live after it has replied."""
 _STUCK_S: Final = 120.0
 """How long a template may take to kill a run. It may be importing a module, which takes seconds on a busy machine."""
-_MOST_REPORTS: Final = 1_000
-"""Reports of progress that are passed on; more are dropped."""
+_MOST_REPORTS: Final = frames.MOST_REPORTS
+"""Reports of progress that are passed on; of more, the last one of each kind is."""
+_MOST_KINDS: Final = 10
+_PAUSE_S: Final = 0.01
+"""After each report beyond their number."""
 _SHOWN: Final = 1_000
 """Characters of what a run printed that are shown."""
 
@@ -46,6 +51,36 @@ class Template(Protocol):
     def kill(self, number: int) -> None: ...
 
     def abandon(self) -> None: ...
+
+
+def _is_report(content: Any) -> bool:
+    return isinstance(content, dict) and not any(isinstance(value, list) for value in content.values())
+
+
+class _Reports:
+    """What a run reports before it replies. A kind of report is what its keys are."""
+
+    def __init__(self, pass_on: Callable[[Any], None] | None) -> None:
+        self._pass_on = pass_on
+        self._passed = 0
+        self._last: dict[frozenset[Any], Any] = {}
+
+    def take(self, content: Any) -> None:
+        self._passed += 1
+        if self._passed > _MOST_REPORTS:
+            # Whoever sends without end waits, and nobody else does. A run of ours sends no more notes then.
+            time.sleep(_PAUSE_S)
+        if self._pass_on is None or not _is_report(content):
+            return
+        if self._passed <= _MOST_REPORTS:
+            self._pass_on(content)
+        elif (kind := frozenset(content)) in self._last or len(self._last) < _MOST_KINDS:
+            self._last[kind] = content
+
+    def end(self) -> None:
+        if self._pass_on is not None:
+            for content in self._last.values():
+                self._pass_on(content)
 
 
 class Run:
@@ -124,28 +159,29 @@ class Run:
             raise too_many_values(self._name, replies.MOST_VALUES) from None
 
     def _replied(self, channel: socket.socket, call: IsolatedCall) -> Any:
-        reports = 0
+        reports = _Reports(call.progress)
         most = {
             frames.RESULT: self._limits.output,
             frames.FAILURE: frames.MOST_FAILURE,
-            frames.PROGRESS: frames.MOST_FAILURE,
+            frames.PROGRESS: frames.MOST_REPORT,
         }
-        while True:
-            try:
-                received = frames.receive(channel, most)
-            except OSError:
-                received = None
-            if received is None:
-                raise self._ended()
-            kind, payload = received
-            if kind == frames.RESULT:
-                return replies.read(payload, call.read)
-            content = frames.decoded(payload)
-            if kind == frames.FAILURE:
-                raise self._failed(content)
-            reports += 1
-            if call.progress is not None and reports <= _MOST_REPORTS:
-                call.progress(content)
+        try:
+            while True:
+                try:
+                    received = frames.receive(channel, most)
+                except OSError:
+                    received = None
+                if received is None:
+                    raise self._ended()
+                kind, payload = received
+                if kind == frames.RESULT:
+                    return replies.read(payload, call.read)
+                content = frames.decoded(payload)
+                if kind == frames.FAILURE:
+                    raise self._failed(content)
+                reports.take(content)
+        finally:
+            reports.end()
 
     def _failed(self, content: Any) -> Exception:
         if not isinstance(content, dict):

@@ -1,12 +1,14 @@
 """Reviewers: they accept or reject plans before a step of them runs."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 from msgspec.structs import replace
 
+from orchestrator.errors import unforeseen
 from orchestrator.messages import types
 from orchestrator.messages.events import (
     ModelProgressed,
@@ -19,10 +21,12 @@ from orchestrator.messages.types import Review, ReviewVerdict
 from orchestrator.sdk.containment import contained
 from orchestrator.sdk.context import Context
 from orchestrator.sdk.errors import PermanentError
-from orchestrator.sdk.failures import failure_of
+from orchestrator.sdk.failures import described, failure_of
 from orchestrator.sdk.roles.functions import RoleFunction, with_context
 from orchestrator.sdk.service import Service
 from orchestrator.sdk.service_context import ServiceContext
+
+logger: Final = logging.getLogger(__name__)
 
 Reply: TypeAlias = PlanReviewed | ReviewFailed
 
@@ -87,7 +91,12 @@ class Reviewer:
             review = await contained(
                 self._review(request, context, context.seconds_left(asked) if asked else None)
             )
-        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
+        except Exception as error:
+            logger.warning(
+                "the reviewer %s has no verdict on a plan: %s",
+                *(self.name, described(error)),
+                exc_info=unforeseen(error),
+            )
             return context.write(
                 ReviewFailed,
                 plan_call_id=plan_call_id,

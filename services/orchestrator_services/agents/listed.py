@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from orchestrator.sdk import problem_of_tool_name
 from orchestrator_services.json_schemas import InvalidSchemaError, require_schema
+from orchestrator_services.schema_steps import steps_for_list
 from orchestrator_services.tool_lists import MOST_SHOWN, MOST_TOOLS, problem_of_size, shown
 
 logger: Final = logging.getLogger(__name__)
@@ -57,7 +58,8 @@ class Listings:
             return answer
         names = self._names.pop(cursor, None) if isinstance(cursor, str) else None
         names = set() if names is None else names
-        kept, problems = usable(tools, names, lambda tool: _problem_of_tool(tool, answer, version))
+        with steps_for_list():
+            kept, problems = usable(tools, names, lambda tool: _problem_of_tool(tool, answer, version))
         if isinstance(following := answer.get("nextCursor"), str):
             if len(self._names) >= _MOST_LISTINGS:
                 # Of listings that were given up.

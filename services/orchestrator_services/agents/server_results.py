@@ -1,5 +1,6 @@
 """Whether what a tool of a server returns fits the tool's output schema, in bounded time: both are the server's."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -40,10 +41,15 @@ def _check_results_of(session: Any) -> None:
         if result.structured_content is None and "structured_content" not in result.model_fields_set:
             raise RuntimeError(f"Tool {name} has an output schema but did not return structured content")
         try:
-            misfits = explained(mismatches(json.dumps(schema, sort_keys=True), result.structured_content))
+            # Content may be large, and takes as long to check.
+            misfits = await asyncio.to_thread(_misfits, schema, result.structured_content)
         except InvalidSchemaError:
             return
         if misfits:
             raise RuntimeError(f"Invalid structured content returned by tool {name}: {'; '.join(misfits)}")
 
     session.validate_tool_result = validate
+
+
+def _misfits(schema: Any, content: Any) -> list[str]:
+    return explained(mismatches(json.dumps(schema, sort_keys=True), content))

@@ -26,7 +26,9 @@ class Keys:
         """Whether the rule does not apply to the step, because this key of its arguments is missing."""
         if key in self.others or (self.is_hidden and self.others):
             return False
-        return any(key == _missing(path, step) for path in self.direct)
+        missing = [_missing(path, step) for path in self.direct if path[:1] == ("arguments",)]
+        # What hides the error of an argument that is there, and is null, may be that of a missing one.
+        return key in missing and (not self.is_hidden or set(missing) == {key})
 
 
 def alternatives(expression: Expression, variables: tuple[str, ...]) -> tuple[Expression, ...]:

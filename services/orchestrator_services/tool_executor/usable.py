@@ -6,6 +6,7 @@ from typing import Final
 
 from orchestrator.sdk import ToolDefinition, ToolSource, problem_of_tool_name
 from orchestrator_services.json_schemas import InvalidSchemaError, require_schema
+from orchestrator_services.schema_steps import steps_for_list
 from orchestrator_services.tool_executor.lookup import Lookup
 from orchestrator_services.tool_lists import MOST_SHOWN, MOST_TOOLS, problem_of_size, shown
 
@@ -30,13 +31,14 @@ class Usable:
         kept: dict[str, ToolDefinition] = {}
         problems: list[str] = []
         left_out = 0
-        for definition in definitions:
-            if problem := self._problem(definition, kept):
-                left_out += 1
-                if len(problems) < MOST_SHOWN:
-                    problems.append(f"{shown(definition.name)}: {problem}")
-            elif self._is_its_own(definition.name):
-                kept[definition.name] = definition
+        with steps_for_list():
+            for definition in definitions:
+                if problem := self._problem(definition, kept):
+                    left_out += 1
+                    if len(problems) < MOST_SHOWN:
+                        problems.append(f"{shown(definition.name)}: {problem}")
+                elif self._is_its_own(definition.name):
+                    kept[definition.name] = definition
         self._log(left_out, "; ".join(problems))
         return list(kept.values())
 

@@ -12,7 +12,7 @@ from orchestrator.bus.values.message_values import MessageValues
 from orchestrator.engine.offset_metadata import metadata_of
 from orchestrator.engine.recovery.restore import restore
 from orchestrator.engine.state.partition import INPUT_TOPICS, Partition
-from orchestrator.errors import ConfigurationError
+from orchestrator.errors import ConfigurationError, UnavailableError
 from orchestrator.messages.catalogue import Topic
 from orchestrator.messages.types import PartitionCheckpoint
 from orchestrator.saga import STATE_VERSION
@@ -50,8 +50,18 @@ def restored(commit: Commit, found: PartitionCheckpoint | None, *topics: Topic) 
     return partition
 
 
-@pytest.mark.parametrize("offset", [LOW, 15, 25, END])
-@pytest.mark.parametrize("found", [checkpoint(), None])
+@pytest.mark.parametrize(
+    ("offset", "found"),
+    [
+        (LOW, None),
+        (15, None),
+        (25, None),
+        (END, None),
+        (20, checkpoint(20)),
+        (25, checkpoint(20)),
+        (END, checkpoint(20)),
+    ],
+)
 def test_an_offset_of_ours_in_the_log_is_taken_as_it_is(
     offset: int, found: PartitionCheckpoint | None, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -112,6 +122,26 @@ def test_metadata_that_the_checkpoint_contradicts_is_of_somebody_else(
         assert f"offset 23 of {topic}/0" in caplog.text
     assert why in caplog.text
     assert "the last checkpoint, at 20" in caplog.text
+
+
+def test_an_offset_before_the_checkpoint_is_of_somebody_else(caplog: pytest.LogCaptureFixture) -> None:
+    partition = restored((12, OURS), checkpoint(20), Topic.TASKS)
+
+    assert (partition.positions[Topic.TASKS], partition.dirty) == (12, True)
+    assert "offset 12 of tasks/0: it is before that of the last checkpoint" in caplog.text
+
+
+def test_the_offset_of_a_log_without_a_leader_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    watermarks = MemoryLog.watermarks
+
+    def without_leader(self: MemoryLog, positions: Any, *args: Any, **options: Any) -> Any:
+        if (Topic.TASKS, 0) in positions:
+            raise UnavailableError("the partitions have no leader")
+        return watermarks(self, positions, *args, **options)
+
+    monkeypatch.setattr(MemoryLog, "watermarks", without_leader)
+
+    assert restored((25, OURS), checkpoint()).positions == dict.fromkeys(INPUT_TOPICS, 25)
 
 
 def test_another_count_beside_ours_is_of_somebody_else() -> None:

@@ -76,7 +76,7 @@ def test_an_input_waits_for_the_store_and_everything_else_goes_on(
     assert lab.names(stuck).count("PlanStepReady") == 3
     assert all(is_gapless(history) for history in lab.histories().values())
     assert [one.message for one in caplog.records if str(failure) in one.message] == [
-        f"{failure}; what needs it waits and is tried again, everything else goes on"
+        f"{failure}; what needs it waits with what is behind it in its partition, and is tried again; all else goes on"
     ]
 
 

@@ -8,6 +8,7 @@ from orchestrator.bus.values.message_values import MessageValues
 from orchestrator.engine.state.store_writes import (
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
+    WRITE_S,
     StoreAway,
     StoreWrites,
 )
@@ -81,3 +82,16 @@ def test_what_needs_no_store_asks_none(store: AwayValues) -> None:
     assert writes.stored(Value(uri="values:stored")) == Value(uri="values:stored")
     assert StoreWrites(MessageValues()).stored(VALUE) == VALUE
     assert store.writes == 1
+
+
+def test_a_write_is_waited_for_no_longer_than_a_loop_may_wait(store: AwayValues) -> None:
+    waited: list[float | None] = []
+
+    class Values(MessageValues):
+        def stored(self, value: Value, timeout_s: float | None = None) -> Value:
+            waited.append(timeout_s)
+            return super().stored(value, timeout_s)
+
+    StoreWrites(Values(store)).stored(VALUE)
+
+    assert waited == [WRITE_S]

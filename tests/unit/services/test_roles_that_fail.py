@@ -288,7 +288,9 @@ REVIEWED = "{agent: simple, planner: simple, reviewers: [{name: broken, timeout:
 
 
 @pytest.mark.parametrize("what", RAISED)
-async def test_what_a_reviewer_raises_is_a_failed_review_at_once(what: str) -> None:
+async def test_what_a_reviewer_raises_is_a_failed_review_at_once(
+    what: str, caplog: pytest.LogCaptureFixture
+) -> None:
     @reviewer("broken")
     async def broken(_review: PlanReview, context: Context) -> Review:
         context.use(model_requests=1, tokens_input=70)
@@ -301,6 +303,7 @@ async def test_what_a_reviewer_raises_is_a_failed_review_at_once(what: str) -> N
     assert session.of(events.CallTimedOut) == []
     assert session.state.used.tokens_input == 70
     assert session.dead_letters == []
+    assert "the reviewer broken has no verdict on a plan" in caplog.text
 
 
 @pytest.mark.parametrize("what", ["no review", "a verdict", "a reason"])

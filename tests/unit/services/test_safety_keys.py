@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from orchestrator.messages.types import ReviewVerdict, ToolDefinition
+from orchestrator.messages.types import Document, Reference, ReviewVerdict, ToolDefinition
+from orchestrator.messages.values import json_value
 from orchestrator.sdk import PlanStep, step
 from tests.unit.services.safety import review, write
 
@@ -70,6 +72,28 @@ async def test_a_rule_does_not_apply_to_a_step_without_a_key_that_it_names(
     reviewed = await review(step("a", "other", url="x"))
 
     assert (reviewed.review.verdict, reviewed.review.reason) == (ReviewVerdict.ACCEPT, "")
+
+
+@pytest.mark.parametrize(
+    "either",
+    [
+        'step.arguments.path.startsWith("/etc") || step.arguments.mode == "all"',
+        'step.arguments.mode == "all" || step.arguments.path.startsWith("/etc")',
+    ],
+)
+async def test_a_missing_argument_does_not_hide_one_that_comes_from_another_step(
+    rules_file: Path, either: str
+) -> None:
+    write(rules_file, f"reject: [{{when: '({either}) && step.tool == \"t\"'}}]")
+    given = step("b", "t")
+    path = Reference(step_id="a", at="/p", into="/path")
+    bound = PlanStep(
+        replace(given.step, arguments=Document(body=json_value({"path": None}), references=(path,)))
+    )
+
+    reviewed = await review(step("a", "find"), bound)
+
+    assert reviewed.review.verdict is ReviewVerdict.REJECT
 
 
 async def test_a_list_whose_items_lack_a_key_passes_a_rule_that_asks_for_it(rules_file: Path) -> None:

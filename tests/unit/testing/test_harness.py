@@ -214,6 +214,27 @@ async def test_cancel_ends_a_session_that_waits_for_a_retry() -> None:
         assert session.reason == "never mind"
 
 
+async def test_what_a_planner_has_used_is_reported_when_its_session_is_cancelled() -> None:
+    @planner("slow")
+    async def slow(_request: PlanRequest, context: Context) -> Plan:
+        context.use(model_requests=1, tokens_input=10_000)
+        running.send(
+            commands.CancelTask(
+                command_id="019a0000-0000-7000-8000-000000000001",
+                correlation_id=context.correlation_id,
+                occurred_at=running.clock.now,
+            )
+        )
+        return await asyncio.Future()
+
+    async with Harness(slow, documents=["{agent: thinker, planner: slow}"]) as running:
+        session = await running.submit("think", agent="thinker")
+
+    assert session.outcome is Outcome.CANCELLED
+    (report,) = session.of(events.UsageReported)
+    assert report.usage.tokens_input == 10_000
+
+
 async def test_a_cancel_of_another_tenant_is_a_dead_letter() -> None:
     async with harness(*Weather(failures=1).plugins, auto_advance=False) as travelling:
         session = await travelling.submit("go", {"city": "Oslo"}, agent="traveller", tenant="acme")

@@ -242,9 +242,9 @@ def test_a_voided_call_is_cancelled_and_its_offset_completed(lab: Lab) -> None:
     assert lab.completed() == [3]
 
 
-def asking(ending: Callable[[], Awaitable[None]]) -> Service:
+def asking(ending: Callable[[], Awaitable[None]], **options: Any) -> Service:
     """A service that has asked a model, and then ends without a reply."""
-    service = Service("asker")
+    service = Service("asker", **options)
 
     @service.on(commands.ExecuteTool)
     async def ask(_message: commands.ExecuteTool, context: ServiceContext) -> None:
@@ -300,6 +300,18 @@ def test_what_a_handler_has_used_that_raises_is_reported(lab: Lab) -> None:
 
     assert until_usage_reported(lab).usage.tokens_input == 10_000
     assert len(lab.messages(Topic.DEAD_LETTERS)) == 1
+
+
+def test_a_service_that_may_not_write_events_reports_no_usage(lab: Lab) -> None:
+    async def fail() -> None:
+        raise RuntimeError("the answer is no answer")
+
+    service = asking(fail, writes=())
+    with lab.running(service):
+        lab.execute(1, partition=0)
+        until(lambda: offsets_committed(lab, service) == 1, "its dead letter is written")
+
+    assert lab.messages(Topic.EVENTS) == []
 
 
 def test_a_handler_that_raises_and_has_used_nothing_reports_nothing(lab: Lab) -> None:
