@@ -161,6 +161,8 @@ def problem_of(text: str, exact: Collection[str]) -> str:
         return HALF_CHARACTER
     except RecursionError:
         return "is nested too deeply"
+    if not isinstance(record, dict):
+        return "is no object"
     if _after_space(text, end) != len(text):
         return "has something behind its record"
     numbers = (record[key] for key in exact if isinstance(record.get(key), _Digits))

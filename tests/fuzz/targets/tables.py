@@ -14,7 +14,7 @@ from typing import Any, Final
 import duckdb
 from orchestrator_services.tools.csv_rows import Dialect, dialect_of, records, shape_problem
 from orchestrator_services.tools.duck import connect
-from orchestrator_services.tools.json_rows import records_in
+from orchestrator_services.tools.json_rows import problem_of, records_in
 from orchestrator_services.tools.settings import ToolSettings
 from orchestrator_services.tools.sql import select
 from orchestrator_services.tools.tables import Reading, load_tables
@@ -215,6 +215,8 @@ def _letters(text: str) -> str:
 
 def check_json(content: bytes) -> None:
     text = content.decode("utf-8", "surrogateescape")
+    if not problem_of(text, ("status",)):
+        promise(isinstance(json.loads(text), dict), "what is to be one object and has no problem is one")
     left_out: list[Wrong] = []
     try:
         _, strict = records_in(text, _refuse)
