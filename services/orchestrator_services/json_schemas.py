@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import chain, islice
 from math import isfinite
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ from orchestrator_services.schema_steps import STEPS_FOR_A_SCHEMA, TooManyStepsE
 
 LONGEST_REFERENCE: Final = 1_000
 """Characters: each is joined with those around it."""
+MOST_LISTED: Final = 1_000
+"""Parts that do not fit. Whether content fits is known with the first; callers look at where the others are."""
 _MOST_PROBLEMS: Final = 5
 _LONGEST_PROBLEM: Final = 1_000
 _REFERENCES: Final = ("$ref", "$dynamicRef", "$id", "$anchor", "$dynamicAnchor", "$schema")
@@ -44,19 +47,20 @@ class InvalidSchemaError(ValueError):
 
 
 class NotCheckedError(ValidationError):
-    """The check took too long, so nobody knows what else does not fit."""
+    """The check took too long or found too much, so nobody knows what else does not fit."""
 
 
 def mismatches(schema: str, content: Any) -> list[ValidationError]:
     """Everything in `content` that does not fit the schema, a JSON text. Raises `InvalidSchemaError`.
 
-    A number that JSON does not have (NaN, infinity) fits no schema, and no content whose check takes too long: a text
-    to be compared with a pattern, or all of it. That is one `NotCheckedError`.
+    At most `MOST_LISTED` are: where there are more, a `NotCheckedError` is the last. A number that JSON does not have
+    (NaN, infinity) fits no schema, and no content whose check takes too long: a text to be compared with a pattern, or
+    all of it. That is one `NotCheckedError`.
     """
     validator = _checked(schema)
     try:
         with _bounded(content):
-            return [*validator.iter_errors(content), *_no_numbers(content, ())]
+            return _first(chain(validator.iter_errors(content), _no_numbers(content, ())))
     except (SlowPatternError, TooManyStepsError) as error:
         return [NotCheckedError(str(error))]
     except _BROKEN as error:
@@ -65,6 +69,13 @@ def mismatches(schema: str, content: Any) -> list[ValidationError]:
         raise InvalidSchemaError(
             "it refers to itself without end, or content is nested too deeply for it"
         ) from error
+
+
+def _first(errors: Iterable[ValidationError]) -> list[ValidationError]:
+    found = list(islice(errors, MOST_LISTED + 1))
+    if len(found) > MOST_LISTED:
+        found[MOST_LISTED] = NotCheckedError(f"more than {MOST_LISTED} parts of it do not fit")
+    return found
 
 
 def require_schema(schema: str) -> None:

@@ -23,6 +23,8 @@ STEPS_FOR_A_LIST: Final = 2_000_000
 _VALUES_A_STEP: Final = 30
 """What a keyword reads of content or schema in the time of a step: messages show the whole content."""
 _CHARACTERS_A_VALUE: Final = 500
+MOST_ERRORS: Final = 100_000
+"""Of one check, also of alternatives that are tried: each is an object of some kilobytes."""
 _CHARACTERS_A_STEP: Final = 50
 """Of a message: what does not fit is listed whole, and each item that does not may show a text of the schema."""
 
@@ -61,6 +63,7 @@ class _Steps:
         if (of_list := _OF_LIST.get()) is not None:
             self.left = min(self.left, of_list.left)
         self.most = self.left
+        self.errors = MOST_ERRORS
 
     def size(self, content: Any) -> int:
         """Values in it, with a long text for many."""
@@ -102,10 +105,11 @@ def spend(instance: Any, read: int = 0) -> None:
 
 
 def spend_message(message: str) -> None:
-    """The steps of a message about what does not fit."""
+    """An error about what does not fit, and the steps of its message."""
     steps = _STEPS.get()
     steps.left -= len(message) // _CHARACTERS_A_STEP
-    if steps.left < 0:
+    steps.errors -= 1
+    if steps.left < 0 or steps.errors < 0:
         raise TooManyStepsError
 
 

@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 from orchestrator_services import json_schemas, schema_keywords, schema_steps
 from orchestrator_services.json_schemas import (
+    MOST_LISTED,
     InvalidSchemaError,
     NotCheckedError,
     mismatches,
@@ -152,6 +153,26 @@ def test_messages_that_repeat_a_text_of_the_schema_count_as_long_as_they_are(ite
     schema = json.dumps({"type": "array", "items": item})
 
     [error] = mismatches(schema, [{"a": 1}] * 10_000)
+
+    assert isinstance(error, NotCheckedError)
+
+
+def test_what_does_not_fit_is_listed_to_a_bound() -> None:
+    """Each is an object of kilobytes, and no more than a few are shown."""
+    schema = json.dumps({"type": "array", "items": {"type": "integer"}})
+
+    errors = mismatches(schema, ["text"] * 5_000)
+
+    assert len(errors) == MOST_LISTED + 1
+    assert isinstance(errors[-1], NotCheckedError)
+    assert mismatches(schema, [1] * 5_000) == []
+
+
+def test_what_alternatives_do_not_fit_has_a_bound_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema_steps, "MOST_ERRORS", 1_000)
+    many = {"type": "array", "items": {"type": "integer"}}
+
+    [error] = mismatches(json.dumps({"anyOf": [many, many]}), ["text"] * 2_000)
 
     assert isinstance(error, NotCheckedError)
 
