@@ -21,6 +21,9 @@ OF_COST_TRACKER = {
     "agents_tokens",
     "agents_tokens_cached",
     "agents_cost_usd",
+    "agents_model_requests_unsettled",
+    "agents_tokens_unsettled",
+    "agents_cost_unsettled_usd",
 }
 OF_SCRAPING = {"namespace", "pod", "le", "installation"}
 """Labels that Prometheus adds; the last one by the chart's monitors."""

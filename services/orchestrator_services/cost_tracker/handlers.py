@@ -1,8 +1,9 @@
 """The cost tracker service: counts the usage that replies report, and logs a session's total when it ends.
 
 Counters, by `agent` and `tenant`: `agents_tool_calls`, `agents_model_requests`, `agents_tokens` (also by `direction`:
-input, output), `agents_tokens_cached` (part of the input), `agents_cost_usd`. They start at 0 with the process; the
-session store keeps the total of each session.
+input, output), `agents_tokens_cached` (part of the input), `agents_cost_usd`; and of requests to models without a
+response what they may have used: `agents_model_requests_unsettled`, `agents_tokens_unsettled`,
+`agents_cost_unsettled_usd`. They start at 0 with the process; the session store keeps the total of each session.
 """
 
 import logging
@@ -118,3 +119,8 @@ def _add(counted_as: str, usage: Usage, context: ServiceContext) -> None:
     count("agents_tokens", usage.tokens_output, agent=agent, tenant=tenant, direction="output")
     count("agents_tokens_cached", usage.tokens_cached, agent=agent, tenant=tenant)
     count("agents_cost_usd", usage.cost_micro_usd / 1_000_000, agent=agent, tenant=tenant)
+    if usage.requests_unsettled:
+        count("agents_model_requests_unsettled", usage.requests_unsettled, agent=agent, tenant=tenant)
+        count("agents_tokens_unsettled", usage.tokens_unsettled, agent=agent, tenant=tenant)
+        cost = usage.cost_unsettled_micro_usd / 1_000_000
+        count("agents_cost_unsettled_usd", cost, agent=agent, tenant=tenant)

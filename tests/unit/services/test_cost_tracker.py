@@ -65,6 +65,20 @@ async def test_what_a_handler_used_without_a_reply_counts(ledger: Ledger) -> Non
     assert ledger.of_tenant("acme") == asked
 
 
+async def test_what_requests_without_a_response_may_have_used_is_counted_apart() -> None:
+    lost = Usage(requests_unsettled=1, tokens_unsettled=900, cost_unsettled_micro_usd=500_000)
+    report = event(
+        events.UsageReported, call=call(kind=CallKind.PLAN), service="planner", usage=lost, tenant="acme"
+    )
+
+    world = await track(report)
+
+    labels = {"agent": report.agent, "tenant": "acme"}
+    assert world.metrics.of("agents_model_requests_unsettled", **labels) == 1
+    assert world.metrics.of("agents_tokens_unsettled", **labels) == 900
+    assert world.metrics.of("agents_cost_unsettled_usd", **labels) == 0.5
+
+
 async def test_a_selection_its_run_and_the_advice_about_it_count_each(ledger: Ledger) -> None:
     asked = Usage(model_requests=1, tokens_input=10)
     one = call(call_id="call-1")
