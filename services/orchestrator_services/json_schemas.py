@@ -50,8 +50,10 @@ class NotCheckedError(ValidationError):
     """The check took too long or found too much, so nobody knows what else does not fit."""
 
 
-def mismatches(schema: str, content: Any) -> list[ValidationError]:
-    """Everything in `content` that does not fit the schema, a JSON text. Raises `InvalidSchemaError`.
+def mismatches(
+    schema: str, content: Any, counts: Callable[[ValidationError], bool] = lambda _: True
+) -> list[ValidationError]:
+    """Everything that `counts` and does not fit the schema, a JSON text. Raises `InvalidSchemaError`.
 
     At most `MOST_LISTED` are: where there are more, a `NotCheckedError` is the last. A number that JSON does not have
     (NaN, infinity) fits no schema, and no content whose check takes too long: a text to be compared with a pattern, or
@@ -60,7 +62,7 @@ def mismatches(schema: str, content: Any) -> list[ValidationError]:
     validator = _checked(schema)
     try:
         with _bounded(content):
-            return _first(chain(validator.iter_errors(content), _no_numbers(content, ())))
+            return _first(filter(counts, chain(validator.iter_errors(content), _no_numbers(content, ()))))
     except (SlowPatternError, TooManyStepsError) as error:
         return [NotCheckedError(str(error))]
     except _BROKEN as error:

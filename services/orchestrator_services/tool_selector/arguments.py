@@ -58,7 +58,7 @@ class Arguments:
         if () in self.holes:
             return []
         holes = _Holes(self.holes)
-        return explained(error for error in mismatches(schema, self.content) if not holes.concern(error))
+        return explained(mismatches(schema, self.content, lambda error: not holes.concern(error)))
 
 
 class _Holes:
