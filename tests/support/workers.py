@@ -113,6 +113,17 @@ class Lab:
             self.send(self.record(number, session, partition))
         assert self.producer.flush(Deadline.after(TIMEOUT_S)) == 0
 
+    def void(self, *numbers: int) -> None:
+        """Has the session of the first of these tool calls give all of them up."""
+        calls = [command(number) for number in numbers]
+        voided = events.CallsVoided(
+            event_id=derived_id("void", *numbers),
+            correlation_id=calls[0].correlation_id,
+            occurred_at=1,
+            calls=tuple(one.call.call_id for one in calls),
+        )
+        self.send(self.codec.encode(voided, source="/test/0"))
+
     def record(self, number: int, session: str = "", partition: int | None = None) -> Outgoing:
         made = self.codec.encode(command(number, session), source="/test/0")
         return Outgoing(made.topic, made.key, made.value, made.headers, partition)

@@ -301,13 +301,7 @@ def test_a_voided_handler_that_raises_leaves_no_dead_letter(
     with lab.running(service), caplog.at_level(logging.ERROR):
         lab.execute(0, partition=0)
         until(lambda: begun == [0], "it runs")
-        voided = events.CallsVoided(
-            event_id=lab.codec.decode(lab.read(Topic.EXECUTE_COMMANDS)[0]).command_id,
-            correlation_id=lab.codec.decode(lab.read(Topic.EXECUTE_COMMANDS)[0]).correlation_id,
-            occurred_at=1,
-            calls=("call-0",),
-        )
-        lab.send(lab.codec.encode(voided, source="/test/0"))
+        lab.void(0)
         lab.execute(1, partition=0)
         until(lambda: offsets_committed(lab, service) == 2, "both are committed")
 

@@ -227,13 +227,7 @@ def test_a_voided_call_is_cancelled_and_its_offset_completed(lab: Lab) -> None:
     with lab.running(service):
         lab.execute(1, partition=0)
         assert entered.wait(TIMEOUT_S)
-        voided = events.CallsVoided(
-            event_id=derived_id("void"),
-            correlation_id=command(1).correlation_id,
-            occurred_at=1,
-            calls=(command(1).call.call_id, command(2).call.call_id),
-        )
-        lab.send(lab.codec.encode(voided, source="/test/0"))
+        lab.void(1, 2)
         assert cancelled.wait(TIMEOUT_S)
         lab.execute(2, 3, partition=0)
         until(lambda: offsets_committed(lab, service) == 3, "voided calls are committed")
@@ -274,13 +268,7 @@ def test_what_a_voided_call_has_used_is_reported(lab: Lab) -> None:
     with lab.running(service):
         lab.execute(1, partition=0)
         assert entered.wait(TIMEOUT_S)
-        voided = events.CallsVoided(
-            event_id=derived_id("void"),
-            correlation_id=command(1).correlation_id,
-            occurred_at=1,
-            calls=(command(1).call.call_id,),
-        )
-        lab.send(lab.codec.encode(voided, source="/test/0"))
+        lab.void(1)
         until(lambda: offsets_committed(lab, service) == 1, "the voided call is committed")
 
     report = until_usage_reported(lab)
