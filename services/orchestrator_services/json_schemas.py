@@ -59,7 +59,7 @@ def mismatches(
     (NaN, infinity) fits no schema, and no content whose check takes too long: a text to be compared with a pattern, or
     all of it. That is one `NotCheckedError`.
     """
-    validator = _checked(schema)
+    validator = _checked(schema, _validator)
     try:
         with _bounded(content):
             return _first(filter(counts, chain(validator.iter_errors(content), _no_numbers(content, ()))))
@@ -85,9 +85,9 @@ def require_schema(schema: str) -> None:
     _checked(schema, _made)
 
 
-def _checked(schema: str, make: Callable[[str], Any] | None = None) -> Any:
+def _checked(schema: str, make: Callable[[str], Any]) -> Any:
     try:
-        return (make or _validator)(schema)
+        return make(schema)
     except (SlowPatternError, TooManyStepsError, *_BROKEN) as error:
         raise InvalidSchemaError(str(error)) from error
     except RecursionError as error:
@@ -117,11 +117,6 @@ def _no_numbers(content: Any, place: tuple[str | int, ...]) -> Iterator[Validati
             yield from _no_numbers(value, (*place, index))
 
 
-@lru_cache(maxsize=1024)
-def _validator(schema: str) -> Any:
-    return _made(schema)
-
-
 def _made(schema: str) -> Any:
     loaded = json.loads(schema, object_hook=_Reading().part)
     # The library's own check of schemas takes its own keywords.
@@ -135,6 +130,9 @@ def _made(schema: str) -> Any:
     resolver = validator._resolver  # noqa: SLF001 - nothing public searches it once
     registry = resolver._registry.crawl()  # noqa: SLF001
     return validator.evolve(_resolver=registry.resolver(resolver._base_uri))  # noqa: SLF001
+
+
+_validator: Final = lru_cache(maxsize=1024)(_made)
 
 
 class _Reading:

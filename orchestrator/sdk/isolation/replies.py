@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from orchestrator.sdk.isolation.frames import FrameError
+from orchestrator.sdk.result_bounds import ISOLATED
 
 T = TypeVar("T")
 
-MOST_VALUES: Final = 1_000_000
+MOST_VALUES: Final = ISOLATED.values
 """Items of lists and entries of objects in a reply, at all depths together: as many as in what any tool returns."""
 _SURPLUS: Final = 100
 """Values of a reply around what the function returned."""

@@ -26,6 +26,7 @@ class Keys:
         """Whether the rule does not apply to the step, because this key of its arguments is missing."""
         if key in self.others or (self.is_hidden and self.others):
             return False
+        # Every step has all other keys.
         missing = [_missing(path, step) for path in self.direct if path[:1] == ("arguments",)]
         # What hides the error of an argument that is there, and is null, may be that of a missing one.
         return key in missing and (not self.is_hidden or set(missing) == {key})
@@ -91,10 +92,7 @@ def _hides_errors(tokens: Sequence[Token], inside: Sequence[bool]) -> bool:
 
 
 def _missing(path: Path, step: Mapping[str, Any]) -> str | None:
-    """The first key of the path that the arguments lack; None if none is missing, or if the path is not of arguments:
-    every step has all other keys."""
-    if path[:1] != ("arguments",):
-        return None
+    """The first key of the path that the step lacks; None if none is missing."""
     value: Any = step
     for key in path:
         if not isinstance(value, Mapping):
